@@ -1,0 +1,114 @@
+#include <rangeio/error.hpp>
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+namespace rangeio {
+namespace {
+
+// Boost.System's category base deliberately has a protected, non-virtual destructor; GCC 12 warns all the
+// same.
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+
+// The 64-bit ids make the categories equal across shared objects that each carry a copy of this file.
+class errc_category final : public boost::system::error_category {
+public:
+    constexpr errc_category() noexcept : error_category(0x9d1f2c3a7be44c01ULL) {}
+
+    const char* name() const noexcept override { return "rangeio"; }
+    std::string message(int value) const override {
+        switch (static_cast<errc>(value)) {
+            case errc::invalid_argument: return "invalid argument";
+            case errc::not_found: return "not found";
+            case errc::precondition_failed: return "precondition failed";
+            case errc::permission_denied: return "permission denied";
+            case errc::unauthenticated: return "unauthenticated";
+            case errc::range_not_satisfiable: return "range not satisfiable";
+            case errc::short_read: return "short read";
+            case errc::data_corrupted: return "data corrupted";
+            case errc::protocol_error: return "protocol error";
+            case errc::timed_out: return "timed out";
+            case errc::stalled: return "stalled";
+            case errc::pool_closed: return "pool closed";
+            case errc::stream_closed: return "stream closed";
+            case errc::shut_down: return "shut down";
+            case errc::too_many_redirects: return "too many redirects";
+            case errc::generation_changed: return "generation changed";
+            case errc::buffer_misuse: return "buffer misuse";
+        }
+        return fmt::format("rangeio error {}", value);
+    }
+};
+
+class grpc_status_category final : public boost::system::error_category {
+public:
+    constexpr grpc_status_category() noexcept : error_category(0x9d1f2c3a7be44c02ULL) {}
+
+    const char* name() const noexcept override { return "grpc"; }
+    std::string message(int value) const override {
+        static constexpr std::array<std::string_view, 17> names{
+            "OK",
+            "CANCELLED",
+            "UNKNOWN",
+            "INVALID_ARGUMENT",
+            "DEADLINE_EXCEEDED",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "PERMISSION_DENIED",
+            "RESOURCE_EXHAUSTED",
+            "FAILED_PRECONDITION",
+            "ABORTED",
+            "OUT_OF_RANGE",
+            "UNIMPLEMENTED",
+            "INTERNAL",
+            "UNAVAILABLE",
+            "DATA_LOSS",
+            "UNAUTHENTICATED",
+        };
+        const auto index = static_cast<std::size_t>(value);
+        return value >= 0 && index < names.size() ? std::string(names[index])
+                                                  : fmt::format("gRPC status {}", value);
+    }
+};
+
+constexpr errc_category errc_instance;
+constexpr grpc_status_category grpc_instance;
+
+}  // namespace
+
+const boost::system::error_category& rangeio_category() noexcept {
+    return errc_instance;
+}
+
+const boost::system::error_category& grpc_category() noexcept {
+    return grpc_instance;
+}
+
+error_code make_error_code(errc e) noexcept {
+    return {static_cast<int>(e), errc_instance};
+}
+
+failure::failure(error_code code, std::string message, int grpc_status)
+    : code_(code), info_(std::make_shared<const error_info>(error_info{std::move(message), grpc_status})) {}
+
+std::string failure::message() const {
+    return info_ ? info_->message : code_.message();
+}
+
+failure failure::with_context(const std::string& context) const {
+    return {code_, fmt::format("{}: {}", context, message()), grpc_status()};
+}
+
+error::error(failure why)
+    : system_error(why.code()),
+      failure_(std::move(why)),
+      what_(std::make_shared<const std::string>(failure_.message())) {}
+
+void throw_exception_from_error(const failure& why, const boost::source_location&) {
+    throw error(why);
+}
+
+}  // namespace rangeio
