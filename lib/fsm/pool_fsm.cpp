@@ -1,0 +1,305 @@
+#include "fsm/pool_fsm.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace rangeio::fsm {
+namespace {
+
+failure closed_failure() {
+    return errc::pool_closed;
+}
+
+}  // namespace
+
+void pool_fsm::initialize(waiter_id who, pool_actions& out) {
+    if (state_ == pool_state::open) {
+        out.push_back({pool_action_kind::complete, 0, who});
+    } else if (state_ != pool_state::fresh) {
+        out.push_back({pool_action_kind::complete, 0, who, closed_failure()});
+    } else {
+        reserve_for_one_more();
+        initializers_.push_back(who);
+        pump(out);
+    }
+}
+
+void pool_fsm::acquire(waiter_id who, pool_actions& out) {
+    if (state_ == pool_state::closing || state_ == pool_state::closed) {
+        out.push_back({pool_action_kind::complete, 0, who, closed_failure()});
+        return;
+    }
+    reserve_for_one_more();
+    waiters_.push_back({who});
+    pump(out);
+}
+
+void pool_fsm::close(waiter_id who, pool_actions& out) {
+    if (state_ == pool_state::closed) {
+        out.push_back({pool_action_kind::complete, 0, who, first_close_error_});
+        return;
+    }
+    closers_.push_back(who);
+    if (state_ == pool_state::closing) return;
+    state_ = pool_state::closing;
+    fail_everybody(closed_failure(), out);
+    for (stream& s : streams_) {
+        if (s.leases == 0) start_close(s, out);
+    }
+    finish_close_if_over(out);
+}
+
+void pool_fsm::close_now(pool_actions& out) {
+    if (state_ == pool_state::closed) return;
+    if (state_ != pool_state::closing) {
+        state_ = pool_state::closing;
+        fail_everybody(closed_failure(), out);
+    }
+    for (stream& s : streams_) start_close(s, out);
+    finish_close_if_over(out);
+}
+
+bool pool_fsm::cancel(waiter_id who, pool_actions&) {
+    if (waiter* w = find_waiter(who)) {
+        // Its open goes on, for whoever comes next; a failure of it is nobody's then.
+        if (stream* s = find(w->open)) s->asker = 0;
+        std::erase_if(waiters_, [who](const waiter& x) { return x.id == who; });
+        return true;
+    }
+    return std::erase(initializers_, who) + std::erase(closers_, who) > 0;
+}
+
+void pool_fsm::release(stream_id id, pool_actions& out) {
+    stream* s = find(id);
+    if (s == nullptr || s->leases == 0 || --s->leases > 0) return;
+    if (s->state == stream_state::gone) {
+        forget_if_over(id);
+        return;
+    }
+    if (state_ == pool_state::closing || s->state == stream_state::draining) {
+        start_close(*s, out);
+        return;
+    }
+    s->idle_since = ++releases_;
+    pump(out);
+}
+
+void pool_fsm::opened(stream_id id, pool_actions& out) {
+    stream* s = find(id);
+    if (s == nullptr || s->state != stream_state::opening) return;  // told to close meanwhile
+    s->state = stream_state::ready;
+    s->idle_since = ++releases_;
+    state_ = pool_state::open;
+    for (waiter_id who : initializers_) out.push_back({pool_action_kind::complete, 0, who});
+    initializers_.clear();
+    pump(out);
+    if (stream* t = find(id)) t->asker = 0;
+}
+
+void pool_fsm::reconnecting(stream_id id, pool_actions&) {
+    stream* s = find(id);
+    if (s != nullptr && s->state == stream_state::ready) s->state = stream_state::reconnecting;
+}
+
+void pool_fsm::reconnected(stream_id id, pool_actions& out) {
+    stream* s = find(id);
+    if (s == nullptr || s->state != stream_state::reconnecting) return;
+    s->state = stream_state::ready;
+    pump(out);
+}
+
+void pool_fsm::drain(stream_id id, pool_actions& out) {
+    stream* s = find(id);
+    if (s == nullptr || (s->state != stream_state::ready && s->state != stream_state::reconnecting)) return;
+    s->state = stream_state::draining;
+    if (s->leases == 0) start_close(*s, out);
+}
+
+void pool_fsm::ended(stream_id id, const failure& why, pool_actions& out) {
+    stream* s = find(id);
+    if (s == nullptr || s->state == stream_state::gone) return;
+    const stream_state was = std::exchange(s->state, stream_state::gone);
+    const waiter_id asker = std::exchange(s->asker, 0);
+    if (was == stream_state::closing) {
+        if (why && !first_close_error_) first_close_error_ = why;
+    } else {
+        ++failed_;
+    }
+    if (was == stream_state::opening) {
+        if (state_ == pool_state::fresh) {
+            fail_everybody(why, out);
+        } else if (asker != 0) {
+            out.push_back({pool_action_kind::complete, 0, asker, why});
+            std::erase_if(waiters_, [asker](const waiter& w) { return w.id == asker; });
+        }
+    }
+    forget_if_over(id);
+    pump(out);
+    finish_close_if_over(out);
+}
+
+void pool_fsm::set_load(stream_id id, std::uint64_t bytes) {
+    if (stream* s = find(id)) s->load = bytes;
+}
+
+bool pool_fsm::knows(stream_id id) const noexcept {
+    return std::ranges::find(streams_, id, &stream::id) != streams_.end();
+}
+
+pool_stats pool_fsm::stats() const noexcept {
+    pool_stats out;
+    out.opened = opened_;
+    out.closed = closed_;
+    out.failed = failed_;
+    out.waiters = waiters_.size() + initializers_.size();
+    for (const stream& s : streams_) {
+        out.leases += s.leases;
+        switch (s.state) {
+            case stream_state::opening: ++out.opening; break;
+            case stream_state::ready:
+            case stream_state::draining: ++out.ready; break;
+            case stream_state::reconnecting: ++out.reconnecting; break;
+            case stream_state::closing: ++out.closing; break;
+            case stream_state::gone: break;
+        }
+    }
+    return out;
+}
+
+std::size_t pool_fsm::action_bound() const noexcept {
+    // Each waiter is answered once and may have one open begun for it; each stream is closed once.
+    return 2 * waiters_.size() + initializers_.size() + closers_.size() + streams_.size() + 1;
+}
+
+pool_fsm::stream* pool_fsm::find(stream_id id) {
+    const auto it = std::ranges::find(streams_, id, &stream::id);
+    return it == streams_.end() ? nullptr : &*it;
+}
+
+pool_fsm::waiter* pool_fsm::find_waiter(waiter_id id) {
+    const auto it = std::ranges::find(waiters_, id, &waiter::id);
+    return it == waiters_.end() ? nullptr : &*it;
+}
+
+// Events that come from the network and from destructors must not need memory, so the callers bring it.
+void pool_fsm::reserve_for_one_more() {
+    streams_.reserve(streams_.size() + std::min(options_.pool_size, waiters_.size() + 1));
+}
+
+// A stream that is closing still is a connection: it counts against the limit until its end.
+std::size_t pool_fsm::live() const {
+    return static_cast<std::size_t>(std::ranges::count_if(streams_, [](const stream& s) {
+        return s.state != stream_state::gone;
+    }));
+}
+
+pool_fsm::stream* pool_fsm::most_recently_idle() {
+    stream* best = nullptr;
+    for (stream& s : streams_) {
+        const bool idle = s.state == stream_state::ready && s.leases == 0;
+        if (idle && (best == nullptr || s.idle_since > best->idle_since)) best = &s;
+    }
+    return best;
+}
+
+pool_fsm::stream* pool_fsm::shared_by_policy() {
+    stream* best = nullptr;
+    for (stream& s : streams_) {
+        if (s.state != stream_state::ready) continue;
+        if (best == nullptr) {
+            best = &s;
+        } else if (options_.sharing == share_policy::least_outstanding) {
+            if (s.load < best->load) best = &s;
+        } else if ((s.id > last_shared_) != (best->id > last_shared_)) {
+            if (s.id > last_shared_)
+                best = &s;  // the next one after the last, before any that came round again
+        } else if (s.id < best->id) {
+            best = &s;
+        }
+    }
+    return best;
+}
+
+stream_id pool_fsm::start_open(waiter_id asker, pool_actions& out) {
+    streams_.push_back({++last_stream_, stream_state::opening, 0, asker});
+    ++opened_;
+    out.push_back({pool_action_kind::open_stream, last_stream_});
+    return last_stream_;
+}
+
+void pool_fsm::start_close(stream& s, pool_actions& out) {
+    if (s.state == stream_state::closing || s.state == stream_state::gone) return;
+    s.state = stream_state::closing;
+    s.asker = 0;
+    ++closed_;
+    out.push_back({pool_action_kind::close_stream, s.id});
+}
+
+void pool_fsm::grant(waiter& w, stream& s, pool_actions& out) {
+    // An open is asked for by one waiter and may serve an older one. Then the two trade places: the younger
+    // inherits the open of the older, so that no open is left without somebody to tell of its failure.
+    waiter* const other = s.asker == w.id ? nullptr : find_waiter(s.asker);
+    if (stream* own = find(w.open); own != nullptr && own != &s)
+        own->asker = other != nullptr ? other->id : 0;
+    if (other != nullptr) other->open = w.open;
+    s.asker = 0;
+    ++s.leases;
+    last_shared_ = s.id;
+    out.push_back({pool_action_kind::grant, s.id, w.id});
+}
+
+// Serves whom it can, in the order in which they came (P8), each by the order of rule P2. A waiter that has
+// asked for an open waits for a stream of its own, the new one or one that falls idle first; sharing is for
+// callers for whom the pool cannot grow.
+void pool_fsm::pump(pool_actions& out) {
+    if (state_ == pool_state::fresh) {
+        // P1: one first stream, whoever asks. Its failure is everybody's, so it has no asker.
+        if ((!initializers_.empty() || !waiters_.empty()) && live() == 0) start_open(0, out);
+        return;
+    }
+    if (state_ != pool_state::open) return;
+    for (std::size_t i = 0; i < waiters_.size();) {
+        waiter& w = waiters_[i];
+        stream* s = most_recently_idle();
+        if (s == nullptr) {
+            const bool can_open = live() < options_.pool_size;
+            stream* const busy = options_.multi_request && !can_open ? shared_by_policy() : nullptr;
+            if (!can_open && busy == nullptr) break;  // nor is there anything for those who came later
+            if (w.open != 0) {
+                ++i;
+                continue;
+            }
+            if (can_open) {
+                w.open = start_open(w.id, out);
+                ++i;
+                continue;
+            }
+            s = busy;
+        }
+        grant(w, *s, out);
+        waiters_.erase(waiters_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+}
+
+void pool_fsm::fail_everybody(const failure& why, pool_actions& out) {
+    for (waiter_id who : initializers_) out.push_back({pool_action_kind::complete, 0, who, why});
+    for (const waiter& w : waiters_) out.push_back({pool_action_kind::complete, 0, w.id, why});
+    initializers_.clear();
+    waiters_.clear();
+    for (stream& s : streams_) s.asker = 0;
+}
+
+void pool_fsm::finish_close_if_over(pool_actions& out) {
+    if (state_ != pool_state::closing || live() != 0) return;
+    state_ = pool_state::closed;
+    for (waiter_id who : closers_) out.push_back({pool_action_kind::complete, 0, who, first_close_error_});
+    closers_.clear();
+}
+
+void pool_fsm::forget_if_over(stream_id id) {
+    std::erase_if(streams_, [id](const stream& s) {
+        return s.id == id && s.state == stream_state::gone && s.leases == 0;
+    });
+}
+
+}  // namespace rangeio::fsm
