@@ -1,0 +1,107 @@
+#include "runtime/context_service.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <utility>
+#include <vector>
+
+namespace rangeio::runtime {
+namespace {
+
+class steady_alarm final : public alarm, public std::enable_shared_from_this<steady_alarm> {
+public:
+    steady_alarm(const asio::any_io_executor& executor, std::function<void()> then)
+        : timer_(executor), then_(std::move(then)) {}
+
+    void start(std::chrono::nanoseconds delay) {
+        const std::lock_guard lock(mutex_);
+        timer_.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(delay));
+        timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+            const auto self = weak.lock();
+            if (self == nullptr || ec) return;
+            std::function<void()> then;
+            {
+                const std::lock_guard guard(self->mutex_);
+                then.swap(self->then_);
+            }
+            if (then) then();
+        });
+    }
+
+    // Asio's timers are not safe to use from two threads; this one is cancelled from whichever ends the
+    // operation.
+    void cancel() noexcept override {
+        std::function<void()> dropped;
+        const std::lock_guard lock(mutex_);
+        dropped.swap(then_);
+        try {
+            timer_.cancel();
+        } catch (...) {
+            // It then expires in vain: there is nothing left to call.
+        }
+    }
+
+private:
+    std::mutex mutex_;
+    asio::steady_timer timer_;
+    std::function<void()> then_;
+};
+
+}  // namespace
+
+bool context_core::enter(participant& p) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (shut_down_) return false;
+    inside_.push_back(p);
+    return true;
+}
+
+void context_core::leave(participant& p) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (!p.is_linked()) return;
+    inside_.erase(inside_.iterator_to(p));
+    if (inside_.empty()) all_left_.notify_all();
+}
+
+std::shared_ptr<alarm> context_core::set_alarm(
+    const asio::any_io_executor& executor, std::chrono::nanoseconds delay, std::function<void()> then
+) {
+    auto out = std::make_shared<steady_alarm>(executor, std::move(then));
+    out->start(delay);
+    return out;
+}
+
+void context_core::dispose(const asio::any_io_executor& executor, std::shared_ptr<void> thing) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (shut_down_) return;  // everything has ended: any thread that is left may drop it
+    try {
+        asio::post(executor, [thing = std::move(thing)] {});
+    } catch (...) {
+        // Without memory to move it elsewhere it is dropped here.
+    }
+}
+
+void context_core::shut_down() noexcept {
+    std::vector<std::shared_ptr<participant>> under_way;
+    {
+        const std::lock_guard lock(mutex_);
+        shut_down_ = true;
+        for (participant& p : inside_) {
+            if (auto alive = p.weak_from_this().lock()) under_way.push_back(std::move(alive));
+        }
+    }
+    for (const auto& p : under_way) p->on_shutdown();
+    std::unique_lock lock(mutex_);
+    all_left_.wait(lock, [this] { return inside_.empty(); });
+}
+
+context_service::context_service(asio::execution_context& context, std::shared_ptr<context_core> core)
+    : service(context), core_(core != nullptr ? std::move(core) : std::make_shared<context_core>()) {}
+
+std::shared_ptr<context_core> core_of(const asio::any_io_executor& executor) {
+    return asio::use_service<context_service>(asio::query(executor, asio::execution::context)).core();
+}
+
+}  // namespace rangeio::runtime

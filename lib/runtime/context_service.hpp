@@ -1,0 +1,98 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/intrusive/list.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+namespace rangeio {
+
+namespace asio = boost::asio;
+
+}
+
+namespace rangeio::runtime {
+
+class context_core;
+
+/// Something under way that must have ended before its execution context is gone: a suspended operation, a
+/// call.
+class participant : public std::enable_shared_from_this<participant>,
+                    public boost::intrusive::list_base_hook<> {
+public:
+    virtual ~participant() = default;
+
+protected:
+    /// The context is being destroyed. Must lead to `leave()` without the help of an executor.
+    virtual void on_shutdown() noexcept = 0;
+
+private:
+    friend context_core;
+};
+
+/// A pending timer. Dropping the last reference cancels it.
+class alarm {
+public:
+    virtual ~alarm() = default;
+    /// From any thread. The callback may already be on its way.
+    virtual void cancel() noexcept = 0;
+};
+
+/// What the engine keeps for each execution context: who is under way there, and what time it is.
+///
+/// Outlives the context, since pools and clients do; it then refuses newcomers.
+class context_core {
+public:
+    virtual ~context_core() = default;
+
+    /// False once the context is shutting down.
+    bool enter(participant& p) noexcept;
+    void leave(participant& p) noexcept;
+
+    /// Calls `then` on `executor` after `delay`, unless cancelled.
+    virtual std::shared_ptr<alarm> set_alarm(
+        const asio::any_io_executor& executor, std::chrono::nanoseconds delay, std::function<void()> then
+    );
+
+    virtual std::chrono::steady_clock::time_point now() const noexcept {
+        return std::chrono::steady_clock::now();
+    }
+
+    /// Drops `thing` on `executor`, for what must not die on the thread that lets go of it last.
+    void dispose(const asio::any_io_executor& executor, std::shared_ptr<void> thing) noexcept;
+
+    /// Ends everything under way and waits for it. Called once, by the context's destructor.
+    void shut_down() noexcept;
+
+private:
+    std::mutex mutex_;
+    std::condition_variable all_left_;
+    boost::intrusive::list<participant, boost::intrusive::constant_time_size<false>> inside_;
+    bool shut_down_ = false;
+};
+
+/// Ties a `context_core` to the life of an execution context. A kit that simulates time installs its own
+/// before use.
+class context_service : public asio::execution_context::service {
+public:
+    static inline asio::execution_context::id id;
+
+    explicit context_service(asio::execution_context& context, std::shared_ptr<context_core> core = nullptr);
+
+    const std::shared_ptr<context_core>& core() const noexcept { return core_; }
+
+private:
+    void shutdown() noexcept override { core_->shut_down(); }
+
+    std::shared_ptr<context_core> core_;
+};
+
+/// The core of the context on which `executor` runs.
+std::shared_ptr<context_core> core_of(const asio::any_io_executor& executor);
+
+}  // namespace rangeio::runtime

@@ -1,0 +1,156 @@
+#include "runtime/operation.hpp"
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <array>
+#include <cstddef>
+#include <new>
+#include <span>
+#include <utility>
+
+namespace rangeio::runtime {
+namespace {
+
+thread_local completion_batch* current_batch = nullptr;
+
+// More than this many resumed in one go would gain little, and keep them from other threads of the executor.
+constexpr std::size_t max_batch = 16;
+
+}  // namespace
+
+// The lambda has captures that are not trivial, so it must not stand in the awaited expression itself (GCC 12
+// would destroy it twice): this is an ordinary function.
+asio::awaitable<void> operation::suspend(std::shared_ptr<operation> op, clock_duration timeout) {
+    return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+        [op = std::move(op), timeout](auto&& handler) {
+            const asio::any_io_executor executor = asio::get_associated_executor(handler);
+            op->launch(std::forward<decltype(handler)>(handler), executor, timeout);
+        },
+        asio::use_awaitable
+    );
+}
+
+void operation::launch(
+    asio::any_completion_handler<void()> handler,
+    const asio::any_io_executor& executor,
+    clock_duration timeout
+) {
+    // Another thread may complete the operation while start() runs, so everything else comes first.
+    handler_ = std::move(handler);
+    executor_ = executor;
+    work_.emplace(executor);
+    self_ = std::static_pointer_cast<operation>(shared_from_this());
+    const auto alive = self_;
+    core_ = core_of(executor);
+    const bool inside = core_->enter(*this);
+    failure obstacle = inside ? failure() : failure(errc::shut_down);
+    try {
+        const std::weak_ptr<operation> weak = self_;
+        if (auto slot = asio::get_associated_cancellation_slot(handler_); slot.is_connected()) {
+            slot.assign([weak](asio::cancellation_type type) {
+                if (type == asio::cancellation_type::none) return;
+                if (const auto op = weak.lock()) op->cancel(make_error_code(asio::error::operation_aborted));
+            });
+        }
+        if (timeout > clock_duration::zero()) {
+            alarm_ = core_->set_alarm(executor, timeout, [weak] {
+                if (const auto op = weak.lock()) op->cancel(errc::timed_out);
+            });
+        }
+    } catch (const std::bad_alloc&) {
+        // Thrown from here it would end the coroutine instead of reaching it.
+        obstacle = make_error_code(boost::system::errc::not_enough_memory);
+    }
+    if (obstacle) {
+        reject(obstacle);
+        complete();
+    } else {
+        start();
+    }
+}
+
+void operation::complete() noexcept {
+    completion_batch::add(self_);
+}
+
+void operation::resume() {
+    if (alarm_ != nullptr) alarm_->cancel();
+    if (auto slot = asio::get_associated_cancellation_slot(handler_); slot.is_connected()) slot.clear();
+    work_.reset();
+    const auto alive = std::move(self_);
+    std::move(handler_)();
+}
+
+void operation::on_shutdown() noexcept {
+    cancel(errc::shut_down);
+}
+
+completion_batch::completion_batch() noexcept : outer_(std::exchange(current_batch, this)) {}
+
+completion_batch::~completion_batch() {
+    current_batch = outer_;
+    while (first_ != nullptr) {
+        // Runs of the same executor travel together; in a program with one executor that is all of them.
+        auto run = std::move(first_);
+        operation* last = run.get();
+        for (std::size_t n = 1; n < max_batch && last->next_ != nullptr; ++n) {
+            if (last->next_->executor_ != run->executor_) break;
+            last = last->next_.get();
+        }
+        first_ = std::move(last->next_);
+        post(std::move(run));
+    }
+}
+
+void completion_batch::add(std::shared_ptr<operation> op) noexcept {
+    if (current_batch == nullptr) {
+        post(std::move(op));
+        return;
+    }
+    operation* const last = op.get();
+    auto& link = current_batch->first_ == nullptr ? current_batch->first_ : current_batch->last_->next_;
+    link = std::move(op);
+    current_batch->last_ = last;
+}
+
+void completion_batch::post(std::shared_ptr<operation> first) noexcept {
+    std::array<std::shared_ptr<operation>, max_batch> members;
+    std::size_t count = 0;
+    for (auto op = first; op != nullptr; op = op->next_) members[count++] = op;
+    post_list(std::move(first));
+    // They leave after the posting: a context that shuts down waits for that, and then destroys what was
+    // posted.
+    for (const auto& op : std::span(members).first(count)) op->core_->leave(*op);
+}
+
+void completion_batch::post_list(std::shared_ptr<operation> first) noexcept {
+    for (;;) {
+        try {
+            asio::post(first->executor_, [first]() mutable { resume_all(std::move(first)); });
+            return;
+        } catch (const std::bad_alloc&) {
+            // There is no other way to wake the callers, and they must be woken: insist.
+        }
+    }
+}
+
+void completion_batch::resume_all(std::shared_ptr<operation> first) {
+    while (first != nullptr) {
+        const auto op = std::move(first);
+        first = std::move(op->next_);
+        try {
+            op->resume();
+        } catch (...) {
+            // A handler may throw out of run(); the others have to be resumed all the same.
+            if (first != nullptr) post_list(std::move(first));
+            throw;
+        }
+    }
+}
+
+}  // namespace rangeio::runtime
