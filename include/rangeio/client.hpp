@@ -1,0 +1,214 @@
+#pragma once
+
+#include <rangeio/byte_block.hpp>
+#include <rangeio/byte_range.hpp>
+#include <rangeio/error.hpp>
+#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
+#include <rangeio/object.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace rangeio {
+
+/// How a client proves who it is. A value; its secret never appears in a message or a log.
+class credentials {
+public:
+    enum class kind { automatic, insecure, google_default, access_token };
+
+    /// Insecure for an endpoint on this machine or one from the environment, else Google default credentials.
+    credentials() = default;
+    /// No encryption and no identity: for an emulator.
+    static credentials insecure() { return credentials(kind::insecure, {}); }
+    /// TLS, and what gRPC finds as Application Default Credentials.
+    static credentials google_default() { return credentials(kind::google_default, {}); }
+    /// TLS, and this OAuth2 access token with each call.
+    static credentials access_token(std::string token) {
+        return credentials(kind::access_token, std::move(token));
+    }
+
+    kind type() const noexcept { return kind_; }
+    const std::string& token() const noexcept { return token_; }
+
+private:
+    credentials(kind type, std::string token) : kind_(type), token_(std::move(token)) {}
+
+    kind kind_ = kind::automatic;
+    std::string token_;
+};
+
+/// Where a client connects to, and how. Checked when the client is made.
+class client_options {
+public:
+    client_options() = default;
+
+    /// A gRPC target: `host:port`, or with a scheme such as `dns:///` or `google-c2p:///`. Default: the
+    /// environment variable STORAGE_EMULATOR_HOST_GRPC if it is set, else storage.googleapis.com:443.
+    client_options& endpoint(std::string target) {
+        endpoint_ = std::move(target);
+        return *this;
+    }
+    const std::string& endpoint() const noexcept { return endpoint_; }
+
+    client_options& auth(credentials how) {
+        auth_ = std::move(how);
+        return *this;
+    }
+    const credentials& auth() const noexcept { return auth_; }
+
+    /// Over how many channels the streams are spread, in turn, 1 to 64. Default 4. Each channel is a
+    /// connection of its own (it shares no subchannels), opened when it is first used and kept for later
+    /// pools. One connection is the limit of what its streams can carry together, so a stream has one to
+    /// itself as long as no more streams are open than there are channels; more connections than streams
+    /// would be handshakes for nothing.
+    client_options& channels(std::size_t count) {
+        channels_ = count;
+        return *this;
+    }
+    std::size_t channels() const noexcept { return channels_; }
+
+    /// The project that is billed (requester pays). Default: none.
+    client_options& user_project(std::string project) {
+        user_project_ = std::move(project);
+        return *this;
+    }
+    const std::string& user_project() const noexcept { return user_project_; }
+
+    /// How long stat(), list() and layout() may take. Default 60 s; zero: no limit.
+    client_options& rpc_timeout(std::chrono::nanoseconds limit) {
+        rpc_timeout_ = limit;
+        return *this;
+    }
+    std::chrono::nanoseconds rpc_timeout() const noexcept { return rpc_timeout_; }
+
+private:
+    std::string endpoint_;
+    credentials auth_;
+    std::size_t channels_ = 4;
+    std::string user_project_;
+    std::chrono::nanoseconds rpc_timeout_ = std::chrono::seconds(60);
+};
+
+/// Which objects a listing has, and how it is cut.
+class list_options {
+public:
+    list_options() = default;
+
+    /// Only objects whose names begin with this. Default: all.
+    list_options& prefix(std::string text) {
+        prefix_ = std::move(text);
+        return *this;
+    }
+    const std::string& prefix() const noexcept { return prefix_; }
+
+    /// Names that have this after the prefix are folded into `list_page::prefixes`. Default: none, nothing is
+    /// folded.
+    list_options& delimiter(std::string text) {
+        delimiter_ = std::move(text);
+        return *this;
+    }
+    const std::string& delimiter() const noexcept { return delimiter_; }
+
+    /// The most objects and prefixes on one page, 1 to 1000. Default 1000.
+    list_options& page_size(int count) {
+        page_size_ = count;
+        return *this;
+    }
+    int page_size() const noexcept { return page_size_; }
+
+    /// `list_page::next_page_token` of the page before. Default: the first page.
+    list_options& page_token(std::string token) {
+        page_token_ = std::move(token);
+        return *this;
+    }
+    const std::string& page_token() const noexcept { return page_token_; }
+
+private:
+    std::string prefix_;
+    std::string delimiter_;
+    int page_size_ = 1000;
+    std::string page_token_;
+};
+
+class list_page {
+public:
+    std::vector<object_info> objects;
+    std::vector<std::string> prefixes;
+    /// Empty on the last page.
+    std::string next_page_token;
+};
+
+/// Where a bucket is. `zonal()` tells whether many ranges can be read over one stream.
+class bucket_layout {
+public:
+    std::string location;
+    std::string location_type;
+    bool hierarchical_namespace = false;
+
+    bool zonal() const noexcept { return location_type == "zone"; }
+};
+
+namespace gcs {
+class client_core;
+}
+
+/// Channels and credentials for one endpoint, and what can be asked there.
+///
+/// Threads:    all members are safe from several threads at once.
+/// Lifetimes:  movable. Pools made by it live on when it goes. Its connections are closed on `executor`, so
+/// they last
+///             until that runs once more, or until its context is destroyed.
+/// Cancels:    every operation, with whatever types the awaiting coroutine lets through.
+/// Errors:     of every operation: errc::not_found, errc::permission_denied, errc::unauthenticated,
+/// errc::timed_out,
+///             errc::invalid_argument, errc::shut_down, asio::error::operation_aborted, or a gRPC status such
+///             as UNAVAILABLE when nobody answers at the endpoint. Thrown as `rangeio::error`.
+class client {
+public:
+    /// Connects to nothing yet. Throws: errc::invalid_argument for an option out of its range.
+    explicit client(asio::any_io_executor executor, client_options options = {});
+    client(client&&) noexcept = default;
+    client& operator=(client&&) noexcept = default;
+    ~client() = default;
+
+    /// Opens an object: one round trip. The generation is pinned by it.
+    asio::awaitable<mrd_pool> open(object_ref object, pool_options options = {});
+
+    /// An unopened pool on the object: the first that asks it for something opens it.
+    mrd_pool pool(object_ref object, pool_options options = {});
+
+    /// Reads one range with nothing open, in one round trip: it rides in the opening message of a stream that
+    /// serves it alone. For more than one read of an object, open it.
+    ///
+    /// `options.concurrency()` has no meaning here. Returns, lifetimes and errors as `fetch`.
+    asio::awaitable<std::size_t> read(
+        object_ref object, byte_range range, std::span<std::byte> destination, fetch_options options = {}
+    );
+
+    /// What the service knows of the object: one round trip. For an object that is being appended to, the
+    /// size may lag.
+    asio::awaitable<object_info> stat(object_ref object);
+    /// The same, with the failure as a value.
+    asio::awaitable<result<object_info>> try_stat(object_ref object);
+
+    /// One page of the objects of a bucket, ordered by name.
+    asio::awaitable<list_page> list(std::string bucket, list_options options = {});
+
+    asio::awaitable<bucket_layout> layout(std::string bucket);
+
+    /// The gRPC target that is used.
+    const std::string& endpoint() const noexcept;
+
+private:
+    std::shared_ptr<gcs::client_core> core_;
+};
+
+}  // namespace rangeio

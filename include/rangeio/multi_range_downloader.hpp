@@ -1,0 +1,99 @@
+#pragma once
+
+#include <rangeio/byte_range.hpp>
+#include <rangeio/error.hpp>
+#include <rangeio/object.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace rangeio {
+
+/// How one range ended.
+class range_outcome {
+public:
+    /// Empty: no error, though `received` may be less than asked if the service ended the range early.
+    failure why;
+    /// Bytes from the start of the range whose checksum was right.
+    std::uint64_t received = 0;
+};
+
+/// One range under way on a stream, owned by the operation that wants it.
+///
+/// The stream calls `deliver` for the bytes of a chunk in order, then `done` once. Both run on the delivering
+/// thread or on a thread that ends the stream, never two at once, and must neither block, throw nor allocate.
+class range_read {
+public:
+    virtual byte_range range() const noexcept = 0;
+    /// Takes bytes that belong `position` bytes into the range, and extends `crc` by them. They count only
+    /// once the checksum of their chunk was right: the same position may be delivered again, with other
+    /// bytes.
+    virtual std::uint32_t deliver(
+        std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
+    ) noexcept = 0;
+    /// The last call: after it the stream does not touch this object or its memory.
+    virtual void done(const range_outcome& outcome) noexcept = 0;
+
+    /// For the stream: keeps the object alive from `multi_range_downloader::read` to `done`.
+    std::shared_ptr<range_read> under_way;
+
+protected:
+    ~range_read() = default;
+};
+
+/// What a stream tells its owner: `opened` at most once, and `ended` once, last. In order, one at a time, on
+/// any thread, never under a lock of the stream.
+class stream_listener {
+public:
+    /// Ready for ranges. The stream has served its first response; what it said of the object stands in
+    /// `info`.
+    virtual void opened(const object_info& info) noexcept = 0;
+    /// Broken, and being resumed; `reconnected` or `ended` follows.
+    virtual void reconnecting() noexcept = 0;
+    virtual void reconnected() noexcept = 0;
+    /// Nothing of the stream is alive any more. `why` is empty if `close()` was asked for.
+    virtual void ended(const failure& why) noexcept = 0;
+
+protected:
+    ~stream_listener() = default;
+};
+
+/// One stream open on one object, which serves ranges: the seam between the engine and its transports.
+///
+/// All members are safe to call from any thread, return at once and never call back before they return to a
+/// caller that holds a lock of its own.
+class multi_range_downloader {
+public:
+    virtual ~multi_range_downloader() = default;
+
+    /// Begins to open. Ranges that were added before ride in the opening message: open and first read
+    /// together cost one round trip.
+    virtual void open(std::shared_ptr<stream_listener> owner) = 0;
+    /// Queues a range of at least one byte. Returns an id for `cancel`; `read->done` may have been called by
+    /// then.
+    virtual std::int64_t read(std::shared_ptr<range_read> read) = 0;
+    /// Detaches a range: its `done` is called with `why`, at once or when a copy that is under way is over.
+    /// No effect on a range that is done.
+    virtual void cancel(std::int64_t read_id, const failure& why) noexcept = 0;
+    /// Ends the stream and with it all its ranges. `why` is what `ended` will tell; empty for an orderly end.
+    virtual void close(const failure& why) noexcept = 0;
+    /// Bytes asked for and not yet received.
+    virtual std::uint64_t outstanding_bytes() const noexcept = 0;
+};
+
+/// Makes the streams of one pool.
+class mrd_factory {
+public:
+    virtual ~mrd_factory() = default;
+
+    /// A fresh stream, not yet opened.
+    virtual std::shared_ptr<multi_range_downloader> create() = 0;
+    /// True if one stream takes several ranges at once; else a full pool makes its callers wait.
+    virtual bool supports_multi_request() const noexcept = 0;
+    /// What is being read, for messages.
+    virtual const object_ref& object() const noexcept = 0;
+};
+
+}  // namespace rangeio

@@ -1,0 +1,276 @@
+#include <rangeio/fetch.hpp>
+#include <rangeio/split_range.hpp>
+
+#include "bytes/planner.hpp"
+#include "engine/fetch_plan.hpp"
+#include "engine/pool_core.hpp"
+#include "engine/pool_wait.hpp"
+#include "engine/transfer.hpp"
+#include "runtime/operation.hpp"
+
+#include <boost/asio/this_coro.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace rangeio {
+namespace {
+
+using engine::pool_core;
+using engine::transfer;
+using engine::transfer_part;
+using pool_ptr = std::shared_ptr<pool_core>;
+using std::chrono::nanoseconds;
+
+/// What is left of a timeout that began when this was made. Zero stands for none, so what is left never is.
+class time_budget {
+public:
+    time_budget(const asio::any_io_executor& executor, nanoseconds timeout) : timeout_(timeout) {
+        if (timeout_ <= nanoseconds::zero()) return;
+        core_ = runtime::core_of(executor);
+        start_ = core_->now();
+    }
+    nanoseconds left() const {
+        if (core_ == nullptr) return {};
+        return std::max<nanoseconds>(timeout_ - (core_->now() - start_), nanoseconds(1));
+    }
+
+private:
+    const nanoseconds timeout_;
+    std::shared_ptr<runtime::context_core> core_;
+    std::chrono::steady_clock::time_point start_;
+};
+
+std::string doing(byte_range range) {
+    return " " + to_string(range);
+}
+
+/// The object, once a stream has told of it. Opens the pool if nobody has.
+asio::awaitable<result<std::shared_ptr<const object_info>>> opened(pool_ptr pool, nanoseconds timeout) {
+    if (auto info = pool->info()) co_return info;
+    const auto op = std::make_shared<engine::pool_wait>(pool, &pool_core::initialize);
+    co_await runtime::await_operation(op, timeout);
+    if (op->why()) co_return op->why();
+    co_return pool->info();
+}
+
+std::vector<transfer_part> parts_into(
+    const std::vector<byte_range>& ranges, std::uint64_t origin, std::byte* memory
+) {
+    std::vector<transfer_part> out(ranges.size());
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+        out[i].range = ranges[i];
+        out[i].pieces.push_back({0, ranges[i].length(), memory + (ranges[i].offset() - origin)});
+    }
+    return out;
+}
+
+asio::awaitable<result<std::size_t>> fetch_into(
+    pool_ptr pool, byte_range range, std::span<std::byte> destination, fetch_options options
+) {
+    if (destination.size() < range.length()) {
+        co_return pool->explain(
+            failure(errc::invalid_argument, fmt::format("the destination has {} bytes", destination.size())),
+            doing(range)
+        );
+    }
+    const time_budget time(co_await asio::this_coro::executor, options.timeout());
+    const auto object = co_await opened(pool, time.left());
+    if (!object) co_return pool->explain(object.error(), doing(range));
+    const auto ranges = engine::plan_fetch(range, **object, options);
+    if (!ranges) co_return pool->explain(ranges.error(), doing(range));
+    if (ranges->empty()) co_return std::size_t{0};
+    const auto op = std::make_shared<transfer>(pool, parts_into(*ranges, range.offset(), destination.data()));
+    co_await runtime::await_operation(op, time.left());
+    if (op->why()) co_return pool->explain(op->why(), doing(range));
+    const auto received = [&op](std::size_t i) { return op->received(i); };
+    const auto total = engine::judge_fetch(range, *ranges, received, **object, options.allow_short());
+    if (!total) co_return pool->explain(total.error(), doing(range));
+    co_return *total;
+}
+
+asio::awaitable<std::size_t> fetch_or_throw(
+    pool_ptr pool, byte_range range, std::span<std::byte> destination, fetch_options options
+) {
+    const auto out = co_await fetch_into(std::move(pool), range, destination, options);
+    co_return out.value();
+}
+
+asio::awaitable<std::size_t> fetch_into_view(
+    pool_ptr pool, byte_range range, direct_buffer::view destination, fetch_options options
+) {
+    const auto room = destination.prepare();
+    if (room.size() < range.length()) {
+        throw error(failure(
+            errc::buffer_misuse,
+            fmt::format("a view with room for {} bytes cannot take {}", room.size(), range.length())
+        ));
+    }
+    const auto out = co_await fetch_into(std::move(pool), range, room, options);
+    destination.commit(out.value());
+    co_return *out;
+}
+
+/// Memory that is not zeroed: it is about to be written.
+byte_block allocate(std::uint64_t size) {
+    auto* const memory = size > byte_range::max_end ? nullptr : new (std::nothrow) std::byte[size];
+    if (memory == nullptr) {
+        throw error(failure(errc::invalid_argument, fmt::format("there is no memory for {} bytes", size)));
+    }
+    return {std::unique_ptr<std::byte[]>(memory), static_cast<std::size_t>(size)};
+}
+
+asio::awaitable<byte_block> fetch_block(pool_ptr pool, byte_range range, fetch_options options) {
+    const time_budget time(co_await asio::this_coro::executor, options.timeout());
+    const auto object = co_await opened(pool, time.left());
+    if (!object) throw error(pool->explain(object.error(), doing(range)));
+    // Planned before it is allocated: an absurd length is the range's error, not the memory's.
+    const auto ranges = engine::plan_fetch(range, **object, options);
+    if (!ranges) throw error(pool->explain(ranges.error(), doing(range)));
+    std::uint64_t length = 0;
+    for (const byte_range& part : *ranges) length += part.length();
+    byte_block memory = allocate(length);
+    const byte_range planned(range.offset(), length);
+    options.timeout(time.left());
+    const auto got = co_await fetch_into(pool, planned, memory.span(), options);
+    if (got.value() < length) {
+        byte_block exact = allocate(*got);
+        std::ranges::copy(memory.span().first(*got), exact.data());
+        co_return exact;
+    }
+    co_return memory;
+}
+
+asio::awaitable<std::vector<byte_block>> fetch_chunks(
+    pool_ptr pool, std::uint64_t start, std::vector<std::uint64_t> lengths, fetch_options options
+) {
+    std::uint64_t total = 0;
+    for (const std::uint64_t length : lengths) {
+        if (length > byte_range::max_end - total) {
+            throw error(
+                pool->explain(failure(errc::invalid_argument), ": the chunks are longer than any object")
+            );
+        }
+        total += length;
+    }
+    const byte_range whole(start, total);
+    const time_budget time(co_await asio::this_coro::executor, options.timeout());
+    const auto object = co_await opened(pool, time.left());
+    if (!object) throw error(pool->explain(object.error(), doing(whole)));
+    fetch_options exact = options;
+    exact.allow_short(false);
+    const auto possible = engine::plan_fetch(whole, **object, exact);
+    if (!possible) throw error(pool->explain(possible.error(), doing(whole)));
+
+    const auto shares = share_concurrency(lengths, options.concurrency());
+    std::vector<byte_block> chunks;
+    std::vector<byte_range> ranges;
+    std::vector<transfer_part> parts;
+    std::uint64_t offset = start;
+    for (std::size_t i = 0; i < lengths.size(); offset += lengths[i], ++i) {
+        chunks.push_back(allocate(lengths[i]));
+        if (lengths[i] == 0) continue;
+        const auto split = split_range({offset, lengths[i]}, shares[i], options.min_chunk_bytes());
+        const std::vector<byte_range> own(split.begin(), split.end());
+        for (auto& part : parts_into(own, offset, chunks.back().data())) parts.push_back(std::move(part));
+        ranges.insert(ranges.end(), own.begin(), own.end());
+    }
+    if (parts.empty()) co_return chunks;
+    const auto op = std::make_shared<transfer>(pool, std::move(parts));
+    co_await runtime::await_operation(op, time.left());
+    if (op->why()) throw error(pool->explain(op->why(), doing(whole)));
+    const auto received = [&op](std::size_t i) { return op->received(i); };
+    const auto got = engine::judge_fetch(whole, ranges, received, **object, false);
+    if (!got) throw error(pool->explain(got.error(), doing(whole)));
+    co_return chunks;
+}
+
+asio::awaitable<void> fetch_scattered(
+    pool_ptr pool, std::vector<range_request> requests, fetch_ranges_options options
+) {
+    std::vector<byte_range> wanted;
+    for (const range_request& request : requests) {
+        if (request.destination.size() < request.range.length()) {
+            throw error(pool->explain(
+                failure(
+                    errc::invalid_argument,
+                    fmt::format("the destination has {} bytes", request.destination.size())
+                ),
+                doing(request.range)
+            ));
+        }
+        wanted.push_back(request.range);
+    }
+    const time_budget time(co_await asio::this_coro::executor, options.timeout());
+    const auto object = co_await opened(pool, time.left());
+    if (!object) throw error(pool->explain(object.error(), ""));
+    const fetch_options whole = fetch_options().concurrency(1);
+    for (const byte_range& range : wanted) {
+        const auto possible = engine::plan_fetch(range, **object, whole);
+        if (!possible) throw error(pool->explain(possible.error(), doing(range)));
+    }
+    bytes::planner_options planning;
+    planning.max_gap = options.max_gap_bytes();
+    planning.max_merged_bytes = options.max_merged_bytes();
+    planning.unit_bytes = options.unit_bytes();
+    const auto plan = bytes::plan_reads(wanted, planning);
+    if (plan.reads.empty()) co_return;
+    std::vector<transfer_part> parts(plan.reads.size());
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        parts[i].range = plan.reads[i].range;
+        for (const bytes::read_piece& piece : plan.pieces_of(plan.reads[i])) {
+            std::byte* const memory = requests[piece.index].destination.data() + piece.destination_offset;
+            parts[i].pieces.push_back({piece.read_offset, piece.length, memory});
+        }
+    }
+    const auto op = std::make_shared<transfer>(pool, std::move(parts));
+    co_await runtime::await_operation(op, time.left());
+    if (op->why()) throw error(pool->explain(op->why(), ""));
+    for (std::size_t i = 0; i < plan.reads.size(); ++i) {
+        const std::vector<byte_range> part{plan.reads[i].range};
+        const auto received = [&op, i](std::size_t) { return op->received(i); };
+        const auto got = engine::judge_fetch(part.front(), part, received, **object, false);
+        if (!got) throw error(pool->explain(got.error(), doing(part.front())));
+    }
+}
+
+}  // namespace
+
+asio::awaitable<std::size_t> fetch(
+    const mrd_pool& pool, byte_range range, std::span<std::byte> destination, fetch_options options
+) {
+    return fetch_or_throw(engine::pool_access::core(pool), range, destination, options);
+}
+
+asio::awaitable<std::size_t> fetch(
+    const mrd_pool& pool, byte_range range, direct_buffer::view destination, fetch_options options
+) {
+    return fetch_into_view(engine::pool_access::core(pool), range, std::move(destination), options);
+}
+
+asio::awaitable<byte_block> fetch(const mrd_pool& pool, byte_range range, fetch_options options) {
+    return fetch_block(engine::pool_access::core(pool), range, options);
+}
+
+asio::awaitable<result<std::size_t>> try_fetch(
+    const mrd_pool& pool, byte_range range, std::span<std::byte> destination, fetch_options options
+) {
+    return fetch_into(engine::pool_access::core(pool), range, destination, options);
+}
+
+asio::awaitable<std::vector<byte_block>> fetch_split(
+    const mrd_pool& pool, std::uint64_t start, std::vector<std::uint64_t> chunk_lengths, fetch_options options
+) {
+    return fetch_chunks(engine::pool_access::core(pool), start, std::move(chunk_lengths), options);
+}
+
+asio::awaitable<void> fetch_ranges(
+    const mrd_pool& pool, std::vector<range_request> ranges, fetch_ranges_options options
+) {
+    return fetch_scattered(engine::pool_access::core(pool), std::move(ranges), options);
+}
+
+}  // namespace rangeio

@@ -1,0 +1,76 @@
+#include "engine/fetch_plan.hpp"
+
+#include <rangeio/split_range.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace rangeio::engine {
+namespace {
+
+constexpr std::size_t max_concurrency = 1024;
+
+failure past_the_end(const object_info& object) {
+    return {errc::range_not_satisfiable, fmt::format("the object ends at {}", object.size)};
+}
+
+}  // namespace
+
+result<std::vector<byte_range>> plan_fetch(
+    byte_range range, const object_info& object, const fetch_options& options
+) {
+    if (options.concurrency() < 1 || options.concurrency() > max_concurrency) {
+        return failure(
+            errc::invalid_argument,
+            fmt::format("concurrency {} is not between 1 and {}", options.concurrency(), max_concurrency)
+        );
+    }
+    if (options.min_chunk_bytes() < 1) return failure(errc::invalid_argument, "min_chunk_bytes is 0");
+    std::vector<byte_range> parts;
+    if (range.empty()) return parts;
+    if (object.finalized && range.end() > object.size) {
+        if (!options.allow_short() || range.offset() > object.size) return past_the_end(object);
+    }
+    const byte_range known = range.clamp_to(object.size);
+    if (!known.empty()) {
+        const auto split = split_range(known, options.concurrency(), options.min_chunk_bytes());
+        parts.assign(split.begin(), split.end());
+    }
+    if (!object.finalized && range.end() > object.size) {
+        parts.push_back(byte_range::from_to(std::max(range.offset(), object.size), range.end()));
+    }
+    return parts;
+}
+
+result<std::size_t> judge_fetch(
+    byte_range asked,
+    const std::vector<byte_range>& parts,
+    const std::function<std::uint64_t(std::size_t)>& received,
+    const object_info& object,
+    bool allow_short
+) {
+    std::size_t total = 0;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const std::uint64_t came = received(i);
+        total += came;
+        if (came == parts[i].length()) continue;
+        const std::uint64_t stopped_at = parts[i].offset() + came;
+        const bool at_end = object.finalized ? stopped_at == object.size : stopped_at >= object.size;
+        if (!at_end) {
+            return failure(
+                errc::short_read,
+                fmt::format("the service ended {} after {} bytes", to_string(parts[i]), came)
+            );
+        }
+        break;  // nothing that follows can be there
+    }
+    if (total < asked.length() && !allow_short) {
+        return failure(
+            errc::range_not_satisfiable, fmt::format("the object ends at {}", asked.offset() + total)
+        );
+    }
+    return total;
+}
+
+}  // namespace rangeio::engine

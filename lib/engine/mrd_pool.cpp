@@ -1,0 +1,140 @@
+#include <rangeio/mrd_pool.hpp>
+
+#include "engine/pool_core.hpp"
+#include "engine/pool_wait.hpp"
+#include "engine/transfer.hpp"
+#include "runtime/operation.hpp"
+
+#include <boost/asio/this_coro.hpp>
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace rangeio {
+namespace {
+
+using engine::pool_core;
+using engine::pool_wait;
+
+asio::awaitable<void> initialize_pool(std::shared_ptr<pool_core> pool) {
+    const auto op = std::make_shared<pool_wait>(pool, &pool_core::initialize);
+    co_await runtime::await_operation(op, {});
+    if (op->why()) throw error(pool->explain(op->why(), ""));
+}
+
+asio::awaitable<lease> acquire_lease(std::shared_ptr<pool_core> pool, std::chrono::nanoseconds timeout) {
+    const auto op = std::make_shared<pool_wait>(pool, &pool_core::acquire);
+    co_await runtime::await_operation(op, timeout);
+    if (op->why()) throw error(pool->explain(op->why(), ": no stream"));
+    co_return op->take_lease();
+}
+
+asio::awaitable<void> close_pool(std::shared_ptr<pool_core> pool, std::chrono::nanoseconds deadline_after) {
+    const auto op = std::make_shared<pool_wait>(pool, &pool_core::close);
+    std::shared_ptr<runtime::alarm> alarm;
+    if (deadline_after > std::chrono::nanoseconds::zero()) {
+        const asio::any_io_executor executor = co_await asio::this_coro::executor;
+        alarm =
+            runtime::core_of(executor)->set_alarm(executor, deadline_after, [pool] { pool->close_now(); });
+    }
+    co_await runtime::await_operation(op, {});
+    if (alarm != nullptr) alarm->cancel();
+    if (op->why()) throw error(pool->explain(op->why(), ": close"));
+}
+
+asio::awaitable<std::size_t> read_on_stream(
+    std::shared_ptr<pool_core> pool,
+    std::shared_ptr<multi_range_downloader> stream,
+    byte_range range,
+    std::span<std::byte> destination,
+    std::chrono::nanoseconds timeout
+) {
+    if (stream == nullptr) throw error(failure(errc::invalid_argument, "an empty lease cannot read"));
+    if (destination.size() < range.length()) {
+        throw error(failure(
+            errc::invalid_argument,
+            fmt::format("the destination has {} bytes for {} of a range", destination.size(), range.length())
+        ));
+    }
+    if (range.empty()) co_return 0;
+    std::vector<engine::transfer_part> parts(1);
+    parts[0].range = range;
+    parts[0].pieces.push_back({0, range.length(), destination.data()});
+    const auto op = std::make_shared<engine::transfer>(std::move(stream), nullptr, std::move(parts));
+    co_await runtime::await_operation(op, timeout);
+    if (op->why()) throw error(pool->explain(op->why(), " " + to_string(range)));
+    const std::uint64_t received = op->received(0);
+    if (received < range.length()) {
+        const auto info = pool->info();
+        const bool at_end = info != nullptr && range.offset() + received >= info->size;
+        throw error(failure(
+            at_end ? errc::range_not_satisfiable : errc::short_read,
+            fmt::format("{} {}: {} bytes came", pool->object().to_string(), to_string(range), received)
+        ));
+    }
+    co_return received;
+}
+
+}  // namespace
+
+lease& lease::operator=(lease&& other) noexcept {
+    if (this == &other) return *this;
+    release();
+    pool_ = std::move(other.pool_);
+    stream_ = std::move(other.stream_);
+    stream_id_ = other.stream_id_;
+    return *this;
+}
+
+asio::awaitable<std::size_t> lease::read(
+    byte_range range, std::span<std::byte> destination, std::chrono::nanoseconds timeout
+) {
+    return read_on_stream(pool_, stream_, range, destination, timeout);
+}
+
+void lease::release() noexcept {
+    const auto stream = std::move(stream_);
+    if (const auto pool = std::move(pool_)) pool->release(stream_id_);
+}
+
+mrd_pool::mrd_pool(asio::any_io_executor executor, std::shared_ptr<mrd_factory> factory, pool_options options)
+    : core_(std::make_shared<pool_core>(std::move(executor), std::move(factory), options)) {}
+
+mrd_pool& mrd_pool::operator=(mrd_pool&& other) noexcept {
+    if (this == &other) return *this;
+    const auto old = std::exchange(core_, std::move(other.core_));
+    if (old != nullptr) old->close_now();
+    return *this;
+}
+
+mrd_pool::~mrd_pool() {
+    if (core_ != nullptr) core_->close_now();
+}
+
+asio::awaitable<void> mrd_pool::initialize() {
+    return initialize_pool(core_);
+}
+
+asio::awaitable<lease> mrd_pool::acquire(std::chrono::nanoseconds timeout) {
+    return acquire_lease(core_, timeout);
+}
+
+asio::awaitable<void> mrd_pool::close(std::chrono::nanoseconds deadline_after) {
+    return close_pool(core_, deadline_after);
+}
+
+pool_stats mrd_pool::stats() const {
+    return core_->stats();
+}
+
+std::optional<object_info> mrd_pool::info() const {
+    const auto known = core_->info();
+    return known == nullptr ? std::nullopt : std::optional(*known);
+}
+
+const object_ref& mrd_pool::object() const noexcept {
+    return core_->object();
+}
+
+}  // namespace rangeio

@@ -1,0 +1,242 @@
+#include "engine/pool_core.hpp"
+
+#include "runtime/operation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace rangeio::engine {
+namespace {
+
+using fsm::pool_action;
+using fsm::pool_action_kind;
+using fsm::pool_actions;
+using fsm::pool_fsm;
+using fsm::stream_id;
+
+constexpr std::size_t max_pool_size = 1024;
+
+fsm::pool_fsm::options machine_options(const pool_options& options, const mrd_factory& factory) {
+    if (options.size() < 1 || options.size() > max_pool_size) {
+        throw error(failure(
+            errc::invalid_argument,
+            fmt::format("pool size {} is not between 1 and {}", options.size(), max_pool_size)
+        ));
+    }
+    if (options.open_timeout() < std::chrono::nanoseconds::zero()) {
+        throw error(failure(errc::invalid_argument, "the open timeout of a pool is negative"));
+    }
+    pool_fsm::options out;
+    out.pool_size = options.size();
+    out.multi_request = factory.supports_multi_request();
+    out.sharing = options.sharing() == sharing_policy::least_outstanding
+                      ? fsm::share_policy::least_outstanding
+                      : fsm::share_policy::round_robin;
+    return out;
+}
+
+// A waiter is known to the machine by its address. Whoever cancels one owns it, so the address cannot be
+// another's.
+fsm::waiter_id id_of(const pool_waiter& who) {
+    return reinterpret_cast<std::uintptr_t>(&who);
+}
+
+pool_waiter& waiter_of(fsm::waiter_id id) {
+    return *reinterpret_cast<pool_waiter*>(static_cast<std::uintptr_t>(id));
+}
+
+}  // namespace
+
+class pool_core::link final : public stream_listener {
+public:
+    link(std::shared_ptr<pool_core> pool, stream_id id) : pool_(std::move(pool)), id_(id) {}
+
+    void opened(const object_info& info) noexcept override { pool_->opened(id_, info); }
+    void reconnecting() noexcept override {
+        pool_->machine_.feed([&](pool_fsm& m, pool_actions& out) { m.reconnecting(id_, out); });
+        pool_->drain();
+    }
+    void reconnected() noexcept override {
+        pool_->machine_.feed([&](pool_fsm& m, pool_actions& out) { m.reconnected(id_, out); });
+        pool_->drain();
+    }
+    void ended(const failure& why) noexcept override { pool_->ended(id_, why); }
+
+private:
+    const std::shared_ptr<pool_core> pool_;
+    const stream_id id_;
+};
+
+pool_core::pool_core(
+    asio::any_io_executor executor, std::shared_ptr<mrd_factory> factory, const pool_options& options
+)
+    : executor_(std::move(executor)),
+      factory_(std::move(factory)),
+      options_(options),
+      machine_(machine_options(options, *factory_)) {
+    streams_.reserve(options.size());
+}
+
+void pool_core::initialize(std::shared_ptr<pool_waiter> who) {
+    enter(std::move(who), &pool_fsm::initialize);
+}
+
+void pool_core::acquire(std::shared_ptr<pool_waiter> who) {
+    enter(std::move(who), &pool_fsm::acquire);
+}
+
+void pool_core::close(std::shared_ptr<pool_waiter> who) {
+    enter(std::move(who), &pool_fsm::close);
+}
+
+void pool_core::enter(
+    std::shared_ptr<pool_waiter> who, void (pool_fsm::*event)(fsm::waiter_id, pool_actions&)
+) {
+    pool_waiter& waiter = *who;
+    waiter.under_way = std::move(who);
+    try {
+        machine_.feed_reserving([&](pool_fsm& m, pool_actions& out) {
+            refresh_loads(m);
+            (m.*event)(id_of(waiter), out);
+        });
+    } catch (...) {
+        waiter.under_way.reset();
+        throw;
+    }
+    drain();
+}
+
+void pool_core::cancel(pool_waiter& who, const failure& why) noexcept {
+    const bool waited =
+        machine_.feed([&](pool_fsm& m, pool_actions& out) { return m.cancel(id_of(who), out); });
+    if (!waited) return;
+    const auto alive = std::move(who.under_way);
+    who.answered(why);
+}
+
+void pool_core::close_now() noexcept {
+    machine_.feed([](pool_fsm& m, pool_actions& out) { m.close_now(out); });
+    drain();
+}
+
+void pool_core::release(stream_id id) noexcept {
+    const bool known = machine_.feed([&](pool_fsm& m, pool_actions& out) {
+        refresh_loads(m);
+        m.release(id, out);
+        return m.knows(id);
+    });
+    if (!known) forget(id);
+    drain();
+}
+
+pool_stats pool_core::stats() const {
+    return machine_.peek([](const pool_fsm& m) { return m.stats(); });
+}
+
+std::shared_ptr<const object_info> pool_core::info() const {
+    const std::lock_guard lock(mutex_);
+    return info_;
+}
+
+failure pool_core::explain(const failure& why, const std::string& doing) const {
+    return why.with_context(object().to_string() + doing);
+}
+
+void pool_core::refresh_loads(pool_fsm& machine) const {
+    if (machine.config().sharing != fsm::share_policy::least_outstanding) return;
+    const std::lock_guard lock(mutex_);
+    for (const entry& e : streams_) machine.set_load(e.id, e.stream->outstanding_bytes());
+}
+
+void pool_core::drain() noexcept {
+    const auto alive = shared_from_this();
+    const runtime::completion_batch batch;
+    machine_.drain([this](pool_action& action) { perform(action); });
+}
+
+void pool_core::perform(pool_action& action) noexcept {
+    switch (action.kind) {
+        case pool_action_kind::open_stream: open_stream(action.stream); break;
+        case pool_action_kind::close_stream:
+            if (const auto s = stream(action.stream)) s->close({});
+            break;
+        case pool_action_kind::grant: {
+            pool_waiter& waiter = waiter_of(action.waiter);
+            const auto alive = std::move(waiter.under_way);
+            lease out;
+            out.pool_ = shared_from_this();
+            out.stream_ = stream(action.stream);
+            out.stream_id_ = action.stream;
+            waiter.granted(std::move(out));
+            break;
+        }
+        case pool_action_kind::complete: {
+            pool_waiter& waiter = waiter_of(action.waiter);
+            const auto alive = std::move(waiter.under_way);
+            waiter.answered(action.why);
+            break;
+        }
+    }
+}
+
+void pool_core::open_stream(stream_id id) noexcept {
+    failure why;
+    try {
+        auto s = factory_->create();
+        auto owner = std::make_shared<link>(shared_from_this(), id);
+        {
+            const std::lock_guard lock(mutex_);
+            streams_.push_back({id, s});
+        }
+        s->open(std::move(owner));
+        return;
+    } catch (const error& e) {
+        why = e.why();
+    } catch (...) {
+        why = make_error_code(boost::system::errc::not_enough_memory);
+    }
+    ended(id, why);
+}
+
+std::shared_ptr<multi_range_downloader> pool_core::stream(stream_id id) const {
+    const std::lock_guard lock(mutex_);
+    const auto it = std::ranges::find(streams_, id, &entry::id);
+    return it == streams_.end() ? nullptr : it->stream;
+}
+
+void pool_core::opened(stream_id id, const object_info& info) noexcept {
+    {
+        const std::lock_guard lock(mutex_);
+        if (info_ == nullptr) info_ = std::make_shared<const object_info>(info);
+    }
+    machine_.feed([&](pool_fsm& m, pool_actions& out) {
+        refresh_loads(m);
+        m.opened(id, out);
+    });
+    drain();
+}
+
+void pool_core::ended(stream_id id, const failure& why) noexcept {
+    const bool known = machine_.feed([&](pool_fsm& m, pool_actions& out) {
+        refresh_loads(m);
+        m.ended(id, why, out);
+        return m.knows(id);
+    });
+    if (!known) forget(id);
+    drain();
+}
+
+// A stream that has ended is kept as long as leases on it are out, or on their way to somebody: they have to
+// find it to hear what became of it.
+void pool_core::forget(stream_id id) noexcept {
+    std::shared_ptr<multi_range_downloader> gone;
+    const std::lock_guard lock(mutex_);
+    const auto it = std::ranges::find(streams_, id, &entry::id);
+    if (it == streams_.end()) return;
+    gone = std::move(it->stream);
+    streams_.erase(it);
+}
+
+}  // namespace rangeio::engine

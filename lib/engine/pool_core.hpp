@@ -1,0 +1,96 @@
+#pragma once
+
+#include <rangeio/mrd_pool.hpp>
+
+#include "fsm/pool_fsm.hpp"
+#include "runtime/context_service.hpp"
+#include "runtime/machine_host.hpp"
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace rangeio::engine {
+
+/// Whoever waits for a pool. One of the two is called, once, on any thread, under no lock; neither may block
+/// or throw.
+class pool_waiter {
+public:
+    virtual void granted(lease granted) noexcept = 0;
+    /// The answer to initialize and close, too: then `why` may be empty.
+    virtual void answered(const failure& why) noexcept = 0;
+
+    /// For the pool: keeps the object alive while it waits.
+    std::shared_ptr<pool_waiter> under_way;
+
+protected:
+    ~pool_waiter() = default;
+};
+
+/// The shell around `pool_fsm`: shared by the pool's handle, its leases, its streams and whoever waits for
+/// it.
+class pool_core : public std::enable_shared_from_this<pool_core> {
+public:
+    pool_core(
+        asio::any_io_executor executor, std::shared_ptr<mrd_factory> factory, const pool_options& options
+    );
+
+    // May throw std::bad_alloc, and have no effect then.
+    void initialize(std::shared_ptr<pool_waiter> who);
+    void acquire(std::shared_ptr<pool_waiter> who);
+    void close(std::shared_ptr<pool_waiter> who);
+
+    /// Answers the waiter with `why`, unless it has its answer already.
+    void cancel(pool_waiter& who, const failure& why) noexcept;
+    void close_now() noexcept;
+    void release(fsm::stream_id id) noexcept;
+
+    pool_stats stats() const;
+    /// The object as the first stream reported it; null before that.
+    std::shared_ptr<const object_info> info() const;
+    const object_ref& object() const noexcept { return factory_->object(); }
+    const asio::any_io_executor& executor() const noexcept { return executor_; }
+    /// `failure` with the object's name before its message, as callers get to see it.
+    failure explain(const failure& why, const std::string& doing) const;
+
+private:
+    class link;
+    struct entry {
+        fsm::stream_id id;
+        std::shared_ptr<multi_range_downloader> stream;
+    };
+
+    void enter(
+        std::shared_ptr<pool_waiter> who, void (fsm::pool_fsm::*event)(fsm::waiter_id, fsm::pool_actions&)
+    );
+    void refresh_loads(fsm::pool_fsm& machine) const;
+    void drain() noexcept;
+    void perform(fsm::pool_action& action) noexcept;
+    void open_stream(fsm::stream_id id) noexcept;
+    std::shared_ptr<multi_range_downloader> stream(fsm::stream_id id) const;
+
+    void opened(fsm::stream_id id, const object_info& info) noexcept;
+    void ended(fsm::stream_id id, const failure& why) noexcept;
+    void forget(fsm::stream_id id) noexcept;
+
+    const asio::any_io_executor executor_;
+    const std::shared_ptr<mrd_factory> factory_;
+    const pool_options options_;
+    runtime::machine_host<fsm::pool_fsm, fsm::pool_action> machine_;
+
+    mutable std::mutex mutex_;  // of what follows; taken after the machine's, never before
+    std::vector<entry> streams_;
+    std::shared_ptr<const object_info> info_;
+};
+
+/// The way from the public handles to what is behind them.
+struct pool_access {
+    static const std::shared_ptr<pool_core>& core(const mrd_pool& pool) noexcept { return pool.core_; }
+    static const std::shared_ptr<pool_core>& core(const lease& held) noexcept { return held.pool_; }
+    static const std::shared_ptr<multi_range_downloader>& stream(const lease& held) noexcept {
+        return held.stream_;
+    }
+};
+
+}  // namespace rangeio::engine

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <rangeio/client.hpp>
+
+#include "grpc/channels.hpp"
+
+#include <memory>
+#include <string>
+
+namespace rangeio::gcs {
+
+/// What a client and its operations share.
+class client_core {
+public:
+    client_core(asio::any_io_executor executor, const client_options& options)
+        : executor_(std::move(executor)),
+          rpc_timeout_(options.rpc_timeout()),
+          channels_(grpc_transport::channels::make(executor_, options)) {}
+
+    const asio::any_io_executor& executor() const noexcept { return executor_; }
+    std::chrono::nanoseconds rpc_timeout() const noexcept { return rpc_timeout_; }
+    const std::shared_ptr<grpc_transport::channels>& channels() const noexcept { return channels_; }
+
+private:
+    const asio::any_io_executor executor_;
+    const std::chrono::nanoseconds rpc_timeout_;
+    const std::shared_ptr<grpc_transport::channels> channels_;
+};
+
+/// Streams on `object`. They share what the first of them learns: generation, read handle.
+std::shared_ptr<mrd_factory> make_factory(
+    const client_core& core, object_ref object, std::chrono::nanoseconds open_timeout
+);
+
+}  // namespace rangeio::gcs

@@ -1,0 +1,134 @@
+#include <rangeio/client.hpp>
+#include <rangeio/proto/storage.pb.h>
+#include <rangeio/proto/storage_control.pb.h>
+
+#include "gcs/client_core.hpp"
+#include "grpc/object_codec.hpp"
+#include "grpc/unary_call.hpp"
+#include "runtime/operation.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace rangeio {
+namespace {
+
+namespace pb = proto::storage::v2;
+namespace control_pb = proto::storage::control::v2;
+using core_ptr = std::shared_ptr<gcs::client_core>;
+using grpc_transport::bucket_resource;
+
+constexpr int max_page_size = 1000;
+
+/// Calls `method` with `request`. `subject` leads the message of a failure.
+asio::awaitable<result<std::string>> call(
+    core_ptr core, std::string method, std::string bucket, std::string request, std::string subject
+) {
+    const auto op = std::make_shared<grpc_transport::unary_call>(
+        core->channels(), std::move(method), std::move(bucket), std::move(request)
+    );
+    co_await runtime::await_operation(op, core->rpc_timeout());
+    if (op->why()) co_return op->why().with_context(subject);
+    co_return op->response();
+}
+
+failure malformed(const std::string& subject) {
+    return {errc::protocol_error, fmt::format("{}: malformed response", subject)};
+}
+
+asio::awaitable<result<object_info>> stat_object(core_ptr core, object_ref object) {
+    pb::GetObjectRequest request;
+    request.set_bucket(bucket_resource(object.bucket()));
+    request.set_object(object.name());
+    request.set_generation(object.generation());
+    const auto bytes = co_await call(
+        core,
+        "/google.storage.v2.Storage/GetObject",
+        object.bucket(),
+        request.SerializeAsString(),
+        object.to_string()
+    );
+    if (!bytes) co_return bytes.error();
+    pb::Object out;
+    if (!out.ParseFromString(*bytes)) co_return malformed(object.to_string());
+    co_return grpc_transport::to_info(out);
+}
+
+asio::awaitable<object_info> stat_or_throw(core_ptr core, object_ref object) {
+    auto out = co_await stat_object(std::move(core), std::move(object));
+    co_return std::move(out).value();
+}
+
+asio::awaitable<list_page> list_bucket(core_ptr core, std::string bucket, list_options options) {
+    check_bucket_name(bucket);
+    const std::string subject = "gs://" + bucket;
+    if (options.page_size() < 1 || options.page_size() > max_page_size) {
+        throw error(failure(
+            errc::invalid_argument,
+            fmt::format(
+                "{}: page size {} is not between 1 and {}", subject, options.page_size(), max_page_size
+            )
+        ));
+    }
+    pb::ListObjectsRequest request;
+    request.set_parent(bucket_resource(bucket));
+    request.set_prefix(options.prefix());
+    request.set_delimiter(options.delimiter());
+    request.set_page_size(options.page_size());
+    request.set_page_token(options.page_token());
+    const auto bytes = co_await call(
+        core, "/google.storage.v2.Storage/ListObjects", bucket, request.SerializeAsString(), subject
+    );
+    if (!bytes) throw error(bytes.error());
+    pb::ListObjectsResponse response;
+    if (!response.ParseFromString(*bytes)) throw error(malformed(subject));
+    list_page page;
+    for (const pb::Object& object : response.objects())
+        page.objects.push_back(grpc_transport::to_info(object));
+    page.prefixes.assign(response.prefixes().begin(), response.prefixes().end());
+    page.next_page_token = response.next_page_token();
+    co_return page;
+}
+
+asio::awaitable<bucket_layout> bucket_layout_of(core_ptr core, std::string bucket) {
+    check_bucket_name(bucket);
+    const std::string subject = "gs://" + bucket;
+    control_pb::GetStorageLayoutRequest request;
+    request.set_name(bucket_resource(bucket) + "/storageLayout");
+    const auto bytes = co_await call(
+        core,
+        "/google.storage.control.v2.StorageControl/GetStorageLayout",
+        bucket,
+        request.SerializeAsString(),
+        subject
+    );
+    if (!bytes) throw error(bytes.error());
+    control_pb::StorageLayout response;
+    if (!response.ParseFromString(*bytes)) throw error(malformed(subject));
+    bucket_layout out;
+    out.location = response.location();
+    out.location_type = response.location_type();
+    out.hierarchical_namespace = response.hierarchical_namespace().enabled();
+    co_return out;
+}
+
+}  // namespace
+
+asio::awaitable<object_info> client::stat(object_ref object) {
+    return stat_or_throw(core_, std::move(object));
+}
+
+asio::awaitable<result<object_info>> client::try_stat(object_ref object) {
+    return stat_object(core_, std::move(object));
+}
+
+asio::awaitable<list_page> client::list(std::string bucket, list_options options) {
+    return list_bucket(core_, std::move(bucket), std::move(options));
+}
+
+asio::awaitable<bucket_layout> client::layout(std::string bucket) {
+    return bucket_layout_of(core_, std::move(bucket));
+}
+
+}  // namespace rangeio

@@ -1,0 +1,129 @@
+#include <rangeio/client.hpp>
+
+#include "engine/fetch_plan.hpp"
+#include "engine/transfer.hpp"
+#include "gcs/client_core.hpp"
+#include "grpc/grpc_bidi_call.hpp"
+#include "grpc/mrd.hpp"
+#include "runtime/operation.hpp"
+
+#include <fmt/format.h>
+
+#include <mutex>
+#include <utility>
+
+namespace rangeio {
+namespace gcs {
+namespace {
+
+class grpc_mrd_factory final : public mrd_factory {
+public:
+    grpc_mrd_factory(const client_core& core, object_ref object, std::chrono::nanoseconds open_timeout) {
+        environment_.connector = grpc_transport::make_grpc_connector(core.channels());
+        environment_.source = std::make_shared<grpc_transport::object_source>(std::move(object));
+        environment_.executor = core.executor();
+        environment_.open_timeout = open_timeout;
+    }
+
+    std::shared_ptr<multi_range_downloader> create() override {
+        return std::make_shared<grpc_transport::mrd>(environment_);
+    }
+    bool supports_multi_request() const noexcept override { return true; }
+    const object_ref& object() const noexcept override { return environment_.source->object(); }
+
+private:
+    grpc_transport::mrd::environment environment_;
+};
+
+/// The owner of a stream that serves one read: it remembers what the stream said of the object.
+class single_owner final : public stream_listener {
+public:
+    void opened(const object_info& info) noexcept override {
+        const std::lock_guard lock(mutex_);
+        info_ = info;
+    }
+    void reconnecting() noexcept override {}
+    void reconnected() noexcept override {}
+    void ended(const failure&) noexcept override {}
+
+    object_info info() const {
+        const std::lock_guard lock(mutex_);
+        return info_;
+    }
+
+private:
+    mutable std::mutex mutex_;
+    object_info info_;
+};
+
+asio::awaitable<mrd_pool> open_pool(
+    std::shared_ptr<client_core> core, object_ref object, pool_options options
+) {
+    auto factory = make_factory(*core, std::move(object), options.open_timeout());
+    mrd_pool pool(core->executor(), std::move(factory), options);
+    co_await pool.initialize();
+    co_return pool;
+}
+
+asio::awaitable<std::size_t> read_once(
+    std::shared_ptr<client_core> core,
+    object_ref object,
+    byte_range range,
+    std::span<std::byte> destination,
+    fetch_options options
+) {
+    const std::string doing = fmt::format("{} {}", object.to_string(), to_string(range));
+    if (destination.size() < range.length()) {
+        throw error(failure(
+            errc::invalid_argument, fmt::format("{}: the destination has {} bytes", doing, destination.size())
+        ));
+    }
+    if (range.empty()) co_return 0;
+    const pool_options defaults;
+    const auto factory = make_factory(*core, std::move(object), defaults.open_timeout());
+    const auto owner = std::make_shared<single_owner>();
+    const std::vector<byte_range> asked(1, range);
+    std::vector<engine::transfer_part> parts(1);
+    parts[0].range = range;
+    parts[0].pieces.push_back({0, range.length(), destination.data()});
+    const auto op = std::make_shared<engine::transfer>(factory->create(), owner, std::move(parts));
+    co_await runtime::await_operation(op, options.timeout());
+    if (op->why()) throw error(op->why().with_context(doing));
+    const auto received = [&op](std::size_t i) { return op->received(i); };
+    const auto total = engine::judge_fetch(range, asked, received, owner->info(), options.allow_short());
+    if (!total) throw error(total.error().with_context(doing));
+    co_return *total;
+}
+
+}  // namespace
+
+std::shared_ptr<mrd_factory> make_factory(
+    const client_core& core, object_ref object, std::chrono::nanoseconds open_timeout
+) {
+    return std::make_shared<grpc_mrd_factory>(core, std::move(object), open_timeout);
+}
+
+}  // namespace gcs
+
+client::client(asio::any_io_executor executor, client_options options)
+    : core_(std::make_shared<gcs::client_core>(std::move(executor), options)) {}
+
+asio::awaitable<mrd_pool> client::open(object_ref object, pool_options options) {
+    return gcs::open_pool(core_, std::move(object), options);
+}
+
+mrd_pool client::pool(object_ref object, pool_options options) {
+    return {core_->executor(), gcs::make_factory(*core_, std::move(object), options.open_timeout()), options};
+}
+
+asio::awaitable<std::size_t> client::read(
+    object_ref object, byte_range range, std::span<std::byte> destination, fetch_options options
+) {
+    return gcs::read_once(core_, std::move(object), range, destination, options);
+}
+
+const std::string& client::endpoint() const noexcept {
+    return core_->channels()->endpoint();
+}
+
+}  // namespace rangeio

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <rangeio/error.hpp>
+#include <rangeio/object.hpp>
+
+#include "fsm/mrd_fsm.hpp"
+#include "grpc/response_decoder.hpp"
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+// One BidiReadObject call, as the downloader sees it: the seam between protocol and wire. No gRPC header
+// here, so that scripted calls can stand in.
+
+namespace rangeio::grpc_transport {
+
+/// What the opening message says besides its ranges.
+struct call_spec {
+    object_ref object;
+    std::string read_handle;    // empty: none
+    std::string routing_token;  // empty: none
+};
+
+/// One response, valid during on_response() only.
+struct incoming {
+    std::span<const wire::slice> message;
+    std::span<const wire::data_chunk> chunks;
+    const object_info* metadata = nullptr;     // null: the response has none
+    const std::string* read_handle = nullptr;  // null: the response has none
+};
+
+/// Called by the call, on the delivering thread. on_response() and on_write_done() may run at the same time;
+/// on_done() is last.
+class bidi_call_events {
+public:
+    virtual void on_response(const incoming& response) noexcept = 0;
+    virtual void on_write_done() noexcept = 0;
+    /// `why` is empty if the service ended the call with OK.
+    virtual void on_done(const failure& why) noexcept = 0;
+
+protected:
+    ~bidi_call_events() = default;
+};
+
+class bidi_call {
+public:
+    virtual ~bidi_call() = default;
+
+    /// Opens the call. The first message says the spec and `ranges`, at most 100 of them.
+    virtual void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) = 0;
+    /// Sends a further message. Only after the on_write_done() of the one before.
+    virtual void write(std::span<const fsm::wire_range> ranges) = 0;
+    /// Ends the call; on_done() follows. At any time after start(), from any thread.
+    virtual void cancel() noexcept = 0;
+};
+
+/// Makes calls: a channel, or a script.
+class bidi_connector {
+public:
+    virtual ~bidi_connector() = default;
+
+    /// `events` is kept until on_done() has returned.
+    virtual std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) = 0;
+};
+
+}  // namespace rangeio::grpc_transport

@@ -1,0 +1,192 @@
+#include "grpc/grpc_bidi_call.hpp"
+
+#include <rangeio/proto/storage.pb.h>
+
+#include "grpc/object_codec.hpp"
+#include "grpc/response_decoder.hpp"
+#include "grpc/status.hpp"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/client_callback.h>
+
+#include <fmt/format.h>
+
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace rangeio::grpc_transport {
+namespace {
+
+namespace pb = proto::storage::v2;
+
+grpc::ByteBuffer to_buffer(const pb::BidiReadObjectRequest& request) {
+    const std::size_t size = request.ByteSizeLong();
+    grpc::Slice slice(size);
+    request.SerializeToArray(const_cast<std::uint8_t*>(slice.begin()), static_cast<int>(size));
+    return {&slice, 1};
+}
+
+void add_ranges(pb::BidiReadObjectRequest& request, std::span<const fsm::wire_range> ranges) {
+    for (const fsm::wire_range& range : ranges) {
+        auto& out = *request.add_read_ranges();
+        out.set_read_offset(range.offset);
+        out.set_read_length(range.length);
+        out.set_read_id(range.read_id);
+    }
+}
+
+// Reactions run on gRPC's few threads, for all calls of the process: they decode, copy and hand over. Nothing
+// may leave them as an exception: gRPC would swallow it, and the call would never end.
+class grpc_bidi_call final : public bidi_call,
+                             public std::enable_shared_from_this<grpc_bidi_call>,
+                             private grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+public:
+    grpc_bidi_call(std::shared_ptr<channels> on, std::shared_ptr<bidi_call_events> events)
+        : channels_(std::move(on)), events_(std::move(events)) {}
+
+    void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
+        pb::BidiReadObjectRequest request;
+        auto& opening = *request.mutable_read_object_spec();
+        opening.set_bucket(bucket_resource(spec.object.bucket()));
+        opening.set_object(spec.object.name());
+        opening.set_generation(spec.object.generation());
+        if (!spec.read_handle.empty()) opening.mutable_read_handle()->set_handle(spec.read_handle);
+        if (!spec.routing_token.empty()) opening.set_routing_token(spec.routing_token);
+        add_ranges(request, ranges);
+        request_ = to_buffer(request);
+        channels_->prepare(context_, spec.object.bucket(), spec.routing_token);
+        grpc::GenericStub stub(channels_->next());
+        self_ = shared_from_this();
+        stub.PrepareBidiStreamingCall(
+            &context_, "/google.storage.v2.Storage/BidiReadObject", grpc::StubOptions(), this
+        );
+        AddHold();  // for the writes that are started outside of reactions; released by the last read
+        StartWrite(&request_);
+        StartRead(&response_);
+        const auto alive = self_;  // another thread may run OnDone before StartCall returns
+        StartCall();
+    }
+
+    void write(std::span<const fsm::wire_range> ranges) override {
+        pb::BidiReadObjectRequest request;
+        add_ranges(request, ranges);
+        request_ = to_buffer(request);
+        const std::lock_guard lock(mutex_);
+        if (!reading_ended_) StartWrite(&request_);
+    }
+
+    void cancel() noexcept override { context_.TryCancel(); }
+
+private:
+    void OnReadDone(bool ok) override {
+        if (!ok) {
+            {
+                const std::lock_guard lock(mutex_);
+                reading_ended_ = true;
+            }
+            RemoveHold();
+            return;
+        }
+        try {
+            take_response();
+        } catch (...) {
+            give_up(make_error_code(boost::system::errc::not_enough_memory));
+        }
+        response_.Clear();
+        StartRead(&response_);
+    }
+
+    void OnWriteDone(bool ok) override {
+        if (ok) events_->on_write_done();
+    }
+
+    void OnDone(const grpc::Status& status) override {
+        const auto alive = std::move(self_);
+        const auto events = std::move(events_);
+        events->on_done(broken_ ? broken_ : from_status(status));
+    }
+
+    void take_response() {
+        if (broken_) return;
+        slices_.clear();
+        if (!response_.Dump(&slices_).ok()) {
+            give_up({errc::protocol_error, "a response could not be read"});
+            return;
+        }
+        message_.clear();
+        for (const grpc::Slice& slice : slices_) {
+            message_.emplace_back(reinterpret_cast<const std::byte*>(slice.begin()), slice.size());
+        }
+        if (const auto decoded = wire::decode_read_response(message_, decoded_); !decoded) {
+            give_up({errc::protocol_error, fmt::format("malformed response: {}", decoded.what)});
+            return;
+        }
+        incoming out;
+        out.message = message_;
+        out.chunks = {decoded_.chunks.data(), decoded_.chunks.size()};
+        object_info metadata;
+        if (!decoded_.metadata.empty()) {
+            pb::Object object;
+            for (const wire::extent& part : decoded_.metadata) {
+                if (object.MergeFromString(wire::copy_of(message_, part))) continue;
+                give_up({errc::protocol_error, "malformed response: the object's metadata"});
+                return;
+            }
+            metadata = to_info(object);
+            out.metadata = &metadata;
+        }
+        std::string read_handle;
+        if (decoded_.read_handle) {
+            read_handle = wire::copy_of(message_, *decoded_.read_handle);
+            out.read_handle = &read_handle;
+        }
+        events_->on_response(out);
+    }
+
+    // The call goes on until gRPC says that it is over; what it ended with is ours to say.
+    void give_up(failure why) {
+        if (!broken_) broken_ = std::move(why);
+        context_.TryCancel();
+    }
+
+    const std::shared_ptr<channels> channels_;
+    std::shared_ptr<bidi_call_events> events_;
+    std::shared_ptr<grpc_bidi_call> self_;  // from start to OnDone
+    grpc::ClientContext context_;
+    grpc::ByteBuffer request_;
+    grpc::ByteBuffer response_;
+
+    // Of the reads, which run one at a time.
+    std::vector<grpc::Slice> slices_;
+    std::vector<wire::slice> message_;
+    wire::read_response decoded_;
+    failure broken_;
+
+    std::mutex mutex_;
+    bool reading_ended_ = false;  // nothing may be written any more
+};
+
+class grpc_connector final : public bidi_connector {
+public:
+    explicit grpc_connector(std::shared_ptr<channels> on) : channels_(std::move(on)) {}
+
+    std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
+        return std::make_shared<grpc_bidi_call>(channels_, std::move(events));
+    }
+
+private:
+    const std::shared_ptr<channels> channels_;
+};
+
+}  // namespace
+
+std::shared_ptr<bidi_connector> make_grpc_connector(std::shared_ptr<channels> on) {
+    return std::make_shared<grpc_connector>(std::move(on));
+}
+
+}  // namespace rangeio::grpc_transport

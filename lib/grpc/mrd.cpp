@@ -1,0 +1,188 @@
+#include "grpc/mrd.hpp"
+
+#include "runtime/operation.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace rangeio::grpc_transport {
+namespace {
+
+using fsm::mrd_action;
+using fsm::mrd_action_kind;
+using fsm::mrd_actions;
+using fsm::mrd_fsm;
+
+range_read* from_cookie(std::uintptr_t cookie) {
+    return reinterpret_cast<range_read*>(cookie);
+}
+
+}  // namespace
+
+mrd::mrd(environment env) : env_(std::move(env)), core_(runtime::core_of(env_.executor)) {}
+
+mrd::~mrd() = default;
+
+void mrd::open(std::shared_ptr<stream_listener> owner) {
+    owner_ = std::move(owner);
+    if (!core_->enter(*this)) {
+        close(errc::shut_down);
+        return;
+    }
+    if (env_.open_timeout > std::chrono::nanoseconds::zero()) {
+        const std::weak_ptr<mrd> weak = self();
+        open_alarm_ = core_->set_alarm(env_.executor, env_.open_timeout, [weak] {
+            const auto alive = weak.lock();
+            if (alive == nullptr) return;
+            const failure why{errc::timed_out, "the stream did not open in time"};
+            alive->machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
+                if (m.state() == fsm::mrd_state::opening) m.close(why, why, out);
+            });
+            alive->drain();
+        });
+    }
+    machine_.feed_reserving([](mrd_fsm& m, mrd_actions& out) { m.open(out); });
+    drain();
+}
+
+std::int64_t mrd::read(std::shared_ptr<range_read> read) {
+    const byte_range range = read->range();
+    const auto cookie = reinterpret_cast<std::uintptr_t>(read.get());
+    read->under_way = read;
+    std::int64_t id = 0;
+    try {
+        id = machine_.feed_reserving([&](mrd_fsm& m, mrd_actions& out) {
+            return m.add_range(cookie, range.offset(), range.length(), out);
+        });
+    } catch (...) {
+        read->under_way.reset();
+        throw;
+    }
+    drain();
+    return id;
+}
+
+void mrd::cancel(std::int64_t read_id, const failure& why) noexcept {
+    machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.cancel_range(read_id, why, out); });
+    drain();
+}
+
+void mrd::close(const failure& why) noexcept {
+    close_with(why ? why : failure(errc::stream_closed), why);
+}
+
+std::uint64_t mrd::outstanding_bytes() const noexcept {
+    return machine_.peek([](const mrd_fsm& m) { return m.outstanding_bytes(); });
+}
+
+void mrd::on_shutdown() noexcept {
+    close(errc::shut_down);
+}
+
+void mrd::on_response(const incoming& response) noexcept {
+    failure stale;
+    if (!env_.source->learn(response.metadata, response.read_handle, stale)) {
+        close_with(stale, stale);
+        return;
+    }
+    machine_.feed([](mrd_fsm& m, mrd_actions& out) { m.response(out); });
+    for (const wire::data_chunk& chunk : response.chunks) take_chunk(response, chunk);
+    drain();
+}
+
+// The one copy of a payload byte, and its checksum, in the same pass. No lock is held meanwhile; the machine
+// keeps the range from completing.
+void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) noexcept {
+    if (!chunk.has_read_range) return;
+    const auto verdict = machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
+        return m.begin_chunk(chunk.read_id, chunk.read_offset, chunk.payload.size, chunk.range_end, out);
+    });
+    if (!verdict.accept) return;
+    range_read& read = *from_cookie(verdict.cookie);
+    std::uint64_t position = verdict.position;
+    std::uint32_t crc = 0;
+    wire::for_each_run(response.message, chunk.payload, [&](wire::slice run) {
+        crc = read.deliver(position, run, crc);
+        position += run.size();
+    });
+    failure damage;
+    if (chunk.has_data && chunk.crc32c && *chunk.crc32c != crc) {
+        damage = {
+            errc::data_corrupted,
+            fmt::format(
+                "a chunk of {} bytes at offset {} has CRC32C {:08x}, the service sent {:08x}",
+                chunk.payload.size,
+                chunk.read_offset,
+                crc,
+                *chunk.crc32c
+            )
+        };
+    }
+    machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.end_chunk(chunk.read_id, damage, out); });
+}
+
+void mrd::on_write_done() noexcept {
+    machine_.feed([](mrd_fsm& m, mrd_actions& out) { m.write_done(out); });
+    drain();
+}
+
+void mrd::on_done(const failure& why) noexcept {
+    machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.call_ended(why, out); });
+    drain();
+}
+
+void mrd::close_with(const failure& ranges, const failure& stream) noexcept {
+    machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.close(ranges, stream, out); });
+    drain();
+}
+
+void mrd::drain() noexcept {
+    const auto alive = shared_from_this();
+    const runtime::completion_batch batch;
+    machine_.drain([this](mrd_action& action) { perform(action); });
+}
+
+void mrd::perform(mrd_action& action) noexcept {
+    switch (action.kind) {
+        case mrd_action_kind::start_call: start_call(); break;
+        case mrd_action_kind::write:
+            call_->write(machine_.peek([](const mrd_fsm& m) { return std::span(m.message()); }));
+            break;
+        case mrd_action_kind::cancel_call:
+            if (call_ != nullptr) call_->cancel();
+            break;
+        case mrd_action_kind::opened:
+            if (open_alarm_ != nullptr) open_alarm_->cancel();
+            owner_->opened(env_.source->info());
+            break;
+        case mrd_action_kind::complete: {
+            const auto read = std::move(from_cookie(action.cookie)->under_way);
+            read->done({std::move(action.why), action.received});
+            break;
+        }
+        case mrd_action_kind::ended: {
+            if (open_alarm_ != nullptr) open_alarm_->cancel();
+            call_.reset();
+            const auto owner = std::move(owner_);
+            if (owner != nullptr) owner->ended(action.why);
+            core_->leave(*this);
+            break;
+        }
+    }
+}
+
+void mrd::start_call() noexcept {
+    try {
+        call_ = env_.connector->create(std::shared_ptr<bidi_call_events>(self(), this));
+        call_->start(env_.source->spec(), machine_.peek([](const mrd_fsm& m) {
+            return std::span(m.message());
+        }));
+    } catch (...) {
+        // A call that was not started does not report its end.
+        call_.reset();
+        on_done(make_error_code(boost::system::errc::not_enough_memory));
+    }
+}
+
+}  // namespace rangeio::grpc_transport

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <rangeio/multi_range_downloader.hpp>
+
+#include "fsm/mrd_fsm.hpp"
+#include "grpc/bidi_call.hpp"
+#include "grpc/object_source.hpp"
+#include "runtime/context_service.hpp"
+#include "runtime/machine_host.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <vector>
+
+namespace rangeio::grpc_transport {
+
+/// The shell around `mrd_fsm`: a multi-range downloader on one BidiReadObject call.
+class mrd final : public multi_range_downloader, public runtime::participant, private bidi_call_events {
+public:
+    struct environment {
+        std::shared_ptr<bidi_connector> connector;
+        std::shared_ptr<object_source> source;
+        asio::any_io_executor executor;            // for the alarm, nothing else runs there
+        std::chrono::nanoseconds open_timeout{0};  // 0: none
+    };
+
+    explicit mrd(environment env);
+    ~mrd() override;
+
+    void open(std::shared_ptr<stream_listener> owner) override;
+    std::int64_t read(std::shared_ptr<range_read> read) override;
+    void cancel(std::int64_t read_id, const failure& why) noexcept override;
+    void close(const failure& why) noexcept override;
+    std::uint64_t outstanding_bytes() const noexcept override;
+
+private:
+    void on_shutdown() noexcept override;
+    void on_response(const incoming& response) noexcept override;
+    void on_write_done() noexcept override;
+    void on_done(const failure& why) noexcept override;
+
+    void take_chunk(const incoming& response, const wire::data_chunk& chunk) noexcept;
+    void close_with(const failure& ranges, const failure& stream) noexcept;
+    void drain() noexcept;
+    void perform(fsm::mrd_action& action) noexcept;
+    void start_call() noexcept;
+    std::shared_ptr<mrd> self() { return std::static_pointer_cast<mrd>(shared_from_this()); }
+
+    const environment env_;
+    const std::shared_ptr<runtime::context_core> core_;
+    runtime::machine_host<fsm::mrd_fsm, fsm::mrd_action> machine_;
+
+    // Touched by perform() alone, or before open().
+    std::shared_ptr<stream_listener> owner_;
+    std::shared_ptr<bidi_call> call_;
+    std::shared_ptr<runtime::alarm> open_alarm_;
+};
+
+}  // namespace rangeio::grpc_transport

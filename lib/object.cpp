@@ -1,0 +1,101 @@
+#include <rangeio/error.hpp>
+#include <rangeio/object.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace rangeio {
+namespace {
+
+constexpr std::size_t max_name_bytes = 1024;
+
+[[noreturn]] void reject(std::string message) {
+    throw error(failure(errc::invalid_argument, std::move(message)));
+}
+
+// protobuf refuses to send a string that is not UTF-8, long after anybody could be told why.
+bool is_utf8(std::string_view text) {
+    std::size_t i = 0;
+    while (i < text.size()) {
+        const auto lead = static_cast<unsigned char>(text[i]);
+        const std::size_t length = lead < 0x80   ? 1
+                                   : lead < 0xc2 ? 0
+                                   : lead < 0xe0 ? 2
+                                   : lead < 0xf0 ? 3
+                                   : lead < 0xf5 ? 4
+                                                 : 0;
+        if (length == 0 || text.size() - i < length) return false;
+        for (std::size_t k = 1; k < length; ++k) {
+            if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
+        }
+        if (length > 2) {
+            const auto second = static_cast<unsigned char>(text[i + 1]);
+            const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
+            const bool no_scalar = (lead == 0xed && second >= 0xa0) || (lead == 0xf4 && second >= 0x90);
+            if (overlong || no_scalar) return false;
+        }
+        i += length;
+    }
+    return true;
+}
+
+void check_object_name(std::string_view name) {
+    if (name.empty()) reject("the object's name is empty");
+    if (name.size() > max_name_bytes) {
+        reject(fmt::format("an object's name has at most {} bytes, this one {}", max_name_bytes, name.size())
+        );
+    }
+    if (name == "." || name == "..") reject(fmt::format("no object can be called '{}'", name));
+    if (name.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) {
+        reject("the object's name has a line break or a NUL in it");
+    }
+    if (!is_utf8(name)) reject("the object's name is not UTF-8");
+}
+
+}  // namespace
+
+// The bucket's name goes into a header as it is, so nothing but these characters may pass.
+void check_bucket_name(std::string_view bucket) {
+    const bool good = std::ranges::all_of(bucket, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+               c == '_' || c == '-';
+    });
+    if (!good || bucket.size() < 3 || bucket.size() > 222) {
+        reject(fmt::format(
+            "'{}' is no bucket name: 3 to 222 of A-Z, a-z, 0-9, '.', '_' and '-'",
+            good ? bucket.substr(0, 222) : "..."
+        ));
+    }
+}
+
+object_ref::object_ref(std::string bucket, std::string name, std::int64_t generation)
+    : bucket_(std::move(bucket)), name_(std::move(name)) {
+    check_bucket_name(bucket_);
+    check_object_name(name_);
+    this->generation(generation);
+}
+
+object_ref& object_ref::generation(std::int64_t value) {
+    if (value < 0) reject(fmt::format("generation {} is negative", value));
+    generation_ = value;
+    return *this;
+}
+
+object_ref object_ref::parse(std::string_view uri) {
+    constexpr std::string_view scheme = "gs://";
+    if (!uri.starts_with(scheme)) reject(fmt::format("'{}' is not of the form gs://bucket/object", uri));
+    const std::string_view rest = uri.substr(scheme.size());
+    const std::size_t slash = rest.find('/');
+    if (slash == std::string_view::npos || slash + 1 == rest.size()) {
+        reject(fmt::format("'{}' names no object: gs://bucket/object", uri));
+    }
+    return {std::string(rest.substr(0, slash)), std::string(rest.substr(slash + 1))};
+}
+
+std::string object_ref::to_string() const {
+    return fmt::format("gs://{}/{}", bucket_, name_);
+}
+
+}  // namespace rangeio
