@@ -1,0 +1,178 @@
+#include "emulator/object_store.hpp"
+
+#include <rangeio/error.hpp>
+
+#include "emulator/object_names.hpp"
+#include "emulator/status.hpp"
+
+#include <fmt/format.h>
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace rangeio::emulator {
+namespace {
+
+// Each holds a descriptor and a mapping even when no call reads it.
+constexpr std::size_t max_mapped_objects = 256;
+
+constexpr int directory_flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+// Not blocking: should the regular file that was found be replaced by a FIFO before it is opened.
+constexpr int file_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+
+[[noreturn]] void throw_errno(int code, const std::string& name, std::string_view kind) {
+    switch (code) {
+        case ENOENT:
+        case ENOTDIR:
+        case ELOOP:
+        case ENAMETOOLONG:
+        case ENXIO: throw call_error(status_code::not_found, fmt::format("{}: no such {}", name, kind));
+        case EACCES:
+        case EPERM:
+            throw call_error(
+                status_code::permission_denied, fmt::format("{}: {}", name, std::strerror(code))
+            );
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+            throw call_error(
+                status_code::resource_exhausted, fmt::format("{}: {}", name, std::strerror(code))
+            );
+        default: throw call_error(status_code::internal, fmt::format("{}: {}", name, std::strerror(code)));
+    }
+}
+
+unique_fd open_root(const std::filesystem::path& path) {
+    // Readable, not only reachable: a root that cannot be listed is a mistake worth hearing of at once.
+    unique_fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) {
+        const int code = errno;
+        throw error(failure(
+            error_code(code, boost::system::system_category()),
+            fmt::format("cannot serve the directory {}: {}", path.string(), std::strerror(code))
+        ));
+    }
+    return fd;
+}
+
+std::string key_of(std::string_view bucket, std::string_view object) {
+    return fmt::format("{}/{}", bucket, object);
+}
+
+}  // namespace
+
+object_store::object_store(std::filesystem::path root, std::set<std::string> unfinalized)
+    : root_path_(std::move(root)), root_(open_root(root_path_)), unfinalized_(std::move(unfinalized)) {}
+
+unique_fd object_store::open_bucket(std::string_view bucket) const {
+    const std::string name(bucket);
+    unique_fd fd(::openat(root_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) {
+        throw_errno(errno, fmt::format("gs://{}", name), "bucket");
+    }
+    return fd;
+}
+
+bool object_store::is_finalized(std::string_view bucket, std::string_view object) const {
+    return unfinalized_.empty() || !unfinalized_.contains(key_of(bucket, object));
+}
+
+std::int64_t object_store::next_generation(const std::string& key, const file_identity& now) const {
+    const std::int64_t fresh = std::max<std::int64_t>(now.changed_ns, 1);
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) {
+        return fresh;
+    }
+    const entry& last = found->second;
+    if (last.identity == now) {
+        return last.generation;
+    }
+    // An object that is appended to keeps its generation while it grows.
+    const bool grown = unfinalized_.contains(key) && last.identity.device == now.device &&
+                       last.identity.inode == now.inode && last.identity.size <= now.size;
+    return grown ? last.generation : std::max(fresh, last.generation + 1);
+}
+
+std::int64_t object_store::generation_of(
+    std::string_view bucket, std::string_view object, const struct stat& st
+) const {
+    const std::lock_guard lock(mutex_);
+    return next_generation(key_of(bucket, object), file_identity::of(st));
+}
+
+void object_store::remember(const std::string& key, object_ptr object) {
+    const auto [at, added] = entries_.try_emplace(key);
+    if (added) {
+        at->second.use = uses_.insert(uses_.begin(), key);
+    }
+    at->second.identity = object->identity();
+    at->second.generation = object->generation();
+    at->second.object = std::move(object);
+    if (uses_.size() <= max_mapped_objects) {
+        return;
+    }
+    // The generation of an unfinalized object is known only here.
+    const auto victim = std::find_if(uses_.rbegin(), uses_.rend(), [&](const std::string& candidate) {
+        return candidate != key && !unfinalized_.contains(candidate);
+    });
+    if (victim != uses_.rend()) {
+        entries_.erase(*victim);
+        uses_.erase(std::next(victim).base());
+    }
+}
+
+object_ptr object_store::open(std::string_view bucket, std::string_view object) {
+    const std::vector<std::string> components = components_of(bucket, object);
+    const std::string name = display_name(bucket, object);
+    const std::string key = key_of(bucket, object);
+
+    // The lock is held while the file is looked at: otherwise two calls could see two states of it and note
+    // them in the wrong order, and a generation would go backwards.
+    const std::lock_guard lock(mutex_);
+    unique_fd directory(::openat(root_.get(), std::string(bucket).c_str(), directory_flags));
+    if (!directory) {
+        throw_errno(errno, fmt::format("gs://{}", bucket), "bucket");
+    }
+    for (std::size_t i = 0; i + 1 < components.size(); ++i) {
+        unique_fd next(::openat(directory.get(), components[i].c_str(), directory_flags));
+        if (!next) {
+            throw_errno(errno, name, "object");
+        }
+        directory = std::move(next);
+    }
+
+    // Looked at before it is opened: opening a device or a FIFO has effects.
+    struct stat st{};
+    if (::fstatat(directory.get(), components.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        throw_errno(errno, name, "object");
+    }
+    if (!S_ISREG(st.st_mode)) {
+        throw_errno(ENOENT, name, "object");
+    }
+    if (const auto found = entries_.find(key);
+        found != entries_.end() && found->second.identity == file_identity::of(st)) {
+        uses_.splice(uses_.begin(), uses_, found->second.use);
+        return found->second.object;
+    }
+    unique_fd file(::openat(directory.get(), components.back().c_str(), file_flags));
+    if (!file || ::fstat(file.get(), &st) != 0) {
+        throw_errno(errno, name, "object");
+    }
+    if (!S_ISREG(st.st_mode)) {
+        throw_errno(ENOENT, name, "object");
+    }
+    const file_identity now = file_identity::of(st);
+    auto opened = std::make_shared<const stored_object>(
+        name, std::move(file), now, next_generation(key, now), !unfinalized_.contains(key)
+    );
+    remember(key, opened);
+    return opened;
+}
+
+}  // namespace rangeio::emulator

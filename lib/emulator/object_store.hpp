@@ -1,0 +1,68 @@
+#pragma once
+
+#include "emulator/stored_object.hpp"
+#include "emulator/unique_fd.hpp"
+
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <list>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace rangeio::emulator {
+
+/// The objects below a directory: `ROOT/BUCKET/OBJECT...`, regular files only.
+///
+/// Names come from peers, so every step down the tree opens one component relative to the directory above it
+/// and never through a symbolic link: there is no name that leaves the root, and no moment between a check
+/// and a use. (`openat2` would do it in one call, but a container's filter may forbid it, and two ways are
+/// two things to get wrong.)
+///
+/// Threads: all members are safe to call at once.
+class object_store {
+public:
+    /// The names `BUCKET/OBJECT` in `unfinalized` are objects that are still being appended to.
+    /// Throws rangeio::error, naming the path, when the root is not a readable directory.
+    object_store(std::filesystem::path root, std::set<std::string> unfinalized);
+
+    /// The live generation of an object.
+    /// Throws: call_error NOT_FOUND and, for unusable names, INVALID_ARGUMENT.
+    object_ptr open(std::string_view bucket, std::string_view object);
+
+    /// The directory of a bucket. Throws call_error NOT_FOUND.
+    unique_fd open_bucket(std::string_view bucket) const;
+
+    /// The generation that `open` would report of a file in this state.
+    std::int64_t generation_of(std::string_view bucket, std::string_view object, const struct stat& st) const;
+
+    bool is_finalized(std::string_view bucket, std::string_view object) const;
+
+private:
+    // What is known of one name. Kept when the file is replaced, so that the next generation is greater even
+    // if the file system's clock has not ticked.
+    struct entry {
+        file_identity identity;
+        std::int64_t generation = 0;
+        object_ptr object;
+        std::list<std::string>::iterator use;
+    };
+
+    std::int64_t next_generation(const std::string& key, const file_identity& now) const;
+    void remember(const std::string& key, object_ptr object);
+
+    std::filesystem::path root_path_;
+    unique_fd root_;
+    std::set<std::string> unfinalized_;
+
+    mutable std::mutex mutex_;
+    std::map<std::string, entry, std::less<>> entries_;
+    std::list<std::string> uses_;  // most recent first
+};
+
+}  // namespace rangeio::emulator
