@@ -1,0 +1,58 @@
+#include "emulator/read_handle.hpp"
+
+#include <rangeio/crc32c.hpp>
+
+#include "emulator/object_names.hpp"
+#include "emulator/status.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstddef>
+#include <span>
+
+namespace rangeio::emulator {
+namespace {
+
+// "rangeio-emulator:CHECKSUM:GENERATION:BUCKET/OBJECT", the checksum over what follows it.
+constexpr std::string_view magic = "rangeio-emulator:";
+constexpr std::size_t checksum_digits = 8;
+
+std::string checksum_of(std::string_view text) {
+    return fmt::format("{:08x}", crc32c(std::as_bytes(std::span(text))));
+}
+
+}  // namespace
+
+std::string make_read_handle(std::string_view bucket, std::string_view object, std::int64_t generation) {
+    const std::string body = fmt::format(":{}:{}/{}", generation, bucket, object);
+    return fmt::format("{}{}{}", magic, checksum_of(body), body);
+}
+
+std::int64_t generation_of_handle(std::string_view handle, std::string_view bucket, std::string_view object) {
+    const auto refuse = [&](std::string_view why) {
+        throw call_error(
+            status_code::invalid_argument,
+            fmt::format("{}: the read handle {}", display_name(bucket, object), why)
+        );
+    };
+    if (!handle.starts_with(magic) || handle.size() < magic.size() + checksum_digits) {
+        refuse("was not issued by this server");
+    }
+    const std::string_view checksum = handle.substr(magic.size(), checksum_digits);
+    const std::string_view body = handle.substr(magic.size() + checksum_digits);
+    std::int64_t generation = 0;
+    if (checksum != checksum_of(body) || !body.starts_with(':')) {
+        refuse("is damaged");
+    }
+    const auto [end, code] = std::from_chars(body.data() + 1, body.data() + body.size(), generation);
+    if (code != std::errc()) {
+        refuse("is damaged");
+    }
+    if (body.substr(static_cast<std::size_t>(end - body.data())) != fmt::format(":{}/{}", bucket, object)) {
+        refuse("belongs to another object");
+    }
+    return generation;
+}
+
+}  // namespace rangeio::emulator
