@@ -1,0 +1,155 @@
+#include "emulator/messages.hpp"
+
+#include <rangeio/proto/any.hpp>
+#include <rangeio/proto/rpc.pb.h>
+#include <rangeio/proto/storage.pb.h>
+
+#include <utility>
+
+namespace rangeio::emulator {
+namespace {
+
+// Fields are written in the order of their numbers, as the official serialisers do: clients meet the payload
+// of a range before its id, here as there.
+class wire_writer {
+public:
+    void varint(std::uint64_t value) {
+        for (; value >= 0x80; value >>= 7) {
+            out_ += static_cast<char>(value | 0x80);
+        }
+        out_ += static_cast<char>(value);
+    }
+    /// An implicit-presence integer: zero is not written.
+    void integer(unsigned field, std::int64_t value) {
+        if (value != 0) {
+            varint(std::uint64_t{field} << 3);
+            varint(static_cast<std::uint64_t>(value));
+        }
+    }
+    void fixed32(unsigned field, std::uint32_t value) {
+        varint(std::uint64_t{field} << 3 | 5);
+        for (int shift = 0; shift < 32; shift += 8) {
+            out_ += static_cast<char>(value >> shift);
+        }
+    }
+    /// The tag and the length of a field whose `length` bytes follow.
+    void header(unsigned field, std::size_t length) {
+        varint(std::uint64_t{field} << 3 | 2);
+        varint(length);
+    }
+    void bytes(unsigned field, std::string_view value) {
+        header(field, value.size());
+        out_ += value;
+    }
+    std::size_t size() const noexcept { return out_.size(); }
+    std::string take() { return std::move(out_); }
+
+private:
+    std::string out_;
+};
+
+// The size of the tag and the length of a field of `length` bytes with a number below 16.
+std::size_t header_bytes(std::size_t length) {
+    wire_writer probe;
+    probe.header(1, length);
+    return probe.size();
+}
+
+constexpr std::size_t crc_bytes = 5;
+
+// The size of a ChecksummedData. An empty payload is left out, as proto3 does; the checksum never is.
+std::size_t checksummed_bytes(std::size_t payload) {
+    return (payload == 0 ? 0 : header_bytes(payload) + payload) + crc_bytes;
+}
+
+}  // namespace
+
+framed_message encode(const bidi_response& response) {
+    framed_message message;
+    wire_writer head;
+    wire_writer tail;
+    if (!response.metadata.empty()) {
+        head.bytes(4, response.metadata);
+    }
+    if (response.data) {
+        const bidi_response::range_data& data = *response.data;
+        message.object = data.object;
+        message.payload = data.object->bytes(data.offset, data.length);
+
+        wire_writer range;
+        range.integer(1, data.offset);
+        range.integer(2, data.length);
+        range.integer(3, data.read_id);
+        const std::string range_text = range.take();
+        wire_writer rest;
+        rest.bytes(2, range_text);
+        rest.integer(3, data.range_end ? 1 : 0);
+
+        const std::size_t checksummed = checksummed_bytes(message.payload.size());
+        head.header(6, header_bytes(checksummed) + checksummed + rest.size());
+        head.header(1, checksummed);
+        if (!message.payload.empty()) {
+            head.header(1, message.payload.size());
+        }
+        tail.fixed32(2, data.crc32c);
+        message.tail = tail.take() + rest.take();
+    }
+    message.head = head.take();
+    if (!response.read_handle.empty()) {
+        wire_writer handle;
+        handle.bytes(1, response.read_handle);
+        wire_writer field;
+        field.bytes(7, handle.take());
+        message.tail += field.take();
+    }
+    return message;
+}
+
+framed_message encode(const read_response& response) {
+    framed_message message;
+    message.object = response.object;
+    message.payload = response.object->bytes(response.offset, response.length);
+
+    wire_writer head;
+    head.header(1, checksummed_bytes(message.payload.size()));
+    if (!message.payload.empty()) {
+        head.header(1, message.payload.size());
+    }
+    message.head = head.take();
+
+    wire_writer tail;
+    tail.fixed32(2, response.crc32c);
+    if (response.first) {
+        proto::storage::v2::ReadObjectResponse rest;
+        if (response.first->object_crc32c) {
+            rest.mutable_object_checksums()->set_crc32c(*response.first->object_crc32c);
+        }
+        rest.mutable_content_range()->set_start(response.first->start);
+        rest.mutable_content_range()->set_end(response.first->end);
+        rest.mutable_content_range()->set_complete_length(response.object->size());
+        message.tail = tail.take() + rest.SerializeAsString();
+        wire_writer metadata;
+        metadata.bytes(4, response.first->metadata);
+        message.tail += metadata.take();
+    } else {
+        message.tail = tail.take();
+    }
+    return message;
+}
+
+std::string encode_range_errors(int code, std::string_view message, std::span<const std::int64_t> read_ids) {
+    proto::storage::v2::BidiReadObjectError detail;
+    for (const std::int64_t id : read_ids) {
+        auto& range = *detail.add_read_range_errors();
+        range.set_read_id(id);
+        range.mutable_status()->set_code(code);
+        range.mutable_status()->set_message(std::string(message));
+    }
+    proto::rpc::Status status;
+    status.set_code(code);
+    status.set_message(std::string(message));
+    proto::pack(detail, *status.add_details());
+    return status.SerializeAsString();
+}
+
+}  // namespace rangeio::emulator

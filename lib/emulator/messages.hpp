@@ -1,0 +1,62 @@
+#pragma once
+
+#include "emulator/stored_object.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace rangeio::emulator {
+
+/// A serialised message that has a piece of an object in its middle: the bytes before it, the piece, the
+/// bytes after it. The piece stays where the file is mapped; that is why these messages are encoded by hand.
+struct framed_message {
+    std::string head;
+    object_ptr object;  // what the payload is a part of
+    std::span<const std::byte> payload;
+    std::string tail;
+};
+
+/// What goes into one BidiReadObjectResponse. The pieces as the service knows them; nothing is checked here.
+struct bidi_response {
+    struct range_data {
+        object_ptr object;
+        std::int64_t offset = 0;
+        std::int64_t length = 0;
+        std::int64_t read_id = 0;
+        std::uint32_t crc32c = 0;
+        bool range_end = false;
+    };
+
+    /// A serialised Object.
+    std::string metadata;
+    std::optional<range_data> data;
+    std::string read_handle;
+};
+framed_message encode(const bidi_response& response);
+
+/// What goes into one ReadObjectResponse.
+struct read_response {
+    /// The first response says what is read; those that follow bring data only.
+    struct opening {
+        std::string metadata;
+        std::optional<std::uint32_t> object_crc32c;
+        std::int64_t start = 0;
+        std::int64_t end = 0;
+    };
+
+    std::optional<opening> first;
+    object_ptr object;
+    std::int64_t offset = 0;
+    std::int64_t length = 0;
+    std::uint32_t crc32c = 0;
+};
+framed_message encode(const read_response& response);
+
+/// A serialised google.rpc.Status with a BidiReadObjectError that names these ranges, for the trailer.
+std::string encode_range_errors(int code, std::string_view message, std::span<const std::int64_t> read_ids);
+
+}  // namespace rangeio::emulator
