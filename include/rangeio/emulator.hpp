@@ -1,0 +1,132 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+/// A server that speaks the read half of google.storage.v2 over a directory tree, as a zonal bucket does: for
+/// tests, demonstrations and benchmarks. It checks what its clients send more strictly than the service is
+/// known to, and it knows nothing of credentials: keep it on the loopback interface.
+namespace rangeio::emulator {
+
+/// What to serve, where, and how strictly.
+class server_options {
+public:
+    server_options() = default;
+
+    /// The directory whose sub-directories are the buckets: `ROOT/BUCKET/OBJECT...`. Required.
+    server_options& root(std::filesystem::path directory) {
+        root_ = std::move(directory);
+        return *this;
+    }
+    /// Where to listen, as `host:port`; port 0 means any free one. Default: `127.0.0.1:0`.
+    server_options& listen(std::string address) {
+        listen_ = std::move(address);
+        return *this;
+    }
+    /// Whether to refuse what clients must not do but some servers let pass: a missing or wrong
+    /// `x-goog-request-params` header, a second spec on a stream, an id used twice at a time, more than 100
+    /// ranges in one message. Default: true.
+    server_options& strict(bool on) {
+        strict_ = on;
+        return *this;
+    }
+    /// The payload of one response at most, in bytes: 1 to 2 MiB, the default and the service's own limit.
+    server_options& max_chunk_bytes(std::size_t bytes) {
+        max_chunk_bytes_ = bytes;
+        return *this;
+    }
+    /// Makes an object, given as `bucket/object`, one that is still being appended to: it has no finalize
+    /// time, and it keeps its generation while its file grows. May be called once for each such object.
+    server_options& unfinalized(std::string object) {
+        unfinalized_.insert(std::move(object));
+        return *this;
+    }
+
+    const std::filesystem::path& root() const noexcept { return root_; }
+    const std::string& listen() const noexcept { return listen_; }
+    bool strict() const noexcept { return strict_; }
+    std::size_t max_chunk_bytes() const noexcept { return max_chunk_bytes_; }
+    const std::set<std::string>& unfinalized() const noexcept { return unfinalized_; }
+
+private:
+    std::filesystem::path root_;
+    std::string listen_ = "127.0.0.1:0";
+    bool strict_ = true;
+    std::size_t max_chunk_bytes_ = std::size_t{2} << 20;
+    std::set<std::string> unfinalized_;
+};
+
+/// What happened to the calls of one method.
+struct rpc_stats {
+    /// Begun since the start.
+    std::uint64_t calls = 0;
+    /// Begun and not ended.
+    std::uint64_t open = 0;
+    /// Messages received.
+    std::uint64_t requests = 0;
+    /// Messages handed to the transport.
+    std::uint64_t responses = 0;
+};
+
+/// What the server did since its start. Tests count round trips with it.
+struct server_stats {
+    rpc_stats bidi_read_object;
+    rpc_stats read_object;
+    rpc_stats get_object;
+    rpc_stats list_objects;
+    rpc_stats get_bucket;
+    rpc_stats get_storage_layout;
+    /// Calls of methods that are not served.
+    rpc_stats unknown;
+    /// Ranges asked for on read streams, those refused included.
+    std::uint64_t ranges_requested = 0;
+    /// Ranges whose last chunk was handed to the transport.
+    std::uint64_t ranges_served = 0;
+    /// Payload bytes handed to the transport.
+    std::uint64_t bytes_sent = 0;
+};
+
+/// A running emulator. It serves from its constructor until `shutdown()` or its destructor.
+///
+/// Objects are the regular files below a bucket's directory; symbolic links and special files are not
+/// objects. Replace a file by rename, and open streams go on reading the old generation; modify it in place,
+/// and they end with NOT_FOUND. A file that is *cut short* in the very moment in which it is being read can
+/// end this process with SIGBUS, since files are mapped.
+///
+/// Threads: all members are safe to call at once, except the destructor.
+class server {
+public:
+    /// Starts serving.
+    ///
+    /// Throws: rangeio::error: the root is not a readable directory (names the path and says why), the
+    /// address
+    ///         cannot be listened on (names the address and says why), or max_chunk_bytes is out of its
+    ///         range.
+    explicit server(server_options options);
+    /// As `shutdown()`.
+    ~server();
+    server(const server&) = delete;
+    server& operator=(const server&) = delete;
+
+    /// Where it listens, with the port that was chosen: `127.0.0.1:PORT`.
+    std::string address() const;
+
+    /// Stops listening, cancels the calls in progress, and returns when all of them have ended. Idempotent;
+    /// blocks, so call it neither from an event loop nor from a gRPC callback.
+    void shutdown();
+
+    server_stats stats() const;
+
+private:
+    class impl;
+    std::unique_ptr<impl> impl_;
+};
+
+}  // namespace rangeio::emulator

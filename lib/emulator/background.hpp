@@ -1,0 +1,42 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+namespace rangeio::emulator {
+
+/// Threads for what would hold up gRPC's callback threads, of which there are as few as two: reading large
+/// directories and checksumming whole files.
+class background {
+public:
+    explicit background(int threads);
+    /// Runs what is queued, then ends.
+    ~background();
+    background(const background&) = delete;
+    background& operator=(const background&) = delete;
+
+    /// Requires: `task` does not throw.
+    void run(std::function<void()> task);
+
+    /// Long tasks poll this.
+    std::stop_token stop_token() const noexcept { return stop_.get_token(); }
+    /// Asks long tasks to give up. Tasks still run.
+    void request_stop() noexcept { stop_.request_stop(); }
+
+private:
+    void work();
+
+    std::stop_source stop_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool ending_ = false;
+    std::deque<std::function<void()>> tasks_;
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace rangeio::emulator

@@ -1,0 +1,120 @@
+#include "emulator/service.hpp"
+
+#include <rangeio/proto/storage.pb.h>
+#include <rangeio/proto/storage_control.pb.h>
+
+#include "emulator/conditions.hpp"
+#include "emulator/metadata.hpp"
+#include "emulator/object_names.hpp"
+#include "emulator/status.hpp"
+
+#include <fmt/format.h>
+
+#include <sys/stat.h>
+
+namespace rangeio::emulator {
+namespace {
+
+namespace storage = proto::storage::v2;
+
+constexpr int worker_threads = 2;
+
+template <class Message>
+Message parse(std::string_view text, std::string_view name) {
+    Message message;
+    if (!message.ParseFromArray(text.data(), static_cast<int>(text.size()))) {
+        throw call_error(status_code::invalid_argument, fmt::format("malformed {}", name));
+    }
+    return message;
+}
+
+file_identity identity_of(const unique_fd& fd) {
+    struct stat st{};
+    if (::fstat(fd.get(), &st) != 0) {
+        throw call_error(status_code::internal, "cannot look at the bucket's directory");
+    }
+    return file_identity::of(st);
+}
+
+}  // namespace
+
+service::service(const server_options& options)
+    : strict_(options.strict()),
+      max_chunk_bytes_(static_cast<std::int64_t>(options.max_chunk_bytes())),
+      store_(options.root(), options.unfinalized()),
+      workers_(worker_threads) {}
+
+void service::check(const request_params& params, std::string_view bucket) const {
+    if (strict_) {
+        params.require_bucket(bucket);
+    }
+}
+
+std::string service::get_object(std::string_view text, const request_params& params) {
+    const auto request = parse<storage::GetObjectRequest>(text, "GetObjectRequest");
+    const std::string bucket = bucket_of(request.bucket());
+    check(params, request.bucket());
+    if (request.soft_deleted()) {
+        throw call_error(
+            status_code::not_found,
+            fmt::format("{}: no such soft-deleted object", display_name(bucket, request.object()))
+        );
+    }
+    const object_ptr object = store_.open(bucket, request.object());
+    emulator::check(conditions_of(request), *object);
+    const object_attributes attributes{
+        bucket,
+        request.object(),
+        object->identity(),
+        object->generation(),
+        object->finalized(),
+        object->checksum(workers_.stop_token()),
+    };
+    return object_metadata(attributes, request.has_read_mask() ? &request.read_mask() : nullptr)
+        .SerializeAsString();
+}
+
+std::string service::list_objects(std::string_view text, const request_params& params) {
+    const auto request = parse<storage::ListObjectsRequest>(text, "ListObjectsRequest");
+    check(params, request.parent());
+    throw call_error(status_code::unimplemented, "ListObjects");
+}
+
+std::string service::get_bucket(std::string_view text, const request_params& params) {
+    const auto request = parse<storage::GetBucketRequest>(text, "GetBucketRequest");
+    const std::string bucket = bucket_of(request.name());
+    check(params, request.name());
+    const file_identity directory = identity_of(store_.open_bucket(bucket));
+    if (request.has_if_metageneration_match() && request.if_metageneration_match() != metageneration) {
+        throw call_error(
+            status_code::failed_precondition,
+            fmt::format("gs://{}: if_metageneration_match does not hold", bucket)
+        );
+    }
+    if (request.has_if_metageneration_not_match() &&
+        request.if_metageneration_not_match() == metageneration) {
+        throw call_error(
+            status_code::aborted, fmt::format("gs://{}: if_metageneration_not_match does not hold", bucket)
+        );
+    }
+    return bucket_metadata(bucket, directory).SerializeAsString();
+}
+
+std::string service::get_storage_layout(std::string_view text, const request_params& params) {
+    const auto request =
+        parse<proto::storage::control::v2::GetStorageLayoutRequest>(text, "GetStorageLayoutRequest");
+    constexpr std::string_view suffix = "/storageLayout";
+    const std::string_view name = request.name();
+    if (!name.ends_with(suffix)) {
+        throw call_error(
+            status_code::invalid_argument, "the name is not of the form projects/_/buckets/NAME/storageLayout"
+        );
+    }
+    const std::string_view resource = name.substr(0, name.size() - suffix.size());
+    const std::string bucket = bucket_of(resource);
+    check(params, resource);
+    (void)store_.open_bucket(bucket);
+    return storage_layout(bucket).SerializeAsString();
+}
+
+}  // namespace rangeio::emulator

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <rangeio/emulator.hpp>
+
+#include "emulator/background.hpp"
+#include "emulator/call_counters.hpp"
+#include "emulator/object_store.hpp"
+#include "emulator/request_params.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace rangeio::emulator {
+
+/// What all calls share, and the unary methods. Request and response are serialised messages; every method
+/// throws call_error, and may take as long as reading a directory or a whole file does.
+class service {
+public:
+    explicit service(const server_options& options);
+
+    std::string get_object(std::string_view request, const request_params& params);
+    std::string list_objects(std::string_view request, const request_params& params);
+    std::string get_bucket(std::string_view request, const request_params& params);
+    std::string get_storage_layout(std::string_view request, const request_params& params);
+
+    object_store& store() noexcept { return store_; }
+    call_counters& counters() noexcept { return counters_; }
+    const call_counters& counters() const noexcept { return counters_; }
+    background& workers() noexcept { return workers_; }
+    bool strict() const noexcept { return strict_; }
+    std::int64_t max_chunk_bytes() const noexcept { return max_chunk_bytes_; }
+
+private:
+    void check(const request_params& params, std::string_view bucket) const;
+
+    bool strict_;
+    std::int64_t max_chunk_bytes_;
+    object_store store_;
+    call_counters counters_;
+    background workers_;
+};
+
+}  // namespace rangeio::emulator
