@@ -47,9 +47,8 @@ protected:
 /// any thread, never under a lock of the stream.
 class stream_listener {
 public:
-    /// Ready for ranges. The stream has served its first response; what it said of the object stands in
-    /// `info`.
-    virtual void opened(const object_info& info) noexcept = 0;
+    /// Ready for ranges: the first response has come. `info` is what is known of the object, never null.
+    virtual void opened(std::shared_ptr<const object_info> info) noexcept = 0;
     /// Broken, and being resumed; `reconnected` or `ended` follows.
     virtual void reconnecting() noexcept = 0;
     virtual void reconnected() noexcept = 0;

@@ -53,7 +53,9 @@ class pool_core::link final : public stream_listener {
 public:
     link(std::shared_ptr<pool_core> pool, stream_id id) : pool_(std::move(pool)), id_(id) {}
 
-    void opened(const object_info& info) noexcept override { pool_->opened(id_, info); }
+    void opened(std::shared_ptr<const object_info> info) noexcept override {
+        pool_->opened(id_, std::move(info));
+    }
     void reconnecting() noexcept override {
         pool_->machine_.feed([&](pool_fsm& m, pool_actions& out) { m.reconnecting(id_, out); });
         pool_->drain();
@@ -206,10 +208,10 @@ std::shared_ptr<multi_range_downloader> pool_core::stream(stream_id id) const {
     return it == streams_.end() ? nullptr : it->stream;
 }
 
-void pool_core::opened(stream_id id, const object_info& info) noexcept {
+void pool_core::opened(stream_id id, std::shared_ptr<const object_info> info) noexcept {
     {
         const std::lock_guard lock(mutex_);
-        if (info_ == nullptr) info_ = std::make_shared<const object_info>(info);
+        if (info_ == nullptr) info_ = std::move(info);
     }
     machine_.feed([&](pool_fsm& m, pool_actions& out) {
         refresh_loads(m);

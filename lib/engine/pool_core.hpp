@@ -70,7 +70,7 @@ private:
     void open_stream(fsm::stream_id id) noexcept;
     std::shared_ptr<multi_range_downloader> stream(fsm::stream_id id) const;
 
-    void opened(fsm::stream_id id, const object_info& info) noexcept;
+    void opened(fsm::stream_id id, std::shared_ptr<const object_info> info) noexcept;
     void ended(fsm::stream_id id, const failure& why) noexcept;
     void forget(fsm::stream_id id) noexcept;
 

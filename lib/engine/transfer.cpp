@@ -184,7 +184,7 @@ void transfer::one_less() noexcept {
 void transfer::cancel(const failure& why) noexcept {
     {
         const std::lock_guard lock(mutex_);
-        if (why_) return;
+        if (why_ || remaining_ == 0) return;
         why_ = why;
     }
     cancel_parts();

@@ -21,6 +21,7 @@ public:
     grpc_mrd_factory(const client_core& core, object_ref object, std::chrono::nanoseconds open_timeout) {
         environment_.connector = grpc_transport::make_grpc_connector(core.channels());
         environment_.source = std::make_shared<grpc_transport::object_source>(std::move(object));
+        environment_.core = core.runtime();
         environment_.executor = core.executor();
         environment_.open_timeout = open_timeout;
     }
@@ -38,22 +39,23 @@ private:
 /// The owner of a stream that serves one read: it remembers what the stream said of the object.
 class single_owner final : public stream_listener {
 public:
-    void opened(const object_info& info) noexcept override {
+    void opened(std::shared_ptr<const object_info> info) noexcept override {
         const std::lock_guard lock(mutex_);
-        info_ = info;
+        info_ = std::move(info);
     }
     void reconnecting() noexcept override {}
     void reconnected() noexcept override {}
     void ended(const failure&) noexcept override {}
 
-    object_info info() const {
+    /// Null before the first response.
+    std::shared_ptr<const object_info> info() const {
         const std::lock_guard lock(mutex_);
         return info_;
     }
 
 private:
     mutable std::mutex mutex_;
-    object_info info_;
+    std::shared_ptr<const object_info> info_;
 };
 
 asio::awaitable<mrd_pool> open_pool(
@@ -89,8 +91,9 @@ asio::awaitable<std::size_t> read_once(
     const auto op = std::make_shared<engine::transfer>(factory->create(), owner, std::move(parts));
     co_await runtime::await_operation(op, options.timeout());
     if (op->why()) throw error(op->why().with_context(doing));
+    // A range that ended well was in a response, and the first response told of the object.
     const auto received = [&op](std::size_t i) { return op->received(i); };
-    const auto total = engine::judge_fetch(range, asked, received, owner->info(), options.allow_short());
+    const auto total = engine::judge_fetch(range, asked, received, *owner->info(), options.allow_short());
     if (!total) throw error(total.error().with_context(doing));
     co_return *total;
 }

@@ -1,6 +1,5 @@
 #include "grpc/channels.hpp"
 
-#include "runtime/context_service.hpp"
 #include "version.hpp"
 
 #include <grpcpp/client_context.h>
@@ -86,15 +85,16 @@ std::shared_ptr<channels> channels::make(
     const asio::any_io_executor& executor, const client_options& options
 ) {
     auto core = runtime::core_of(executor);
-    return {new channels(options), [core = std::move(core), executor](channels* dying) {
+    return {new channels(core, options), [core, executor](channels* dying) {
                 core->dispose(executor, std::shared_ptr<void>(dying, [](void* p) {
                                   delete static_cast<channels*>(p);
                               }));
             }};
 }
 
-channels::channels(const client_options& options)
-    : endpoint_(options.endpoint()),
+channels::channels(std::shared_ptr<runtime::context_core> core, const client_options& options)
+    : core_(std::move(core)),
+      endpoint_(options.endpoint()),
       user_project_(options.user_project()),
       api_client_(fmt::format("gl-cpp/20 gccl/{} grpc/{}", version, grpc::Version())) {
     if (options.channels() < 1 || options.channels() > max_channels) {

@@ -2,6 +2,8 @@
 
 #include <rangeio/client.hpp>
 
+#include "runtime/context_service.hpp"
+
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -37,10 +39,12 @@ public:
         const;
 
     const std::string& endpoint() const noexcept { return endpoint_; }
+    const std::shared_ptr<runtime::context_core>& core() const noexcept { return core_; }
 
 private:
-    explicit channels(const client_options& options);
+    channels(std::shared_ptr<runtime::context_core> core, const client_options& options);
 
+    const std::shared_ptr<runtime::context_core> core_;
     std::string endpoint_;
     std::string user_project_;
     std::string api_client_;

@@ -106,6 +106,8 @@ private:
     }
 
     void OnDone(const grpc::Status& status) override {
+        // What is dropped here may be the last of a pool or a client, and those need the context to die.
+        const runtime::context_core::stay stay(channels_->core());
         const auto alive = std::move(self_);
         const auto events = std::move(events_);
         events->on_done(broken_ ? broken_ : from_status(status));
@@ -154,7 +156,7 @@ private:
         context_.TryCancel();
     }
 
-    const std::shared_ptr<channels> channels_;
+    const std::shared_ptr<channels> channels_;  // destroyed last: the context must not hold the last channel
     std::shared_ptr<bidi_call_events> events_;
     std::shared_ptr<grpc_bidi_call> self_;  // from start to OnDone
     grpc::ClientContext context_;

@@ -20,29 +20,23 @@ range_read* from_cookie(std::uintptr_t cookie) {
 
 }  // namespace
 
-mrd::mrd(environment env) : env_(std::move(env)), core_(runtime::core_of(env_.executor)) {}
+mrd::mrd(environment env) : env_(std::move(env)) {}
 
 mrd::~mrd() = default;
 
 void mrd::open(std::shared_ptr<stream_listener> owner) {
     owner_ = std::move(owner);
-    if (!core_->enter(*this)) {
+    if (!env_.core->enter(*this)) {
         close(errc::shut_down);
         return;
     }
-    if (env_.open_timeout > std::chrono::nanoseconds::zero()) {
-        const std::weak_ptr<mrd> weak = self();
-        open_alarm_ = core_->set_alarm(env_.executor, env_.open_timeout, [weak] {
-            const auto alive = weak.lock();
-            if (alive == nullptr) return;
-            const failure why{errc::timed_out, "the stream did not open in time"};
-            alive->machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
-                if (m.state() == fsm::mrd_state::opening) m.close(why, why, out);
-            });
-            alive->drain();
-        });
+    try {
+        machine_.feed_reserving([](mrd_fsm& m, mrd_actions& out) { m.open(out); });
+    } catch (...) {
+        env_.core->leave(*this);
+        owner_.reset();
+        throw;
     }
-    machine_.feed_reserving([](mrd_fsm& m, mrd_actions& out) { m.open(out); });
     drain();
 }
 
@@ -81,8 +75,7 @@ void mrd::on_shutdown() noexcept {
 }
 
 void mrd::on_response(const incoming& response) noexcept {
-    failure stale;
-    if (!env_.source->learn(response.metadata, response.read_handle, stale)) {
+    if (const failure stale = env_.source->learn(response.metadata, response.read_handle)) {
         close_with(stale, stale);
         return;
     }
@@ -147,13 +140,18 @@ void mrd::perform(mrd_action& action) noexcept {
     switch (action.kind) {
         case mrd_action_kind::start_call: start_call(); break;
         case mrd_action_kind::write:
-            call_->write(machine_.peek([](const mrd_fsm& m) { return std::span(m.message()); }));
+            try {
+                call_->write(machine_.peek([](const mrd_fsm& m) { return std::span(m.message()); }));
+            } catch (...) {
+                const failure why = make_error_code(boost::system::errc::not_enough_memory);
+                close_with(why, why);
+            }
             break;
         case mrd_action_kind::cancel_call:
             if (call_ != nullptr) call_->cancel();
             break;
         case mrd_action_kind::opened:
-            if (open_alarm_ != nullptr) open_alarm_->cancel();
+            open_alarm_.reset();
             owner_->opened(env_.source->info());
             break;
         case mrd_action_kind::complete: {
@@ -162,11 +160,11 @@ void mrd::perform(mrd_action& action) noexcept {
             break;
         }
         case mrd_action_kind::ended: {
-            if (open_alarm_ != nullptr) open_alarm_->cancel();
+            open_alarm_.reset();
             call_.reset();
             const auto owner = std::move(owner_);
             if (owner != nullptr) owner->ended(action.why);
-            core_->leave(*this);
+            env_.core->leave(*this);
             break;
         }
     }
@@ -174,6 +172,7 @@ void mrd::perform(mrd_action& action) noexcept {
 
 void mrd::start_call() noexcept {
     try {
+        set_open_alarm();
         call_ = env_.connector->create(std::shared_ptr<bidi_call_events>(self(), this));
         call_->start(env_.source->spec(), machine_.peek([](const mrd_fsm& m) {
             return std::span(m.message());
@@ -183,6 +182,20 @@ void mrd::start_call() noexcept {
         call_.reset();
         on_done(make_error_code(boost::system::errc::not_enough_memory));
     }
+}
+
+void mrd::set_open_alarm() {
+    if (env_.open_timeout <= std::chrono::nanoseconds::zero()) return;
+    const std::weak_ptr<mrd> weak = self();
+    open_alarm_ = env_.core->set_alarm(env_.executor, env_.open_timeout, [weak] {
+        const auto alive = weak.lock();
+        if (alive == nullptr) return;
+        const failure why{errc::timed_out, "the stream did not open in time"};
+        alive->machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
+            if (m.state() == fsm::mrd_state::opening) m.close(why, why, out);
+        });
+        alive->drain();
+    });
 }
 
 }  // namespace rangeio::grpc_transport

@@ -21,8 +21,9 @@ public:
     struct environment {
         std::shared_ptr<bidi_connector> connector;
         std::shared_ptr<object_source> source;
-        asio::any_io_executor executor;            // for the alarm, nothing else runs there
-        std::chrono::nanoseconds open_timeout{0};  // 0: none
+        std::shared_ptr<runtime::context_core> core;  // of the executor
+        asio::any_io_executor executor;               // for the alarm, nothing else runs there
+        std::chrono::nanoseconds open_timeout{0};     // 0: none
     };
 
     explicit mrd(environment env);
@@ -45,13 +46,13 @@ private:
     void drain() noexcept;
     void perform(fsm::mrd_action& action) noexcept;
     void start_call() noexcept;
+    void set_open_alarm();
     std::shared_ptr<mrd> self() { return std::static_pointer_cast<mrd>(shared_from_this()); }
 
     const environment env_;
-    const std::shared_ptr<runtime::context_core> core_;
     runtime::machine_host<fsm::mrd_fsm, fsm::mrd_action> machine_;
 
-    // Touched by perform() alone, or before open().
+    // Touched by perform() alone, or before open(). The alarm goes before the stream leaves its context.
     std::shared_ptr<stream_listener> owner_;
     std::shared_ptr<bidi_call> call_;
     std::shared_ptr<runtime::alarm> open_alarm_;

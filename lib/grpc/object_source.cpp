@@ -2,7 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <new>
+#include <utility>
+
 namespace rangeio::grpc_transport {
+
+object_source::object_source(object_ref object) : object_(std::move(object)) {
+    object_info named;
+    named.bucket = object_.bucket();
+    named.name = object_.name();
+    info_ = std::make_shared<const object_info>(std::move(named));
+}
 
 call_spec object_source::spec() const {
     const std::lock_guard lock(mutex_);
@@ -11,31 +21,33 @@ call_spec object_source::spec() const {
     return out;
 }
 
-bool object_source::learn(const object_info* metadata, const std::string* read_handle, failure& why) {
+failure object_source::learn(const object_info* metadata, const std::string* read_handle) noexcept {
     const std::lock_guard lock(mutex_);
-    if (metadata != nullptr) {
+    try {
+        if (read_handle != nullptr) read_handle_ = *read_handle;
+        if (metadata == nullptr) return {};
         if (pinned_generation_ != 0 && metadata->generation != pinned_generation_) {
-            why = {
+            return {
                 errc::generation_changed,
                 fmt::format(
-                    "{}: generation {} is being read, the service now has {}",
-                    object_.to_string(),
+                    "generation {} is being read, the service has {} now",
                     pinned_generation_,
                     metadata->generation
                 )
             };
-            return false;
         }
-        pinned_generation_ = metadata->generation;
-        info_ = *metadata;
         // The service names buckets in full; callers name them as they address them.
-        info_.bucket = object_.bucket();
+        object_info known = *metadata;
+        known.bucket = object_.bucket();
+        info_ = std::make_shared<const object_info>(std::move(known));
+        pinned_generation_ = metadata->generation;
+        return {};
+    } catch (const std::bad_alloc&) {
+        return make_error_code(boost::system::errc::not_enough_memory);
     }
-    if (read_handle != nullptr) read_handle_ = *read_handle;
-    return true;
 }
 
-object_info object_source::info() const {
+std::shared_ptr<const object_info> object_source::info() const noexcept {
     const std::lock_guard lock(mutex_);
     return info_;
 }

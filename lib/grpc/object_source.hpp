@@ -2,6 +2,7 @@
 
 #include "grpc/bidi_call.hpp"
 
+#include <memory>
 #include <mutex>
 #include <string>
 
@@ -11,22 +12,19 @@ namespace rangeio::grpc_transport {
 /// token.
 class object_source {
 public:
-    explicit object_source(object_ref object) : object_(std::move(object)) {
-        info_.bucket = object_.bucket();
-    }
+    explicit object_source(object_ref object);
 
     call_spec spec() const;
-    /// Takes what a response says. False, with the reason in `why`, if it speaks of another generation than
-    /// the pinned one.
-    bool learn(const object_info* metadata, const std::string* read_handle, failure& why);
-    /// As first reported by an opened stream.
-    object_info info() const;
+    /// Takes what a response says. Fails if that speaks of another generation than the pinned one.
+    failure learn(const object_info* metadata, const std::string* read_handle) noexcept;
+    /// As last reported. Never null: before the first response it has the object's name only.
+    std::shared_ptr<const object_info> info() const noexcept;
     const object_ref& object() const noexcept { return object_; }
 
 private:
     const object_ref object_;
     mutable std::mutex mutex_;
-    object_info info_;
+    std::shared_ptr<const object_info> info_;
     std::int64_t pinned_generation_ = 0;
     std::string read_handle_;
     std::string routing_token_;

@@ -41,14 +41,16 @@ void unary_call::start() noexcept {
     try {
         state_->on->prepare(state_->context, state_->bucket, "");
         grpc::GenericStub stub(state_->on->next());
-        auto alive = std::static_pointer_cast<unary_call>(shared_from_this());
+        auto started = std::static_pointer_cast<unary_call>(shared_from_this());
         stub.UnaryCall(
             &state_->context,
             state_->method,
             grpc::StubOptions(),
             &state_->request,
             &state_->response,
-            [alive = std::move(alive)](const grpc::Status& status) {
+            [self = std::move(started)](const grpc::Status& status) mutable {
+                const runtime::context_core::stay stay(self->state_->on->core());
+                const auto alive = std::move(self);
                 {
                     const std::lock_guard lock(alive->state_->mutex);
                     // Cancelled, but too late: then it is what it is.

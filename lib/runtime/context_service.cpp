@@ -62,7 +62,20 @@ void context_core::leave(participant& p) noexcept {
     const std::lock_guard lock(mutex_);
     if (!p.is_linked()) return;
     inside_.erase(inside_.iterator_to(p));
-    if (inside_.empty()) all_left_.notify_all();
+    all_left_.notify_all();
+}
+
+context_core::stay::stay(std::shared_ptr<context_core> core) noexcept : core_(std::move(core)) {
+    if (core_ == nullptr) return;
+    const std::lock_guard lock(core_->mutex_);
+    ++core_->stays_;
+}
+
+context_core::stay::~stay() {
+    if (core_ == nullptr) return;
+    const std::lock_guard lock(core_->mutex_);
+    --core_->stays_;
+    core_->all_left_.notify_all();
 }
 
 std::shared_ptr<alarm> context_core::set_alarm(
@@ -75,9 +88,13 @@ std::shared_ptr<alarm> context_core::set_alarm(
 
 void context_core::dispose(const asio::any_io_executor& executor, std::shared_ptr<void> thing) noexcept {
     const std::lock_guard lock(mutex_);
-    if (shut_down_) return;  // everything has ended: any thread that is left may drop it
+    if (over_) return;  // everything has ended: the threads that are left are the program's own
     try {
-        asio::post(executor, [thing = std::move(thing)] {});
+        if (shut_down_) {
+            graveyard_.push_back(std::move(thing));
+        } else {
+            asio::post(executor, [thing = std::move(thing)] {});
+        }
     } catch (...) {
         // Without memory to move it elsewhere it is dropped here.
     }
@@ -93,15 +110,27 @@ void context_core::shut_down() noexcept {
         }
     }
     for (const auto& p : under_way) p->on_shutdown();
-    std::unique_lock lock(mutex_);
-    all_left_.wait(lock, [this] { return inside_.empty(); });
+    under_way.clear();
+    std::vector<std::shared_ptr<void>> dead;
+    {
+        std::unique_lock lock(mutex_);
+        all_left_.wait(lock, [this] { return inside_.empty() && stays_ == 0; });
+        over_ = true;
+        dead.swap(graveyard_);
+    }
 }
 
 context_service::context_service(asio::execution_context& context, std::shared_ptr<context_core> core)
     : service(context), core_(core != nullptr ? std::move(core) : std::make_shared<context_core>()) {}
 
 std::shared_ptr<context_core> core_of(const asio::any_io_executor& executor) {
-    return asio::use_service<context_service>(asio::query(executor, asio::execution::context)).core();
+    asio::execution_context& context = asio::query(executor, asio::execution::context);
+    if (!asio::has_service<context_service>(context)) {
+        // Services are shut down in the reverse order of their making, and ours needs timers to the last.
+        const asio::steady_timer older_than_our_service(executor);
+        return asio::use_service<context_service>(context).core();
+    }
+    return asio::use_service<context_service>(context).core();
 }
 
 }  // namespace rangeio::runtime

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 namespace rangeio {
 
@@ -54,6 +55,19 @@ public:
     bool enter(participant& p) noexcept;
     void leave(participant& p) noexcept;
 
+    /// While one of these lives, the context's destruction does not go on. Held by whoever lets a participant leave
+    /// and still has references to drop, for what those keep alive may need the context to die.
+    class stay {
+    public:
+        explicit stay(std::shared_ptr<context_core> core) noexcept;
+        stay(const stay&) = delete;
+        stay& operator=(const stay&) = delete;
+        ~stay();
+
+    private:
+        const std::shared_ptr<context_core> core_;
+    };
+
     /// Calls `then` on `executor` after `delay`, unless cancelled.
     virtual std::shared_ptr<alarm> set_alarm(
         const asio::any_io_executor& executor, std::chrono::nanoseconds delay, std::function<void()> then
@@ -63,7 +77,8 @@ public:
         return std::chrono::steady_clock::now();
     }
 
-    /// Drops `thing` on `executor`, for what must not die on the thread that lets go of it last.
+    /// Drops `thing` on `executor`, or on the thread that destroys the context: for what must not die on the thread
+    /// that lets go of it last.
     void dispose(const asio::any_io_executor& executor, std::shared_ptr<void> thing) noexcept;
 
     /// Ends everything under way and waits for it. Called once, by the context's destructor.
@@ -73,7 +88,10 @@ private:
     std::mutex mutex_;
     std::condition_variable all_left_;
     boost::intrusive::list<participant, boost::intrusive::constant_time_size<false>> inside_;
+    std::size_t stays_ = 0;
+    std::vector<std::shared_ptr<void>> graveyard_;  // disposed of while the context was shutting down
     bool shut_down_ = false;
+    bool over_ = false;
 };
 
 /// Ties a `context_core` to the life of an execution context. A kit that simulates time installs its own

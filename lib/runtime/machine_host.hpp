@@ -23,6 +23,10 @@ public:
     template <class Event>
     auto feed_reserving(Event&& event) {
         const std::lock_guard lock(mutex_);
+        if (2 * next_ > pending_.size()) {
+            pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(next_));
+            next_ = 0;
+        }
         const std::size_t room = pending_.size() + machine_.action_bound() + 4;
         if (pending_.capacity() < room) pending_.reserve(2 * room);
         return event(machine_, pending_);

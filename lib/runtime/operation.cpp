@@ -41,17 +41,16 @@ void operation::launch(
     clock_duration timeout
 ) {
     // Another thread may complete the operation while start() runs, so everything else comes first.
-    handler_ = std::move(handler);
+    handler_.emplace(std::move(handler));
     executor_ = executor;
     work_.emplace(executor);
     self_ = std::static_pointer_cast<operation>(shared_from_this());
     const auto alive = self_;
-    core_ = core_of(executor);
-    const bool inside = core_->enter(*this);
-    failure obstacle = inside ? failure() : failure(errc::shut_down);
+    failure obstacle;
     try {
+        core_ = core_of(executor);
         const std::weak_ptr<operation> weak = self_;
-        if (auto slot = asio::get_associated_cancellation_slot(handler_); slot.is_connected()) {
+        if (auto slot = asio::get_associated_cancellation_slot(*handler_); slot.is_connected()) {
             slot.assign([weak](asio::cancellation_type type) {
                 if (type == asio::cancellation_type::none) return;
                 if (const auto op = weak.lock()) op->cancel(make_error_code(asio::error::operation_aborted));
@@ -66,6 +65,7 @@ void operation::launch(
         // Thrown from here it would end the coroutine instead of reaching it.
         obstacle = make_error_code(boost::system::errc::not_enough_memory);
     }
+    if (!obstacle && !core_->enter(*this)) obstacle = errc::shut_down;
     if (obstacle) {
         reject(obstacle);
         complete();
@@ -74,16 +74,20 @@ void operation::launch(
     }
 }
 
+// The reference goes along: if the context dies with the completion in its queue, the operation, and with it the
+// suspended coroutine, has to die there too.
 void operation::complete() noexcept {
-    completion_batch::add(self_);
+    completion_batch::add(std::move(self_));
 }
 
 void operation::resume() {
     if (alarm_ != nullptr) alarm_->cancel();
-    if (auto slot = asio::get_associated_cancellation_slot(handler_); slot.is_connected()) slot.clear();
+    alarm_.reset();
+    if (auto slot = asio::get_associated_cancellation_slot(*handler_); slot.is_connected()) slot.clear();
     work_.reset();
-    const auto alive = std::move(self_);
-    std::move(handler_)();
+    auto handler = std::move(*handler_);
+    handler_.reset();
+    std::move(handler)();
 }
 
 void operation::on_shutdown() noexcept {
@@ -119,13 +123,16 @@ void completion_batch::add(std::shared_ptr<operation> op) noexcept {
 }
 
 void completion_batch::post(std::shared_ptr<operation> first) noexcept {
+    const context_core::stay stay(first->core_);
     std::array<std::shared_ptr<operation>, max_batch> members;
     std::size_t count = 0;
     for (auto op = first; op != nullptr; op = op->next_) members[count++] = op;
     post_list(std::move(first));
     // They leave after the posting: a context that shuts down waits for that, and then destroys what was
     // posted.
-    for (const auto& op : std::span(members).first(count)) op->core_->leave(*op);
+    for (const auto& op : std::span(members).first(count)) {
+        if (op->core_ != nullptr) op->core_->leave(*op);
+    }
 }
 
 void completion_batch::post_list(std::shared_ptr<operation> first) noexcept {

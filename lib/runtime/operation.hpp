@@ -53,12 +53,12 @@ private:
     void on_shutdown() noexcept override;
     static asio::awaitable<void> suspend(std::shared_ptr<operation> op, clock_duration timeout);
 
-    asio::any_completion_handler<void()> handler_;
+    std::optional<asio::any_completion_handler<void()>> handler_;  // 1.81: its move assignment never returns
     asio::any_io_executor executor_;
     std::optional<asio::executor_work_guard<asio::any_io_executor>> work_;
     std::shared_ptr<context_core> core_;
     std::shared_ptr<alarm> alarm_;
-    std::shared_ptr<operation> self_;  // from launch to resume
+    std::shared_ptr<operation> self_;  // from launch to complete
     std::shared_ptr<operation> next_;  // in a completion_batch
 };
 

@@ -1,0 +1,101 @@
+#include "emulator/engine_fixture.hpp"
+
+#include <memory>
+#include <vector>
+
+using namespace testing;
+using rangeio::byte_range;
+using rangeio::errc;
+using rangeio::fetch_options;
+using rangeio::mrd_pool;
+using rangeio::object_ref;
+using rangeio::pool_options;
+
+// Section 3.5 of the architecture: what an operation may cost in round trips, counted where they arrive.
+
+namespace {
+
+asio::awaitable<void> read_once(rangeio::client& client, object_ref object, const std::string& content) {
+    std::vector<std::byte> memory(content.size());
+    const byte_range range(3, 10);
+    CHECK(co_await client.read(object, range, memory) == 10);
+    const std::string_view got(reinterpret_cast<const char*>(memory.data()), 10);
+    CHECK(got == content.substr(3, 10));
+}
+
+}  // namespace
+
+TEST_CASE("client.read: with nothing open costs one message one way") {
+    engine_fixture f;
+    const std::string content = pattern(100);
+    f.run(read_once(f.client, f.put("o", content), content));
+    const auto stats = f.server.stats();
+    CHECK(stats.bidi_read_object.calls == 1);
+    CHECK(stats.bidi_read_object.requests == 1);
+    CHECK(stats.ranges_requested == 1);
+    CHECK(stats.get_object.calls == 0);
+}
+
+namespace {
+
+asio::awaitable<void> size_of(rangeio::client& client, object_ref object, std::uint64_t size) {
+    const auto info = co_await client.stat(object);
+    CHECK(info.size == size);
+    CHECK(info.bucket == "b-1");
+    CHECK(info.name == "o");
+    CHECK(info.generation > 0);
+    CHECK(info.finalized);
+    CHECK(info.crc32c);
+}
+
+}  // namespace
+
+TEST_CASE("client.stat: costs one call") {
+    engine_fixture f;
+    f.run(size_of(f.client, f.put("o", pattern(100)), 100));
+    CHECK(f.server.stats().get_object.calls == 1);
+}
+
+namespace {
+
+asio::awaitable<void> open_and_fetch(rangeio::client& client, object_ref object, engine_fixture& f) {
+    mrd_pool pool = co_await client.open(object, pool_options().size(1));
+    CHECK(f.server.stats().bidi_read_object.requests == 1);
+    std::vector<std::byte> memory(1000);
+    const byte_range range(0, 1000);
+    const fetch_options options = fetch_options().concurrency(4).min_chunk_bytes(1);
+    co_await fetch(pool, range, memory, options);
+    // The first part leaves at once, the others together when it has been written.
+    const auto stats = f.server.stats();
+    CHECK(stats.bidi_read_object.calls == 1);
+    CHECK(stats.ranges_requested == 4);
+    CHECK(stats.bidi_read_object.requests <= 3);
+}
+
+}  // namespace
+
+TEST_CASE("fetch: through an open pool of one stream opens nothing, whatever the concurrency") {
+    engine_fixture f;
+    f.run(open_and_fetch(f.client, f.put("o", pattern(1000)), f));
+}
+
+namespace {
+
+asio::awaitable<void> fetch_over_four(rangeio::client& client, object_ref object, engine_fixture& f) {
+    mrd_pool pool = co_await client.open(object, pool_options().size(4));
+    std::vector<std::byte> memory(1000);
+    const byte_range range(0, 1000);
+    const fetch_options options = fetch_options().concurrency(4).min_chunk_bytes(1);
+    co_await fetch(pool, range, memory, options);
+    CHECK(f.server.stats().bidi_read_object.calls == 4);
+    CHECK(f.server.stats().ranges_requested == 4);
+    CHECK(pool.stats().opened == 4);
+    CHECK(pool.stats().ready == 4);
+}
+
+}  // namespace
+
+TEST_CASE("fetch: concurrency 4 on a pool of 4 sends one range down each stream") {
+    engine_fixture f;
+    f.run(fetch_over_four(f.client, f.put("o", pattern(1000)), f));
+}
