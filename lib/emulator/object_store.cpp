@@ -2,6 +2,7 @@
 
 #include <rangeio/error.hpp>
 
+#include "emulator/file_error.hpp"
 #include "emulator/object_names.hpp"
 #include "emulator/status.hpp"
 
@@ -25,28 +26,6 @@ constexpr std::size_t max_mapped_objects = 256;
 constexpr int directory_flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 // Not blocking: should the regular file that was found be replaced by a FIFO before it is opened.
 constexpr int file_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-
-[[noreturn]] void throw_errno(int code, const std::string& name, std::string_view kind) {
-    switch (code) {
-        case ENOENT:
-        case ENOTDIR:
-        case ELOOP:
-        case ENAMETOOLONG:
-        case ENXIO: throw call_error(status_code::not_found, fmt::format("{}: no such {}", name, kind));
-        case EACCES:
-        case EPERM:
-            throw call_error(
-                status_code::permission_denied, fmt::format("{}: {}", name, std::strerror(code))
-            );
-        case EMFILE:
-        case ENFILE:
-        case ENOMEM:
-            throw call_error(
-                status_code::resource_exhausted, fmt::format("{}: {}", name, std::strerror(code))
-            );
-        default: throw call_error(status_code::internal, fmt::format("{}: {}", name, std::strerror(code)));
-    }
-}
 
 unique_fd open_root(const std::filesystem::path& path) {
     // Readable, not only reachable: a root that cannot be listed is a mistake worth hearing of at once.

@@ -4,6 +4,7 @@
 #include <rangeio/proto/storage_control.pb.h>
 
 #include "emulator/conditions.hpp"
+#include "emulator/listing.hpp"
 #include "emulator/metadata.hpp"
 #include "emulator/object_names.hpp"
 #include "emulator/status.hpp"
@@ -11,6 +12,8 @@
 #include <fmt/format.h>
 
 #include <sys/stat.h>
+
+#include <utility>
 
 namespace rangeio::emulator {
 namespace {
@@ -76,8 +79,54 @@ std::string service::get_object(std::string_view text, const request_params& par
 
 std::string service::list_objects(std::string_view text, const request_params& params) {
     const auto request = parse<storage::ListObjectsRequest>(text, "ListObjectsRequest");
+    const std::string bucket = bucket_of(request.parent());
     check(params, request.parent());
-    throw call_error(status_code::unimplemented, "ListObjects");
+    if (!request.match_glob().empty() || !request.filter().empty()) {
+        throw call_error(
+            status_code::unimplemented, "the emulator does not know ListObjects with match_glob or filter"
+        );
+    }
+    if (request.include_folders_as_prefixes() && request.delimiter() != "/") {
+        throw call_error(
+            status_code::invalid_argument, "include_folders_as_prefixes needs the delimiter '/'"
+        );
+    }
+    directory_walk walk(directories_, store_.open_bucket(bucket), fmt::format("gs://{}", bucket));
+    if (request.soft_deleted()) {
+        return {};
+    }
+    list_page page = list(
+        walk,
+        {
+            bucket,
+            request.prefix(),
+            request.delimiter(),
+            request.include_trailing_delimiter(),
+            request.include_folders_as_prefixes(),
+            request.lexicographic_start(),
+            request.lexicographic_end(),
+            request.page_size(),
+            request.page_token(),
+        }
+    );
+    storage::ListObjectsResponse response;
+    for (const list_page::object& object : page.objects) {
+        const object_attributes attributes{
+            bucket,
+            object.name,
+            file_identity::of(object.state),
+            store_.generation_of(bucket, object.name, object.state),
+            store_.is_finalized(bucket, object.name),
+            {},
+        };
+        *response.add_objects() =
+            object_metadata(attributes, request.has_read_mask() ? &request.read_mask() : nullptr);
+    }
+    for (std::string& prefix : page.prefixes) {
+        *response.add_prefixes() = std::move(prefix);
+    }
+    response.set_next_page_token(std::move(page.next_page_token));
+    return response.SerializeAsString();
 }
 
 std::string service::get_bucket(std::string_view text, const request_params& params) {

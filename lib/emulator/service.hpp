@@ -4,6 +4,7 @@
 
 #include "emulator/background.hpp"
 #include "emulator/call_counters.hpp"
+#include "emulator/directory_walk.hpp"
 #include "emulator/object_store.hpp"
 #include "emulator/request_params.hpp"
 
@@ -37,6 +38,7 @@ private:
     bool strict_;
     std::int64_t max_chunk_bytes_;
     object_store store_;
+    directory_cache directories_;
     call_counters counters_;
     background workers_;
 };
