@@ -2,11 +2,14 @@
 
 #include "emulator/grpc_bytes.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <variant>
 
 namespace rangeio::emulator {
 namespace {
+
+constexpr std::size_t max_gathered_bytes = std::size_t{16} << 10;
 
 class unlocked {
 public:
@@ -110,11 +113,18 @@ void bidi_reactor::perform(const read_stream::send_step& send, lock& held) {
         response_ = to_byte_buffer(stream_.encode(send));
     }
     ++counters().responses;
+    grpc::WriteOptions options;
     if (send.data) {
         shared().counters().bytes_sent += static_cast<std::uint64_t>(send.data->length);
         shared().counters().ranges_served += send.data->range_end ? 1U : 0U;
     }
-    StartWrite(&response_);
+    // Small chunks with more to follow gather in the transport's buffer; the next write or the end of the
+    // call flushes it. Not the first response: gRPC 1.51 keeps a hinted message back together with the
+    // initial metadata.
+    if (send.more && !send.opening && response_.Length() <= max_gathered_bytes) {
+        options.set_buffer_hint();
+    }
+    StartWrite(&response_, options);
 }
 
 void bidi_reactor::perform(const read_stream::checksum_step& checksum) {

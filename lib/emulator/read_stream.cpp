@@ -182,6 +182,7 @@ read_stream::step read_stream::next() {
             ranges_.push_back(std::move(range));
         }
     }
+    send.more = !ranges_.empty();
     if (send.opening || send.data) {
         return send;
     }

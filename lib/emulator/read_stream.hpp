@@ -47,6 +47,7 @@ public:
     struct send_step {
         object_ptr opening;  // describe this object, and give a handle for it; may be null
         std::optional<bidi_response::range_data> data;
+        bool more = false;  // the step after this one is not a wait_step
     };
     /// End the call.
     struct finish_step {
