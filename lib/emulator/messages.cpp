@@ -4,6 +4,7 @@
 #include <rangeio/proto/rpc.pb.h>
 #include <rangeio/proto/storage.pb.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace rangeio::emulator {
@@ -56,6 +57,8 @@ std::size_t header_bytes(std::size_t length) {
 }
 
 constexpr std::size_t crc_bytes = 5;
+
+constexpr std::size_t max_named_ranges = 100;
 
 // The size of a ChecksummedData. An empty payload is left out, as proto3 does; the checksum never is.
 std::size_t checksummed_bytes(std::size_t payload) {
@@ -139,11 +142,10 @@ framed_message encode(const read_response& response) {
 
 std::string encode_range_errors(int code, std::string_view message, std::span<const std::int64_t> read_ids) {
     proto::storage::v2::BidiReadObjectError detail;
-    for (const std::int64_t id : read_ids) {
+    for (const std::int64_t id : read_ids.first(std::min(read_ids.size(), max_named_ranges))) {
         auto& range = *detail.add_read_range_errors();
         range.set_read_id(id);
         range.mutable_status()->set_code(code);
-        range.mutable_status()->set_message(std::string(message));
     }
     proto::rpc::Status status;
     status.set_code(code);

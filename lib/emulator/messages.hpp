@@ -56,7 +56,9 @@ struct read_response {
 };
 framed_message encode(const read_response& response);
 
-/// A serialised google.rpc.Status with a BidiReadObjectError that names these ranges, for the trailer.
+/// A serialised google.rpc.Status with a BidiReadObjectError that names these ranges, for the trailer. Only
+/// the status as a whole has a message, and no more than 100 ranges are named: clients refuse more than 8 KiB
+/// of trailers, and would then see neither.
 std::string encode_range_errors(int code, std::string_view message, std::span<const std::int64_t> read_ids);
 
 }  // namespace rangeio::emulator

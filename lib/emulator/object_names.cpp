@@ -15,6 +15,7 @@ constexpr std::size_t max_bucket_name_bytes = 222;
 constexpr std::size_t max_object_name_bytes = 1024;
 // What a message repeats of a name that a peer sent.
 constexpr std::size_t max_shown_bytes = 128;
+constexpr std::size_t max_displayed_bytes = 300;
 
 bool is_alphanumeric(char c) noexcept {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -110,7 +111,17 @@ std::vector<std::string> components_of(std::string_view bucket, std::string_view
 }
 
 std::string display_name(std::string_view bucket, std::string_view object) {
-    return fmt::format("gs://{}/{}", bucket, object);
+    std::size_t shown_bytes = object.size();
+    if (shown_bytes > max_displayed_bytes) {
+        // Not in the middle of a character: the text goes into protobuf strings.
+        shown_bytes = max_displayed_bytes;
+        while (shown_bytes > 0 && (static_cast<unsigned char>(object[shown_bytes]) & 0xc0U) == 0x80U) {
+            --shown_bytes;
+        }
+    }
+    return fmt::format(
+        "gs://{}/{}{}", bucket, object.substr(0, shown_bytes), shown_bytes < object.size() ? "..." : ""
+    );
 }
 
 }  // namespace rangeio::emulator

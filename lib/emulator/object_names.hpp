@@ -24,7 +24,7 @@ bool is_object_name(std::string_view name) noexcept;
 ///         service could hold but a directory tree cannot: with an empty component, `.` or `..`.
 std::vector<std::string> components_of(std::string_view bucket, std::string_view object);
 
-/// `gs://bucket/object`, for messages.
+/// `gs://bucket/object`, for messages; a long name is cut short, since trailers have little room.
 std::string display_name(std::string_view bucket, std::string_view object);
 
 }  // namespace rangeio::emulator

@@ -29,6 +29,14 @@ const server_options& checked(const server_options& options) {
             )
         ));
     }
+    for (const std::string& object : options.unfinalized()) {
+        if (object.find('/') == std::string::npos) {
+            throw error(failure(
+                errc::invalid_argument,
+                fmt::format("unfinalized object '{}' is not of the form bucket/object", object)
+            ));
+        }
+    }
     return options;
 }
 

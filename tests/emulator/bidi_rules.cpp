@@ -121,6 +121,57 @@ TEST_CASE("BidiReadObject: one bad range ends the stream and alone is named") {
     }
 }
 
+TEST_CASE("BidiReadObject: a hundred bad ranges of a long name fit into the trailers") {
+    fixture f;
+    std::string name;
+    for (int i = 0; i < 4; ++i) {
+        name += (i == 0 ? "" : "/") + std::string(80, 'x');
+        for (int k = 0; k < 80; ++k) {
+            name += "\xc3\xa4";
+        }
+    }
+    f.files.write("b/" + name, content);
+    std::vector<asked> bad(100);
+    std::vector<std::int64_t> ids;
+    for (std::size_t i = 0; i < bad.size(); ++i) {
+        ids.push_back((std::int64_t{1} << 62) + static_cast<std::int64_t>(i));
+        bad[i] = {1001, 1, ids.back()};
+    }
+    const call_outcome outcome = read_ranges(f, bidi_request(name, bad)).outcome;
+    CHECK(outcome.code == code::out_of_range);
+    CHECK(named_ids(outcome) == ids);
+}
+
+TEST_CASE("BidiReadObject: a client that asks faster than it reads is made to wait, and loses nothing") {
+    one_object f;
+    raw_call call = f.open_stream();
+    call.write(bidi_request("o", {}).SerializeAsString());
+    // More than the server queues, but not more than the flow-control window holds besides.
+    constexpr std::int64_t count = 52'000;
+    for (std::int64_t id = 0; id < count;) {
+        std::vector<asked> some;
+        for (int i = 0; i < 100; ++i, ++id) {
+            some.push_back({id % 1000, 1, id});
+        }
+        REQUIRE(call.write(bidi_request("", some).SerializeAsString()));
+    }
+    call.half_close();
+    std::int64_t served = 0;
+    storage::BidiReadObjectResponse response;
+    bool right = true;
+    while (const auto message = call.read()) {
+        right = right && response.ParseFromString(*message);
+        for (const auto& data : response.object_data_ranges()) {
+            const auto at = static_cast<std::size_t>(data.read_range().read_id() % 1000);
+            right = right && data.checksummed_data().content() == content.substr(at, 1) && data.range_end();
+            ++served;
+        }
+    }
+    CHECK(call.finish().code == code::ok);
+    CHECK(right);
+    CHECK(served == count);
+}
+
 TEST_CASE("BidiReadObject: refuses what breaks the protocol") {
     one_object f;
     received got;

@@ -75,6 +75,9 @@ TEST_CASE("server: says why it cannot start") {
     SUBCASE("no address") {
         CHECK(contains(message_of(server_options().root(root).listen("nonsense")), "nonsense"));
     }
+    SUBCASE("an unfinalized object without a bucket") {
+        CHECK(contains(message_of(server_options().root(root).unfinalized("log")), "'log'"));
+    }
     SUBCASE("unusable chunk sizes") {
         CHECK(contains(message_of(server_options().root(root).max_chunk_bytes(0)), "max_chunk_bytes"));
         CHECK(contains(
