@@ -105,10 +105,8 @@ class server {
 public:
     /// Starts serving.
     ///
-    /// Throws: rangeio::error: the root is not a readable directory (names the path and says why), the
-    /// address
-    ///         cannot be listened on (names the address and says why), or max_chunk_bytes is out of its
-    ///         range.
+    /// Throws: rangeio::error that names what is wrong and says why: the root is not a readable directory,
+    ///         the address cannot be listened on, or an option is unusable.
     explicit server(server_options options);
     /// As `shutdown()`.
     ~server();
