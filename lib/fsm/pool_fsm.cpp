@@ -120,18 +120,20 @@ void pool_fsm::ended(stream_id id, const failure& why, pool_actions& out) {
     if (s == nullptr || s->state == stream_state::gone) return;
     const stream_state was = std::exchange(s->state, stream_state::gone);
     const waiter_id asker = std::exchange(s->asker, 0);
+    // An open that ends in good order has failed all the same: nobody may take that for a stream.
+    if (was == stream_state::opening) {
+        const failure reason = why ? why : failure(errc::stream_closed);
+        if (state_ == pool_state::fresh) {
+            fail_everybody(reason, out);
+        } else if (asker != 0) {
+            out.push_back({pool_action_kind::complete, 0, asker, reason});
+            std::erase_if(waiters_, [asker](const waiter& w) { return w.id == asker; });
+        }
+    }
     if (was == stream_state::closing) {
         if (why && !first_close_error_) first_close_error_ = why;
     } else {
         ++failed_;
-    }
-    if (was == stream_state::opening) {
-        if (state_ == pool_state::fresh) {
-            fail_everybody(why, out);
-        } else if (asker != 0) {
-            out.push_back({pool_action_kind::complete, 0, asker, why});
-            std::erase_if(waiters_, [asker](const waiter& w) { return w.id == asker; });
-        }
     }
     forget_if_over(id);
     pump(out);

@@ -381,6 +381,16 @@ TEST_CASE("pool_fsm: P7: two who asked for opens trade places when the younger o
     CHECK(p.failed(2) == "3 not found");
 }
 
+TEST_CASE("pool_fsm: P7: an open that ends without a reason still fails its waiter") {
+    pool p = open_pool(2);
+    p.acquire(1);
+    p.acquire(2);
+    CHECK(p.ended(2) == "2 stream closed");
+    pool fresh(1);
+    fresh.initialize(1);
+    CHECK(fresh.ended(1) == "1 stream closed");
+}
+
 TEST_CASE("pool_fsm: P8, museum P11: waiters are served first come first, no newcomer overtakes") {
     pool p = open_pool(1, false);
     p.acquire(1);
