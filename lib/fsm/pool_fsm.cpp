@@ -169,8 +169,9 @@ pool_stats pool_fsm::stats() const noexcept {
 }
 
 std::size_t pool_fsm::action_bound() const noexcept {
-    // Each waiter is answered once and may have one open begun for it; each stream is closed once.
-    return 2 * waiters_.size() + initializers_.size() + closers_.size() + streams_.size() + 1;
+    // Each waiter is answered once and may have one open begun for it; each stream, theirs too, is closed
+    // once.
+    return 3 * waiters_.size() + initializers_.size() + closers_.size() + streams_.size();
 }
 
 pool_fsm::stream* pool_fsm::find(stream_id id) {
@@ -183,9 +184,11 @@ pool_fsm::waiter* pool_fsm::find_waiter(waiter_id id) {
     return it == waiters_.end() ? nullptr : &*it;
 }
 
-// Events that come from the network and from destructors must not need memory, so the callers bring it.
+// Events that come from the network and from destructors must not need memory, so the callers bring it: each
+// waiter may open one more stream, and those that died before stay as long as leases on them are out.
 void pool_fsm::reserve_for_one_more() {
-    streams_.reserve(streams_.size() + std::min(options_.pool_size, waiters_.size() + 1));
+    const std::size_t room = streams_.size() + waiters_.size() + 1;
+    if (streams_.capacity() < room) streams_.reserve(2 * room);
 }
 
 // A stream that is closing still is a connection: it counts against the limit until its end.

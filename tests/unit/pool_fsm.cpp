@@ -559,3 +559,17 @@ TEST_CASE("pool_fsm: events of streams that are gone, and of states they do not 
     CHECK_FALSE(p.cancel(7));
     CHECK(p.stats().ready == 1);
 }
+
+TEST_CASE("pool_fsm: events of the network and of destructors need no memory") {
+    // Each waiter may see a stream of its own open, serve it and die before its lease comes back.
+    pool p = open_pool(1, false);
+    constexpr waiter_id tasks = 40;
+    for (waiter_id who = 1; who <= tasks; ++who) p.acquire(who);
+    const std::size_t room = p.machine().streams().capacity();
+    for (stream_id id = 1; id <= tasks; ++id) {
+        p.failed(id);
+        p.opened(id + 1);
+    }
+    CHECK(p.machine().streams().size() == tasks);
+    CHECK(p.machine().streams().capacity() == room);
+}
