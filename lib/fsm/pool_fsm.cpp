@@ -214,7 +214,8 @@ pool_fsm::stream* pool_fsm::shared_by_policy() {
         if (best == nullptr) {
             best = &s;
         } else if (options_.sharing == share_policy::least_outstanding) {
-            if (s.load < best->load) best = &s;
+            // Leases break a tie: those handed out a moment ago have asked for nothing yet.
+            if (std::pair(s.load, s.leases) < std::pair(best->load, best->leases)) best = &s;
         } else if ((s.id > last_shared_) != (best->id > last_shared_)) {
             if (s.id > last_shared_)
                 best = &s;  // the next one after the last, before any that came round again

@@ -235,7 +235,7 @@ TEST_CASE("pool_fsm: P4: round robin goes over the busy streams in turn") {
     }
 }
 
-TEST_CASE("pool_fsm: P4: least_outstanding shares the stream with the fewest bytes") {
+TEST_CASE("pool_fsm: P4: least_outstanding shares the stream with the fewest bytes, then the fewest leases") {
     pool p = full_pool(3, true, share_policy::least_outstanding);
     p.acquire(1);
     p.acquire(2);
@@ -244,6 +244,11 @@ TEST_CASE("pool_fsm: P4: least_outstanding shares the stream with the fewest byt
     p.machine().set_load(2, 20);
     p.machine().set_load(3, 300);
     CHECK(p.acquire(4) == "4 gets 2");
+    p.machine().set_load(1, 0);
+    p.machine().set_load(2, 0);
+    p.machine().set_load(3, 0);
+    CHECK(p.acquire(5) == "5 gets 1");
+    CHECK(p.acquire(6) == "6 gets 3");
 }
 
 TEST_CASE("pool_fsm: P4: sharing skips streams that are reconnecting, draining or dead") {
