@@ -1,0 +1,400 @@
+#include "fsm/mrd_fsm.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+namespace {
+
+using rangeio::errc;
+using rangeio::failure;
+using rangeio::fsm::max_ranges_per_message;
+using rangeio::fsm::mrd_action;
+using rangeio::fsm::mrd_action_kind;
+using rangeio::fsm::mrd_actions;
+using rangeio::fsm::mrd_fsm;
+using rangeio::fsm::mrd_state;
+
+/// A stream whose events return their actions as one line. Cookies are numbers from 1 and are printed as
+/// `r1`, ranges in messages as id:offset+length.
+class stream {
+public:
+    std::string open() {
+        return feed([&](mrd_actions& out) { machine_.open(out); });
+    }
+    std::string add(std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length) {
+        return feed([&](mrd_actions& out) { machine_.add_range(cookie, offset, length, out); });
+    }
+    std::string cancel(std::int64_t id, const failure& why = errc::timed_out) {
+        return feed([&](mrd_actions& out) { machine_.cancel_range(id, why, out); });
+    }
+    std::string close(const failure& why = {}) {
+        return feed([&](mrd_actions& out) {
+            machine_.close(why ? why : failure(errc::stream_closed), why, out);
+        });
+    }
+    std::string response() {
+        return feed([&](mrd_actions& out) { machine_.response(out); });
+    }
+    std::string begin_chunk(std::int64_t id, std::int64_t offset, std::uint64_t size, bool end = false) {
+        return feed([&](mrd_actions& out) { verdict_ = machine_.begin_chunk(id, offset, size, end, out); });
+    }
+    std::string end_chunk(std::int64_t id, const failure& damage = {}) {
+        return feed([&](mrd_actions& out) { machine_.end_chunk(id, damage, out); });
+    }
+    /// A chunk that arrives at once, and is copied if the machine says so.
+    std::string chunk(
+        std::int64_t id, std::int64_t offset, std::uint64_t size, bool end = false, const failure& damage = {}
+    ) {
+        const std::string before = begin_chunk(id, offset, size, end);
+        if (!verdict_.accept) return before;
+        CHECK(before == "");
+        return end_chunk(id, damage);
+    }
+    std::string write_done() {
+        return feed([&](mrd_actions& out) { machine_.write_done(out); });
+    }
+    std::string call_ended(const failure& why = {}) {
+        return feed([&](mrd_actions& out) { machine_.call_ended(why, out); });
+    }
+
+    const mrd_fsm::verdict& verdict() const { return verdict_; }
+    mrd_fsm& machine() { return machine_; }
+
+private:
+    template <class Event>
+    std::string feed(Event event) {
+        mrd_actions out;
+        event(out);
+        std::string line;
+        for (const mrd_action& a : out) line += (line.empty() ? "" : ", ") + text(a);
+        return line;
+    }
+
+    std::string message() const {
+        std::string out;
+        for (const auto& r : machine_.message()) {
+            out += fmt::format(" {}:{}+{}", r.read_id, r.offset, r.length);
+        }
+        return out;
+    }
+    std::string text(const mrd_action& a) const {
+        switch (a.kind) {
+            case mrd_action_kind::start_call: return "start" + message();
+            case mrd_action_kind::write: return "write" + message();
+            case mrd_action_kind::cancel_call: return "cancel call";
+            case mrd_action_kind::opened: return "opened";
+            case mrd_action_kind::ended: return a.why ? "ended: " + a.why.message() : "ended";
+            case mrd_action_kind::complete: break;
+        }
+        return fmt::format("r{} {}{}", a.cookie, a.received, a.why ? ": " + a.why.message() : "");
+    }
+
+    mrd_fsm machine_;
+    mrd_fsm::verdict verdict_;
+};
+
+/// A stream that has opened and whose wire is free.
+stream open_stream() {
+    stream out;
+    CHECK(out.open() == "start");
+    CHECK(out.write_done() == "");
+    CHECK(out.response() == "opened");
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("mrd_fsm: S1: a response never waits for a send: bytes arrive while a request is written") {
+    stream s = open_stream();
+    CHECK(s.add(1, 0, 4) == "write 1:0+4");
+    CHECK(s.add(2, 4, 4) == "");
+    CHECK(s.chunk(1, 0, 4) == "r1 4");
+    CHECK(s.machine().writing());
+    CHECK(s.write_done() == "write 2:4+4");
+}
+
+TEST_CASE("mrd_fsm: S1, museum S05: chunks are routed by read_id, unknown and finished ones are dropped") {
+    stream s = open_stream();
+    s.add(1, 0, 4);
+    s.write_done();
+    s.add(2, 100, 4);
+    CHECK(s.chunk(2, 100, 4) == "r2 4");
+    CHECK(s.chunk(9, 0, 4) == "");
+    CHECK_FALSE(s.verdict().accept);
+    CHECK(s.chunk(2, 100, 4, true) == "");
+    CHECK_FALSE(s.verdict().accept);
+    CHECK(s.chunk(-1, 0, 4) == "");
+    CHECK(s.chunk(0, 0, 4) == "");
+    CHECK(s.machine().unknown_chunks() == 4);
+    CHECK(s.chunk(1, 0, 4, true) == "r1 4");
+    CHECK(s.machine().state() == mrd_state::ready);
+}
+
+TEST_CASE("mrd_fsm: S2: ranges queue while a request is written, and leave together in the next one") {
+    stream s = open_stream();
+    CHECK(s.add(1, 0, 1) == "write 1:0+1");
+    CHECK(s.add(2, 10, 2) == "");
+    CHECK(s.add(3, 20, 3) == "");
+    CHECK(s.write_done() == "write 2:10+2 3:20+3");
+    CHECK(s.write_done() == "");
+    CHECK_FALSE(s.machine().writing());
+}
+
+TEST_CASE("mrd_fsm: S2: a message takes as many ranges as the service allows, the rest the next one") {
+    stream s = open_stream();
+    s.add(1, 0, 1);
+    for (std::uintptr_t n = 0; n < 2 * max_ranges_per_message + 1; ++n) s.add(n, n, 1);
+    s.write_done();
+    CHECK(s.machine().message().size() == max_ranges_per_message);
+    s.write_done();
+    CHECK(s.machine().message().size() == max_ranges_per_message);
+    s.write_done();
+    CHECK(s.machine().message().size() == 1);
+    CHECK(s.machine().message().front().offset == 2 * max_ranges_per_message);
+    CHECK(s.write_done() == "");
+}
+
+TEST_CASE("mrd_fsm: S2: the message stays as it is until it has been written") {
+    stream s = open_stream();
+    s.add(1, 0, 1);
+    const auto* const before = s.machine().message().data();
+    for (std::uintptr_t n = 2; n < 300; ++n) s.add(n, n, 1);
+    s.cancel(1);
+    CHECK(s.machine().message().data() == before);
+    CHECK(s.machine().message().size() == 1);
+    CHECK(s.machine().message().front().read_id == 1);
+}
+
+TEST_CASE("mrd_fsm: S2: a range that is cancelled in the queue is never sent") {
+    stream s = open_stream();
+    s.add(1, 0, 1);
+    s.add(2, 10, 2);
+    s.add(3, 20, 3);
+    CHECK(s.cancel(2) == "r2 0: timed out");
+    CHECK(s.write_done() == "write 3:20+3");
+    s.add(4, 30, 4);
+    CHECK(s.cancel(4) == "r4 0: timed out");
+    CHECK(s.write_done() == "");
+}
+
+TEST_CASE("mrd_fsm: S3: ranges that are there before the call ride in its first message") {
+    stream s;
+    CHECK(s.add(1, 0, 4) == "");
+    CHECK(s.add(2, 4, 4) == "");
+    CHECK(s.open() == "start 1:0+4 2:4+4");
+    CHECK(s.add(3, 8, 4) == "");
+    CHECK(s.write_done() == "write 3:8+4");  // it need not wait for the first response
+    CHECK(s.response() == "opened");
+    CHECK(s.response() == "");
+    CHECK(s.chunk(1, 0, 4, true) == "r1 4");
+}
+
+TEST_CASE("mrd_fsm: S4: what arrives goes behind what was right so far") {
+    stream s = open_stream();
+    s.add(1, 100, 10);
+    CHECK(s.begin_chunk(1, 100, 4) == "");
+    CHECK(s.verdict().accept);
+    CHECK(s.verdict().cookie == 1);
+    CHECK(s.verdict().position == 0);
+    CHECK(s.end_chunk(1) == "");
+    CHECK(s.begin_chunk(1, 104, 6) == "");
+    CHECK(s.verdict().position == 4);
+    CHECK(s.end_chunk(1) == "r1 10");
+}
+
+TEST_CASE("mrd_fsm: S4, museum S04: a wrong checksum fails its range alone, which keeps what was right") {
+    stream s = open_stream();
+    s.add(1, 0, 8);
+    s.write_done();
+    s.add(2, 8, 8);
+    CHECK(s.chunk(1, 0, 4) == "");
+    CHECK(s.chunk(1, 4, 2, false, errc::data_corrupted) == "r1 4: data corrupted");
+    CHECK(s.chunk(1, 6, 2, true) == "");
+    CHECK_FALSE(s.verdict().accept);
+    CHECK(s.chunk(2, 8, 8, true) == "r2 8");
+}
+
+TEST_CASE("mrd_fsm: S4, museum S03: a chunk at another offset than the one due fails its range") {
+    for (const std::int64_t offset : {0, 4, 100, 103, 105, -1}) {
+        stream s = open_stream();
+        s.add(1, 100, 8);
+        s.chunk(1, 100, 4);
+        CHECK(
+            s.chunk(1, offset, 2) ==
+            fmt::format("r1 4: the service sent a chunk at offset {} where 104 was due", offset)
+        );
+        CHECK_FALSE(s.verdict().accept);
+    }
+}
+
+TEST_CASE("mrd_fsm: S4, museum S08: surplus bytes fail their range before they are written") {
+    stream s = open_stream();
+    s.add(1, 0, 8);
+    s.write_done();
+    s.add(2, 8, 8);
+    s.chunk(1, 0, 6);
+    CHECK(s.chunk(1, 6, 3, true) == "r1 6: the service sent 3 bytes at offset 6 where 2 were due");
+    CHECK_FALSE(s.verdict().accept);
+    CHECK(s.machine().orphan_bytes() == 3);
+    CHECK(s.chunk(2, 8, 8) == "r2 8");
+}
+
+TEST_CASE("mrd_fsm: S5: a range is complete with its last byte, whether or not range_end comes") {
+    stream s = open_stream();
+    s.add(1, 0, 4);
+    CHECK(s.chunk(1, 0, 4, false) == "r1 4");
+    CHECK(s.machine().outstanding_bytes() == 0);
+    CHECK(s.chunk(1, 4, 0, true) == "");
+    CHECK(s.chunk(1, 4, 0, true) == "");
+}
+
+TEST_CASE("mrd_fsm: S5: a cancellation that comes with the last byte is too late") {
+    stream s = open_stream();
+    s.add(1, 0, 4);
+    s.begin_chunk(1, 0, 4);
+    CHECK(s.cancel(1) == "");
+    CHECK(s.end_chunk(1) == "r1 4");
+    CHECK(s.cancel(1) == "");
+}
+
+TEST_CASE("mrd_fsm: S6, museum S06: a range that ends early says how many bytes came") {
+    SUBCASE("with the last chunk") {
+        stream s = open_stream();
+        s.add(1, 0, 8);
+        CHECK(s.chunk(1, 0, 3, true) == "r1 3");
+    }
+    SUBCASE("with an empty one") {
+        stream s = open_stream();
+        s.add(1, 0, 8);
+        CHECK(s.chunk(1, 0, 3) == "");
+        CHECK(s.chunk(1, 3, 0, true) == "r1 3");
+    }
+    SUBCASE("with nothing at all") {
+        stream s = open_stream();
+        s.add(1, 0, 8);
+        CHECK(s.chunk(1, 0, 0, true) == "r1 0");
+    }
+}
+
+TEST_CASE("mrd_fsm: S6: an empty chunk that ends nothing changes nothing") {
+    stream s = open_stream();
+    s.add(1, 0, 8);
+    CHECK(s.chunk(1, 0, 0) == "");
+    CHECK(s.chunk(1, 0, 8) == "r1 8");
+}
+
+TEST_CASE("mrd_fsm: S8: a cancelled range answers at once, its bytes are dropped as they arrive") {
+    stream s = open_stream();
+    s.add(1, 0, 8);
+    CHECK(s.chunk(1, 0, 2) == "");
+    CHECK(s.machine().outstanding_bytes() == 6);
+    CHECK(s.cancel(1) == "r1 2: timed out");
+    CHECK(s.machine().outstanding_bytes() == 0);
+    CHECK(s.chunk(1, 2, 3) == "");
+    CHECK_FALSE(s.verdict().accept);
+    CHECK(s.chunk(1, 5, 3, true) == "");
+    CHECK(s.machine().orphan_bytes() == 6);
+    CHECK(s.machine().unknown_chunks() == 0);
+    CHECK(s.chunk(1, 8, 1) == "");
+    CHECK(s.machine().unknown_chunks() == 1);
+}
+
+TEST_CASE("mrd_fsm: S8, museum S11: a range cancelled during a copy answers when the copy is over") {
+    stream s = open_stream();
+    s.add(1, 0, 8);
+    s.begin_chunk(1, 0, 4);
+    CHECK(s.cancel(1) == "");
+    CHECK(s.cancel(1, errc::pool_closed) == "");
+    CHECK(s.end_chunk(1) == "r1 4: timed out");
+    CHECK(s.chunk(1, 4, 4) == "");
+    CHECK_FALSE(s.verdict().accept);
+}
+
+TEST_CASE("mrd_fsm: ranges that are done leave the machine, however many there were") {
+    stream s = open_stream();
+    for (int n = 1; n <= 1000; ++n) {
+        s.add(1, 0, 1);
+        s.write_done();
+        CHECK(s.chunk(n, 0, 1, true) == "r1 1");
+        CHECK(s.machine().ranges().size() <= 2);
+    }
+}
+
+TEST_CASE("mrd_fsm: closing fails what is under way, and ends when the call has ended") {
+    stream s = open_stream();
+    s.add(1, 0, 8);
+    s.add(2, 8, 8);
+    CHECK(s.close() == "r1 0: stream closed, r2 0: stream closed, cancel call");
+    CHECK(s.close(errc::shut_down) == "");
+    CHECK(s.add(3, 0, 1) == "r3 0: stream closed");
+    CHECK(s.response() == "");
+    CHECK(s.chunk(1, 0, 8) == "");
+    CHECK(s.call_ended(errc::not_found) == "ended");
+    CHECK(s.machine().state() == mrd_state::closed);
+    CHECK(s.call_ended() == "");
+}
+
+TEST_CASE("mrd_fsm: closing a stream that was never opened ends it at once") {
+    stream s;
+    s.add(1, 0, 8);
+    CHECK(s.close() == "r1 0: stream closed, ended");
+    CHECK(s.open() == "");
+}
+
+TEST_CASE("mrd_fsm: closing with a reason tells it to the ranges and to the owner") {
+    stream s = open_stream();
+    s.add(1, 0, 8);
+    CHECK(s.close(errc::shut_down) == "r1 0: shut down, cancel call");
+    CHECK(s.add(2, 0, 1) == "r2 0: shut down");
+    CHECK(s.call_ended() == "ended: shut down");
+    CHECK(s.machine().state() == mrd_state::failed);
+}
+
+TEST_CASE("mrd_fsm: a call that never opened ends with its own reason") {
+    stream s;
+    s.add(1, 0, 8);
+    s.open();
+    CHECK(s.call_ended(errc::not_found) == "r1 0: not found, ended: not found");
+    CHECK(s.machine().state() == mrd_state::failed);
+}
+
+TEST_CASE("mrd_fsm: museum S09: a call that ends with OK fails the ranges that are pending") {
+    stream s = open_stream();
+    s.add(1, 0, 8);
+    s.chunk(1, 0, 3);
+    s.add(2, 8, 8);
+    CHECK(
+        s.call_ended() ==
+        "r1 3: the service ended the stream, r2 0: the service ended the stream, ended: the service ended "
+        "the stream"
+    );
+}
+
+TEST_CASE("mrd_fsm: a stream does not end before the copy that is under way") {
+    SUBCASE("when the call ends meanwhile") {
+        stream s = open_stream();
+        s.add(1, 0, 8);
+        s.begin_chunk(1, 0, 4);
+        CHECK(s.call_ended(errc::stalled) == "");
+        CHECK(s.end_chunk(1) == "r1 4: stalled, ended: stalled");
+    }
+    SUBCASE("when it is closed meanwhile") {
+        stream s = open_stream();
+        s.add(1, 0, 8);
+        s.begin_chunk(1, 0, 4);
+        CHECK(s.close() == "cancel call");
+        CHECK(s.call_ended() == "");
+        CHECK(s.end_chunk(1) == "r1 4: stream closed, ended");
+    }
+    SUBCASE("which may be the range's last one: then it is whole") {
+        stream s = open_stream();
+        s.add(1, 0, 4);
+        s.begin_chunk(1, 0, 4);
+        CHECK(s.close() == "cancel call");
+        CHECK(s.end_chunk(1) == "r1 4");
+        CHECK(s.call_ended() == "ended");
+    }
+}
