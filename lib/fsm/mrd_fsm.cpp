@@ -7,6 +7,12 @@
 
 namespace rangeio::fsm {
 
+// Room for the largest message there can be, now: messages are taken when the wire falls free, where memory
+// must not be asked for, and the shell reads one while others queue up, so it must not move either.
+mrd_fsm::mrd_fsm(std::size_t max_per_message) : max_per_message_(max_per_message) {
+    message_.reserve(max_per_message_);
+}
+
 void mrd_fsm::open(mrd_actions& out) {
     if (state_ != mrd_state::fresh) return;
     state_ = mrd_state::opening;
@@ -164,7 +170,7 @@ void mrd_fsm::compact() {
 void mrd_fsm::take_message() {
     message_.clear();
     auto it = std::ranges::lower_bound(ranges_, first_queued_, {}, &range::read_id);
-    for (; it != ranges_.end() && message_.size() < max_ranges_per_message; ++it) {
+    for (; it != ranges_.end() && message_.size() < max_per_message_; ++it) {
         if (it->state != range_state::queued) continue;
         it->state = range_state::sent;
         message_.push_back(

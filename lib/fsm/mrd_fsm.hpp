@@ -73,6 +73,9 @@ using mrd_actions = std::vector<mrd_action>;
 
 class mrd_fsm {
 public:
+    /// Another limit is for checkers, which cannot afford a hundred ranges.
+    explicit mrd_fsm(std::size_t max_per_message = max_ranges_per_message);
+
     // Events from the owner.
     void open(mrd_actions& out);
     /// Queues a range of at least one byte and sends it as soon as the wire is free. Returns its read id.
@@ -108,7 +111,7 @@ public:
     std::uint64_t orphan_bytes() const noexcept { return orphan_bytes_; }
     std::uint64_t unknown_chunks() const noexcept { return unknown_chunks_; }
     /// So many actions at the most can still come of what is known now (see pool_fsm).
-    std::size_t action_bound() const noexcept { return ranges_.size() + 5; }
+    std::size_t action_bound() const noexcept { return 2 * ranges_.size() + 5; }
 
     // The state, for checkers.
     struct range {
@@ -136,6 +139,7 @@ private:
     void fail_all(const failure& why, mrd_actions& out);
     void end_if_quiet(mrd_actions& out);
 
+    std::size_t max_per_message_;
     mrd_state state_ = mrd_state::fresh;
     std::vector<range> ranges_;  // in the order of their ids; the forgotten leave in bulk
     std::size_t forgotten_ = 0;

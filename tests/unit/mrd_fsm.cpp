@@ -398,3 +398,13 @@ TEST_CASE("mrd_fsm: a stream does not end before the copy that is under way") {
         CHECK(s.call_ended() == "ended");
     }
 }
+
+TEST_CASE("mrd_fsm: events of the wire need no memory") {
+    stream s = open_stream();
+    s.add(1, 0, 1);
+    const std::size_t room = s.machine().message().capacity();
+    for (std::uintptr_t n = 2; n <= 90; ++n) s.add(n, n, 1);
+    CHECK(s.write_done() != "");
+    CHECK(s.machine().message().size() == 89);
+    CHECK(s.machine().message().capacity() == room);
+}
