@@ -104,7 +104,8 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
     }
     if (r->state == range_state::orphaned) {
         orphan_bytes_ += size;
-        if (range_end) forget(*r);
+        r->received += size;  // nothing but a count by now: after the last byte nothing more is due
+        if (range_end || r->received >= r->length) forget(*r);
         return {};
     }
     r->copying = true;

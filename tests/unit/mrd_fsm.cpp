@@ -313,6 +313,16 @@ TEST_CASE("mrd_fsm: S8, museum S11: a range cancelled during a copy answers when
     CHECK_FALSE(s.verdict().accept);
 }
 
+TEST_CASE("mrd_fsm: S8: an orphan is forgotten with its last byte, even if range_end never comes") {
+    stream s = open_stream();
+    s.add(1, 0, 8);
+    s.cancel(1);
+    s.chunk(1, 0, 8);
+    s.write_done();
+    s.add(2, 0, 1);
+    CHECK(s.machine().ranges().size() == 1);
+}
+
 TEST_CASE("mrd_fsm: ranges that are done leave the machine, however many there were") {
     stream s = open_stream();
     for (int n = 1; n <= 1000; ++n) {
