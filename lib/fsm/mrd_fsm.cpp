@@ -3,9 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace rangeio::fsm {
+namespace {
+
+// The wire's events must not fail: without memory for the story, the code alone.
+template <class... Args>
+failure described(errc code, fmt::format_string<Args...> text, Args... args) noexcept {
+    try {
+        return {code, fmt::format(text, std::move(args)...)};
+    } catch (const std::bad_alloc&) {
+        return code;
+    }
+}
+
+}  // namespace
 
 // Room for the largest message there can be, now: messages are taken when the wire falls free, where memory
 // must not be asked for, and the shell reads one while others queue up, so it must not move either.
@@ -82,8 +96,12 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
         if (std::cmp_not_equal(offset, expected)) {
             finish(
                 *r,
-                {errc::protocol_error,
-                 fmt::format("the service sent a chunk at offset {} where {} was due", offset, expected)},
+                described(
+                    errc::protocol_error,
+                    "the service sent a chunk at offset {} where {} was due",
+                    offset,
+                    expected
+                ),
                 range_end,
                 out
             );
@@ -93,8 +111,13 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
         if (const std::uint64_t due = r->length - r->received; size > due) {
             finish(
                 *r,
-                {errc::protocol_error,
-                 fmt::format("the service sent {} bytes at offset {} where {} were due", size, offset, due)},
+                described(
+                    errc::protocol_error,
+                    "the service sent {} bytes at offset {} where {} were due",
+                    size,
+                    offset,
+                    due
+                ),
                 range_end,
                 out
             );
@@ -144,7 +167,7 @@ void mrd_fsm::call_ended(const failure& why, mrd_actions& out) {
     call_over_ = true;
     if (state_ < mrd_state::closing) {
         state_ = mrd_state::closing;
-        end_ = why ? why : failure(errc::stream_closed, "the service ended the stream");
+        end_ = why ? why : described(errc::stream_closed, "the service ended the stream");
     }
     fail_all(end_ ? end_ : failure(errc::stream_closed), out);
     end_if_quiet(out);
