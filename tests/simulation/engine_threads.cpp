@@ -1,0 +1,221 @@
+#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
+
+#include "simulation/run.hpp"
+#include "simulation/scripted_service.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+using namespace testing;
+using rangeio::byte_range;
+using rangeio::fetch_options;
+using rangeio::lease;
+using rangeio::mrd_pool;
+using rangeio::pool_options;
+
+// Many threads against one pool, without gRPC, for the thread sanitizer: its reports are the assertion here, besides the
+// bytes and the balance.
+
+namespace {
+
+std::string content_of(std::size_t size) {
+    std::string out(size, '\0');
+    std::mt19937 random(1);
+    for (char& c : out) c = static_cast<char>(random());
+    return out;
+}
+
+struct tally {
+    std::atomic<int> good{0};
+    std::atomic<int> failed{0};
+    std::atomic<int> wrong{0};
+};
+
+asio::awaitable<void> read_one(
+    const mrd_pool& pool, const std::string& content, unsigned seed, tally& count
+) {
+    std::minstd_rand random(seed);
+    const std::size_t length = 1 + random() % 20'000;
+    const std::size_t offset = random() % (content.size() - length);
+    std::vector<std::byte> memory(length);
+    const byte_range range(offset, length);
+    fetch_options options;
+    options.concurrency(1 + random() % 6).min_chunk_bytes(500);
+    if (random() % 4 == 0) options.timeout(std::chrono::microseconds(random() % 300));
+    try {
+        co_await fetch(pool, range, memory, options);
+        ++(std::memcmp(memory.data(), content.data() + offset, length) == 0 ? count.good : count.wrong);
+    } catch (const rangeio::error&) {
+        ++count.failed;
+    }
+}
+
+/// Reads on a strand of a many-threaded context, some of them cancelled half-way.
+asio::awaitable<void> read_and_cancel(
+    const mrd_pool& pool, const std::string& content, unsigned seed, tally& count
+) {
+    const auto executor = co_await asio::this_coro::executor;
+    for (unsigned i = 0; i < 40; ++i) {
+        if (i % 3 != 0) {
+            co_await read_one(pool, content, seed * 1000 + i, count);
+            continue;
+        }
+        using namespace asio::experimental::awaitable_operators;
+        asio::steady_timer timer(executor, std::chrono::microseconds(i * 20));
+        // Whichever ends first cancels the other.
+        co_await (read_one(pool, content, seed * 1000 + i, count) || timer.async_wait(asio::use_awaitable));
+    }
+}
+
+void hammer(scripted_service& service, std::size_t pool_size, bool multi_request) {
+    tally count;
+    {
+        asio::thread_pool threads(3);
+        mrd_pool pool(
+            threads.get_executor(),
+            service.factory(threads.get_executor(), multi_request),
+            pool_options().size(pool_size)
+        );
+        for (unsigned task = 0; task < 6; ++task) {
+            asio::co_spawn(
+                asio::make_strand(threads),
+                read_and_cancel(pool, service.content(), task, count),
+                [](std::exception_ptr thrown) { CHECK_FALSE(thrown); }
+            );
+        }
+        threads.join();
+        const auto stats = pool.stats();
+        CHECK(stats.leases == 0);
+        CHECK(stats.waiters == 0);
+        CHECK(stats.opened == stats.opening + stats.ready + stats.reconnecting + stats.closed + stats.failed);
+    }
+    CHECK(count.wrong == 0);
+    CHECK(count.good > 0);
+}
+
+}  // namespace
+
+TEST_CASE("engine: reads, timeouts and cancellations on many threads, shared streams") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    hammer(service, 3, true);
+}
+
+TEST_CASE("engine: reads, timeouts and cancellations on many threads, exclusive streams") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    hammer(service, 3, false);
+}
+
+TEST_CASE("engine: streams that break all the time fail their reads and nothing else") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    service.break_after(9);
+    hammer(service, 2, true);
+}
+
+namespace {
+
+/// A read that has been asked for, though not begun, while the pool's handle was still there.
+asio::awaitable<void> finish(
+    asio::awaitable<std::size_t> read,
+    std::shared_ptr<std::vector<std::byte>> memory,
+    std::string_view right,
+    tally& count
+) {
+    try {
+        co_await std::move(read);
+        ++(std::memcmp(memory->data(), right.data(), right.size()) == 0 ? count.good : count.wrong);
+    } catch (const rangeio::error&) {
+        ++count.failed;
+    }
+}
+
+}  // namespace
+
+TEST_CASE("engine: pools are closed and destroyed while others read through them") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    tally count;
+    constexpr std::size_t length = 20'000;
+    for (int round = 0; round < 40; ++round) {
+        asio::thread_pool threads(3);
+        auto pool = std::make_unique<mrd_pool>(
+            threads.get_executor(), service.factory(threads.get_executor()), pool_options().size(2)
+        );
+        for (std::size_t task = 0; task < 4; ++task) {
+            auto memory = std::make_shared<std::vector<std::byte>>(length);
+            const byte_range range(task * length, length);
+            auto read = fetch(*pool, range, *memory, fetch_options().min_chunk_bytes(1000));
+            const auto right = std::string_view(service.content()).substr(task * length, length);
+            asio::co_spawn(
+                asio::make_strand(threads),
+                finish(std::move(read), memory, right, count),
+                [](std::exception_ptr thrown) { CHECK_FALSE(thrown); }
+            );
+        }
+        if (round % 2 == 0) {
+            asio::co_spawn(threads, pool->close(1ms), [](std::exception_ptr thrown) { CHECK_FALSE(thrown); });
+        } else {
+            pool.reset();
+        }
+        threads.join();
+    }
+    CHECK(count.wrong == 0);
+    CHECK(count.good + count.failed == 160);
+}
+
+TEST_CASE("engine: an execution context is destroyed while its coroutines read") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    tally count;
+    for (int round = 0; round < 60; ++round) {
+        std::unique_ptr<mrd_pool> pool;
+        asio::io_context context;
+        pool = std::make_unique<mrd_pool>(
+            context.get_executor(), service.factory(context.get_executor()), pool_options().size(2)
+        );
+        for (unsigned task = 0; task < 3; ++task) {
+            asio::co_spawn(
+                context, read_one(*pool, service.content(), task + 1, count), [](std::exception_ptr) {}
+            );
+        }
+        for (int step = 0; step < round / 2; ++step) context.run_one_for(1ms);
+        if (round % 3 == 0) pool.reset();
+        // `context` goes first, with reads under way; the pool after it, if it is still there.
+    }
+    CHECK(count.wrong == 0);
+}
+
+TEST_CASE("engine: a pool on one context serves coroutines of another, which goes first") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    tally count;
+    asio::io_context of_the_pool;
+    mrd_pool pool(
+        of_the_pool.get_executor(), service.factory(of_the_pool.get_executor()), pool_options().size(2)
+    );
+    for (int round = 0; round < 30; ++round) {
+        asio::io_context context;
+        for (unsigned task = 0; task < 3; ++task) {
+            asio::co_spawn(
+                context, read_one(pool, service.content(), task + 1, count), [](std::exception_ptr) {}
+            );
+        }
+        for (int step = 0; step < round; ++step) context.run_one_for(1ms);
+    }
+    CHECK(pool.stats().leases == 0);
+    CHECK(pool.stats().waiters == 0);
+    CHECK(count.wrong == 0);
+}

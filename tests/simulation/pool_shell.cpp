@@ -1,0 +1,183 @@
+#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
+
+#include "simulation/run.hpp"
+#include "simulation/scripted_service.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+using namespace testing;
+using rangeio::byte_range;
+using rangeio::errc;
+using rangeio::lease;
+using rangeio::mrd_pool;
+using rangeio::pool_options;
+
+// The shell of the pool, rule by rule: what the machine decides is tested with the machine; this is whether the shell
+// does it, to coroutines.
+
+namespace {
+
+const rangeio::error_code unavailable(14, rangeio::grpc_category());
+
+struct pool_fixture {
+    explicit pool_fixture(std::size_t size = 2, bool multi_request = true)
+        : pool(std::make_unique<mrd_pool>(
+              context.get_executor(),
+              service.factory(context.get_executor(), multi_request),
+              pool_options().size(size)
+          )) {}
+    ~pool_fixture() {
+        pool.reset();
+        context.restart();
+        context.run_for(1s);
+    }
+
+    void settle(const outcome& end) {
+        context.restart();
+        while (!end.code && context.run_one_for(10s) != 0) {
+        }
+        REQUIRE(end.code);
+    }
+
+    scripted_service service{std::string(100'000, 'x'), 2, 1000};
+    asio::io_context context;
+    std::unique_ptr<mrd_pool> pool;
+};
+
+asio::awaitable<void> initialize(mrd_pool& pool) {
+    co_await pool.initialize();
+}
+
+asio::awaitable<void> acquire_into(mrd_pool& pool, lease& out, std::chrono::nanoseconds timeout = 20s) {
+    out = co_await pool.acquire(timeout);
+}
+
+}  // namespace
+
+TEST_CASE("P1: many initialize at once, one stream is opened, and all are told") {
+    pool_fixture f;
+    std::array<outcome, 5> ends;
+    for (outcome& end : ends) asio::co_spawn(f.context, initialize(*f.pool), end.handler());
+    for (const outcome& end : ends) {
+        f.settle(end);
+        CHECK_FALSE(end.code->failed());
+    }
+    CHECK(f.service.calls() == 1);
+    CHECK(f.pool->stats().opened == 1);
+    CHECK(f.pool->info()->size == 100'000);
+}
+
+TEST_CASE("P1: a failed open reaches all who wait for it, and the pool is ready for another try") {
+    pool_fixture f;
+    f.service.refuse_opens(1);
+    std::array<outcome, 3> ends;
+    for (outcome& end : ends) asio::co_spawn(f.context, initialize(*f.pool), end.handler());
+    for (const outcome& end : ends) {
+        f.settle(end);
+        CHECK(*end.code == unavailable);
+    }
+    CHECK(f.pool->stats().failed == 1);
+    run(f.context, initialize(*f.pool));
+    CHECK(f.service.calls() == 2);
+}
+
+TEST_CASE("P8: streams that take one request serve their waiters in order, and a cancelled one leaks nothing"
+) {
+    pool_fixture f(1, false);
+    lease held;
+    run(f.context, acquire_into(*f.pool, held));
+    std::array<lease, 3> leases;
+    std::array<outcome, 3> ends;
+    asio::cancellation_signal second;
+    asio::co_spawn(f.context, acquire_into(*f.pool, leases[0]), ends[0].handler());
+    asio::co_spawn(
+        f.context,
+        acquire_into(*f.pool, leases[1]),
+        asio::bind_cancellation_slot(second.slot(), ends[1].handler())
+    );
+    asio::co_spawn(f.context, acquire_into(*f.pool, leases[2]), ends[2].handler());
+    f.context.restart();
+    f.context.poll();
+    CHECK(f.pool->stats().waiters == 3);
+
+    second.emit(asio::cancellation_type::terminal);
+    f.settle(ends[1]);
+    CHECK(*ends[1].code == asio::error::operation_aborted);
+    CHECK(f.pool->stats().waiters == 2);
+
+    held.release();
+    f.settle(ends[0]);
+    CHECK(leases[0]);
+    CHECK_FALSE(ends[2].code);
+    leases[0].release();
+    f.settle(ends[2]);
+    CHECK(leases[2]);
+    CHECK(f.pool->stats().leases == 1);
+    CHECK(f.service.calls() == 1);
+}
+
+TEST_CASE("acquire: a timeout while waiting has its own code") {
+    pool_fixture f(1, false);
+    lease held;
+    run(f.context, acquire_into(*f.pool, held));
+    lease never;
+    outcome end;
+    asio::co_spawn(f.context, acquire_into(*f.pool, never, 1ms), end.handler());
+    f.settle(end);
+    CHECK(*end.code == errc::timed_out);
+    CHECK(f.pool->stats().waiters == 0);
+}
+
+TEST_CASE("P6: a stream that broke is not handed out again, and a new one takes its place") {
+    pool_fixture f(1);
+    f.service.break_after(3);
+    const auto read_until_it_breaks = [](mrd_pool& pool) -> asio::awaitable<void> {
+        std::vector<std::byte> memory(10'000);
+        const byte_range range(0, 10'000);
+        const auto broken = co_await failure_of(fetch(pool, range, memory));
+        CHECK(broken.code() == unavailable);
+        CHECK(broken.message() == "gs://b-1/o [0, 10000): the stream broke");
+    };
+    run(f.context, read_until_it_breaks(*f.pool));
+    CHECK(f.pool->stats().failed == 1);
+    CHECK(f.pool->stats().ready == 0);
+    CHECK(f.pool->stats().leases == 0);
+    f.service.break_after(0);
+    lease fresh;
+    run(f.context, acquire_into(*f.pool, fresh));
+    CHECK(fresh);
+    CHECK(f.pool->stats().opened == 2);
+}
+
+TEST_CASE("P9: closing fails those who wait, and ends when the last lease has come back") {
+    pool_fixture f(1, false);
+    lease held;
+    run(f.context, acquire_into(*f.pool, held));
+    lease never;
+    outcome waiting;
+    asio::co_spawn(f.context, acquire_into(*f.pool, never), waiting.handler());
+    f.context.restart();
+    f.context.poll();
+    const auto close = [](mrd_pool& pool) -> asio::awaitable<void> { co_await pool.close(); };
+    std::array<outcome, 2> closing;
+    for (outcome& end : closing) asio::co_spawn(f.context, close(*f.pool), end.handler());
+    f.settle(waiting);
+    CHECK(*waiting.code == errc::pool_closed);
+    CHECK_FALSE(closing[0].code);
+    held.release();
+    for (const outcome& end : closing) {
+        f.settle(end);
+        CHECK_FALSE(end.code->failed());
+    }
+    const auto stats = f.pool->stats();
+    CHECK(stats.ready + stats.opening + stats.closing + stats.waiters + stats.leases == 0);
+}

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <rangeio/error.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace testing {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+/// How a spawned operation ended.
+struct outcome {
+    std::optional<rangeio::error_code> code;
+
+    auto handler() {
+        return [this](std::exception_ptr thrown) {
+            rangeio::error_code out;
+            try {
+                if (thrown) std::rethrow_exception(thrown);
+            } catch (const boost::system::system_error& e) {
+                out = e.code();
+            }
+            code = out;
+        };
+    }
+};
+
+/// Runs a coroutine to its end, and rethrows what it throws. A test that hangs fails.
+inline void run(asio::io_context& context, asio::awaitable<void> body) {
+    std::exception_ptr thrown;
+    bool over = false;
+    asio::co_spawn(context, std::move(body), [&](std::exception_ptr e) {
+        thrown = e;
+        over = true;
+        context.stop();
+    });
+    context.restart();
+    context.run_for(30s);
+    REQUIRE_MESSAGE(over, "the coroutine has not ended within its deadline");
+    if (thrown) std::rethrow_exception(thrown);
+}
+
+/// What `operation` fails with.
+template <class Awaitable>
+asio::awaitable<rangeio::failure> failure_of(Awaitable operation) {
+    rangeio::failure out;
+    try {
+        (void)co_await std::move(operation);
+    } catch (const rangeio::error& e) {
+        out = e.why();
+    }
+    co_return out;
+}
+
+}  // namespace testing

@@ -1,0 +1,258 @@
+#include "simulation/scripted_service.hpp"
+
+#include <rangeio/crc32c.hpp>
+
+#include "grpc/mrd.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace testing {
+namespace {
+
+using namespace rangeio;
+using namespace rangeio::grpc_transport;
+
+class scripted_call final : public bidi_call, public std::enable_shared_from_this<scripted_call> {
+public:
+    scripted_call(scripted_service& service, std::shared_ptr<bidi_call_events> events)
+        : service_(service), events_(std::move(events)) {}
+
+    void start(const call_spec&, std::span<const fsm::wire_range> ranges) override {
+        service_.count_call();
+        accept(ranges);
+    }
+
+    void write(std::span<const fsm::wire_range> ranges) override { accept(ranges); }
+
+    void cancel() noexcept override {
+        const std::lock_guard lock(mutex_);
+        if (!end_) end_ = failure(error_code(1, grpc_category()));
+        schedule();
+    }
+
+private:
+    void accept(std::span<const fsm::wire_range> ranges) {
+        const std::lock_guard lock(mutex_);
+        ranges_.insert(ranges_.end(), ranges.begin(), ranges.end());
+        ++confirming_;
+        service_.post([self = shared_from_this()] { self->confirm(); });
+        schedule();
+    }
+
+    // One step of the call at a time: `stepping_` says that one is queued or under way.
+    void schedule() {
+        if (stepping_ || over_) return;
+        stepping_ = true;
+        service_.post([self = shared_from_this()] { self->step(); });
+    }
+
+    void confirm() {
+        std::shared_ptr<bidi_call_events> events;
+        {
+            const std::lock_guard lock(mutex_);
+            if (!end_) events = events_;
+        }
+        if (events != nullptr) events->on_write_done();
+        events.reset();
+        const std::lock_guard lock(mutex_);
+        --confirming_;
+        schedule();
+    }
+
+    void step() {
+        std::optional<fsm::wire_range> range;
+        bool respond_now = false;
+        std::shared_ptr<bidi_call_events> ended;
+        failure why;
+        {
+            const std::lock_guard lock(mutex_);
+            if (!end_ && responses_ == 0 && service_.refuses_open()) {
+                end_ = failure(error_code(14, grpc_category()), "the open was refused", 14);
+            }
+            const std::size_t limit = service_.break_after();
+            if (!end_ && limit != 0 && responses_ >= limit) {
+                end_ = failure(error_code(14, grpc_category()), "the stream broke", 14);
+            }
+            if (end_) {
+                // The end is the last that is told: not before the writes have been confirmed.
+                if (confirming_ == 0) {
+                    over_ = true;
+                    ended = std::move(events_);
+                    why = *end_;
+                }
+                stepping_ = false;
+            } else if (!ranges_.empty()) {
+                range = ranges_.front();
+                ranges_.pop_front();
+                respond_now = true;
+            } else {
+                respond_now = responses_ == 0;
+                stepping_ = respond_now;
+            }
+        }
+        if (ended != nullptr) ended->on_done(why);
+        if (!respond_now) return;
+        respond(range);
+        const std::lock_guard lock(mutex_);
+        stepping_ = false;
+        if (!ranges_.empty() || end_) schedule();
+    }
+
+    void respond(const std::optional<fsm::wire_range>& asked) {
+        const auto everything = std::as_bytes(std::span(service_.content()));
+        object_info info;
+        info.generation = 7;
+        info.size = everything.size();
+        info.finalized = true;
+        incoming out;
+        if (responses_ == 0) out.metadata = &info;
+        wire::data_chunk chunk;
+        std::vector<wire::slice> message;
+        if (asked) {
+            const auto offset = static_cast<std::size_t>(asked->offset);
+            const auto length = static_cast<std::size_t>(asked->length);
+            const std::size_t size = std::min(length, service_.chunk_bytes());
+            const auto payload = everything.subspan(offset, size);
+            message = {payload.first(size / 2), payload.subspan(size / 2)};
+            chunk.has_read_range = true;
+            chunk.read_id = asked->read_id;
+            chunk.read_offset = asked->offset;
+            chunk.read_length = static_cast<std::int64_t>(size);
+            chunk.range_end = size == length;
+            chunk.has_data = true;
+            chunk.payload = {0, 0, size};
+            chunk.crc32c = crc32c(payload);
+            out.message = message;
+            out.chunks = {&chunk, 1};
+            if (size < length) {
+                const auto sent = static_cast<std::int64_t>(size);
+                const std::lock_guard lock(mutex_);
+                ranges_.push_back({asked->read_id, asked->offset + sent, asked->length - sent});
+            }
+        }
+        ++responses_;
+        events_->on_response(out);
+    }
+
+    scripted_service& service_;
+    std::shared_ptr<bidi_call_events> events_;
+    std::mutex mutex_;
+    std::deque<fsm::wire_range> ranges_;
+    std::optional<failure> end_;  // what the call is to end with
+    std::size_t responses_ = 0;   // of the steps, which come one at a time
+    std::size_t confirming_ = 0;
+    bool stepping_ = false;
+    bool over_ = false;
+};
+
+class scripted_connector final : public bidi_connector {
+public:
+    explicit scripted_connector(scripted_service& service) : service_(service) {}
+    std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
+        return std::make_shared<scripted_call>(service_, std::move(events));
+    }
+
+private:
+    scripted_service& service_;
+};
+
+class scripted_factory final : public mrd_factory {
+public:
+    scripted_factory(
+        scripted_service& service, const boost::asio::any_io_executor& executor, bool multi_request
+    )
+        : multi_request_(multi_request) {
+        environment_.connector = std::make_shared<scripted_connector>(service);
+        environment_.source = std::make_shared<object_source>(object_ref("b-1", "o"));
+        environment_.core = runtime::core_of(executor);
+        environment_.executor = executor;
+        environment_.open_timeout = std::chrono::seconds(30);
+    }
+    std::shared_ptr<multi_range_downloader> create() override { return std::make_shared<mrd>(environment_); }
+    bool supports_multi_request() const noexcept override { return multi_request_; }
+    const object_ref& object() const noexcept override { return environment_.source->object(); }
+
+private:
+    mrd::environment environment_;
+    const bool multi_request_;
+};
+
+}  // namespace
+
+scripted_service::scripted_service(std::string content, std::size_t threads, std::size_t chunk_bytes)
+    : content_(std::move(content)), chunk_bytes_(chunk_bytes) {
+    for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+}
+
+scripted_service::~scripted_service() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_all();
+    for (auto& thread : threads_) thread.join();
+}
+
+std::shared_ptr<mrd_factory> scripted_service::factory(
+    const boost::asio::any_io_executor& executor, bool multi_request
+) {
+    return std::make_shared<scripted_factory>(*this, executor, multi_request);
+}
+
+void scripted_service::refuse_opens(std::size_t count) {
+    const std::lock_guard lock(mutex_);
+    refusals_ = count;
+}
+
+bool scripted_service::refuses_open() {
+    const std::lock_guard lock(mutex_);
+    if (refusals_ == 0) return false;
+    --refusals_;
+    return true;
+}
+
+void scripted_service::break_after(std::size_t responses) {
+    const std::lock_guard lock(mutex_);
+    break_after_ = responses;
+}
+
+std::size_t scripted_service::break_after() const {
+    const std::lock_guard lock(mutex_);
+    return break_after_;
+}
+
+void scripted_service::count_call() {
+    const std::lock_guard lock(mutex_);
+    ++calls_;
+}
+
+std::size_t scripted_service::calls() const {
+    const std::lock_guard lock(mutex_);
+    return calls_;
+}
+
+void scripted_service::post(std::function<void()> task) {
+    {
+        const std::lock_guard lock(mutex_);
+        tasks_.push_back(std::move(task));
+    }
+    wake_.notify_one();
+}
+
+void scripted_service::work() {
+    for (;;) {
+        std::function<void()> task;
+        {
+            std::unique_lock lock(mutex_);
+            wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+            if (tasks_.empty()) return;
+            task = std::move(tasks_.front());
+            tasks_.pop_front();
+        }
+        task();
+    }
+}
+
+}  // namespace testing

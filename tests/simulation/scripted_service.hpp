@@ -1,0 +1,67 @@
+#pragma once
+
+#include <rangeio/mrd_pool.hpp>
+
+#include "grpc/bidi_call.hpp"
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace testing {
+
+/// The service in memory: calls are served by threads of its own, which deliver as gRPC's do. The responses of one
+/// call come one at a time; its writes are confirmed by whichever thread is free, at the same time.
+///
+/// Outlives every pool on it.
+class scripted_service {
+public:
+    scripted_service(std::string content, std::size_t threads, std::size_t chunk_bytes);
+    /// Serves what is left to its end.
+    ~scripted_service();
+    scripted_service(const scripted_service&) = delete;
+    scripted_service& operator=(const scripted_service&) = delete;
+
+    const std::string& content() const noexcept { return content_; }
+    std::size_t chunk_bytes() const noexcept { return chunk_bytes_; }
+
+    /// Streams on the content, opened on behalf of `executor`. `multi_request` is what the factory claims.
+    std::shared_ptr<rangeio::mrd_factory> factory(
+        const boost::asio::any_io_executor& executor, bool multi_request = true
+    );
+
+    /// The next calls end with UNAVAILABLE instead of their first response.
+    void refuse_opens(std::size_t count);
+    /// Each call breaks after so many responses. 0: never.
+    void break_after(std::size_t responses);
+    /// Calls started so far.
+    std::size_t calls() const;
+
+    // For the calls.
+    bool refuses_open();
+    std::size_t break_after() const;
+    void count_call();
+    void post(std::function<void()> task);
+
+private:
+    void work();
+
+    const std::string content_;
+    const std::size_t chunk_bytes_;
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<std::function<void()>> tasks_;
+    bool stopping_ = false;
+    std::size_t refusals_ = 0;
+    std::size_t break_after_ = 0;
+    std::size_t calls_ = 0;
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace testing
