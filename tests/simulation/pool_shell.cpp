@@ -65,8 +65,12 @@ asio::awaitable<void> acquire_into(mrd_pool& pool, lease& out, std::chrono::nano
 
 TEST_CASE("P1: many initialize at once, one stream is opened, and all are told") {
     pool_fixture f;
+    f.service.pause();
     std::array<outcome, 5> ends;
     for (outcome& end : ends) asio::co_spawn(f.context, initialize(*f.pool), end.handler());
+    f.context.poll();
+    CHECK(f.pool->stats().waiters == 5);
+    f.service.resume();
     for (const outcome& end : ends) {
         f.settle(end);
         CHECK_FALSE(end.code->failed());
@@ -79,8 +83,12 @@ TEST_CASE("P1: many initialize at once, one stream is opened, and all are told")
 TEST_CASE("P1: a failed open reaches all who wait for it, and the pool is ready for another try") {
     pool_fixture f;
     f.service.refuse_opens(1);
+    f.service.pause();
     std::array<outcome, 3> ends;
     for (outcome& end : ends) asio::co_spawn(f.context, initialize(*f.pool), end.handler());
+    f.context.poll();
+    CHECK(f.pool->stats().waiters == 3);
+    f.service.resume();
     for (const outcome& end : ends) {
         f.settle(end);
         CHECK(*end.code == unavailable);

@@ -201,6 +201,19 @@ std::shared_ptr<mrd_factory> scripted_service::factory(
     return std::make_shared<scripted_factory>(*this, executor, multi_request);
 }
 
+void scripted_service::pause() {
+    const std::lock_guard lock(mutex_);
+    paused_ = true;
+}
+
+void scripted_service::resume() {
+    {
+        const std::lock_guard lock(mutex_);
+        paused_ = false;
+    }
+    wake_.notify_all();
+}
+
 void scripted_service::refuse_opens(std::size_t count) {
     const std::lock_guard lock(mutex_);
     refusals_ = count;
@@ -246,7 +259,7 @@ void scripted_service::work() {
         std::function<void()> task;
         {
             std::unique_lock lock(mutex_);
-            wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+            wake_.wait(lock, [this] { return stopping_ || (!paused_ && !tasks_.empty()); });
             if (tasks_.empty()) return;
             task = std::move(tasks_.front());
             tasks_.pop_front();

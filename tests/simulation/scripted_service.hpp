@@ -36,6 +36,10 @@ public:
         const boost::asio::any_io_executor& executor, bool multi_request = true
     );
 
+    /// Nothing is served between the two.
+    void pause();
+    void resume();
+
     /// The next calls end with UNAVAILABLE instead of their first response.
     void refuse_opens(std::size_t count);
     /// Each call breaks after so many responses. 0: never.
@@ -58,6 +62,7 @@ private:
     std::condition_variable wake_;
     std::deque<std::function<void()>> tasks_;
     bool stopping_ = false;
+    bool paused_ = false;
     std::size_t refusals_ = 0;
     std::size_t break_after_ = 0;
     std::size_t calls_ = 0;
