@@ -1,0 +1,123 @@
+#include "states/pool_model.hpp"
+#include "states/report.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <string>
+#include <unordered_set>
+
+namespace {
+
+using rangeio::fsm::share_policy;
+using rangeio::states::pool_model;
+using rangeio::states::search_and_report;
+
+enum class mode { single, round_robin, least_outstanding };
+
+struct demand {
+    int acquires;
+    int initializes;
+    int closes;
+};
+
+pool_model model_of(std::size_t size, mode how, demand asked, bool late) {
+    pool_model out;
+    out.options.pool_size = size;
+    out.options.multi_request = how != mode::single;
+    if (how == mode::least_outstanding) out.options.sharing = share_policy::least_outstanding;
+    out.acquires = asked.acquires;
+    out.initializes = asked.initializes;
+    out.closes = asked.closes;
+    out.late = late;
+    return out;
+}
+
+void search(std::size_t size, mode how, demand asked, bool late = false) {
+    static constexpr const char* names[] = {"one request at a time", "round robin", "least outstanding"};
+    search_and_report(
+        fmt::format(
+            "pool_fsm, {} stream(s), {}, {} acquire, {} initialize, {} close{}",
+            size,
+            names[static_cast<int>(how)],
+            asked.acquires,
+            asked.initializes,
+            asked.closes,
+            late ? ", actions performed late" : ""
+        ),
+        model_of(size, how, asked, late)
+    );
+}
+
+constexpr demand many{4, 2, 2};
+constexpr demand some{3, 1, 1};
+constexpr demand few{2, 1, 1};
+
+}  // namespace
+
+TEST_CASE("pool_fsm, every state: four tasks on streams that serve one request at a time") {
+    rangeio::states::print_rules("pool_fsm", pool_model());
+    for (const std::size_t size : {1, 2, 3}) search(size, mode::single, many);
+}
+
+TEST_CASE("pool_fsm, every state: four tasks share streams in turn") {
+    for (const std::size_t size : {1, 2, 3}) search(size, mode::round_robin, many);
+}
+
+TEST_CASE("pool_fsm, every state: tasks share streams by a load that changes at any moment") {
+    search(1, mode::least_outstanding, many);
+    search(2, mode::least_outstanding, {4, 1, 1});
+    search(3, mode::least_outstanding, some);
+}
+
+// Grants and answers are under way while cancellations, closes, deaths and newcomers arrive.
+TEST_CASE("pool_fsm, every state: the shell performs the actions in order, but at any later moment") {
+    for (const mode how : {mode::single, mode::round_robin}) {
+        search(1, how, many, true);
+        search(2, how, some, true);
+        search(3, how, few, true);
+    }
+    search(1, mode::least_outstanding, some, true);
+    search(2, mode::least_outstanding, few, true);
+}
+
+// Not run by default (--no-skip runs them): minutes, and some gigabytes.
+TEST_CASE("pool_fsm, every state: more of everything" * doctest::skip()) {
+    search(3, mode::least_outstanding, many);
+    search(3, mode::least_outstanding, few, true);
+    for (const mode how : {mode::single, mode::round_robin}) {
+        search(2, how, {4, 1, 1}, true);
+        search(3, how, some, true);
+    }
+}
+
+// The search is only as good as the key by which it folds states. Here nothing is folded, and no state turns
+// up that the folded search has not seen.
+TEST_CASE("pool_fsm, every state: folding loses nothing") {
+    struct unfolded : pool_model {
+        std::unordered_set<std::string>* seen = nullptr;
+        std::string key(const state& s) const {
+            std::string out = pool_model::key(s);
+            seen->insert(out);
+            for (const auto& t : s.streams) out += fmt::format(" s{}", t.id);
+            for (const auto& c : s.callers) out += fmt::format(" c{}{}", c.id, c.answered ? "!" : "");
+            for (const auto& t : s.machine.streams()) out += fmt::format(" m{}@{}", t.id, t.idle_since);
+            for (const auto& a : s.queue) out += fmt::format(" q{}", a.waiter);
+            return out + fmt::format(" l{} n{}", s.machine.last_shared(), s.machine.stats().opened);
+        }
+    };
+    for (const mode how : {mode::single, mode::round_robin}) {
+        for (const bool late : {false, true}) {
+            std::unordered_set<std::string> seen;
+            unfolded model;
+            static_cast<pool_model&>(model) = model_of(2, how, {2, 1, 0}, late);
+            model.faults = false;
+            model.seen = &seen;
+            pool_model folded = model;
+            const auto all = search_and_report("pool_fsm, nothing folded", model);
+            const auto some_of_them = search_and_report("the same, folded", folded);
+            CHECK(all.states > some_of_them.states);
+            CHECK(seen.size() == some_of_them.states);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <rangeio/testing/state_search.hpp>
+
+#include "fsm/pool_fsm.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace rangeio::states {
+
+/// `pool_fsm` and everything that may happen to it, for testing::search_states().
+///
+/// Callers come, at most so many; wait, give up, hold a lease and give it back. The shell performs the
+/// actions in order, at once or, with `late`, at any later moment: then answers that are on their way meet
+/// everything else. Streams open, fail, hang up, die, reconnect, drain, and end in order or not, whenever
+/// their state allows it.
+class pool_model {
+public:
+    fsm::pool_fsm::options options;
+    int acquires = 4;
+    int initializes = 2;
+    int closes = 2;
+    bool close_now = true;
+    bool faults = true;  // streams reconnect, drain and die once they are up
+    bool late = false;
+
+    enum class status : std::uint8_t {
+        opening,
+        up,
+        reconnecting,
+        closing_unopened,  // told to end; that it had opened before may still be on its way
+        closing,
+        ended,
+    };
+    struct stream {
+        fsm::stream_id id = 0;
+        status at = status::opening;
+        std::uint8_t holders = 0;
+    };
+    struct caller {
+        fsm::waiter_id id = 0;
+        bool answered = false;  // its answer is on its way
+    };
+    struct state {
+        fsm::pool_fsm machine{fsm::pool_fsm::options()};
+        std::vector<fsm::pool_action> queue;  // not performed yet
+        std::vector<stream> streams;          // as the network and the callers know them
+        std::vector<caller> callers;          // who waits
+        int acquires = 0;
+        int initializes = 0;
+        int closes = 0;
+        bool close_now = false;
+        bool close_failed = false;  // some stream has not ended in order
+        fsm::waiter_id last_id = 0;
+        std::uint32_t broken = 0;  // the rules that the last step broke
+    };
+
+    enum class kind : std::uint8_t {
+        acquire,
+        initialize,
+        close,
+        close_now,
+        cancel,
+        perform,
+        release,
+        opened,
+        ended,
+        hung_up,
+        failed,
+        reconnecting,
+        reconnected,
+        drain,
+        load,
+    };
+    struct event {
+        kind what = kind::acquire;
+        std::uint64_t who = 0;  // a caller or a stream
+    };
+
+    state initial() const;
+    void events(const state& s, std::vector<event>& out) const;
+    void apply(state& s, const event& e) const;
+    std::string name(const event& e) const;
+    std::string key(const state& s) const;
+    std::vector<testing::state_rule<state>> rules() const;
+    std::vector<testing::state_goal<state>> goals() const;
+    bool fair(const event& e) const;
+
+private:
+    void feed(state& s, const event& e, fsm::pool_actions& out) const;
+    void perform(state& s, const fsm::pool_action& a) const;
+};
+
+}  // namespace rangeio::states

@@ -1,0 +1,283 @@
+#include "states/pool_rules.hpp"
+
+#include <algorithm>
+
+// Written from the rules, not from the machine: each check recomputes what should be so, and compares.
+
+namespace rangeio::states {
+
+using fsm::pool_action;
+using fsm::pool_action_kind;
+using fsm::pool_actions;
+using fsm::pool_fsm;
+using fsm::pool_state;
+using fsm::stream_id;
+using fsm::stream_state;
+using kind = pool_model::kind;
+using status = pool_model::status;
+
+namespace {
+
+std::size_t live(const pool_fsm& m) {
+    return static_cast<std::size_t>(std::ranges::count_if(m.streams(), [](const auto& t) {
+        return t.state != stream_state::gone;
+    }));
+}
+
+bool is_ready(const pool_fsm::stream& t) {
+    return t.state == stream_state::ready;
+}
+
+bool is_idle(const pool_fsm::stream& t) {
+    return is_ready(t) && t.leases == 0;
+}
+
+const pool_fsm::stream* find(const pool_fsm& m, stream_id id) {
+    const auto it = std::ranges::find(m.streams(), id, &pool_fsm::stream::id);
+    return it == m.streams().end() ? nullptr : &*it;
+}
+
+bool has_waiter(const pool_fsm& m, fsm::waiter_id id) {
+    return std::ranges::count(m.waiters(), id, &pool_fsm::waiter::id) > 0;
+}
+
+/// So many actions may still come if nobody new comes: the answer to each who waits, the open and the close
+/// of a stream of its own, and the close of each stream there is.
+std::size_t actions_to_come(const pool_fsm& m) {
+    std::size_t out = m.initializers().size() + m.closers().size();
+    for (const auto& w : m.waiters()) out += w.open == 0 ? 3 : 1;
+    if (m.state() == pool_state::fresh && !m.waiters().empty()) out -= 2;
+    for (const auto& t : m.streams()) {
+        out += t.state != stream_state::closing && t.state != stream_state::gone ? 1 : 0;
+    }
+    return out;
+}
+
+/// P2 for a caller for whom nobody stands in line.
+bool follows_p2(const pool_fsm& before, const pool_actions& out) {
+    const pool_fsm::stream* idle = nullptr;
+    for (const auto& t : before.streams()) {
+        if (is_idle(t) && (idle == nullptr || t.idle_since > idle->idle_since)) idle = &t;
+    }
+    if (idle != nullptr) {
+        return out.size() == 1 && out[0].kind == pool_action_kind::grant && out[0].stream == idle->id;
+    }
+    if (live(before) < before.config().pool_size) {
+        return out.size() == 1 && out[0].kind == pool_action_kind::open_stream;
+    }
+    if (before.config().multi_request && std::ranges::any_of(before.streams(), is_ready)) {
+        return out.size() == 1 && out[0].kind == pool_action_kind::grant;
+    }
+    return out.empty();
+}
+
+/// P4 for a busy stream that is shared.
+bool follows_policy(const pool_fsm& before, stream_id chosen) {
+    const auto* const c = find(before, chosen);
+    if (c == nullptr) return false;
+    const auto rank = [&](const pool_fsm::stream& t) {
+        return before.config().sharing == fsm::share_policy::least_outstanding
+                   ? std::pair<std::uint64_t, std::uint64_t>(t.load, t.leases)
+                   : std::pair<std::uint64_t, std::uint64_t>(t.id <= before.last_shared(), t.id);
+    };
+    return std::ranges::none_of(before.streams(), [&](const auto& t) {
+        return is_ready(t) && rank(t) < rank(*c);
+    });
+}
+
+}  // namespace
+
+std::string rule_name(rule r) {
+    switch (r) {
+        case rule::p1_one_first_open: return "P1: one first open, however many ask, and none if nobody did";
+        case rule::p1_everybody_told: return "P1: the outcome of the first open reaches all who wait";
+        case rule::p2_order: return "P2: idle (used last first), then new, then shared, then waits";
+        case rule::p2_size: return "P2: never more streams than pool_size";
+        case rule::p3_idle_beside_waiter: return "P3, P8: no waiter stands beside a stream it could have";
+        case rule::p3_grows: return "P3: whoever waits while the pool can grow has an open under way";
+        case rule::p4_ready_only: return "P4: leases only on streams that are ready";
+        case rule::p4_policy: return "P4: sharing follows the policy";
+        case rule::p5_leases: return "P5: a stream's count is its leases, those on their way included";
+        case rule::p5_last_release:
+            return "P5: only the last release, or the deadline, closes a leased stream";
+        case rule::p6_dead: return "P6: a stream that is gone is kept for its leases only";
+        case rule::p7_asker: return "P7: an open and the waiter that its failure belongs to know each other";
+        case rule::p7_failure: return "P7: a failed open fails its waiter and nobody else";
+        case rule::p8_order: return "P8: nobody is overtaken, but by sharing while a stream opens for it";
+        case rule::p8_answer: return "P8: everybody is answered once, or can give up";
+        case rule::p9_nobody_waits:
+            return "P9: from the first moment of close() on, nobody waits for a stream";
+        case rule::p9_streams_close:
+            return "P9: closing ends idle and opening streams at once, leased ones later";
+        case rule::p9_end: return "P9: close() returns after the last end, with the first error, for good";
+        case rule::p11_balance: return "P11: the counters balance";
+        case rule::memory: return "memory: only newcomers can make work that was not allowed for";
+        case rule::wake_up: return "liveness: whoever waits has somebody who will wake them";
+        case rule::count: break;
+    }
+    return {};
+}
+
+std::uint32_t check_step(
+    const pool_fsm& before, const pool_model::event& e, const pool_actions& out, const pool_model::state& s
+) {
+    const pool_fsm& after = s.machine;
+    std::uint32_t broken = 0;
+    const auto require = [&broken](bool holds, rule r) {
+        if (!holds) broken |= bit(r);
+    };
+    const bool was_open = before.state() == pool_state::open;
+    const bool was_closing = before.state() == pool_state::closing || before.state() == pool_state::closed;
+    const auto subject = static_cast<stream_id>(e.who);
+    const auto* const old = find(before, subject);
+    std::size_t failed_waiters = 0;
+
+    for (const pool_action& a : out) {
+        const auto* const t = find(after, a.stream);
+        switch (a.kind) {
+            case pool_action_kind::open_stream:
+                require(t != nullptr && t->state == stream_state::opening, rule::p6_dead);
+                require(!was_closing, rule::p9_streams_close);
+                break;
+            case pool_action_kind::close_stream:
+                require(t != nullptr && t->state == stream_state::closing, rule::p9_streams_close);
+                require(e.what == kind::close_now || (t != nullptr && t->leases == 0), rule::p5_last_release);
+                break;
+            case pool_action_kind::grant:
+                require(t != nullptr && is_ready(*t), rule::p4_ready_only);
+                require(after.state() == pool_state::open, rule::p9_nobody_waits);
+                for (const auto& w : after.waiters()) {
+                    const bool own_way = w.open != 0 && after.config().multi_request && t->leases > 1;
+                    require(w.id > a.waiter || own_way, rule::p8_order);
+                }
+                break;
+            case pool_action_kind::complete:
+                if (has_waiter(before, a.waiter)) {
+                    ++failed_waiters;
+                    require(static_cast<bool>(a.why), rule::p7_failure);
+                }
+                if (std::ranges::count(before.closers(), a.waiter) > 0 ||
+                    (e.what == kind::close && a.waiter == s.last_id)) {
+                    require(after.state() == pool_state::closed, rule::p9_end);
+                    require(static_cast<bool>(a.why) == s.close_failed, rule::p9_end);
+                }
+                break;
+        }
+    }
+
+    const bool end = e.what == kind::failed || e.what == kind::hung_up || e.what == kind::ended;
+    if (before.state() == pool_state::fresh && (e.what == kind::opened || end)) {
+        require(after.initializers().empty(), rule::p1_everybody_told);
+        require(!end || after.waiters().empty(), rule::p1_everybody_told);
+        for (const pool_action& a : out) {
+            if (a.kind != pool_action_kind::complete) continue;
+            require(static_cast<bool>(a.why) == end, rule::p1_everybody_told);
+        }
+    }
+    if (was_open && end) {
+        const bool asked = old != nullptr && old->state == stream_state::opening && old->asker != 0;
+        require(failed_waiters == (asked ? 1 : 0), rule::p7_failure);
+        require(!asked || !has_waiter(after, old->asker), rule::p7_failure);
+    }
+    if (e.what == kind::acquire && was_open && before.waiters().empty()) {
+        require(follows_p2(before, out), rule::p2_order);
+        for (const pool_action& a : out) {
+            if (a.kind != pool_action_kind::grant || is_idle(*find(before, a.stream))) continue;
+            require(follows_policy(before, a.stream), rule::p4_policy);
+        }
+    }
+    if ((e.what == kind::acquire || e.what == kind::initialize) && was_closing) {
+        const bool refused = out.size() == 1 && out[0].kind == pool_action_kind::complete &&
+                             out[0].why.code() == errc::pool_closed;
+        require(refused, rule::p9_nobody_waits);
+    }
+    if (e.what == kind::initialize && was_open) {
+        require(out.size() == 1 && !out[0].why, rule::p1_one_first_open);
+    }
+    if (e.what == kind::release && old != nullptr && old->leases > 1) {
+        require(out.empty(), rule::p5_last_release);
+    }
+    require(!was_closing || after.state() >= before.state(), rule::p9_end);
+    require(!was_open || after.state() != pool_state::fresh, rule::p1_one_first_open);
+
+    const bool newcomer = e.what == kind::acquire || e.what == kind::initialize || e.what == kind::close;
+    require(
+        actions_to_come(after) + out.size() <= actions_to_come(before) + (newcomer ? 3 : 0), rule::memory
+    );
+    require(actions_to_come(after) <= after.action_bound(), rule::memory);
+    return broken;
+}
+
+std::uint32_t check_state(const pool_model::state& s) {
+    const pool_fsm& m = s.machine;
+    std::uint32_t broken = 0;
+    const auto require = [&broken](bool holds, rule r) {
+        if (!holds) broken |= bit(r);
+    };
+    const auto& options = m.config();
+    const bool is_open = m.state() == pool_state::open;
+    const bool can_grow = live(m) < options.pool_size;
+    const bool any_idle = std::ranges::any_of(m.streams(), is_idle);
+    const bool any_ready = std::ranges::any_of(m.streams(), is_ready);
+    const bool shareable = options.multi_request && !can_grow && any_ready;
+
+    require(live(m) <= options.pool_size, rule::p2_size);
+    if (m.state() == pool_state::fresh) {
+        const bool asked = !m.initializers().empty() || !m.waiters().empty();
+        require(live(m) <= 1 && (!asked || live(m) == 1), rule::p1_one_first_open);
+    }
+    for (const auto& w : m.waiters()) {
+        require(!is_open || !any_idle, rule::p3_idle_beside_waiter);
+        require(!is_open || w.open != 0 || !shareable, rule::p3_idle_beside_waiter);
+        require(!is_open || w.open != 0 || !can_grow, rule::p3_grows);
+        const auto* const t = find(m, w.open);
+        require(
+            w.open == 0 || (t != nullptr && t->asker == w.id && t->state == stream_state::opening),
+            rule::p7_asker
+        );
+    }
+    for (const auto& t : m.streams()) {
+        if (t.asker != 0) {
+            const auto w = std::ranges::find(m.waiters(), t.asker, &pool_fsm::waiter::id);
+            require(w != m.waiters().end() && w->open == t.id, rule::p7_asker);
+        }
+        require(t.state != stream_state::gone || t.leases > 0, rule::p6_dead);
+        require(t.state != stream_state::opening || t.leases == 0, rule::p4_ready_only);
+        require(options.multi_request || t.leases <= 1, rule::p5_leases);
+        std::uint64_t leases = 0;
+        for (const auto& u : s.streams) leases += u.id == t.id ? u.holders : 0U;
+        for (const pool_action& a : s.queue) leases += a.kind == pool_action_kind::grant && a.stream == t.id;
+        require(t.leases == leases, rule::p5_leases);
+        if (m.state() >= pool_state::closing) {
+            const bool ends = t.state == stream_state::closing || t.state == stream_state::gone;
+            require(ends || t.leases > 0, rule::p9_streams_close);
+        }
+    }
+    for (const auto& t : s.streams) require(t.holders == 0 || m.knows(t.id), rule::p5_leases);
+    for (const auto& c : s.callers) {
+        const auto known = std::ranges::count(m.waiters(), c.id, &pool_fsm::waiter::id) +
+                           std::ranges::count(m.initializers(), c.id) + std::ranges::count(m.closers(), c.id);
+        require(known == (c.answered ? 0 : 1), rule::p8_answer);
+    }
+    if (m.state() >= pool_state::closing) {
+        require(m.waiters().empty() && m.initializers().empty(), rule::p9_nobody_waits);
+        require((m.state() == pool_state::closed) == (live(m) == 0), rule::p9_end);
+        require(m.state() != pool_state::closed || m.closers().empty(), rule::p9_end);
+    }
+    const pool_stats stats = m.stats();
+    std::uint64_t leases = 0;
+    for (const auto& t : m.streams()) leases += t.leases;
+    require(
+        stats.opened == stats.opening + stats.ready + stats.reconnecting + stats.closed + stats.failed &&
+            stats.leases == leases && stats.closing <= stats.closed &&
+            live(m) == stats.opening + stats.ready + stats.reconnecting + stats.closing,
+        rule::p11_balance
+    );
+    const bool moving = !s.queue.empty() || std::ranges::any_of(s.streams, [](const auto& t) {
+        return t.holders > 0 || (t.at != status::up && t.at != status::ended);
+    });
+    require(s.callers.empty() || moving, rule::wake_up);
+    return broken;
+}
+
+}  // namespace rangeio::states
