@@ -9,22 +9,24 @@
 
 // One multi-range downloader as a machine: outbox, pending ranges, verdicts on what arrives (rules S1-S10).
 //
-// | stream       | add_range     | leaves by |
-// |--------------|---------------|----------------------------------------------------------------------------------|
-// | fresh        | queues        | open -> opening; close -> closed | | opening      | queues, sends | first
-// response -> ready; call ended -> failed; close -> closing                  | | ready        | queues, sends
-// | call ended -> failed; close -> closing                                           | | reconnecting |
-// queues        | S7, S9: a break with ranges pending; not entered before resuming exists          | |
-// draining     | refused       | S8: too many orphan bytes; not entered before retiring exists | | closing |
-// refused       | call ended -> closed                                                             | | closed
-// | refused       | (the end)                                                                        | |
-// failed       | refused       | (the end) |
+// clang-format off
+// | stream       | add_range     | leaves by                                                               |
+// |--------------|---------------|-------------------------------------------------------------------------|
+// | fresh        | queues        | open -> opening; close -> closed                                        |
+// | opening      | queues, sends | first response -> ready; call ended -> failed; close -> closing         |
+// | ready        | queues, sends | call ended -> failed; close -> closing                                  |
+// | reconnecting | queues        | S7, S9: a break with ranges pending; not entered before resuming exists |
+// | draining     | refused       | S8: too many orphan bytes; not entered before retiring exists           |
+// | closing      | refused       | call ended -> closed, or failed if it was closed with a reason          |
+// | closed       | refused       | (the end)                                                               |
+// | failed       | refused       | (the end)                                                               |
 //
-// | range        | leaves by |
-// |--------------|--------------------------------------------------------------------------------------------------|
-// | queued       | taken into a message -> sent; cancelled -> done | | sent         | last byte, range_end,
-// its own error -> done; cancelled or failed early -> orphaned               | | orphaned     | range_end or
-// the call's end -> forgotten; what arrives until then is dropped (S8)                |
+// | range    | leaves by                                                                          |
+// |----------|------------------------------------------------------------------------------------|
+// | queued   | taken into a message -> sent; cancelled -> done                                    |
+// | sent     | last byte, range_end, its own error -> done; cancelled or failed early -> orphaned |
+// | orphaned | last byte, range_end, end of the call -> forgotten; what arrives is dropped (S8)   |
+// clang-format on
 //
 // A range whose bytes are being copied answers only when the copy is over, whatever happens meanwhile.
 
@@ -60,7 +62,8 @@ enum class mrd_action_kind : std::uint8_t {
     opened,       // tell the owner: ready
     complete,     // the range of `cookie` is done: `received` bytes are right, or `why`; nothing touches its
                   // memory
-    ended,        // tell the owner: over, the last action there is; `why` is empty after close()
+    ended,        // tell the owner: over; only ranges that come later are answered after it. `why` is empty
+                  // after close()
 };
 
 struct mrd_action {

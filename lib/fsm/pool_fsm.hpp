@@ -10,21 +10,23 @@
 
 // The pool as a machine: leases, waiters, growth and close of the streams on one object (rules P1-P11).
 //
-// | stream       | counted as   | takes leases | leaves by |
-// |--------------|--------------|--------------|---------------------------------------------------------------|
-// | opening      | opening      | no           | opened -> ready; ended -> gone; close -> closing | | ready
-// | ready        | yes          | reconnecting; drain -> draining; ended -> gone; closing       | |
-// reconnecting | reconnecting | no           | reconnected -> ready; drain; ended -> gone; closing | |
-// draining     | ready        | no           | last release -> closing; ended -> gone | | closing      |
-// closed       | no           | ended -> gone                                                 | | gone |
-// closed, failed | no         | kept only while leases on it are out                          |
+// clang-format off
+// | stream       | counted as     | takes leases | leaves by                                               |
+// |--------------|----------------|--------------|---------------------------------------------------------|
+// | opening      | opening        | no           | opened -> ready; ended -> gone; close -> closing        |
+// | ready        | ready          | yes          | reconnecting; drain -> draining; ended -> gone; closing |
+// | reconnecting | reconnecting   | no           | reconnected -> ready; drain; ended -> gone; closing     |
+// | draining     | ready          | no           | last release -> closing; ended -> gone                  |
+// | closing      | closed         | no           | ended -> gone                                           |
+// | gone         | closed, failed | no           | kept only while leases on it are out                    |
 //
-// | pool    | acquire, initialize                          | leaves by |
-// |---------|----------------------------------------------|--------------------------------------------------------|
-// | fresh   | wait for one first open (P1)                 | first opened -> open; open failed -> fresh;
-// close      | | open    | P2                                           | close -> closing | | closing | fail
-// with pool_closed (P9)                   | every stream ended -> closed                           | | closed
-// | fail with pool_closed                        |                                                        |
+// | pool    | acquire, initialize          | leaves by                                                    |
+// |---------|------------------------------|--------------------------------------------------------------|
+// | fresh   | wait for one first open (P1) | first opened -> open; open failed -> fresh; close -> closing |
+// | open    | P2; initialized already      | close -> closing                                             |
+// | closing | fail with pool_closed (P9)   | every stream ended -> closed                                 |
+// | closed  | fail with pool_closed        | (the end)                                                    |
+// clang-format on
 
 namespace rangeio::fsm {
 
