@@ -116,7 +116,8 @@ void mrd_model::events(const state& s, std::vector<event>& out) const {
         out.push_back({kind::close_with});
     }
     for (const range& r : s.ranges) {
-        if (!r.answered && !r.stopped) out.push_back({kind::cancel, false, 0, 0, r.id});
+        const bool known = find(s.machine, r.id) != nullptr;
+        if (known) out.push_back({kind::cancel, false, 0, 0, r.id});  // more than once, and too late, too
     }
     if (s.copying != 0) {
         out.push_back({kind::copied});
@@ -199,7 +200,7 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
             break;
         }
         case kind::cancel:
-            find(s, e.id)->stopped = true;
+            if (range* const r = find(s, e.id); !r->answered) r->stopped = true;
             m.cancel_range(e.id, errc::timed_out, out);
             break;
         case kind::close:

@@ -119,6 +119,7 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
             break;
         case kind::opened:
             t->at = t->at == status::opening ? status::up : status::closing;
+            s.initialized = true;
             m.opened(id, out);
             break;
         case kind::ended:
@@ -188,6 +189,7 @@ void pool_model::apply(state& s, const event& e) const {
             const auto it = std::ranges::find(s.callers, a.waiter, &caller::id);
             if (it == s.callers.end() || it->answered) s.broken |= bit(rule::p8_answer);
             if (it != s.callers.end()) it->answered = true;
+            if (a.kind == pool_action_kind::grant) s.last_granted = a.stream;
         }
         s.broken |= check_step(before, e, out, s);
         if (late) {

@@ -54,6 +54,8 @@ public:
         bool close_now = false;
         bool close_failed = false;  // some stream has not ended in order
         fsm::waiter_id last_id = 0;
+        bool initialized = false;  // some stream has opened
+        fsm::stream_id last_granted = 0;
         std::uint32_t broken = 0;  // the rules that the last step broke
     };
 

@@ -90,8 +90,11 @@ bool follows_policy(const pool_fsm& before, stream_id chosen) {
 std::string rule_name(rule r) {
     switch (r) {
         case rule::p1_one_first_open: return "P1: one first open, however many ask, and none if nobody did";
-        case rule::p1_everybody_told: return "P1: the outcome of the first open reaches all who wait";
+        case rule::p1_everybody_told:
+            return "P1: the first open's outcome reaches all who wait; after a failure comes another try";
         case rule::p2_order: return "P2: idle (used last first), then new, then shared, then waits";
+        case rule::p2_asker_alone:
+            return "P2: whoever has asked for an open gets a stream that nobody else has";
         case rule::p2_size: return "P2: never more streams than pool_size";
         case rule::p3_idle_beside_waiter: return "P3, P8: no waiter stands beside a stream it could have";
         case rule::p3_grows: return "P3: whoever waits while the pool can grow has an open under way";
@@ -132,7 +135,8 @@ std::uint32_t check_step(
     const auto* const old = find(before, subject);
     std::size_t failed_waiters = 0;
 
-    for (const pool_action& a : out) {
+    for (auto it = out.begin(); it != out.end(); ++it) {
+        const pool_action& a = *it;
         const auto* const t = find(after, a.stream);
         switch (a.kind) {
             case pool_action_kind::open_stream:
@@ -146,9 +150,18 @@ std::uint32_t check_step(
             case pool_action_kind::grant:
                 require(t != nullptr && is_ready(*t), rule::p4_ready_only);
                 require(after.state() == pool_state::open, rule::p9_nobody_waits);
-                for (const auto& w : after.waiters()) {
-                    const bool own_way = w.open != 0 && after.config().multi_request && t->leases > 1;
-                    require(w.id > a.waiter || own_way, rule::p8_order);
+                if (t != nullptr) {
+                    const auto later = std::ranges::count_if(it, out.end(), [&](const pool_action& b) {
+                        return b.kind == pool_action_kind::grant && b.stream == a.stream;
+                    });
+                    const bool shared = t->leases > static_cast<std::uint32_t>(later);
+                    for (const auto& w : before.waiters()) {
+                        require(w.id != a.waiter || w.open == 0 || !shared, rule::p2_asker_alone);
+                    }
+                    for (const auto& w : after.waiters()) {
+                        const bool own_way = w.open != 0 && after.config().multi_request && shared;
+                        require(w.id > a.waiter || own_way, rule::p8_order);
+                    }
                 }
                 break;
             case pool_action_kind::complete:
@@ -197,6 +210,12 @@ std::uint32_t check_step(
     if (e.what == kind::release && old != nullptr && old->leases > 1) {
         require(out.empty(), rule::p5_last_release);
     }
+    if (e.what == kind::close_now) {
+        for (const auto& t : after.streams()) {
+            const bool ends = t.state == stream_state::closing || t.state == stream_state::gone;
+            require(ends, rule::p9_streams_close);
+        }
+    }
     require(!was_closing || after.state() >= before.state(), rule::p9_end);
     require(!was_open || after.state() != pool_state::fresh, rule::p1_one_first_open);
 
@@ -222,6 +241,10 @@ std::uint32_t check_state(const pool_model::state& s) {
     const bool shareable = options.multi_request && !can_grow && any_ready;
 
     require(live(m) <= options.pool_size, rule::p2_size);
+    require(m.last_shared() == s.last_granted, rule::p4_policy);
+    if (m.state() < pool_state::closing) {
+        require((m.state() == pool_state::open) == s.initialized, rule::p1_everybody_told);
+    }
     if (m.state() == pool_state::fresh) {
         const bool asked = !m.initializers().empty() || !m.waiters().empty();
         require(live(m) <= 1 && (!asked || live(m) == 1), rule::p1_one_first_open);

@@ -13,6 +13,7 @@ enum class rule : std::uint8_t {
     p1_one_first_open,
     p1_everybody_told,
     p2_order,
+    p2_asker_alone,
     p2_size,
     p3_idle_beside_waiter,
     p3_grows,

@@ -133,6 +133,16 @@ TEST_CASE("mrd_fsm: S1, museum S05: chunks are routed by read_id, unknown and fi
     CHECK(s.machine().state() == mrd_state::ready);
 }
 
+TEST_CASE("mrd_fsm: S1: bytes for a range that has not been sent are dropped") {
+    stream s = open_stream();
+    s.add(1, 0, 4);
+    s.add(2, 4, 4);
+    CHECK(s.chunk(2, 4, 4, true) == "");
+    CHECK_FALSE(s.verdict().accept);
+    CHECK(s.write_done() == "write 2:4+4");
+    CHECK(s.chunk(2, 4, 4, true) == "r2 4");
+}
+
 TEST_CASE("mrd_fsm: S2: ranges queue while a request is written, and leave together in the next one") {
     stream s = open_stream();
     CHECK(s.add(1, 0, 1) == "write 1:0+1");
@@ -292,6 +302,7 @@ TEST_CASE("mrd_fsm: S8: a cancelled range answers at once, its bytes are dropped
     CHECK(s.chunk(1, 0, 2) == "");
     CHECK(s.machine().outstanding_bytes() == 6);
     CHECK(s.cancel(1) == "r1 2: timed out");
+    CHECK(s.cancel(1) == "");
     CHECK(s.machine().outstanding_bytes() == 0);
     CHECK(s.chunk(1, 2, 3) == "");
     CHECK_FALSE(s.verdict().accept);

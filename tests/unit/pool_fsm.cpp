@@ -336,6 +336,15 @@ TEST_CASE("pool_fsm: P6, museum P08: a dead stream is never handed out again") {
     CHECK(p.stats().failed == 2);
 }
 
+TEST_CASE("pool_fsm: P6, museum P08: a dead stream that is still leased is not shared") {
+    pool p = open_pool(1);
+    p.acquire(1);
+    CHECK(p.failed(1) == "");
+    CHECK(p.acquire(2) == "open 2");
+    CHECK(p.acquire(3) == "");
+    CHECK(p.opened(2) == "2 gets 2, 3 gets 2");
+}
+
 TEST_CASE("pool_fsm: P6: when a stream dies the next waiter opens its replacement") {
     pool p = open_pool(1, false);
     p.acquire(1);
@@ -353,6 +362,8 @@ TEST_CASE("pool_fsm: P7: a failed open goes to the one who asked for it and to n
     p.acquire(2);
     p.acquire(3);
     CHECK(p.failed(3) == "3 not found");
+    CHECK_FALSE(p.cancel(3));
+    CHECK(p.stats().waiters == 1);
     CHECK(p.opened(2) == "2 gets 2");
 }
 
@@ -384,6 +395,19 @@ TEST_CASE("pool_fsm: P7: two who asked for opens trade places when the younger o
     CHECK(p.acquire(3) == "open 3");
     CHECK(p.opened(3) == "2 gets 3");
     CHECK(p.failed(2) == "3 not found");
+}
+
+TEST_CASE("pool_fsm: P7: who has traded places can give up, and the open that it took over is nobody's then"
+) {
+    pool p = open_pool(3, false);
+    p.acquire(1);
+    p.acquire(2);
+    p.acquire(3);
+    CHECK(p.opened(3) == "2 gets 3");
+    CHECK(p.cancel(3));
+    CHECK(p.acquire(4) == "");
+    CHECK(p.failed(2) == "open 4");
+    CHECK(p.opened(4) == "4 gets 4");
 }
 
 TEST_CASE("pool_fsm: P7: an open that ends without a reason still fails its waiter") {
