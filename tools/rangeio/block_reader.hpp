@@ -1,0 +1,46 @@
+#pragma once
+
+#include <rangeio/byte_range.hpp>
+#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+namespace rangeio::tool {
+
+namespace asio = boost::asio;
+
+/// How far a sequential read runs ahead: `blocks` blocks of `block_bytes` are all the memory that it takes.
+class read_ahead {
+public:
+    read_ahead() = default;
+    /// Enough blocks to keep every stream of the pool busy while one of them is written.
+    read_ahead(std::uint64_t pool_size, std::uint64_t concurrency);
+
+    std::uint64_t block_bytes = std::uint64_t{8} << 20;
+    std::size_t blocks = 4;
+};
+
+/// Takes the next bytes. What it throws ends the read.
+using block_sink = std::function<void(std::span<const std::byte> bytes)>;
+
+/// Reads `ranges` in order, each byte once, and hands them to `sink` in that order, on this thread.
+///
+/// Blocks are fetched ahead into memory that is used again and again: hot in the cache and paged in.
+/// `options` are those of each block. `pool` must live until the end.
+/// Cancels: terminal; nothing is left running when it returns.
+asio::awaitable<void> read_in_order(
+    const mrd_pool& pool,
+    std::vector<byte_range> ranges,
+    read_ahead ahead,
+    fetch_options options,
+    block_sink sink
+);
+
+}  // namespace rangeio::tool

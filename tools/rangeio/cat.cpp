@@ -1,0 +1,101 @@
+#include <rangeio/client.hpp>
+#include <rangeio/range_spec.hpp>
+
+#include "block_reader.hpp"
+#include "commands.hpp"
+#include "event_loop.hpp"
+#include "process.hpp"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace rangeio::tool {
+namespace {
+
+class cat_arguments {
+public:
+    cat_arguments() = default;
+
+    std::vector<object_ref> objects;
+    std::vector<range_spec> ranges;
+    reading how;
+};
+
+range_spec parse_range(const std::string& text) {
+    try {
+        return range_spec::parse(text);
+    } catch (const error& wrong) {
+        throw CLI::ValidationError("--range", wrong.what());
+    }
+}
+
+std::vector<byte_range> resolve(const std::vector<range_spec>& specs, const object_info& info) {
+    std::vector<byte_range> ranges;
+    try {
+        for (const range_spec& spec : specs) ranges.push_back(spec.resolve(info.size));
+    } catch (const error& wrong) {
+        throw error(wrong.why().with_context("gs://" + info.bucket + '/' + info.name));
+    }
+    return ranges;
+}
+
+asio::awaitable<void> cat(asio::io_context& loop, std::shared_ptr<const cat_arguments> args) {
+    client service(loop.get_executor(), args->how.client());
+    const read_ahead ahead(args->how.pool_size(), args->how.concurrency());
+    const block_sink sink = [](std::span<const std::byte> bytes) { write_out(bytes); };
+    for (const object_ref& object : args->objects) {
+        mrd_pool pool = co_await service.open(object, args->how.pool());
+        const std::optional<object_info> info = pool.info();
+        const std::vector<byte_range> ranges = resolve(args->ranges, info.value());
+        co_await read_in_order(pool, ranges, ahead, args->how.fetching(), sink);
+        co_await pool.close();
+    }
+}
+
+void run_cat(const std::shared_ptr<cat_arguments>& args) {
+    if (args->ranges.empty()) args->ranges.emplace_back();
+    if (args->how.generation() != 0) {
+        if (args->objects.size() > 1) throw usage_failed("cat: --generation: there is more than one object");
+        args->objects.front().generation(args->how.generation());
+    }
+    // No signal is caught: there is nothing to clean up, and a blocked write must not outlive them.
+    asio::io_context loop(1);
+    run(loop, cat(loop, args));
+}
+
+}  // namespace
+
+void add_cat(CLI::App& app, command& chosen) {
+    const auto args = std::make_shared<cat_arguments>();
+    CLI::App& cat = *app.add_subcommand("cat", "Writes objects, or ranges of them, to standard output.");
+    const auto take_objects = [args](const std::vector<std::string>& uris) {
+        for (const std::string& uri : uris) args->objects.push_back(parse_object(uri));
+    };
+    cat.add_option_function<std::vector<std::string>>(
+           "OBJECT", take_objects, "gs://bucket/object; several are written one after the other"
+    )
+        ->required();
+    const auto take_ranges = [args](const std::vector<std::string>& texts) {
+        for (const std::string& text : texts) args->ranges.push_back(parse_range(text));
+    };
+    cat.add_option_function<std::vector<std::string>>(
+           "--range",
+           take_ranges,
+           "only these bytes: A-B from A up to B, which is excluded; A- from A to the end; -N the last N. "
+           "May "
+           "be given several times: the ranges are written in that order"
+    )
+        ->option_text("A-B")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    args->how.add_to(cat);
+    cat.footer(
+        "Examples:\n"
+        "  rangeio cat gs://logs/2024/today.txt | grep ERROR\n"
+        "  rangeio cat --range 0-16 --range -64 gs://data/table.parquet | xxd"
+    );
+    cat.callback([args, &chosen] { chosen = [args] { run_cat(args); }; });
+}
+
+}  // namespace rangeio::tool

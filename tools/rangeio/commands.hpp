@@ -1,0 +1,15 @@
+#pragma once
+
+#include "options.hpp"
+
+namespace rangeio::tool {
+
+// Each adds its subcommand to `app`, and sets `chosen` when that is the one on the command line.
+void add_cat(CLI::App& app, command& chosen);
+void add_cp(CLI::App& app, command& chosen);
+void add_stat(CLI::App& app, command& chosen);
+void add_ls(CLI::App& app, command& chosen);
+void add_bench(CLI::App& app, command& chosen);
+void add_emulate(CLI::App& app, command& chosen);
+
+}  // namespace rangeio::tool

@@ -1,0 +1,96 @@
+#include <rangeio/emulator.hpp>
+
+#include "commands.hpp"
+#include "event_loop.hpp"
+#include "process.hpp"
+
+#include <boost/asio/signal_set.hpp>
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <memory>
+#include <utility>
+
+namespace rangeio::tool {
+namespace {
+
+class emulate_arguments {
+public:
+    emulate_arguments() = default;
+
+    emulator::server_options server;
+    bool lenient = false;
+};
+
+bool is_loopback(std::string_view address) {
+    if (address.starts_with("unix:") || address.starts_with("[::1]:")) return true;
+    const std::string_view host = address.substr(0, address.rfind(':'));
+    if (host == "localhost") return true;
+    return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+void run_emulate(const std::shared_ptr<emulate_arguments>& args) {
+    args->server.strict(!args->lenient);
+    // Caught from here on: who has read the address may stop us at once.
+    asio::io_context loop(1);
+    asio::signal_set signals(loop, SIGINT, SIGTERM);
+    if (!is_loopback(args->server.listen())) {
+        complain(fmt::format(
+            "warning: {} is not a loopback address; whoever reaches it can read all that is served",
+            args->server.listen()
+        ));
+    }
+    emulator::server server(args->server);
+    write_out(server.address() + '\n');
+    signals.async_wait([](const boost::system::error_code&, int) {});
+    loop.run();
+    server.shutdown();
+}
+
+}  // namespace
+
+void add_emulate(CLI::App& app, command& chosen) {
+    const auto args = std::make_shared<emulate_arguments>();
+    CLI::App& emulate =
+        *app.add_subcommand("emulate", "Serves a directory as zonal buckets, until SIGINT or SIGTERM.");
+    const auto take_root = [args](const std::string& path) { args->server.root(path); };
+    emulate
+        .add_option_function<std::string>(
+            "--root", take_root, "DIR/bucket/object... is served as gs://bucket/object..."
+        )
+        ->option_text("DIR")
+        ->required();
+    const auto take_address = [args](const std::string& address) { args->server.listen(address); };
+    emulate
+        .add_option_function<std::string>("--listen", take_address, "where to listen; port 0: any free one")
+        ->option_text("HOST:PORT")
+        ->default_str(args->server.listen());
+    const auto take_unfinalized = [args](const std::vector<std::string>& names) {
+        for (const std::string& name : names) {
+            const object_ref object = parse_object(name.starts_with("gs://") ? name : "gs://" + name);
+            args->server.unfinalized(object.bucket() + '/' + object.name());
+        }
+    };
+    emulate
+        .add_option_function<std::vector<std::string>>(
+            "--unfinalized",
+            take_unfinalized,
+            "this object is still being appended to: it keeps its generation while its file grows. May be "
+            "given several times"
+        )
+        ->option_text("BUCKET/OBJECT")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    emulate.add_flag("--non-strict", args->lenient, "let pass what only some servers refuse");
+    emulate.footer(
+        "The first line on standard output is the address, HOST:PORT. There is no encryption and no access "
+        "control.\n\n"
+        "Examples:\n"
+        "  rangeio emulate --root buckets\n"
+        "  rangeio ls --endpoint 127.0.0.1:PORT gs://some-bucket"
+    );
+    emulate.callback([args, &chosen] { chosen = [args] { run_emulate(args); }; });
+}
+
+}  // namespace rangeio::tool

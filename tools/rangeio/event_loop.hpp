@@ -1,0 +1,61 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <cstddef>
+#include <deque>
+#include <exception>
+
+namespace rangeio::tool {
+
+namespace asio = boost::asio;
+
+/// Runs `work` on this thread until nothing of it is left, and throws what it threw.
+void run(asio::io_context& loop, asio::awaitable<void> work);
+
+/// The same, while SIGINT, SIGTERM and SIGHUP cancel the work: what it throws then does not count. Returns
+/// the signal, 0 if there was none. Signals that this process was started to ignore stay ignored.
+int run_interruptible(asio::io_context& loop, asio::awaitable<void> work);
+
+/// Coroutines that belong together, all on one thread: started, cancelled and waited for by their owner.
+///
+/// The owner awaits `drain()` before it goes.
+class task_group {
+public:
+    explicit task_group(const asio::any_io_executor& executor);
+    task_group(const task_group&) = delete;
+    task_group& operator=(const task_group&) = delete;
+
+    /// Starts `work`.
+    void spawn(asio::awaitable<void> work);
+    /// Cancels all that run.
+    void cancel();
+    /// Returns when a task has ended since the last suspension, and may also return without a reason: look at
+    /// the state that you wait for. Throws when the awaiting coroutine was cancelled.
+    asio::awaitable<void> changed();
+    /// Returns when none is running, even if the awaiting coroutine was cancelled; its next co_await throws
+    /// then.
+    asio::awaitable<void> drain();
+
+    std::size_t running() const noexcept { return running_; }
+    /// What the first task that failed threw.
+    const std::exception_ptr& failure() const noexcept { return failure_; }
+
+private:
+    struct task {
+        asio::cancellation_signal signal;
+        bool running = false;
+    };
+
+    asio::any_io_executor executor_;
+    asio::steady_timer wake_;
+    std::deque<task> tasks_;
+    std::size_t running_ = 0;
+    std::exception_ptr failure_;
+};
+
+}  // namespace rangeio::tool

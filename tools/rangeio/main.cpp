@@ -1,0 +1,83 @@
+#include <rangeio/error.hpp>
+#include <rangeio/tune_malloc.hpp>
+
+#include "commands.hpp"
+#include "deadlock_detection.hpp"
+#include "help.hpp"
+#include "process.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <new>
+
+namespace {
+
+using namespace rangeio::tool;
+
+constexpr int exit_failed = 1;
+constexpr int exit_usage = 2;
+
+// The subcommand on the command line, as far as it was understood: for "see ... --help".
+std::string asked_for(const CLI::App& app) {
+    const auto subcommands = app.get_subcommands();
+    return subcommands.empty() ? "rangeio" : "rangeio " + subcommands.front()->get_name();
+}
+
+int run(int argc, char** argv) {
+    CLI::App app("Reads byte ranges of cloud objects over pools of multi-range streams.", "rangeio");
+    command chosen;
+    app.formatter(std::make_shared<help_formatter>());
+    app.set_help_flag("-h,--help", "show this help");
+    app.set_version_flag("--version", "rangeio " RANGEIO_VERSION, "show the version");
+    app.require_subcommand(1);
+    app.footer("'rangeio COMMAND --help' tells more. Exit codes: 0 done, 1 failed, 2 usage.");
+    add_cat(app, chosen);
+    add_stat(app, chosen);
+    add_ls(app, chosen);
+    add_emulate(app, chosen);
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success& asked) {
+        // --help and --version: CLI11 prints them, and must not do so past us.
+        std::ostringstream text;
+        app.exit(asked, text, text);
+        write_out(text.str());
+        close_out();
+        return EXIT_SUCCESS;
+    } catch (const CLI::ParseError& wrong) {
+        const std::string command = asked_for(app);
+        complain(fmt::format("{} (see {} --help)", wrong.what(), command));
+        return exit_usage;
+    }
+    chosen();
+    close_out();
+    return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    prepare_process();
+    rangeio::tune_malloc();
+    ignore_mutex_deadlocks();
+    // gRPC writes its own lines about what we report in ours.
+    ::setenv("GRPC_VERBOSITY", "NONE", 0);
+    try {
+        return run(argc, argv);
+    } catch (const interrupted& stop) {
+        if (*stop.what() != '\0') complain(stop.what());
+        die_of(stop.signal());
+    } catch (const usage_failed& wrong) {
+        complain(wrong.what());
+        return exit_usage;
+    } catch (const std::bad_alloc&) {
+        complain("out of memory");
+    } catch (const std::exception& wrong) {
+        complain(wrong.what());
+    }
+    return exit_failed;
+}

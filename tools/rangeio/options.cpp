@@ -1,0 +1,204 @@
+#include "options.hpp"
+
+#include "process.hpp"
+#include "units.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <limits>
+#include <optional>
+
+namespace rangeio::tool {
+namespace {
+
+constexpr std::uint64_t max_streams = 1024;  // pool_options, fetch_options
+constexpr std::uint64_t max_channels = 64;   // client_options
+constexpr std::size_t max_token_bytes = 65536;
+constexpr const char* connection_group = "Connection";
+constexpr const char* reading_group = "Reading";
+
+// An option whose text `parse` turns into a value from `least` to `most`; `show` turns one into text.
+template <class T, class Parse, class Show>
+CLI::Option* add_checked(
+    CLI::App& app,
+    const std::string& name,
+    T& value,
+    T least,
+    T most,
+    const std::string& what,
+    Parse parse,
+    Show show
+) {
+    const auto take = [&value, name, least, most, parse, show](const std::string& text) {
+        const std::optional<T> read = parse(text);
+        if (!read || *read < least || *read > most) {
+            throw CLI::ValidationError(
+                name, fmt::format("'{}' is not between {} and {}", printable(text), show(least), show(most))
+            );
+        }
+        value = *read;
+    };
+    return app.add_option_function<std::string>(name, take, what)->default_str(show(value));
+}
+
+std::string read_token(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::string token;
+    if (file) {
+        token.resize(max_token_bytes + 1);
+        file.read(token.data(), static_cast<std::streamsize>(token.size()));
+        token.resize(static_cast<std::size_t>(file.gcount()));
+    }
+    if (!file.is_open() || file.bad()) throw file_failed(path, errno);
+    if (token.size() > max_token_bytes) {
+        throw failed(fmt::format("{}: more than {} bytes are no access token", path, max_token_bytes));
+    }
+    const std::size_t end = token.find_last_not_of(" \t\r\n");
+    token.erase(end == std::string::npos ? 0 : end + 1);
+    if (token.empty()) throw failed(fmt::format("{}: there is no access token in it", path));
+    return token;
+}
+
+}  // namespace
+
+CLI::Option* add_count(
+    CLI::App& app,
+    const std::string& name,
+    std::uint64_t& value,
+    std::uint64_t least,
+    std::uint64_t most,
+    const std::string& what
+) {
+    const auto show = [](std::uint64_t n) { return std::to_string(n); };
+    return add_checked(app, name, value, least, most, what, parse_number, show)->option_text("N");
+}
+
+CLI::Option* add_size(
+    CLI::App& app,
+    const std::string& name,
+    std::uint64_t& value,
+    std::uint64_t least,
+    std::uint64_t most,
+    const std::string& what
+) {
+    return add_checked(app, name, value, least, most, what, parse_size, size_option_text)
+        ->option_text("SIZE");
+}
+
+CLI::Option* add_duration(
+    CLI::App& app,
+    const std::string& name,
+    std::chrono::milliseconds& value,
+    std::chrono::milliseconds least,
+    std::chrono::milliseconds most,
+    const std::string& what
+) {
+    return add_checked(app, name, value, least, most, what, parse_duration, duration_option_text)
+        ->option_text("TIME");
+}
+
+object_ref parse_object(const std::string& uri) {
+    try {
+        return object_ref::parse(uri);
+    } catch (const error& wrong) {
+        throw CLI::ValidationError(wrong.what(), CLI::ExitCodes::ValidationError);
+    }
+}
+
+CLI::Option* add_object(CLI::App& app, object_ref& object, const std::string& what) {
+    const auto take = [&object](const std::string& uri) { object = parse_object(uri); };
+    return app.add_option_function<std::string>("OBJECT", take, what)->required();
+}
+
+void add_generation(CLI::App& app, std::uint64_t& generation) {
+    constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+    add_count(app, "--generation", generation, 1, most, "read this generation (default: the live one)")
+        ->default_str("");
+}
+
+void connection::add_to(CLI::App& app) {
+    const auto take_endpoint = [this](const std::string& text) {
+        if (text.empty()) throw CLI::ValidationError("--endpoint", "it is empty");
+        endpoint_ = text;
+    };
+    app.add_option_function<std::string>(
+           "--endpoint",
+           take_endpoint,
+           "gRPC target (default: $STORAGE_EMULATOR_HOST_GRPC, else storage.googleapis.com:443)"
+    )
+        ->option_text("HOST:PORT")
+        ->group(connection_group);
+    CLI::Option* const insecure = app.add_flag(
+        "--insecure", insecure_, "neither encryption nor credentials; the default for a loopback endpoint"
+    );
+    insecure->group(connection_group);
+    app.add_option(
+           "--access-token-file",
+           token_file_,
+           "send the OAuth2 access token in FILE (default: Google default credentials)"
+    )
+        ->option_text("FILE")
+        ->excludes(insecure)
+        ->group(connection_group);
+    app.add_option("--user-project", user_project_, "project to bill, for a bucket whose requester pays")
+        ->option_text("PROJECT")
+        ->group(connection_group);
+    add_duration(
+        app,
+        "--timeout",
+        timeout_,
+        std::chrono::milliseconds(0),
+        std::chrono::hours(24),
+        "how long a single request may take: opening a stream, reading a block, asking for metadata; 0: no "
+        "limit"
+    )
+        ->group(connection_group);
+}
+
+client_options connection::client(std::uint64_t channels) const {
+    client_options options;
+    options.endpoint(endpoint_)
+        .user_project(user_project_)
+        .rpc_timeout(timeout_)
+        .channels(std::min(channels, max_channels));
+    if (insecure_) options.auth(credentials::insecure());
+    if (!token_file_.empty()) options.auth(credentials::access_token(read_token(token_file_)));
+    return options;
+}
+
+void reading::add_to(CLI::App& app) {
+    add_count(
+        app,
+        "--pool-size",
+        pool_size_,
+        1,
+        max_streams,
+        "open at most N streams: the connections that are used"
+    )
+        ->group(reading_group);
+    add_count(
+        app,
+        "--concurrency",
+        concurrency_,
+        1,
+        max_streams,
+        "split each read into at most N parts, of at least 2 MiB, that are asked for at once"
+    )
+        ->group(reading_group);
+    add_generation(app, generation_);
+    app.get_option("--generation")->group(reading_group);
+    connection_.add_to(app);
+}
+
+pool_options reading::pool() const {
+    return pool_options().size(pool_size_).open_timeout(connection_.timeout());
+}
+
+fetch_options reading::fetching() const {
+    return fetch_options().concurrency(concurrency_).timeout(connection_.timeout());
+}
+
+}  // namespace rangeio::tool
