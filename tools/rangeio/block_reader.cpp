@@ -128,7 +128,9 @@ asio::awaitable<void> read_in_order(
         thrown = std::current_exception();
     }
     if (thrown) tasks.cancel();
+    co_await asio::this_coro::throw_if_cancelled(false);
     co_await tasks.drain();
+    co_await asio::this_coro::throw_if_cancelled(true);
     if (thrown) std::rethrow_exception(thrown);
 }
 

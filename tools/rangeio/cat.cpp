@@ -49,14 +49,13 @@ asio::awaitable<void> cat(asio::io_context& loop, std::shared_ptr<const cat_argu
         const std::optional<object_info> info = pool.info();
         const std::vector<byte_range> ranges = resolve(args->ranges, info.value());
         co_await read_in_order(pool, ranges, ahead, args->how.fetching(), sink);
-        co_await pool.close();
     }
 }
 
 void run_cat(const std::shared_ptr<cat_arguments>& args) {
     if (args->ranges.empty()) args->ranges.emplace_back();
     if (args->how.generation() != 0) {
-        if (args->objects.size() > 1) throw usage_failed("cat: --generation: there is more than one object");
+        if (args->objects.size() > 1) throw usage_failed("--generation: there is more than one object");
         args->objects.front().generation(args->how.generation());
     }
     // No signal is caught: there is nothing to clean up, and a blocked write must not outlive them.

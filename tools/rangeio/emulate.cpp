@@ -35,13 +35,13 @@ void run_emulate(const std::shared_ptr<emulate_arguments>& args) {
     // Caught from here on: who has read the address may stop us at once.
     asio::io_context loop(1);
     asio::signal_set signals(loop, SIGINT, SIGTERM);
+    emulator::server server(args->server);
     if (!is_loopback(args->server.listen())) {
         complain(fmt::format(
             "warning: {} is not a loopback address; whoever reaches it can read all that is served",
             args->server.listen()
         ));
     }
-    emulator::server server(args->server);
     write_out(server.address() + '\n');
     signals.async_wait([](const boost::system::error_code&, int) {});
     loop.run();

@@ -76,9 +76,7 @@ asio::awaitable<void> task_group::changed() {
 }
 
 asio::awaitable<void> task_group::drain() {
-    co_await asio::this_coro::throw_if_cancelled(false);
     while (running_ > 0) co_await changed();
-    co_await asio::this_coro::throw_if_cancelled(true);
 }
 
 }  // namespace rangeio::tool

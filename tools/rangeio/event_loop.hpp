@@ -37,8 +37,8 @@ public:
     /// Returns when a task has ended since the last suspension, and may also return without a reason: look at
     /// the state that you wait for. Throws when the awaiting coroutine was cancelled.
     asio::awaitable<void> changed();
-    /// Returns when none is running, even if the awaiting coroutine was cancelled; its next co_await throws
-    /// then.
+    /// Returns when none is running. The awaiting coroutine must have turned throw_if_cancelled off: if it
+    /// was cancelled, this would otherwise not even start.
     asio::awaitable<void> drain();
 
     std::size_t running() const noexcept { return running_; }

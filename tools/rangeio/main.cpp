@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <memory>
@@ -19,6 +20,16 @@ using namespace rangeio::tool;
 
 constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
+
+// CLI11 would say that a subcommand is required, whatever stands in its place.
+void check_command(const CLI::App& app, int argc, char** argv) {
+    if (argc < 2) throw usage_failed("a command is required");
+    const std::string_view first = argv[1];
+    const auto commands = app.get_subcommands({});
+    const bool known =
+        std::ranges::any_of(commands, [first](const CLI::App* c) { return c->get_name() == first; });
+    if (!known && !first.starts_with('-')) throw usage_failed(fmt::format("there is no command '{}'", first));
+}
 
 // The subcommand on the command line, as far as it was understood: for "see ... --help".
 std::string asked_for(const CLI::App& app) {
@@ -35,25 +46,28 @@ int run(int argc, char** argv) {
     app.require_subcommand(1);
     app.footer("'rangeio COMMAND --help' tells more. Exit codes: 0 done, 1 failed, 2 usage.");
     add_cat(app, chosen);
+    add_cp(app, chosen);
     add_stat(app, chosen);
     add_ls(app, chosen);
+    add_bench(app, chosen);
     add_emulate(app, chosen);
 
     try {
+        check_command(app, argc, argv);
         app.parse(argc, argv);
+        chosen();
     } catch (const CLI::Success& asked) {
         // --help and --version: CLI11 prints them, and must not do so past us.
         std::ostringstream text;
         app.exit(asked, text, text);
         write_out(text.str());
-        close_out();
-        return EXIT_SUCCESS;
     } catch (const CLI::ParseError& wrong) {
-        const std::string command = asked_for(app);
-        complain(fmt::format("{} (see {} --help)", wrong.what(), command));
+        complain(fmt::format("{} (see {} --help)", wrong.what(), asked_for(app)));
+        return exit_usage;
+    } catch (const usage_failed& wrong) {
+        complain(fmt::format("{} (see {} --help)", wrong.what(), asked_for(app)));
         return exit_usage;
     }
-    chosen();
     close_out();
     return EXIT_SUCCESS;
 }
@@ -71,9 +85,6 @@ int main(int argc, char** argv) {
     } catch (const interrupted& stop) {
         if (*stop.what() != '\0') complain(stop.what());
         die_of(stop.signal());
-    } catch (const usage_failed& wrong) {
-        complain(wrong.what());
-        return exit_usage;
     } catch (const std::bad_alloc&) {
         complain("out of memory");
     } catch (const std::exception& wrong) {

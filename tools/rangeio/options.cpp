@@ -29,14 +29,18 @@ CLI::Option* add_checked(
     T least,
     T most,
     const std::string& what,
+    const std::string& kind,
     Parse parse,
     Show show
 ) {
-    const auto take = [&value, name, least, most, parse, show](const std::string& text) {
+    const auto take = [&value, name, least, most, kind, parse, show](const std::string& text) {
         const std::optional<T> read = parse(text);
         if (!read || *read < least || *read > most) {
             throw CLI::ValidationError(
-                name, fmt::format("'{}' is not between {} and {}", printable(text), show(least), show(most))
+                name,
+                fmt::format(
+                    "'{}' is not {} between {} and {}", printable(text), kind, show(least), show(most)
+                )
             );
         }
         value = *read;
@@ -73,7 +77,9 @@ CLI::Option* add_count(
     const std::string& what
 ) {
     const auto show = [](std::uint64_t n) { return std::to_string(n); };
-    return add_checked(app, name, value, least, most, what, parse_number, show)->option_text("N");
+    return add_checked(app, name, value, least, most, what, "a number", parse_number, show)
+        ->option_text("N")
+        ->type_name("N");
 }
 
 CLI::Option* add_size(
@@ -84,8 +90,19 @@ CLI::Option* add_size(
     std::uint64_t most,
     const std::string& what
 ) {
-    return add_checked(app, name, value, least, most, what, parse_size, size_option_text)
-        ->option_text("SIZE");
+    return add_checked(
+               app,
+               name,
+               value,
+               least,
+               most,
+               what,
+               "a size (bytes, or with KiB, MiB, GiB)",
+               parse_size,
+               size_option_text
+    )
+        ->option_text("SIZE")
+        ->type_name("SIZE");
 }
 
 CLI::Option* add_duration(
@@ -96,8 +113,19 @@ CLI::Option* add_duration(
     std::chrono::milliseconds most,
     const std::string& what
 ) {
-    return add_checked(app, name, value, least, most, what, parse_duration, duration_option_text)
-        ->option_text("TIME");
+    return add_checked(
+               app,
+               name,
+               value,
+               least,
+               most,
+               what,
+               "a time (with ms, s, m or h)",
+               parse_duration,
+               duration_option_text
+    )
+        ->option_text("TIME")
+        ->type_name("TIME");
 }
 
 object_ref parse_object(const std::string& uri) {

@@ -1,0 +1,265 @@
+#include <rangeio/client.hpp>
+
+#include "bench_report.hpp"
+#include "commands.hpp"
+#include "event_loop.hpp"
+#include "process.hpp"
+#include "units.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <utility>
+
+namespace rangeio::tool {
+namespace {
+
+constexpr std::uint64_t max_io_bytes = std::uint64_t{4} << 30;
+constexpr std::uint64_t max_memory = std::uint64_t{16} << 30;
+constexpr auto max_time = std::chrono::hours(24);
+
+class bench_arguments {
+public:
+    bench_arguments() = default;
+
+    object_ref object;
+    std::chrono::milliseconds duration = std::chrono::seconds(5);
+    std::chrono::milliseconds warmup = std::chrono::seconds(1);
+    std::string pattern = "seq";
+    std::uint64_t io_bytes = std::uint64_t{64} << 20;
+    std::uint64_t depth = 1;
+    std::uint64_t seed = 1;
+    bool json = false;
+    reading how;
+};
+
+double cpu_seconds() {
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    const auto seconds = [](const timeval& t) {
+        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+    };
+    return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
+std::uint64_t peak_memory_bytes() {
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    return static_cast<std::uint64_t>(used.ru_maxrss) * 1024;
+}
+
+/// Reads of one size, at multiples of it: an object's tail that is shorter is not read.
+class bench_run {
+public:
+    using clock = std::chrono::steady_clock;
+
+    bench_run(const mrd_pool& pool, const bench_arguments& args, const asio::any_io_executor& executor)
+        : pool_(pool),
+          args_(args),
+          io_bytes_(std::min(args.io_bytes, pool.info().value().size)),
+          blocks_(pool.info()->size / std::max<std::uint64_t>(io_bytes_, 1)),
+          tasks_(executor),
+          timer_(executor) {}
+
+    asio::awaitable<void> run(bench_result& result) {
+        for (std::uint64_t i = 0; i < args_.depth; ++i) tasks_.spawn(read_on(args_.seed + i));
+        std::exception_ptr thrown;
+        try {
+            co_await wait(args_.warmup);
+            begin();
+            co_await wait(args_.duration);
+            // A result needs at least one read; the first one ends this wait.
+            overdue_ = result_.times.count() == 0;
+            if (overdue_) co_await wait(max_time);
+        } catch (...) {
+            // Interrupted: what has been measured so far still counts.
+            thrown = std::current_exception();
+        }
+        end();
+        tasks_.cancel();
+        co_await asio::this_coro::throw_if_cancelled(false);
+        co_await tasks_.drain();
+        co_await asio::this_coro::throw_if_cancelled(true);
+        result = result_;
+        if (failure_) std::rethrow_exception(failure_);
+        if (thrown) std::rethrow_exception(thrown);
+    }
+
+private:
+    // Until the time is over, or a read has failed.
+    asio::awaitable<void> wait(std::chrono::milliseconds time) {
+        timer_.expires_after(time);
+        if (failure_) std::rethrow_exception(failure_);
+        boost::system::error_code ignored;
+        co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        if (failure_) std::rethrow_exception(failure_);
+    }
+
+    void begin() {
+        began_ = clock::now();
+        cpu_at_begin_ = cpu_seconds();
+        measuring_ = true;
+    }
+
+    void end() {
+        ended_ = true;
+        if (!std::exchange(measuring_, false)) return;
+        result_.seconds = std::chrono::duration<double>(clock::now() - began_).count();
+        result_.cpu_seconds = cpu_seconds() - cpu_at_begin_;
+        result_.peak_memory_bytes = peak_memory_bytes();
+        result_.pool = pool_.stats();
+        result_.io_bytes = io_bytes_;
+    }
+
+    std::uint64_t next_block(std::mt19937_64& random) {
+        if (args_.pattern == "rand") return random() % blocks_;
+        return cursor_++ % blocks_;
+    }
+
+    asio::awaitable<void> read_on(std::uint64_t seed) {
+        try {
+            co_await read_loop(seed);
+        } catch (...) {
+            if (!ended_ && !failure_) failure_ = std::current_exception();
+        }
+        timer_.cancel();
+    }
+
+    asio::awaitable<void> read_loop(std::uint64_t seed) {
+        std::mt19937_64 random(seed);
+        const auto memory = std::make_unique_for_overwrite<std::byte[]>(io_bytes_);
+        const std::span<std::byte> destination(memory.get(), io_bytes_);
+        while (!ended_) {
+            const byte_range range(next_block(random) * io_bytes_, io_bytes_);
+            const auto asked = clock::now();
+            co_await fetch(pool_, range, destination, args_.how.fetching());
+            if (!measuring_) continue;
+            result_.times.add(clock::now() - asked);
+            result_.bytes += io_bytes_;
+            if (overdue_) timer_.cancel();
+        }
+    }
+
+    const mrd_pool& pool_;
+    const bench_arguments& args_;
+    const std::uint64_t io_bytes_;
+    const std::uint64_t blocks_;
+    task_group tasks_;
+    asio::steady_timer timer_;
+    std::uint64_t cursor_ = 0;
+    bool measuring_ = false;
+    bool overdue_ = false;
+    bool ended_ = false;
+    std::exception_ptr failure_;
+    clock::time_point began_;
+    double cpu_at_begin_ = 0;
+    bench_result result_;
+};
+
+asio::awaitable<void> bench(
+    asio::io_context& loop, std::shared_ptr<const bench_arguments> args, bench_result* result
+) {
+    client service(loop.get_executor(), args->how.client());
+    mrd_pool pool = co_await service.open(args->object, args->how.pool());
+    if (pool.info().value().size == 0) {
+        throw failed(fmt::format("{}: there is nothing to read in it", args->object.to_string()));
+    }
+    bench_run reads(pool, *args, loop.get_executor());
+    co_await reads.run(*result);
+}
+
+void run_bench(const std::shared_ptr<bench_arguments>& args) {
+    if (args->depth * args->io_bytes > max_memory) {
+        throw usage_failed(fmt::format(
+            "--depth {} times --io-size {} is {} of memory, more than {}",
+            args->depth,
+            size_option_text(args->io_bytes),
+            size_text(static_cast<double>(args->depth * args->io_bytes)),
+            size_text(static_cast<double>(max_memory))
+        ));
+    }
+    if (args->how.generation() != 0) args->object.generation(args->how.generation());
+    asio::io_context loop(1);
+    bench_result result;
+    const int signal = run_interruptible(loop, bench(loop, args, &result));
+    result.object = args->object.to_string();
+    result.pattern = args->pattern;
+    result.depth = args->depth;
+    result.seed = args->seed;
+    result.pool_size = args->how.pool_size();
+    result.concurrency = args->how.concurrency();
+    if (result.times.count() > 0) write_out(args->json ? bench_json(result) : bench_table(result));
+    if (signal != 0) throw interrupted(signal);
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, command& chosen) {
+    const auto args = std::make_shared<bench_arguments>();
+    CLI::App& bench = *app.add_subcommand("bench", "Measures reads of one object.");
+    add_object(bench, args->object, "gs://bucket/object");
+    add_duration(
+        bench,
+        "--duration",
+        args->duration,
+        std::chrono::milliseconds(1),
+        max_time,
+        "measure for this long; in any case until a read is over"
+    );
+    add_duration(
+        bench,
+        "--warmup",
+        args->warmup,
+        std::chrono::milliseconds(0),
+        max_time,
+        "read for this long before, without measuring"
+    );
+    const auto take_pattern = [args](const std::string& pattern) {
+        if (pattern != "seq" && pattern != "rand") {
+            throw CLI::ValidationError(
+                "--pattern", fmt::format("'{}' is neither seq nor rand", printable(pattern))
+            );
+        }
+        args->pattern = pattern;
+    };
+    bench
+        .add_option_function<std::string>(
+            "--pattern",
+            take_pattern,
+            "seq: one block after the other, from the start again at the end; rand: any block, by --seed"
+        )
+        ->option_text("seq|rand")
+        ->default_str(args->pattern);
+    add_size(
+        bench,
+        "--io-size",
+        args->io_bytes,
+        1,
+        max_io_bytes,
+        "length of a read; at most the whole object is read"
+    );
+    add_count(bench, "--depth", args->depth, 1, 1024, "keep N reads going at once");
+    add_count(
+        bench, "--seed", args->seed, 0, std::numeric_limits<std::int64_t>::max(), "seed of --pattern rand"
+    );
+    bench.add_flag("--json", args->json, "one JSON object on one line: bytes, seconds, microseconds");
+    args->how.add_to(bench);
+    bench.footer(
+        "SIZE is a number of bytes, or one with KiB, MiB or GiB. TIME is a number with ms, s, m or h.\n"
+        "CPU time is this process's, user and system. Every byte is checked against its CRC32C.\n\n"
+        "Examples:\n"
+        "  rangeio bench gs://data/big --pool-size 1 --concurrency 1\n"
+        "  rangeio bench gs://data/big --pattern rand --io-size 64KiB --depth 64"
+    );
+    bench.callback([args, &chosen] { chosen = [args] { run_bench(args); }; });
+}
+
+}  // namespace rangeio::tool

@@ -1,0 +1,126 @@
+#include <rangeio/client.hpp>
+#include <rangeio/crc32c.hpp>
+
+#include "block_reader.hpp"
+#include "commands.hpp"
+#include "event_loop.hpp"
+#include "output_file.hpp"
+#include "process.hpp"
+#include "progress.hpp"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace rangeio::tool {
+namespace {
+
+class cp_arguments {
+public:
+    cp_arguments() = default;
+
+    object_ref object;
+    std::string target;
+    reading how;
+};
+
+void check_whole(const object_info& info, std::uint32_t crc) {
+    // An object that is being appended to has no checksum for what was read of it; each message had one.
+    if (!info.finalized || !info.crc32c || *info.crc32c == crc) return;
+    throw error(failure(
+        errc::data_corrupted,
+        fmt::format(
+            "gs://{}/{}: the object's CRC32C is {:08x}, that of the bytes read is {:08x}; nothing was kept",
+            info.bucket,
+            info.name,
+            *info.crc32c,
+            crc
+        )
+    ));
+}
+
+asio::awaitable<void> read_whole(const mrd_pool& pool, const reading& how, block_sink sink) {
+    const std::optional<object_info> info = pool.info();
+    std::vector<byte_range> all;
+    all.emplace_back(0, info.value().size);
+    const read_ahead ahead(how.pool_size(), how.concurrency());
+    std::uint32_t crc = 0;
+    progress bar(pool.object().to_string(), info->size);
+    const block_sink checked = [&](std::span<const std::byte> bytes) {
+        crc = crc32c_extend(crc, bytes);
+        sink(bytes);
+        bar.advance(bytes.size());
+    };
+    co_await read_in_order(pool, all, ahead, how.fetching(), checked);
+    check_whole(*info, crc);
+    bar.finish();
+}
+
+asio::awaitable<void> cp_to_stdout(asio::io_context& loop, std::shared_ptr<const cp_arguments> args) {
+    client service(loop.get_executor(), args->how.client());
+    mrd_pool pool = co_await service.open(args->object, args->how.pool());
+    const block_sink sink = [](std::span<const std::byte> bytes) { write_out(bytes); };
+    co_await read_whole(pool, args->how, sink);
+}
+
+// Blocks are written in order from the memory they were read into, which stays in the cache. Reading into a
+// mapping of the file instead would fault in each of its pages, and tell of a full disk by a signal.
+asio::awaitable<void> cp_to_file(
+    asio::io_context& loop, std::shared_ptr<const cp_arguments> args, bool* published
+) {
+    const auto path = output_path(args->target, args->object.name());
+    client service(loop.get_executor(), args->how.client());
+    mrd_pool pool = co_await service.open(args->object, args->how.pool());
+    output_file file(path, pool.info().value().size);
+    const block_sink sink = [&file](std::span<const std::byte> bytes) { file.append(bytes); };
+    co_await read_whole(pool, args->how, sink);
+    file.publish();
+    *published = true;
+}
+
+void run_cp(const std::shared_ptr<cp_arguments>& args) {
+    if (args->how.generation() != 0) args->object.generation(args->how.generation());
+    asio::io_context loop(1);
+    if (args->target == "-") {
+        // As cat: nothing to clean up.
+        run(loop, cp_to_stdout(loop, args));
+        return;
+    }
+    bool published = false;
+    const int signal = run_interruptible(loop, cp_to_file(loop, args, &published));
+    if (signal == 0 || published) return;
+    throw interrupted(
+        signal, fmt::format("{}: {}: interrupted", args->object.to_string(), ::strsignal(signal))
+    );
+}
+
+}  // namespace
+
+void add_cp(CLI::App& app, command& chosen) {
+    const auto args = std::make_shared<cp_arguments>();
+    CLI::App& cp = *app.add_subcommand("cp", "Copies an object to a file, all of it or nothing.");
+    add_object(cp, args->object, "gs://bucket/object");
+    cp.add_option(
+          "TARGET",
+          args->target,
+          "the file to write, which is replaced if it exists; a directory: the last part of the object's "
+          "name in it; -: standard output"
+    )
+        ->required();
+    args->how.add_to(cp);
+    cp.footer(
+        "The file has a temporary name, .rangeio-*, in the same directory until all bytes are written,\n"
+        "their CRC32C is that of the object, and they are on disk. A failure or a signal leaves nothing.\n\n"
+        "Examples:\n"
+        "  rangeio cp gs://data/table.parquet .\n"
+        "  rangeio cp gs://backup/home.tar.zst - | zstd -d | tar x"
+    );
+    cp.callback([args, &chosen] { chosen = [args] { run_cp(args); }; });
+}
+
+}  // namespace rangeio::tool
