@@ -57,11 +57,11 @@ constexpr demand few{2, 1, 1};
 
 TEST_CASE("pool_fsm, every state: four tasks on streams that serve one request at a time") {
     rangeio::states::print_rules("pool_fsm", pool_model());
-    for (const std::size_t size : {1, 2, 3}) search(size, mode::single, many);
+    for (const std::size_t size : {1U, 2U, 3U}) search(size, mode::single, many);
 }
 
 TEST_CASE("pool_fsm, every state: four tasks share streams in turn") {
-    for (const std::size_t size : {1, 2, 3}) search(size, mode::round_robin, many);
+    for (const std::size_t size : {1U, 2U, 3U}) search(size, mode::round_robin, many);
 }
 
 TEST_CASE("pool_fsm, every state: tasks share streams by a load that changes at any moment") {
