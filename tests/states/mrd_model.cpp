@@ -180,7 +180,11 @@ void mrd_model::send_chunk(state& s, const event& e, mrd_actions& out) const {
 void mrd_model::end_chunk(state& s, bool damaged, mrd_actions& out) const {
     const std::int64_t id = std::exchange(s.copying, 0);
     range* const r = find(s, id);
-    if (damaged) r->right = false;
+    if (damaged) {
+        r->right = false;
+    } else {
+        r->good = static_cast<std::uint8_t>(r->good + s.copy_size);
+    }
     s.machine.end_chunk(id, damaged ? failure(errc::data_corrupted) : failure(), out);
 }
 
@@ -257,7 +261,7 @@ void mrd_model::check_actions(const mrd_fsm& before, const event& e, const mrd_a
                 if (r == nullptr) break;
                 r->answered = true;
                 require(s, s.copying != r->id, answers);
-                require(s, a.received <= r->length, s4_right_bytes);
+                require(s, a.received == r->good, s4_right_bytes);
                 require(s, (a.received == r->length) <= !a.why, s5_complete);
                 if (!a.why && a.received < r->length) require(s, r->cut && r->right, s6_short);
                 if (a.why && !r->stopped) require(s, !r->right, s4_right_bytes);

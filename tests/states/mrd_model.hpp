@@ -27,6 +27,7 @@ public:
         std::int64_t id = 0;
         std::uint8_t length = 0;
         std::uint8_t sent = 0;  // bytes that the service has sent of it
+        std::uint8_t good = 0;  // bytes that were copied and undamaged
         bool asked = false;     // the service knows of it
         bool over = false;      // the service has said that it is done
         bool cut = false;       // it said so too early
