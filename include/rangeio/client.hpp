@@ -164,13 +164,12 @@ class client_core;
 ///
 /// Threads:    all members are safe from several threads at once.
 /// Lifetimes:  movable. Pools made by it live on when it goes. Its connections are closed on `executor`, so
-/// they last
-///             until that runs once more, or until its context is destroyed.
+///             they last until that runs once more, or until its context is destroyed.
 /// Cancels:    every operation, with whatever types the awaiting coroutine lets through.
 /// Errors:     of every operation: errc::not_found, errc::permission_denied, errc::unauthenticated,
-/// errc::timed_out,
-///             errc::invalid_argument, errc::shut_down, asio::error::operation_aborted, or a gRPC status such
-///             as UNAVAILABLE when nobody answers at the endpoint. Thrown as `rangeio::error`.
+///             errc::timed_out, errc::invalid_argument, errc::shut_down, asio::error::operation_aborted, or a
+///             gRPC status such as UNAVAILABLE when nobody answers at the endpoint. Thrown as
+///             `rangeio::error`.
 class client {
 public:
     /// Connects to nothing yet. Throws: errc::invalid_argument for an option out of its range.

@@ -25,8 +25,7 @@ std::uint32_t crc32c_combine(std::uint32_t crc_a, std::uint32_t crc_b, std::uint
 ///
 /// Requires: the two do not overlap.
 /// Throws:   errc::invalid_argument, saying both sizes, when `destination` is shorter than `source`; nothing
-/// is
-///           copied then.
+///           is copied then.
 std::uint32_t crc32c_copy(
     std::span<std::byte> destination, std::span<const std::byte> source, std::uint32_t crc = 0
 );

@@ -23,9 +23,9 @@ namespace rangeio {
 ///            what it writes after the buffer is gone is lost. Memory of the caller must outlive every view.
 /// Errors:    errc::buffer_misuse, and the message says the ranges and numbers; no effect.
 /// Threads:   `make_view()`, `size()` and `written()` may be called by several threads at once, also while
-/// views are
-///            written and dropped; each view by one thread at a time. `data()` and `take()` see all that was
-///            committed before. `close()`, `take()` and moving the buffer need it alone, views excepted.
+///            views are written and dropped; each view by one thread at a time. `data()` and `take()` see all
+///            that was committed before. `close()`, `take()` and moving the buffer need it alone, views
+///            excepted.
 /// Units:     offsets, lengths and sizes in bytes.
 class direct_buffer {
     struct state;
@@ -50,8 +50,7 @@ public:
     /// Takes [offset, offset + length) for writing. An empty view takes nothing.
     ///
     /// Throws: errc::buffer_misuse when the region reaches out of the buffer, overlaps one that is taken
-    /// (both
-    ///         are in the message), or the buffer is closed; std::bad_alloc.
+    ///         (both are in the message), or the buffer is closed; std::bad_alloc.
     view make_view(std::uint64_t offset, std::uint64_t length);
 
     std::size_t size() const noexcept;
@@ -62,8 +61,7 @@ public:
     /// The bytes, once all have been written.
     ///
     /// Throws: errc::buffer_misuse when some are missing (how many of how many, and the first hole) or the
-    /// buffer
-    ///         is closed.
+    ///         buffer is closed.
     std::span<const std::byte> data() const;
 
     /// Hands the own memory over, once all has been written, and closes the buffer.

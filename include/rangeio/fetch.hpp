@@ -124,11 +124,10 @@ public:
 /// stage.
 ///             What was read is discarded. The streams stay open; what still arrives is dropped there.
 /// Errors:     errc::range_not_satisfiable (past the end), errc::not_found, errc::short_read,
-/// errc::data_corrupted,
-///             errc::protocol_error, errc::timed_out, errc::pool_closed, errc::stream_closed,
-///             errc::invalid_argument, asio::error::operation_aborted (cancelled), or a gRPC status. Of the
-///             part that failed first; the others are cancelled and over by then: nothing touches
-///             `destination` after completion, whatever the outcome.
+///             errc::data_corrupted, errc::protocol_error, errc::timed_out, errc::pool_closed,
+///             errc::stream_closed, errc::invalid_argument, asio::error::operation_aborted (cancelled), or a
+///             gRPC status. Of the part that failed first; the others are cancelled and over by then: nothing
+///             touches `destination` after completion, whatever the outcome.
 /// Throws:     `rangeio::error` carrying one of these; std::bad_alloc. `try_fetch` returns them instead.
 /// Threads:    any number of reads may run on one pool.
 /// Units:      bytes.

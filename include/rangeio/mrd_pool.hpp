@@ -108,9 +108,8 @@ private:
 ///
 /// Threads:    all members are safe from several threads at once.
 /// Lifetimes:  movable. The destructor does not block: what is under way fails with errc::pool_closed, and
-/// the streams
-///             are cancelled. The pool may outlive the execution context of `executor`, but is of no use
-///             then.
+///             the streams are cancelled. The pool may outlive the execution context of `executor`, but is of
+///             no use then; not if `executor` is a strand, which must not outlive its context.
 class mrd_pool {
 public:
     /// An unopened pool. `client::open()` makes one that is open.

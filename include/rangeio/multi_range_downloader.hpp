@@ -22,8 +22,8 @@ public:
 
 /// One range under way on a stream, owned by the operation that wants it.
 ///
-/// The stream calls `deliver` for the bytes of a chunk in order, then `done` once. Both run on the delivering
-/// thread or on a thread that ends the stream, never two at once, and must neither block, throw nor allocate.
+/// The stream calls `deliver` for the bytes of a chunk in order, on the delivering thread, then `done` once, on any
+/// thread that uses the stream or the pool. Never two at once. They must neither block, throw nor allocate.
 class range_read {
 public:
     virtual byte_range range() const noexcept = 0;

@@ -1,26 +1,11 @@
 #include "fsm/mrd_fsm.hpp"
 
-#include <fmt/format.h>
+#include "described.hpp"
 
 #include <algorithm>
-#include <new>
 #include <utility>
 
 namespace rangeio::fsm {
-namespace {
-
-// The wire's events must not fail: without memory for the story, the code alone.
-template <class... Args>
-failure described(errc code, fmt::format_string<Args...> text, Args... args) noexcept {
-    try {
-        return {code, fmt::format(text, std::move(args)...)};
-    } catch (const std::bad_alloc&) {
-        return code;
-    }
-}
-
-}  // namespace
-
 // Room for the largest message there can be, now: messages are taken when the wire falls free, where memory
 // must not be asked for, and the shell reads one while others queue up, so it must not move either.
 mrd_fsm::mrd_fsm(std::size_t max_per_message) : max_per_message_(max_per_message) {

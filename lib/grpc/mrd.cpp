@@ -1,8 +1,7 @@
 #include "grpc/mrd.hpp"
 
+#include "described.hpp"
 #include "runtime/operation.hpp"
-
-#include <fmt/format.h>
 
 #include <utility>
 
@@ -101,16 +100,14 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
     });
     failure damage;
     if (chunk.has_data && chunk.crc32c && *chunk.crc32c != crc) {
-        damage = {
+        damage = described(
             errc::data_corrupted,
-            fmt::format(
-                "a chunk of {} bytes at offset {} has CRC32C {:08x}, the service sent {:08x}",
-                chunk.payload.size,
-                chunk.read_offset,
-                crc,
-                *chunk.crc32c
-            )
-        };
+            "a chunk of {} bytes at offset {} has CRC32C {:08x}, the service sent {:08x}",
+            chunk.payload.size,
+            chunk.read_offset,
+            crc,
+            *chunk.crc32c
+        );
     }
     machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.end_chunk(chunk.read_id, damage, out); });
 }

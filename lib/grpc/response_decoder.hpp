@@ -55,9 +55,8 @@ struct decode_result {
 /// decoding.
 ///
 /// Result:    what protobuf's parser makes of the same bytes: any order of fields, unknown fields skipped,
-/// sub-messages
-///            that occur again merged, the last value of a scalar kept. The object in `metadata` is not
-///            looked into: its errors appear when it is parsed.
+///            sub-messages that occur again merged, the last value of a scalar kept. The object in `metadata`
+///            is not looked into: its errors appear when it is parsed.
 /// Lifetimes: `out` refers to `message` by index only; the slices have to outlive the use of the extents.
 /// Errors:    malformed where protobuf would reject, out_of_memory. `out` is empty then.
 /// Guarantee: no exception; no allocation up to four chunks and one part of metadata, or as many as `out`

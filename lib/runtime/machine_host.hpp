@@ -16,7 +16,9 @@ template <class Machine, class Action>
 class machine_host {
 public:
     template <class... Args>
-    explicit machine_host(Args&&... args) : machine_(std::forward<Args>(args)...) {}
+    explicit machine_host(Args&&... args) : machine_(std::forward<Args>(args)...) {
+        pending_.reserve(machine_.action_bound() + 4);
+    }
 
     /// `event(machine, actions)`, and what it returns. For events that may ask for memory: what they could
     /// need later is reserved first, so that a failure to get it changes nothing.

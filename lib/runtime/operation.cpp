@@ -123,7 +123,10 @@ void completion_batch::add(std::shared_ptr<operation> op) noexcept {
 }
 
 void completion_batch::post(std::shared_ptr<operation> first) noexcept {
-    const context_core::stay stay(first->core_);
+    // Those of a run share their executor, hence their core; one that could not start may have none.
+    std::shared_ptr<context_core> core;
+    for (auto* op = first.get(); op != nullptr && core == nullptr; op = op->next_.get()) core = op->core_;
+    const context_core::stay stay(std::move(core));
     std::array<std::shared_ptr<operation>, max_batch> members;
     std::size_t count = 0;
     for (auto op = first; op != nullptr; op = op->next_) members[count++] = op;

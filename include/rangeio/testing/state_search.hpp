@@ -54,8 +54,7 @@ struct state_goal {
         /// From every state some sequence of fair events reaches the goal.
         possible,
         /// From every state every sequence of fair events reaches the goal: none runs dry before, none goes
-        /// round
-        /// for ever. Fair events that lead nowhere are not counted as steps.
+        /// round for ever. Fair events that lead nowhere are not counted as steps.
         certain,
     };
 
