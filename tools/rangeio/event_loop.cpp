@@ -60,7 +60,16 @@ void task_group::spawn(asio::awaitable<void> work) {
         if (thrown && !failure_) failure_ = thrown;
         wake_.cancel();
     };
-    asio::co_spawn(executor_, std::move(work), asio::bind_cancellation_slot(started.signal.slot(), ended));
+    try {
+        asio::co_spawn(
+            executor_, std::move(work), asio::bind_cancellation_slot(started.signal.slot(), ended)
+        );
+    } catch (...) {
+        // Out of memory: it did not start, so nobody may wait for it.
+        started.running = false;
+        --running_;
+        throw;
+    }
 }
 
 void task_group::cancel() {

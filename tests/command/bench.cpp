@@ -1,0 +1,96 @@
+#include "command/fixture.hpp"
+
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <cstddef>
+
+namespace testing {
+namespace {
+
+constexpr std::size_t mebibyte = std::size_t{1} << 20;
+using words = std::vector<std::string>;
+
+outcome bench(const fixture& here, const words& further) {
+    words all{"bench", "gs://bucket/object", "--duration", "50ms", "--warmup", "10ms"};
+    all.insert(all.end(), further.begin(), further.end());
+    return here.run(all);
+}
+
+TEST_SUITE_BEGIN("bench");
+
+TEST_CASE("bench: shows throughput, latencies, CPU time and memory") {
+    const fixture here;
+    here.put("object", pattern(4 * mebibyte));
+    const outcome got = bench(here, {});
+    CAPTURE(got.err);
+    CHECK(got.code == 0);
+    for (const char* name : {"throughput", "operations", "latency", "client CPU", "peak memory", "streams"}) {
+        CAPTURE(name);
+        CHECK(got.out.find(name) != std::string::npos);
+    }
+    // A read is no longer than the object.
+    CHECK(got.out.find("sequential reads of 4 MiB") != std::string::npos);
+}
+
+TEST_CASE("bench --json: its numbers agree with each other") {
+    const fixture here;
+    here.put("object", pattern(4 * mebibyte));
+    words further{"--json", "--io-size", "64KiB", "--depth", "8", "--pool-size", "2", "--seed", "7"};
+    SUBCASE("sequential") {}
+    SUBCASE("random") {
+        further.insert(further.end(), {"--pattern", "rand"});
+    }
+    const outcome got = bench(here, further);
+    CAPTURE(got.err);
+    REQUIRE(got.code == 0);
+    const auto json = boost::json::parse(got.out).as_object();
+    const auto number = [&json](const char* name) { return json.at(name).to_number<double>(); };
+    CHECK(number("operations") >= 1);
+    CHECK(number("bytes") == number("operations") * 65536);
+    CHECK(number("seconds") >= 0.05);
+    CHECK(number("bytes_per_second") * number("seconds") == doctest::Approx(number("bytes")));
+    CHECK(number("cpu_seconds_per_gib") > 0);
+    CHECK(number("peak_memory_bytes") > 0);
+    const auto& latency = json.at("latency_us").as_object();
+    CHECK(latency.at("p50").to_number<double>() > 0);
+    CHECK(latency.at("p50").to_number<double>() <= latency.at("p90").to_number<double>());
+    CHECK(latency.at("p99").to_number<double>() <= latency.at("max").to_number<double>());
+    CHECK(json.at("streams").at("opened").as_int64() == 2);
+    CHECK(json.at("streams").at("failed").as_int64() == 0);
+}
+
+TEST_CASE("bench: has a result even if the time is over before the first read") {
+    const fixture here;
+    here.put("object", pattern(16 * mebibyte));
+    const outcome got =
+        here.run({"bench", "gs://bucket/object", "--duration", "1ms", "--warmup", "0", "--json"});
+    REQUIRE(got.code == 0);
+    CHECK(boost::json::parse(got.out).at("operations").as_int64() >= 1);
+}
+
+TEST_CASE("bench: an empty object is an error") {
+    const fixture here;
+    here.put("object", "");
+    const outcome got = bench(here, {});
+    CHECK(got.code == 1);
+    CHECK(got.one_line());
+}
+
+TEST_CASE("bench: SIGINT ends it, whatever it is doing") {
+    const fixture here;
+    here.put("object", pattern(mebibyte));
+    process running({"bench", "gs://bucket/object", "--duration", "1h"}, here.here());
+    running.signal(SIGINT);
+    const outcome got = running.wait();
+    CHECK(got.code == 128 + SIGINT);
+    CHECK(got.err.empty());
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace testing

@@ -1,0 +1,162 @@
+#include "command/fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <cstddef>
+
+namespace testing {
+namespace {
+
+constexpr std::size_t mebibyte = std::size_t{1} << 20;
+
+TEST_SUITE_BEGIN("cat");
+
+TEST_CASE("cat: writes objects of any size byte by byte") {
+    std::size_t size = 0;
+    SUBCASE("0") {
+        size = 0;
+    }
+    SUBCASE("1") {
+        size = 1;
+    }
+    SUBCASE("2 MiB - 1") {
+        size = 2 * mebibyte - 1;
+    }
+    SUBCASE("2 MiB") {
+        size = 2 * mebibyte;
+    }
+    SUBCASE("2 MiB + 1") {
+        size = 2 * mebibyte + 1;
+    }
+    SUBCASE("a block and a bit") {
+        size = 8 * mebibyte + 1;
+    }
+    SUBCASE("100 MiB + 7") {
+        size = 100 * mebibyte + 7;
+    }
+    const fixture here;
+    const std::string content = pattern(size);
+    here.put("object", content);
+    const outcome got = here.run({"cat", "gs://bucket/object"});
+    CHECK(got.code == 0);
+    CHECK(got.err.empty());
+    CHECK(got.out.size() == size);
+    CHECK((got.out == content));
+}
+
+TEST_CASE("cat: pool size and concurrency change no byte") {
+    const fixture here;
+    const std::string content = pattern(40 * mebibyte + 3);
+    here.put("object", content);
+    for (const char* pool_size : {"1", "7"}) {
+        for (const char* concurrency : {"1", "64"}) {
+            CAPTURE(pool_size);
+            CAPTURE(concurrency);
+            const outcome got =
+                here.run({"cat", "gs://bucket/object", "--pool-size", pool_size, "--concurrency", concurrency}
+                );
+            CHECK(got.code == 0);
+            CHECK((got.out == content));
+        }
+    }
+}
+
+TEST_CASE("cat: writes several objects one after the other") {
+    const fixture here;
+    here.put("dir/one", "first ");
+    here.put("two", "");
+    here.put("three", "third");
+    const outcome got = here.run({"cat", "gs://bucket/dir/one", "gs://bucket/two", "gs://bucket/three"});
+    CHECK(got.code == 0);
+    CHECK(got.out == "first third");
+}
+
+TEST_CASE("cat: writes ranges in the order given") {
+    const fixture here;
+    here.put("object", "0123456789");
+    const outcome got = here.run(
+        {"cat", "--range", "8-", "--range", "0-3", "--range", "-1", "--range", "4-4", "gs://bucket/object"}
+    );
+    CHECK(got.code == 0);
+    CHECK(got.out == "890129");
+}
+
+TEST_CASE("cat: ranges at the end of the object") {
+    const fixture here;
+    here.put("object", "0123456789");
+    here.put("empty", "");
+    const auto cat = [&here](const char* range, const char* object = "gs://bucket/object") {
+        return here.run({"cat", "--range", range, object});
+    };
+    CHECK(cat("9-10").out == "9");
+    CHECK(cat("10-").out.empty());
+    CHECK(cat("10-").code == 0);
+    CHECK(cat("10-10").code == 0);
+    CHECK(cat("-10").out == "0123456789");
+    CHECK(cat("-11").out == "0123456789");
+    CHECK(cat("-0").out.empty());
+    CHECK(cat("0-", "gs://bucket/empty").code == 0);
+    CHECK(cat("-5", "gs://bucket/empty").code == 0);
+    for (const char* beyond : {"5-11", "11-", "11-12", "0-9223372036854775807"}) {
+        const outcome got = cat(beyond);
+        CAPTURE(beyond);
+        CAPTURE(got.err);
+        CHECK(got.code == 1);
+        CHECK(got.out.empty());
+        CHECK(got.one_line());
+        CHECK(got.err.find("gs://bucket/object") != std::string::npos);
+        CHECK(got.err.find("10 bytes") != std::string::npos);
+    }
+}
+
+TEST_CASE("cat: reads an object that is still being appended to") {
+    const fixture here({"--unfinalized", "bucket/log"});
+    here.put("log", "so far");
+    CHECK(here.run({"cat", "gs://bucket/log"}).out == "so far");
+    here.put("log", "so far, and on");
+    CHECK(here.run({"cat", "gs://bucket/log"}).out == "so far, and on");
+}
+
+TEST_CASE("cat: ends quietly when nobody reads any more") {
+    const fixture here;
+    here.put("object", pattern(20 * mebibyte));
+    process cat({"cat", "gs://bucket/object"}, here.here());
+    CHECK(cat.read(5) == pattern(5));
+    cat.close_out();
+    const outcome got = cat.wait();
+    CHECK(got.code == 128 + SIGPIPE);
+    CHECK(got.err.empty());
+}
+
+TEST_CASE("cat: output that cannot be written is an error") {
+    const fixture here;
+    here.put("object", "content");
+    process::settings how;
+    SUBCASE("a full disk") {
+        how.out_path = "/dev/full";
+    }
+    SUBCASE("a closed descriptor") {
+        how.out_path = "-";
+    }
+    const outcome got = here.run({"cat", "gs://bucket/object"}, how);
+    CAPTURE(got.err);
+    CHECK(got.code == 1);
+    CHECK(got.one_line());
+    CHECK(got.err.find("standard output") != std::string::npos);
+}
+
+TEST_CASE("cat: a signal ends it at once") {
+    const fixture here;
+    here.put("object", pattern(20 * mebibyte));
+    process cat({"cat", "gs://bucket/object"}, here.here());
+    // It is blocked on the pipe from here on, for nobody reads what follows.
+    cat.read(1);
+    cat.signal(SIGINT);
+    CHECK(cat.wait().code == 128 + SIGINT);
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace testing

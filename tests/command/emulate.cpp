@@ -1,0 +1,106 @@
+#include "command/fixture.hpp"
+#include "command/peers.hpp"
+
+#include <doctest/doctest.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstddef>
+
+namespace testing {
+namespace {
+
+TEST_SUITE_BEGIN("emulate");
+
+TEST_CASE("emulate: stops cleanly on SIGTERM and SIGINT") {
+    int signal = 0;
+    SUBCASE("SIGTERM") {
+        signal = SIGTERM;
+    }
+    SUBCASE("SIGINT") {
+        signal = SIGINT;
+    }
+    fixture here;
+    CHECK(here.address.starts_with("127.0.0.1:"));
+    here.put("object", "content");
+    CHECK(here.run({"cat", "gs://bucket/object"}).code == 0);
+    here.server.signal(signal);
+    const outcome got = here.server.wait();
+    CHECK(got.code == 0);
+    CHECK(got.out.empty());
+    CHECK(got.err.empty());
+}
+
+TEST_CASE("emulate: stops while somebody reads") {
+    fixture here;
+    here.put("object", pattern(std::size_t{32} << 20));
+    process cat({"cat", "gs://bucket/object"}, here.here());
+    cat.read(1);
+    here.server.signal(SIGTERM);
+    CHECK(here.server.wait().code == 0);
+    const outcome got = cat.wait();
+    CAPTURE(got.err);
+    // What had been read ahead may have been all of it.
+    if (got.code != 0) {
+        CHECK(got.code == 1);
+        CHECK(got.one_line());
+    }
+}
+
+TEST_CASE("emulate: a root that cannot be served is an error") {
+    const scratch root;
+    root.write("file", "");
+    std::string path;
+    SUBCASE("missing") {
+        path = root / "missing";
+    }
+    SUBCASE("a file") {
+        path = root / "file";
+    }
+    SUBCASE("not readable") {
+        if (::geteuid() == 0) return;  // for whom everything is
+        path = root / "closed";
+        ::mkdir(path.c_str(), 0);
+    }
+    const outcome got = run({"emulate", "--root", path});
+    CAPTURE(got.err);
+    CHECK(got.code == 1);
+    CHECK(got.out.empty());
+    CHECK(got.one_line());
+    CHECK(got.err.find(path) != std::string::npos);
+}
+
+TEST_CASE("emulate: an address that cannot be listened on is an error") {
+    const scratch root;
+    const silent_peer taken;
+    std::string address;
+    SUBCASE("in use") {
+        address = taken.address();
+    }
+    SUBCASE("no address") {
+        address = "nonsense";
+    }
+    const outcome got = run({"emulate", "--root", root.path(), "--listen", address});
+    CAPTURE(got.err);
+    CHECK(got.code == 1);
+    CHECK(got.one_line());
+    CHECK(got.err.find(address) != std::string::npos);
+}
+
+TEST_CASE("emulate: warns when others can reach it") {
+    const scratch root;
+    process server({"emulate", "--root", root.path(), "--listen", "0.0.0.0:0"});
+    CHECK(server.read_line().starts_with("0.0.0.0:"));
+    server.signal(SIGTERM);
+    const outcome got = server.wait();
+    CHECK(got.code == 0);
+    CHECK(got.one_line());
+    CHECK(got.err.starts_with("rangeio: warning: "));
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace testing

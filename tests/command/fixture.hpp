@@ -1,0 +1,51 @@
+#pragma once
+
+#include "command/process.hpp"
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace testing {
+
+/// A directory of a test's own, gone at its end.
+class scratch {
+public:
+    scratch();
+    ~scratch();
+    scratch(const scratch&) = delete;
+    scratch& operator=(const scratch&) = delete;
+
+    const std::filesystem::path& path() const noexcept { return path_; }
+    std::string operator/(std::string_view name) const { return (path_ / name).string(); }
+    void write(const std::string& name, std::string_view content) const;
+    std::string read(const std::string& name) const;
+    /// The names in it, ordered, hidden ones too.
+    std::vector<std::string> names() const;
+
+private:
+    std::filesystem::path path_;
+};
+
+/// `size` bytes that differ from those at any other offset nearby.
+std::string pattern(std::size_t size);
+
+/// `rangeio emulate` on a directory with a bucket `bucket`, and the command as its client.
+struct fixture {
+    /// With further arguments.
+    explicit fixture(const std::vector<std::string>& arguments = {});
+
+    scratch root;
+    process server;
+    std::string address;
+
+    void put(const std::string& object, std::string_view content) const {
+        root.write("bucket/" + object, content);
+    }
+    /// Runs the command against the emulator.
+    outcome run(const std::vector<std::string>& arguments, process::settings how = {}) const;
+    process::settings here(process::settings how = {}) const;
+};
+
+}  // namespace testing

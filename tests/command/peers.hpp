@@ -1,0 +1,70 @@
+#pragma once
+
+#include "command/process.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <thread>
+
+namespace testing {
+
+/// A socket that listens on the loopback interface and never answers.
+class silent_peer {
+public:
+    silent_peer();
+
+    std::string address() const;
+    int fd() const noexcept { return socket_.get(); }
+
+private:
+    unique_fd socket_;
+    std::uint16_t port_ = 0;
+};
+
+/// Answers whatever comes with `text`, and hangs up.
+class babbling_peer {
+public:
+    explicit babbling_peer(std::string text);
+    ~babbling_peer();
+
+    std::string address() const { return listener_.address(); }
+
+private:
+    void serve(int stop, const std::string& text) const;
+
+    silent_peer listener_;
+    unique_fd stop_;  // closed to stop
+    std::jthread thread_;
+};
+
+/// Passes on what a client and `target` say, until the target has said `limit` bytes: then nothing more, with
+/// all connections open.
+class stalling_proxy {
+public:
+    stalling_proxy(std::string target, std::size_t limit);
+    ~stalling_proxy();
+
+    std::string address() const { return listener_.address(); }
+
+private:
+    void serve(int stop, const std::string& target, std::size_t limit) const;
+
+    silent_peer listener_;
+    unique_fd stop_;
+    std::jthread thread_;
+};
+
+/// Returns when a file appears in `directory`. Made before what creates it is started.
+class creation_watch {
+public:
+    explicit creation_watch(const std::string& directory);
+    /// Throws after `process::deadline`.
+    void wait() const;
+
+private:
+    unique_fd fd_;
+};
+
+}  // namespace testing

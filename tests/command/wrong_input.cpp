@@ -1,0 +1,198 @@
+#include "command/fixture.hpp"
+#include "command/peers.hpp"
+
+#include <doctest/doctest.h>
+
+namespace testing {
+namespace {
+
+using words = std::vector<std::string>;
+
+// One line that has all of these in it.
+void check_failure(const outcome& got, int code, const words& said) {
+    CAPTURE(got.err);
+    CHECK(got.code == code);
+    CHECK(got.out.empty());
+    CHECK(got.one_line());
+    CHECK(got.err.starts_with("rangeio: "));
+    for (const std::string& part : said) {
+        CAPTURE(part);
+        CHECK(got.err.find(part) != std::string::npos);
+    }
+}
+
+TEST_SUITE_BEGIN("wrong input");
+
+TEST_CASE("what does not exist is told by name") {
+    const fixture here;
+    here.put("object", "content");
+    const std::string object = "gs://bucket/object";
+    check_failure(here.run({"cat", "gs://missing/object"}), 1, {"gs://missing", "NOT_FOUND"});
+    check_failure(here.run({"stat", "gs://missing/object"}), 1, {"gs://missing", "NOT_FOUND"});
+    check_failure(here.run({"ls", "gs://missing"}), 1, {"gs://missing", "NOT_FOUND"});
+    check_failure(here.run({"cat", "gs://bucket/missing"}), 1, {"gs://bucket/missing", "NOT_FOUND"});
+    check_failure(here.run({"bench", "gs://bucket/missing"}), 1, {"gs://bucket/missing", "NOT_FOUND"});
+    check_failure(here.run({"cat", "--generation", "5", object}), 1, {object, "generation 5"});
+    check_failure(here.run({"stat", "--generation", "5", object}), 1, {object, "generation 5"});
+}
+
+TEST_CASE("an endpoint that refuses is told by its address") {
+    const std::string address = silent_peer().address();  // nobody listens there any more
+    const words connection{"--endpoint", address, "--timeout", "5s", "gs://bucket/object"};
+    for (const char* command : {"cat", "stat", "bench"}) {
+        words all{command};
+        all.insert(all.end(), connection.begin(), connection.end());
+        check_failure(run(all), 1, {"gs://bucket/object", address, "UNAVAILABLE"});
+    }
+}
+
+TEST_CASE("an endpoint that does not speak gRPC is an error") {
+    const babbling_peer peer("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    for (const char* command : {"cat", "stat"}) {
+        const outcome got =
+            run({command, "--endpoint", peer.address(), "--timeout", "5s", "gs://bucket/object"});
+        check_failure(got, 1, {"gs://bucket/object"});
+    }
+}
+
+TEST_CASE("an endpoint that never answers is given up") {
+    const silent_peer peer;
+    const auto ask = [&peer](const char* command) {
+        return run({command, "--endpoint", peer.address(), "--timeout", "300ms", "gs://bucket/object"});
+    };
+    check_failure(ask("cat"), 1, {"gs://bucket/object", "did not open in time"});
+    check_failure(ask("stat"), 1, {"gs://bucket/object", "timed out"});
+}
+
+TEST_CASE("ranges that cannot be are usage errors") {
+    for (const char* range :
+         {"",
+          "5",
+          "-",
+          "9-3",
+          "-5-3",
+          "--5",
+          "-1-",
+          "a-b",
+          "1-2-3",
+          " 1-2",
+          "0x1-2",
+          "1.5-2",
+          "-9223372036854775808",
+          "0-99999999999999999999",
+          "99999999999999999999-"}) {
+        CAPTURE(range);
+        check_failure(run({"cat", std::string("--range=") + range, "gs://bucket/object"}), 2, {"--range"});
+    }
+}
+
+TEST_CASE("limits that cannot be are usage errors, and say what can") {
+    const auto check = [](const words& option, const words& said) {
+        words all{"bench", "gs://bucket/object"};
+        all.insert(all.end(), option.begin(), option.end());
+        CAPTURE(option.front());
+        words expected = said;
+        expected.push_back(option.front());
+        check_failure(run(all), 2, expected);
+    };
+    for (const char* count : {"0", "1000000000", "-1", "x", "", "1.5", "99999999999999999999"}) {
+        CAPTURE(count);
+        check({"--pool-size", count}, {"between 1 and 1024"});
+        check({"--concurrency", count}, {"between 1 and 1024"});
+        check({"--depth", count}, {"between 1 and 1024"});
+    }
+    for (const char* size : {"0", "-1", "5GiB", "1MB", "1.5MiB", "MiB", "99999999999TiB"}) {
+        CAPTURE(size);
+        check({"--io-size", size}, {"between 1 and 4GiB"});
+    }
+    for (const char* time : {"0", "-1s", "5", "s", "1d", "25h", "99999999999999999h"}) {
+        CAPTURE(time);
+        check({"--duration", time}, {"between 1ms and 24h"});
+    }
+    check({"--generation", "0"}, {"between 1 and 9223372036854775807"});
+    check({"--generation", "-7"}, {"between 1 and 9223372036854775807"});
+    check({"--timeout", "-1s"}, {"between 0 and 24h"});
+    check({"--pattern", "zigzag"}, {"seq", "rand"});
+    check({"--seed", "-1"}, {"between 0"});
+    check({"--io-size", "4GiB", "--depth", "1024"}, {"--depth", "16 GiB"});
+}
+
+TEST_CASE("a command line that cannot be is a usage error") {
+    const std::vector<words> wrong{
+        {},
+        {"frobnicate"},
+        {"--frobnicate"},
+        {"cat"},
+        {"cat", "--frobnicate", "gs://bucket/object"},
+        {"cat", "bucket/object"},
+        {"cat", "gs://bucket"},
+        {"cat", "gs://bucket/"},
+        {"cat", "gs://b/object"},
+        {"cat", "s3://bucket/object"},
+        {"cat", "--generation", "1", "gs://bucket/a", "gs://bucket/b"},
+        {"cat", "--pool-size"},
+        {"cat", "--endpoint", "", "gs://bucket/object"},
+        {"cat", "--insecure", "--access-token-file", "token", "gs://bucket/object"},
+        {"cp", "gs://bucket/object"},
+        {"cp", "gs://bucket/object", "a", "b"},
+        {"stat"},
+        {"stat", "gs://bucket/a", "gs://bucket/b"},
+        {"ls"},
+        {"ls", "bucket"},
+        {"ls", "gs://"},
+        {"bench"},
+        {"emulate"},
+        {"emulate", "--root", "/", "--unfinalized", "object"},
+    };
+    for (const words& line : wrong) {
+        std::string shown;
+        for (const std::string& word : line) shown += word + ' ';
+        CAPTURE(shown);
+        check_failure(run(line), 2, {"--help"});
+    }
+}
+
+TEST_CASE("an access token is read from its file, and never shown") {
+    const fixture here;
+    const scratch files;
+    files.write("token", "secret-token\n");
+    files.write("empty", "\n");
+    files.write("strange", "secret\ntoken");
+    const auto cat = [&](const std::string& name) {
+        return here.run({"cat", "--access-token-file", files / name, "--timeout", "5s", "gs://bucket/object"}
+        );
+    };
+    // Sent over TLS only, which the emulator does not speak.
+    const outcome refused = cat("token");
+    check_failure(refused, 1, {"gs://bucket/object"});
+    CHECK(refused.err.find("secret") == std::string::npos);
+    check_failure(cat("missing"), 1, {files / "missing"});
+    check_failure(cat("empty"), 1, {files / "empty"});
+    const outcome strange = cat("strange");
+    check_failure(strange, 1, {"access token"});
+    CHECK(strange.err.find("secret") == std::string::npos);
+}
+
+TEST_CASE("help and version go to standard output") {
+    for (const words& line : std::vector<words>{
+             {"--help"},
+             {"--version"},
+             {"cat", "--help"},
+             {"cp", "--help"},
+             {"stat", "--help"},
+             {"ls", "--help"},
+             {"bench", "--help"},
+             {"emulate", "--help"},
+         }) {
+        const outcome got = run(line);
+        CAPTURE(line.front());
+        CHECK(got.code == 0);
+        CHECK(got.err.empty());
+        CHECK(got.out.find(line.back() == "--version" ? "rangeio " : "Usage: rangeio ") == 0);
+    }
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace testing
