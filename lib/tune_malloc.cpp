@@ -1,5 +1,8 @@
 #include <rangeio/tune_malloc.hpp>
 
+// Any header of the C library: without one, nobody has said yet that this is glibc.
+#include <cstdlib>
+
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
