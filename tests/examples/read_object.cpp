@@ -1,0 +1,104 @@
+#include <rangeio/crc32c.hpp>
+#include <rangeio/emulator.hpp>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace {
+
+/// An emulator on a directory of its own, with a bucket `examples`.
+class served {
+public:
+    served() : server_(rangeio::emulator::server_options().root(root_.path)) {}
+
+    void put(const std::string& name, std::string_view content) const {
+        std::ofstream file(root_.path / "examples" / name, std::ios::binary);
+        file.exceptions(std::ios::failbit | std::ios::badbit);
+        file << content << std::flush;
+    }
+    std::string address() const { return server_.address(); }
+
+private:
+    struct directory {
+        directory() {
+            std::string name = (std::filesystem::temp_directory_path() / "rangeio-example-XXXXXX").string();
+            if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp " + name);
+            path = name;
+            std::filesystem::create_directory(path / "examples");
+        }
+        ~directory() {
+            std::error_code ignored;
+            std::filesystem::remove_all(path, ignored);
+        }
+        std::filesystem::path path;
+    };
+
+    directory root_;
+    rangeio::emulator::server server_;
+};
+
+struct ending {
+    int code = -1;
+    std::string said;  // on both streams
+};
+
+ending run_example(const std::string& arguments, const std::string& endpoint) {
+    const char* const program = std::getenv("RANGEIO_READ_OBJECT");
+    if (program == nullptr)
+        throw std::runtime_error("RANGEIO_READ_OBJECT is not set: run this by `meson test`");
+    const std::string command =
+        fmt::format("STORAGE_EMULATOR_HOST_GRPC='{}' '{}' {} 2>&1", endpoint, program, arguments);
+    FILE* const pipe = ::popen(command.c_str(), "r");
+    if (pipe == nullptr) throw std::runtime_error("popen " + command);
+    ending out;
+    std::array<char, 4096> buffer;
+    for (std::size_t n = 0; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) != 0;) {
+        out.said.append(buffer.data(), n);
+    }
+    const int status = ::pclose(pipe);
+    if (WIFEXITED(status)) out.code = WEXITSTATUS(status);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("read_object: tells size and checksum of what it has read") {
+    const served s;
+    std::string content;
+    for (int i = 0; content.size() < (std::size_t{20} << 20); ++i) content += fmt::format("{:08x}\n", i);
+    for (const auto size : {content.size(), std::size_t{1}, std::size_t{0}}) {
+        content.resize(size);
+        s.put("o", content);
+        const std::uint32_t crc = rangeio::crc32c(std::as_bytes(std::span(content)));
+        const ending end = run_example("gs://examples/o", s.address());
+        CHECK(end.said == fmt::format("{} bytes, CRC32C {:x}\n", size, crc));
+        CHECK(end.code == 0);
+    }
+}
+
+TEST_CASE("read_object: says in one line which object it did not find") {
+    const served s;
+    const ending end = run_example("gs://examples/missing", s.address());
+    CHECK(end.said.find("gs://examples/missing") != std::string::npos);
+    CHECK(end.said.find('\n') == end.said.size() - 1);
+    CHECK(end.code == 1);
+}
+
+TEST_CASE("read_object: without an object it says what an object looks like") {
+    const ending end = run_example("", "127.0.0.1:1");
+    CHECK(end.said.find("gs://bucket/object") != std::string::npos);
+    CHECK(end.code == 1);
+}
