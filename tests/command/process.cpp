@@ -38,6 +38,7 @@ std::string command_under_test() {
 
 std::vector<char*> pointers(std::vector<std::string>& strings) {
     std::vector<char*> out;
+    out.reserve(strings.size() + 1);
     for (std::string& text : strings) out.push_back(text.data());
     out.push_back(nullptr);
     return out;

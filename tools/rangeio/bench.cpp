@@ -1,6 +1,7 @@
 #include <rangeio/client.hpp>
 
 #include "bench_report.hpp"
+#include "block_reader.hpp"
 #include "commands.hpp"
 #include "event_loop.hpp"
 #include "process.hpp"
@@ -64,8 +65,8 @@ public:
     bench_run(const mrd_pool& pool, const bench_arguments& args, const asio::any_io_executor& executor)
         : pool_(pool),
           args_(args),
-          io_bytes_(std::min(args.io_bytes, pool.info().value().size)),
-          blocks_(pool.info()->size / std::max<std::uint64_t>(io_bytes_, 1)),
+          io_bytes_(std::min(args.io_bytes, opened_object(pool).size)),
+          blocks_(opened_object(pool).size / std::max<std::uint64_t>(io_bytes_, 1)),
           tasks_(executor),
           timer_(executor) {}
 
@@ -169,7 +170,7 @@ asio::awaitable<void> bench(
 ) {
     client service(loop.get_executor(), args->how.client());
     mrd_pool pool = co_await service.open(args->object, args->how.pool());
-    if (pool.info().value().size == 0) {
+    if (opened_object(pool).size == 0) {
         throw failed(fmt::format("{}: there is nothing to read in it", args->object.to_string()));
     }
     bench_run reads(pool, *args, loop.get_executor());

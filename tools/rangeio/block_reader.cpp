@@ -1,6 +1,7 @@
 #include "block_reader.hpp"
 
 #include "event_loop.hpp"
+#include "process.hpp"
 
 #include <boost/asio/this_coro.hpp>
 
@@ -107,6 +108,12 @@ asio::awaitable<void> move_blocks(ring& blocks, task_group& tasks, const block_s
 }
 
 }  // namespace
+
+object_info opened_object(const mrd_pool& pool) {
+    const std::optional<object_info> info = pool.info();
+    if (!info) throw failed(pool.object().to_string() + ": was not opened");
+    return *info;
+}
 
 read_ahead::read_ahead(std::uint64_t pool_size, std::uint64_t concurrency)
     : blocks(std::clamp(pool_size / concurrency + 2, min_blocks, max_blocks)) {}

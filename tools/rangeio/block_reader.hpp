@@ -27,6 +27,9 @@ public:
     std::size_t blocks = 4;
 };
 
+/// What the first stream of an open pool said of the object.
+object_info opened_object(const mrd_pool& pool);
+
 /// Takes the next bytes. What it throws ends the read.
 using block_sink = std::function<void(std::span<const std::byte> bytes)>;
 

@@ -46,8 +46,7 @@ asio::awaitable<void> cat(asio::io_context& loop, std::shared_ptr<const cat_argu
     const block_sink sink = [](std::span<const std::byte> bytes) { write_out(bytes); };
     for (const object_ref& object : args->objects) {
         mrd_pool pool = co_await service.open(object, args->how.pool());
-        const std::optional<object_info> info = pool.info();
-        const std::vector<byte_range> ranges = resolve(args->ranges, info.value());
+        const std::vector<byte_range> ranges = resolve(args->ranges, opened_object(pool));
         co_await read_in_order(pool, ranges, ahead, args->how.fetching(), sink);
     }
 }

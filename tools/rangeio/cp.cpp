@@ -13,7 +13,6 @@
 #include <csignal>
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -45,19 +44,19 @@ void check_whole(const object_info& info, std::uint32_t crc) {
 }
 
 asio::awaitable<void> read_whole(const mrd_pool& pool, const reading& how, block_sink sink) {
-    const std::optional<object_info> info = pool.info();
+    const object_info info = opened_object(pool);
     std::vector<byte_range> all;
-    all.emplace_back(0, info.value().size);
+    all.emplace_back(0, info.size);
     const read_ahead ahead(how.pool_size(), how.concurrency());
     std::uint32_t crc = 0;
-    progress bar(pool.object().to_string(), info->size);
+    progress bar(pool.object().to_string(), info.size);
     const block_sink checked = [&](std::span<const std::byte> bytes) {
         crc = crc32c_extend(crc, bytes);
         sink(bytes);
         bar.advance(bytes.size());
     };
     co_await read_in_order(pool, all, ahead, how.fetching(), checked);
-    check_whole(*info, crc);
+    check_whole(info, crc);
     bar.finish();
 }
 

@@ -78,11 +78,8 @@ void close_out() {
 
 void complain(std::string_view text) {
     const std::string line = fmt::format("rangeio: {}\n", printable(text));
-    try {
-        write_all(STDERR_FILENO, std::as_bytes(std::span(line)), "standard error");
-    } catch (const std::exception&) {
-        // There is nowhere left to say so.
-    }
+    // If it cannot be written, there is nowhere left to say so.
+    [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
 }  // namespace rangeio::tool
