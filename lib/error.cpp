@@ -99,7 +99,11 @@ std::string failure::message() const {
 }
 
 failure failure::with_context(const std::string& context) const {
-    return {code_, fmt::format("{}: {}", context, message()), grpc_status()};
+    // Services like to begin with what they were asked about. What the context says is not said again.
+    std::string text = message();
+    const std::size_t colon = text.find(": ");
+    if (colon != std::string::npos && context.starts_with(text.substr(0, colon))) text.erase(0, colon + 2);
+    return {code_, fmt::format("{}: {}", context, text), grpc_status()};
 }
 
 error::error(failure why)

@@ -89,7 +89,7 @@ public:
     std::string message() const;
     /// The gRPC status code as the service sent it; 0 when the failure is not the service's.
     int grpc_status() const noexcept { return info_ ? info_->grpc_status : 0; }
-    /// The same failure, its message led by `context` and a colon.
+    /// The same failure, its message led by `context` and a colon, in place of a shorter form of `context` there.
     failure with_context(const std::string& context) const;
 
 private:

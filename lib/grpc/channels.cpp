@@ -113,7 +113,16 @@ channels::~channels() = default;
 
 std::shared_ptr<grpc::Channel> channels::next() {
     const std::lock_guard lock(mutex_);
-    auto& channel = channels_[turn_++ % channels_.size()];
+    return at(turn_++ % channels_.size());
+}
+
+std::shared_ptr<grpc::Channel> channels::first() {
+    const std::lock_guard lock(mutex_);
+    return at(0);
+}
+
+std::shared_ptr<grpc::Channel> channels::at(std::size_t index) {
+    auto& channel = channels_[index];
     if (channel == nullptr) {
         grpc::ChannelArguments arguments;
         arguments.SetUserAgentPrefix(fmt::format("rangeio/{}", version));

@@ -32,8 +32,10 @@ public:
     channels(const channels&) = delete;
     channels& operator=(const channels&) = delete;
 
-    /// The next channel in turn. It is connected when a call needs it.
+    /// For a stream: the next channel in turn. It is connected when a call needs it.
     std::shared_ptr<grpc::Channel> next();
+    /// For a call that is soon over: always the same, so that the streams keep their turns.
+    std::shared_ptr<grpc::Channel> first();
     /// Puts the headers of a call on `bucket` into its context. `routing_token` may be empty.
     void prepare(grpc::ClientContext& context, const std::string& bucket, const std::string& routing_token)
         const;
@@ -45,6 +47,8 @@ private:
     channels(std::shared_ptr<runtime::context_core> core, const client_options& options);
 
     const std::shared_ptr<runtime::context_core> core_;
+    std::shared_ptr<grpc::Channel> at(std::size_t index);
+
     std::string endpoint_;
     std::string user_project_;
     std::string api_client_;

@@ -40,7 +40,7 @@ unary_call::~unary_call() = default;
 void unary_call::start() noexcept {
     try {
         state_->on->prepare(state_->context, state_->bucket, "");
-        grpc::GenericStub stub(state_->on->next());
+        grpc::GenericStub stub(state_->on->first());
         auto started = std::static_pointer_cast<unary_call>(shared_from_this());
         stub.UnaryCall(
             &state_->context,

@@ -33,9 +33,12 @@ constexpr std::uint32_t fixed32_field(std::uint32_t number) noexcept {
 
 /// Reads the fields of a protobuf message that lies in a list of slices, one after the other:
 ///
-///     for (auto tag = in.next(); tag != 0; tag = in.next()) { switch (tag) { case varint_field(1): offset =
-///     in.int64(); break; default: in.skip(tag); // a known number with another wire type is an unknown
-///     field, too } }
+///     for (auto tag = in.next(); tag != 0; tag = in.next()) {
+///         switch (tag) {
+///             case varint_field(1): offset = in.int64(); break;
+///             default: in.skip(tag);  // a known number with another wire type is an unknown field, too
+///         }
+///     }
 ///
 /// Each tag is followed by exactly one read or skip. Failure is sticky: after the first one everything reads
 /// as zero or empty and next() as the end, so only error() at the very end has to be looked at. It accepts

@@ -28,8 +28,7 @@ public:
     /// here.
     void complete() noexcept;
 
-    /// Ends the work early. From any thread, any number of times; also in place of a start that cannot be
-    /// made.
+    /// Ends the work early. From any thread, any number of times, also while start() runs.
     virtual void cancel(const failure& why) noexcept = 0;
 
 protected:

@@ -18,6 +18,7 @@ TEST_CASE("failure: keeps the code, the message and the status of the service") 
     CHECK(why.grpc_status() == 5);
     CHECK(why.with_context("stat").message() == "stat: gs://b/o: no such object");
     CHECK(why.with_context("stat").code() == errc::not_found);
+    CHECK(why.with_context("gs://b/o [0, 1)").message() == "gs://b/o [0, 1): no such object");
 }
 
 TEST_CASE("failure: without a message, the code speaks") {
