@@ -65,11 +65,11 @@ asio::awaitable<void> open_and_fetch(rangeio::client& client, object_ref object,
     const byte_range range(0, 1000);
     const fetch_options options = fetch_options().concurrency(4).min_chunk_bytes(1);
     co_await fetch(pool, range, memory, options);
-    // The first part leaves at once, the others together when it has been written.
+    // However the parts fall into messages (S2 is tested with the machine), none of them costs a stream.
     const auto stats = f.server.stats();
     CHECK(stats.bidi_read_object.calls == 1);
     CHECK(stats.ranges_requested == 4);
-    CHECK(stats.bidi_read_object.requests <= 3);
+    CHECK(stats.bidi_read_object.requests <= 1 + 4);
 }
 
 }  // namespace
