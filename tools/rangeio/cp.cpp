@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -28,22 +29,31 @@ public:
     reading how;
 };
 
-void check_whole(const object_info& info, std::uint32_t crc) {
-    // An object that is being appended to has no checksum for what was read of it; each message had one.
-    if (!info.finalized || !info.crc32c || *info.crc32c == crc) return;
+// A stream may open before the service knows the checksum of the whole; then it is asked again.
+asio::awaitable<std::optional<std::uint32_t>> checksum_of(client& service, const object_info& info) {
+    // An object that is being appended to has none for what was read of it; each message had one.
+    if (!info.finalized) co_return std::nullopt;
+    if (info.crc32c) co_return info.crc32c;
+    const object_ref read(info.bucket, info.name, info.generation);
+    const object_info known = co_await service.stat(read);
+    co_return known.crc32c;
+}
+
+void check_whole(const object_info& info, std::optional<std::uint32_t> expected, std::uint32_t crc) {
+    if (!expected || *expected == crc) return;
     throw error(failure(
         errc::data_corrupted,
         fmt::format(
-            "gs://{}/{}: the object's CRC32C is {:08x}, that of the bytes read is {:08x}; nothing was kept",
+            "gs://{}/{}: the object's CRC32C is {:08x}, that of the bytes read is {:08x}",
             info.bucket,
             info.name,
-            *info.crc32c,
+            *expected,
             crc
         )
     ));
 }
 
-asio::awaitable<void> read_whole(const mrd_pool& pool, const reading& how, block_sink sink) {
+asio::awaitable<void> read_whole(client& service, const mrd_pool& pool, const reading& how, block_sink sink) {
     const object_info info = opened_object(pool);
     std::vector<byte_range> all;
     all.emplace_back(0, info.size);
@@ -56,7 +66,8 @@ asio::awaitable<void> read_whole(const mrd_pool& pool, const reading& how, block
         bar.advance(bytes.size());
     };
     co_await read_in_order(pool, all, ahead, how.fetching(), checked);
-    check_whole(info, crc);
+    const std::optional<std::uint32_t> expected = co_await checksum_of(service, info);
+    check_whole(info, expected, crc);
     bar.finish();
 }
 
@@ -64,7 +75,7 @@ asio::awaitable<void> cp_to_stdout(asio::io_context& loop, std::shared_ptr<const
     client service(loop.get_executor(), args->how.client());
     mrd_pool pool = co_await service.open(args->object, args->how.pool());
     const block_sink sink = [](std::span<const std::byte> bytes) { write_out(bytes); };
-    co_await read_whole(pool, args->how, sink);
+    co_await read_whole(service, pool, args->how, sink);
 }
 
 // Blocks are written in order from the memory they were read into, which stays in the cache. Reading into a
@@ -75,9 +86,9 @@ asio::awaitable<void> cp_to_file(
     const auto path = output_path(args->target, args->object.name());
     client service(loop.get_executor(), args->how.client());
     mrd_pool pool = co_await service.open(args->object, args->how.pool());
-    output_file file(path, pool.info().value().size);
+    output_file file(path, opened_object(pool).size);
     const block_sink sink = [&file](std::span<const std::byte> bytes) { file.append(bytes); };
-    co_await read_whole(pool, args->how, sink);
+    co_await read_whole(service, pool, args->how, sink);
     file.publish();
     *published = true;
 }
