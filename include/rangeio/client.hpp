@@ -66,9 +66,9 @@ public:
 
     /// Over how many channels the streams are spread, in turn, 1 to 64. Default 4. Each channel is a
     /// connection of its own (it shares no subchannels), opened when it is first used and kept for later
-    /// pools. One connection is the limit of what its streams can carry together, so a stream has one to
-    /// itself as long as no more streams are open than there are channels; more connections than streams
-    /// would be handshakes for nothing.
+    /// pools. One connection is the limit of what its streams can carry together, and the default lets each
+    /// stream of a pool of the default size have its own; more connections than streams would be handshakes
+    /// for nothing. Calls for metadata all go over the first.
     client_options& channels(std::size_t count) {
         channels_ = count;
         return *this;

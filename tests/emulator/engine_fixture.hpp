@@ -5,22 +5,17 @@
 #include <rangeio/fetch.hpp>
 
 #include "emulator/fixture.hpp"
+#include "support/run.hpp"
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include <doctest/doctest.h>
-
-#include <chrono>
-#include <exception>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace testing {
-
-namespace asio = boost::asio;
-using namespace std::chrono_literals;
 
 /// An emulator on a scratch directory with bucket `b-1`, and an io_context with a client of it.
 struct engine_fixture {
@@ -43,19 +38,7 @@ struct engine_fixture {
     }
 
     /// Runs a coroutine to its end, and rethrows what it throws. A test that hangs fails.
-    void run(asio::awaitable<void> body) {
-        std::exception_ptr thrown;
-        bool over = false;
-        asio::co_spawn(context, std::move(body), [&](std::exception_ptr e) {
-            thrown = e;
-            over = true;
-            context.stop();
-        });
-        context.restart();
-        context.run_for(30s);
-        REQUIRE_MESSAGE(over, "the coroutine has not ended within its deadline");
-        if (thrown) std::rethrow_exception(thrown);
-    }
+    void run(asio::awaitable<void> body) { testing::run(context, std::move(body)); }
 
     scratch files;
     rangeio::emulator::server server;
@@ -63,16 +46,11 @@ struct engine_fixture {
     rangeio::client client;
 };
 
-/// What `operation` fails with.
-template <class Awaitable>
-asio::awaitable<rangeio::failure> failure_of(Awaitable operation) {
-    rangeio::failure out;
-    try {
-        (void)co_await std::move(operation);
-    } catch (const rangeio::error& e) {
-        out = e.why();
-    }
-    co_return out;
+/// A pool on `object`, opened.
+inline asio::awaitable<void> open_into(
+    rangeio::client& client, rangeio::object_ref object, std::unique_ptr<rangeio::mrd_pool>& out
+) {
+    out = std::make_unique<rangeio::mrd_pool>(co_await client.open(object));
 }
 
 inline std::string_view text_of(const rangeio::byte_block& block) {

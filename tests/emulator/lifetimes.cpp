@@ -33,26 +33,6 @@ asio::awaitable<void> fetch_all(
     co_await fetch(pool, whole, memory, options);
 }
 
-asio::awaitable<void> open_into(rangeio::client& client, object_ref object, std::unique_ptr<mrd_pool>& out) {
-    out = std::make_unique<mrd_pool>(co_await client.open(object));
-}
-
-/// How a spawned operation ended.
-struct outcome {
-    std::optional<rangeio::error_code> code;
-
-    auto handler() {
-        return [this](std::exception_ptr thrown) {
-            code.emplace();
-            try {
-                if (thrown) std::rethrow_exception(thrown);
-            } catch (const boost::system::system_error& e) {
-                code = e.code();
-            }
-        };
-    }
-};
-
 }  // namespace
 
 TEST_CASE("fetch: cancelled at any moment, it leaves its memory alone and the pool usable") {

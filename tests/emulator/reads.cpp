@@ -157,10 +157,6 @@ asio::awaitable<void> read_at_random(
     --running;
 }
 
-asio::awaitable<void> open_into(rangeio::client& client, object_ref object, std::unique_ptr<mrd_pool>& out) {
-    out = std::make_unique<mrd_pool>(co_await client.open(object));
-}
-
 }  // namespace
 
 TEST_CASE("fetch: 10 000 random ranges over 8 tasks, every byte verified") {

@@ -1,7 +1,7 @@
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 
-#include "simulation/run.hpp"
+#include "support/run.hpp"
 #include "simulation/scripted_service.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
