@@ -169,7 +169,9 @@ read_stream::step read_stream::next() {
     if (!ranges_.empty()) {
         active_range range = std::move(ranges_.front());
         ranges_.pop_front();
-        bidi_response::range_data& data = send.data.emplace();
+        // Not emplace(): clang does not yet know the members' initializers where it decides whether that may be.
+        send.data = bidi_response::range_data{};
+        bidi_response::range_data& data = *send.data;
         data.object = range.object;
         data.read_id = range.read_id;
         data.offset = range.offset;
