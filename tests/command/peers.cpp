@@ -71,8 +71,8 @@ std::string silent_peer::address() const {
 babbling_peer::babbling_peer(std::string text) {
     auto [stopped, stop] = make_stop();
     stop_ = std::move(stop);
-    thread_ = std::jthread([this, stopped = std::move(stopped), text = std::move(text)] {
-        serve(stopped.get(), text);
+    thread_ = std::jthread([this, until = std::move(stopped), text = std::move(text)] {
+        serve(until.get(), text);
     });
 }
 
@@ -93,8 +93,8 @@ void babbling_peer::serve(int stop, const std::string& text) const {
 stalling_proxy::stalling_proxy(std::string target, std::size_t limit) {
     auto [stopped, stop] = make_stop();
     stop_ = std::move(stop);
-    thread_ = std::jthread([this, stopped = std::move(stopped), target = std::move(target), limit] {
-        serve(stopped.get(), target, limit);
+    thread_ = std::jthread([this, until = std::move(stopped), target = std::move(target), limit] {
+        serve(until.get(), target, limit);
     });
 }
 
