@@ -138,10 +138,40 @@ void completion_batch::post(std::shared_ptr<operation> first) noexcept {
     }
 }
 
+// A completion in the queue of an executor. If the queue dies first, so must the coroutines that wait: their frames hold
+// their operations, and those hold the frames, as handlers.
+class completion_batch::delivery {
+public:
+    explicit delivery(std::shared_ptr<operation> first) noexcept : first_(std::move(first)) {}
+    delivery(delivery&&) noexcept = default;
+    ~delivery() {
+        if (!posting) abandon(std::move(first_));
+    }
+
+    std::shared_ptr<operation> take() noexcept { return std::move(first_); }
+
+    static inline thread_local bool posting = false;
+
+private:
+    std::shared_ptr<operation> first_;
+};
+
+void completion_batch::abandon(std::shared_ptr<operation> first) noexcept {
+    while (first != nullptr) {
+        const auto op = std::move(first);
+        first = std::move(op->next_);
+        if (!op->handler_) continue;
+        const auto dropped = std::move(*op->handler_);
+        op->handler_.reset();
+    }
+}
+
 void completion_batch::post_list(std::shared_ptr<operation> first) noexcept {
     for (;;) {
+        delivery::posting = true;  // what is destroyed meanwhile on this thread was not posted
         try {
-            asio::post(first->executor_, [first]() mutable { resume_all(std::move(first)); });
+            asio::post(first->executor_, [next = delivery(first)]() mutable { resume_all(next.take()); });
+            delivery::posting = false;
             return;
         } catch (const std::bad_alloc&) {
             // There is no other way to wake the callers, and they must be woken: insist.

@@ -84,6 +84,9 @@ private:
     static void post(std::shared_ptr<operation> first) noexcept;
     static void post_list(std::shared_ptr<operation> first) noexcept;
     static void resume_all(std::shared_ptr<operation> first);
+    static void abandon(std::shared_ptr<operation> first) noexcept;
+
+    class delivery;
 
     completion_batch* outer_;
     std::shared_ptr<operation> first_;
