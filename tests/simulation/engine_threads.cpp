@@ -1,8 +1,8 @@
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 
-#include "support/run.hpp"
 #include "simulation/scripted_service.hpp"
+#include "support/run.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
