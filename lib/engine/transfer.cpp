@@ -57,22 +57,23 @@ struct transfer::part final : public range_read, public pool_waiter {
 };
 
 transfer::transfer(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts)
-    : pool_(std::move(pool)),
-      size_(parts.size()),
-      parts_(std::make_unique<part[]>(size_)),
-      remaining_(size_ + 1) {
-    for (std::size_t i = 0; i < size_; ++i) {
-        parts_[i].owner = this;
-        parts_[i].what = std::move(parts[i]);
-    }
-}
+    : transfer(std::move(pool), nullptr, nullptr, std::move(parts)) {}
 
 transfer::transfer(
     std::shared_ptr<multi_range_downloader> stream,
     std::shared_ptr<stream_listener> owner,
     std::vector<transfer_part> parts
 )
-    : stream_(std::move(stream)),
+    : transfer(nullptr, std::move(stream), std::move(owner), std::move(parts)) {}
+
+transfer::transfer(
+    std::shared_ptr<pool_core> pool,
+    std::shared_ptr<multi_range_downloader> stream,
+    std::shared_ptr<stream_listener> owner,
+    std::vector<transfer_part> parts
+)
+    : pool_(std::move(pool)),
+      stream_(std::move(stream)),
       owner_(std::move(owner)),
       size_(parts.size()),
       parts_(std::make_unique<part[]>(size_)),

@@ -55,6 +55,13 @@ public:
 private:
     struct part;
 
+    transfer(
+        std::shared_ptr<pool_core> pool,
+        std::shared_ptr<multi_range_downloader> stream,
+        std::shared_ptr<stream_listener> owner,
+        std::vector<transfer_part> parts
+    );
+
     void start() noexcept override;
     void reject(const failure& why) noexcept override { why_ = why; }
     void begin(part& p) noexcept;
