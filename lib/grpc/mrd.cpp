@@ -1,6 +1,7 @@
 #include "grpc/mrd.hpp"
 
 #include "described.hpp"
+#include "runtime/interleave.hpp"
 #include "runtime/operation.hpp"
 
 #include <utility>
@@ -92,12 +93,14 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
     });
     if (!verdict.accept) return;
     range_read& read = *from_cookie(verdict.cookie);
+    runtime::interleave("before bytes are copied");
     std::uint64_t position = verdict.position;
     std::uint32_t crc = 0;
     wire::for_each_run(response.message, chunk.payload, [&](wire::slice run) {
         crc = read.deliver(position, run, crc);
         position += run.size();
     });
+    runtime::interleave("after bytes were copied");
     failure damage;
     if (chunk.has_data && chunk.crc32c && *chunk.crc32c != crc) {
         damage = described(

@@ -114,7 +114,13 @@ void context_core::shut_down() noexcept {
     std::vector<std::shared_ptr<void>> dead;
     {
         std::unique_lock lock(mutex_);
-        all_left_.wait(lock, [this] { return inside_.empty() && stays_ == 0; });
+        while (!inside_.empty() || stays_ != 0) {
+            lock.unlock();
+            const bool helped = help();
+            lock.lock();
+            if (helped) continue;
+            all_left_.wait(lock, [this] { return inside_.empty() && stays_ == 0; });
+        }
         over_ = true;
         dead.swap(graveyard_);
     }

@@ -84,6 +84,11 @@ public:
     /// Ends everything under way and waits for it. Called once, by the context's destructor.
     void shut_down() noexcept;
 
+protected:
+    /// Called while shut_down() waits, under no lock: lets others go on if they have no thread of their own, as in a
+    /// simulation. False: they have, or there is nothing to do.
+    virtual bool help() noexcept { return false; }
+
 private:
     std::mutex mutex_;
     std::condition_variable all_left_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "runtime/interleave.hpp"
+
 #include <cstddef>
 #include <mutex>
 #include <utility>
@@ -61,6 +63,7 @@ public:
                 next_ = 0;
             }
             lock.unlock();
+            interleave("before an action is performed");
             perform(action);
             lock.lock();
         }

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <rangeio/testing/sim_context.hpp>
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+
+namespace rangeio::testing::sim {
+
+/// A timer with the interface of asio::steady_timer, in the virtual time of a world. Code that is to be simulated takes
+/// the type of its timers as a template parameter, or an alias.
+///
+/// Threads: as a steady_timer's, one at a time.
+class timer {
+public:
+    using executor_type = asio::any_io_executor;
+    using clock_type = std::chrono::steady_clock;
+    using duration = std::chrono::steady_clock::duration;
+    using time_point = world::time_point;
+
+    /// Requires: `executor` is one of a sim::context.
+    explicit timer(asio::any_io_executor executor);
+    timer(asio::any_io_executor executor, duration after) : timer(std::move(executor)) {
+        expires_after(after);
+    }
+    timer(asio::any_io_executor executor, time_point at) : timer(std::move(executor)) { expires_at(at); }
+    timer(timer&&) noexcept = default;
+    timer& operator=(timer&&) noexcept = delete;
+    /// Cancels what waits.
+    ~timer();
+
+    executor_type get_executor() const noexcept;
+    time_point expiry() const noexcept;
+    /// Cancels what waits; returns how many did.
+    std::size_t expires_after(duration after);
+    std::size_t expires_at(time_point at);
+    std::size_t cancel();
+
+    /// Completes with an error_code: none at the expiry, operation_aborted if it was cancelled.
+    template <class Token>
+    auto async_wait(Token&& token) {
+        return asio::async_initiate<Token, void(boost::system::error_code)>(
+            [waits = waits_, own = get_executor()](auto&& handler) {
+                const asio::any_io_executor where = asio::get_associated_executor(handler, own);
+                begin_wait(waits, where, std::forward<decltype(handler)>(handler));
+            },
+            token
+        );
+    }
+
+private:
+    struct state;
+    static void begin_wait(
+        const std::shared_ptr<state>& waits,
+        const asio::any_io_executor& where,
+        asio::any_completion_handler<void(boost::system::error_code)> handler
+    );
+
+    std::shared_ptr<state> waits_;
+};
+
+}  // namespace rangeio::testing::sim

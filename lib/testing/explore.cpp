@@ -1,0 +1,266 @@
+#include <rangeio/testing/explore.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <exception>
+#include <stdexcept>
+
+namespace rangeio::testing::sim {
+
+run_name run_name::random(std::uint64_t seed) {
+    run_name out;
+    out.seed_ = seed;
+    return out;
+}
+
+run_name run_name::pct(std::size_t depth, std::uint64_t seed) {
+    if (depth < 1 || depth > 16)
+        throw std::invalid_argument(fmt::format("PCT depth {} is not between 1 and 16", depth));
+    run_name out;
+    out.kind_ = kind::pct;
+    out.depth_ = depth;
+    out.seed_ = seed;
+    return out;
+}
+
+run_name run_name::of(std::vector<std::uint32_t> decisions) {
+    run_name out;
+    out.kind_ = kind::decisions;
+    out.decisions_ = std::move(decisions);
+    return out;
+}
+
+namespace {
+
+std::uint64_t read_number(std::string_view text, std::string_view whole) {
+    std::uint64_t out = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+    if (error != std::errc() || end != text.data() + text.size()) {
+        throw std::invalid_argument(fmt::format("\"{}\" names no run: \"{}\" is not a number", whole, text));
+    }
+    return out;
+}
+
+}  // namespace
+
+run_name run_name::parse(std::string_view text) {
+    const auto colon = text.find(':');
+    const std::string_view how = text.substr(0, colon);
+    const std::string_view rest = colon == text.npos ? std::string_view() : text.substr(colon + 1);
+    if (colon != text.npos && how == "run") return of(read_decisions(rest));
+    if (colon != text.npos && how == "random") return random(read_number(rest, text));
+    if (colon != text.npos && how.starts_with("pct"))
+        return pct(read_number(how.substr(3), text), read_number(rest, text));
+    throw std::invalid_argument(
+        fmt::format("\"{}\" names no run: it is random:SEED, pctDEPTH:SEED or run:DECISIONS", text)
+    );
+}
+
+std::string run_name::text() const {
+    switch (kind_) {
+        case kind::random: return fmt::format("random:{}", seed_);
+        case kind::pct: return fmt::format("pct{}:{}", depth_, seed_);
+        case kind::decisions: break;
+    }
+    return "run:" + decisions_text(decisions_);
+}
+
+std::unique_ptr<strategy> run_name::make_strategy() const {
+    switch (kind_) {
+        case kind::random: return std::make_unique<random_strategy>(seed_);
+        case kind::pct: return std::make_unique<pct_strategy>(seed_, depth_);
+        case kind::decisions: break;
+    }
+    return std::make_unique<replay_strategy>(decisions_);
+}
+
+namespace {
+
+struct run_result {
+    std::string violation;
+    std::vector<std::uint32_t> decisions;
+    std::size_t steps = 0;
+    std::string trace;
+};
+
+run_result run_once(const program& p, strategy& decides, const world_options& options) {
+    run_result out;
+    world w(decides, options);
+    try {
+        p(w);
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const std::exception& e) {
+        w.violate(fmt::format("an exception leaves the program: {}", e.what()));
+    }
+    out.violation = w.violation();
+    out.decisions = w.decisions();
+    out.steps = w.steps();
+    if (options.traced()) out.trace = w.trace();
+    return out;
+}
+
+// What comes before the first digit or colon tells kinds of violations apart; names and numbers change as a run shrinks.
+std::string_view kind_of(std::string_view violation) {
+    return violation.substr(0, violation.find_first_of("0123456789:"));
+}
+
+/// Makes the list of decisions of a failing run plainer and shorter, as long as it fails in the same way.
+class shrinker {
+public:
+    shrinker(const program& p, const world_options& options, std::size_t budget, run_result failing)
+        : program_(p), options_(options), budget_(budget), best_(std::move(failing)) {}
+
+    std::vector<std::uint32_t> run() {
+        trim();
+        for (bool better = true; better && budget_ != 0;) {
+            better = false;
+            for (std::size_t size = std::max<std::size_t>(best_.decisions.size() / 2, 1); size != 0;
+                 size /= 2) {
+                better |= try_chunks(size, true);
+                better |= try_chunks(size, false);
+            }
+        }
+        return best_.decisions;
+    }
+
+private:
+    // The plainest decisions follow of themselves.
+    void trim() {
+        while (!best_.decisions.empty() && best_.decisions.back() == 0) best_.decisions.pop_back();
+    }
+
+    // Without the chunks that are not needed, or with plainest decisions in their place.
+    bool try_chunks(std::size_t size, bool erase) {
+        bool better = false;
+        for (std::size_t at = 0; at < best_.decisions.size();) {
+            auto candidate = best_.decisions;
+            const auto first = candidate.begin() + static_cast<std::ptrdiff_t>(at);
+            const auto last =
+                candidate.begin() + static_cast<std::ptrdiff_t>(std::min(at + size, candidate.size()));
+            const bool plain = std::all_of(first, last, [](std::uint32_t d) { return d == 0; });
+            if (erase) {
+                candidate.erase(first, last);
+            } else {
+                std::fill(first, last, 0U);
+            }
+            if ((erase || !plain) && attempt(std::move(candidate))) {
+                better = true;
+            } else {
+                at += size;
+            }
+        }
+        return better;
+    }
+
+    bool attempt(std::vector<std::uint32_t> candidate) {
+        if (budget_ == 0) return false;
+        --budget_;
+        replay_strategy decides(candidate);
+        run_result result = run_once(program_, decides, options_);
+        if (kind_of(result.violation) != kind_of(best_.violation) || result.violation.empty()) return false;
+        // What was decided counts, not what was asked for: they differ where the run took another way.
+        const std::size_t before = weight(best_.decisions);
+        run_result old = std::exchange(best_, std::move(result));
+        trim();
+        if (weight(best_.decisions) < before) return true;
+        best_ = std::move(old);
+        return false;
+    }
+
+    // Deviations weigh more than length.
+    static std::size_t weight(const std::vector<std::uint32_t>& decisions) {
+        const auto deviations = std::ranges::count_if(decisions, [](std::uint32_t d) { return d != 0; });
+        return decisions.size() + 16 * static_cast<std::size_t>(deviations);
+    }
+
+    const program& program_;
+    const world_options& options_;
+    std::size_t budget_;
+    run_result best_;
+};
+
+std::string summary(std::string_view found_as, const run_result& failing) {
+    return fmt::format("{} ({} decisions)", found_as, failing.decisions.size());
+}
+
+}  // namespace
+
+finding replay(const program& p, const run_name& name, world_options options) {
+    options.traced(true);
+    const auto decides = name.make_strategy();
+    run_result result = run_once(p, *decides, options);
+    finding out;
+    out.what = std::move(result.violation);
+    out.found_as = out.shrunk_to = name.text();
+    out.trace = std::move(result.trace);
+    return out;
+}
+
+exploration explore(const program& p, const explore_options& options) {
+    exploration out;
+    dfs_strategy depth_first(options.deviations());
+    world_options untraced = options.world();
+    untraced.traced(false);
+    for (; out.schedules < options.schedules(); ++out.schedules) {
+        const std::uint64_t seed = options.seed() + out.schedules;
+        std::string name;
+        std::unique_ptr<strategy> owned;
+        if (options.by() != search::dfs) {
+            const run_name run =
+                options.by() == search::pct ? run_name::pct(options.depth(), seed) : run_name::random(seed);
+            owned = run.make_strategy();
+            name = run.text();
+        }
+        strategy& decides = owned != nullptr ? *owned : depth_first;
+        run_result result = run_once(p, decides, untraced);
+        out.steps += result.steps;
+        out.longest = std::max(out.longest, result.decisions.size());
+        if (depth_first.diverged()) {
+            result.violation = "the program is not deterministic: equal decisions led to different ones";
+        }
+        if (!result.violation.empty()) {
+            if (name.empty()) name = run_name::of(result.decisions).text();
+            finding f;
+            f.found_as = summary(name, result);
+            run_result failing = result;
+            const run_name shrunk =
+                run_name::of(shrinker(p, untraced, options.shrink_runs(), std::move(failing)).run());
+            finding shown = replay(p, shrunk, options.world());
+            // A program that is not deterministic may behave well now.
+            f.what = shown.what.empty() ? result.violation : shown.what;
+            f.shrunk_to = shrunk.text();
+            f.trace = std::move(shown.trace);
+            out.found = std::move(f);
+            ++out.schedules;
+            return out;
+        }
+        if (options.progress() && !options.progress()(out.schedules + 1)) {
+            ++out.schedules;
+            return out;
+        }
+        if (options.by() == search::dfs && !depth_first.advance()) {
+            ++out.schedules;
+            out.exhausted = true;
+            return out;
+        }
+    }
+    return out;
+}
+
+std::string finding::text() const {
+    return fmt::format("violated: {}\nfound as {}\nshrunk to {}\n{}", what, found_as, shrunk_to, trace);
+}
+
+std::string exploration::text() const {
+    std::string out =
+        fmt::format("{} schedules, {} steps, at most {} decisions each", schedules, steps, longest);
+    if (exhausted) out += "; there are no others";
+    out += '\n';
+    if (found) out += found->text();
+    return out;
+}
+
+}  // namespace rangeio::testing::sim

@@ -1,0 +1,129 @@
+#include <rangeio/testing/sim_context.hpp>
+
+#include "runtime/context_service.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/query.hpp>
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <vector>
+
+namespace rangeio::testing::sim {
+namespace {
+
+// Owns the queues, so that they go when services do: in the reverse order of their making, this one last.
+class queues final : public asio::execution_context::service {
+public:
+    static inline asio::execution_context::id id;
+
+    explicit queues(asio::execution_context& owner) : service(owner) {}
+
+    world* in = nullptr;
+    std::vector<actor_id> actors;
+
+private:
+    void shutdown() noexcept override {
+        for (const actor_id who : actors) in->remove_actor(who);
+    }
+};
+
+class virtual_alarm final : public runtime::alarm {
+public:
+    explicit virtual_alarm(world& in) : world_(in) {}
+    ~virtual_alarm() override { cancel(); }
+    void cancel() noexcept override { world_.cancel_timer(timer); }
+
+    world::timer_id timer = 0;
+
+private:
+    world& world_;
+};
+
+/// Time and threads of the engine, in a world.
+class virtual_core final : public runtime::context_core {
+public:
+    explicit virtual_core(world& in) : world_(in) {}
+
+    std::shared_ptr<runtime::alarm> set_alarm(
+        const asio::any_io_executor& executor, std::chrono::nanoseconds delay, std::function<void()> then
+    ) override {
+        auto out = std::make_shared<virtual_alarm>(world_);
+        out->timer = world_.call_after(
+            executor.target<sim::executor>()->actor(), delay, task(std::move(then)), "an alarm is due"
+        );
+        return out;
+    }
+
+    std::chrono::steady_clock::time_point now() const noexcept override { return world_.now(); }
+
+private:
+    // Whoever waits for other threads is the only thread there is.
+    bool help() noexcept override { return world_.step_outside(); }
+
+    world& world_;
+};
+
+}  // namespace
+
+context::context(world& in, std::string name) : world_(in), first_(in.add_actor(std::move(name))) {
+    auto& owned = asio::use_service<queues>(*this);
+    owned.in = &in;
+    owned.actors.push_back(first_);
+    asio::make_service<runtime::context_service>(*this, std::make_shared<virtual_core>(in));
+}
+
+context::~context() {
+    shutdown();
+    destroy();
+}
+
+executor context::make_executor(std::string name) {
+    const actor_id who = world_.add_actor(std::move(name));
+    asio::use_service<queues>(*this).actors.push_back(who);
+    return {*this, who, false};
+}
+
+context& context_of(const asio::any_io_executor& executor) {
+    return static_cast<context&>(asio::query(executor, asio::execution::context));
+}
+
+namespace {
+
+class supervisor {
+public:
+    supervisor(world& in, std::string name)
+        : in_(in), name_(name), operation_(in.expect_end(std::move(name))) {}
+    supervisor(supervisor&& other) noexcept
+        : in_(other.in_), name_(std::move(other.name_)), operation_(std::exchange(other.operation_, 0)) {}
+    // Dropped with its context: nobody can expect an end any more.
+    ~supervisor() {
+        if (operation_ != 0) in_.ended(operation_);
+    }
+
+    void operator()(const std::exception_ptr& thrown) noexcept {
+        try {
+            if (thrown) std::rethrow_exception(thrown);
+        } catch (const std::exception& e) {
+            in_.violate(fmt::format("{} ends with an exception: {}", name_, e.what()));
+        } catch (...) {
+            in_.violate(name_ + " ends with an exception");
+        }
+    }
+
+private:
+    world& in_;
+    std::string name_;
+    std::uint64_t operation_;
+};
+
+}  // namespace
+
+void spawn(const executor& where, std::string name, asio::awaitable<void> operation) {
+    asio::co_spawn(
+        where, std::move(operation), supervisor(where.query(asio::execution::context).in(), std::move(name))
+    );
+}
+
+}  // namespace rangeio::testing::sim

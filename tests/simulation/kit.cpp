@@ -1,0 +1,354 @@
+#include <rangeio/testing/explore.hpp>
+#include <rangeio/testing/sim_context.hpp>
+#include <rangeio/testing/sim_timer.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using namespace rangeio::testing::sim;
+using namespace std::chrono_literals;
+
+// The kit itself: on programs of which it is known what is wrong with them, and how many runs they have.
+
+namespace {
+
+asio::awaitable<void> append_twice(std::string& out, char who) {
+    out += who;
+    co_await asio::post(asio::use_awaitable);
+    out += who;
+}
+
+/// Two actors with two steps each: six orders.
+std::set<std::string> orders(const explore_options& options, exploration& result) {
+    std::set<std::string> seen;
+    result = explore(
+        [&](world& w) {
+            std::string order;
+            context io(w);
+            spawn(io.make_executor("a"), "a", append_twice(order, 'a'));
+            spawn(io.make_executor("b"), "b", append_twice(order, 'b'));
+            w.run();
+            seen.insert(order);
+        },
+        options
+    );
+    return seen;
+}
+
+const std::set<std::string> all_orders{"aabb", "abab", "abba", "baab", "baba", "bbaa"};
+
+asio::awaitable<void> read_then_write(int& shared) {
+    const int seen = shared;
+    co_await asio::post(asio::use_awaitable);
+    shared = seen + 1;
+}
+
+/// A lost update: wrong if both read before either writes.
+void lost_update(world& w) {
+    int shared = 0;
+    context io(w);
+    spawn(io.make_executor("first"), "first", read_then_write(shared));
+    spawn(io.make_executor("second"), "second", read_then_write(shared));
+    spawn(io.make_executor("bystander"), "bystander", [](int) -> asio::awaitable<void> {
+        for (int i = 0; i < 5; ++i) co_await asio::post(asio::use_awaitable);
+    }(0));
+    w.run();
+    w.check(shared == 2, "an update is lost");
+}
+
+}  // namespace
+
+TEST_CASE("kit: depth first with enough deviations sees every order, once, and says that there are no others"
+) {
+    exploration result;
+    CHECK(orders(explore_options().by(search::dfs).deviations(20), result) == all_orders);
+    CHECK(result.exhausted);
+    CHECK_FALSE(result.found);
+}
+
+TEST_CASE("kit: without deviations there is one order, the plainest") {
+    exploration result;
+    CHECK(orders(explore_options().by(search::dfs).deviations(0), result) == std::set<std::string>{"aabb"});
+    CHECK(result.schedules == 1);
+    CHECK(result.exhausted);
+}
+
+TEST_CASE("kit: random and PCT runs see every order, too") {
+    exploration result;
+    CHECK(orders(explore_options().by(search::random).schedules(300), result) == all_orders);
+    CHECK(orders(explore_options().by(search::pct).schedules(2000), result) == all_orders);
+}
+
+TEST_CASE("kit: each strategy finds a lost update, shrinks it to one deviation, and replays it by name") {
+    for (const search how : {search::dfs, search::pct, search::random}) {
+        const auto result = explore(lost_update, explore_options().by(how));
+        REQUIRE(result.found);
+        CHECK(result.found->what == "an update is lost");
+        // The second one reads, before the first one writes: nothing else has to be unusual.
+        const auto decisions = read_decisions(result.found->shrunk_to.substr(4));
+        CHECK(std::count(decisions.begin(), decisions.end(), 0U) + 1 >= std::ssize(decisions));
+        const auto first_word = result.found->found_as.substr(0, result.found->found_as.find(' '));
+        for (const std::string& name : {result.found->shrunk_to, first_word}) {
+            const auto again = replay(lost_update, run_name::parse(name));
+            CHECK(again.what == "an update is lost");
+            CHECK(again.trace == replay(lost_update, run_name::parse(name)).trace);
+        }
+        CHECK(replay(lost_update, run_name::parse(result.found->shrunk_to)).trace == result.found->trace);
+    }
+}
+
+TEST_CASE("kit: the same seed makes the same run, another one another") {
+    const auto one = replay(lost_update, run_name::random(7));
+    CHECK(one.trace == replay(lost_update, run_name::random(7)).trace);
+    CHECK(one.trace != replay(lost_update, run_name::random(8)).trace);
+}
+
+TEST_CASE("kit: a name that is none says so") {
+    CHECK_THROWS_WITH_AS(
+        run_name::parse("dfs:1"),
+        "\"dfs:1\" names no run: it is random:SEED, pctDEPTH:SEED or run:DECISIONS",
+        std::invalid_argument
+    );
+    CHECK_THROWS_AS(run_name::parse("random:x"), std::invalid_argument);
+    CHECK_THROWS_AS(run_name::parse("random:"), std::invalid_argument);
+    CHECK_THROWS_AS(run_name::parse("pct0:1"), std::invalid_argument);
+    CHECK_THROWS_AS(run_name::parse("run:1*"), std::invalid_argument);
+    CHECK_THROWS_AS(run_name::parse("run:1,2"), std::invalid_argument);
+    CHECK_THROWS_AS(run_name::parse("run:1*4000000000"), std::invalid_argument);
+    for (const char* text : {"random:42", "pct3:42", "run:0*12.2.1", "run:"})
+        CHECK(run_name::parse(text).text() == text);
+}
+
+namespace {
+
+asio::awaitable<void> wait_and_note(std::chrono::milliseconds how_long, std::vector<int>& order, int who) {
+    timer t(co_await asio::this_coro::executor, how_long);
+    co_await t.async_wait(asio::use_awaitable);
+    order.push_back(who);
+}
+
+}  // namespace
+
+TEST_CASE("kit: timers are due in the order of their times, and hours cost nothing") {
+    replay_strategy plain({});
+    world w(plain);
+    context io(w);
+    std::vector<int> order;
+    const auto start = w.now();
+    spawn(io.get_executor(), "long", wait_and_note(3'600'000ms, order, 2));
+    spawn(io.get_executor(), "short", wait_and_note(1ms, order, 1));
+    w.run();
+    CHECK(order == std::vector<int>{1, 2});
+    CHECK(w.now() - start == 1h);
+    CHECK(w.violation() == "");
+}
+
+TEST_CASE(
+    "kit: a cancelled wait ends with operation_aborted, by cancel, expires_after, a slot or the timer's end"
+) {
+    replay_strategy plain({});
+    world w(plain);
+    context io(w);
+    std::vector<boost::system::error_code> ends(4);
+    const auto note = [&](std::size_t i) {
+        return [&ends, i](boost::system::error_code ec) { ends[i] = ec; };
+    };
+    timer first(io.get_executor(), 1h);
+    first.async_wait(note(0));
+    CHECK(first.cancel() == 1);
+    first.expires_after(2h);
+    first.async_wait(note(1));
+    CHECK(first.expires_after(1s) == 1);
+    asio::cancellation_signal signal;
+    first.async_wait(asio::bind_cancellation_slot(signal.slot(), note(2)));
+    signal.emit(asio::cancellation_type::terminal);
+    {
+        timer second(io.get_executor(), 1h);
+        second.async_wait(note(3));
+    }
+    const auto start = w.now();
+    w.run();
+    for (const auto& ec : ends) CHECK(ec == asio::error::operation_aborted);
+    CHECK(w.now() == start);
+}
+
+TEST_CASE("kit: a wait that was due already when it is cancelled ends well, as Asio's do") {
+    replay_strategy plain({});
+    world w(plain);
+    context io(w);
+    timer t(io.get_executor(), 1ms);
+    std::optional<boost::system::error_code> end;
+    t.async_wait([&](boost::system::error_code ec) { end = ec; });
+    timer same_time(io.get_executor(), 1ms);
+    CHECK(w.step());
+    CHECK(t.cancel() == 0);
+    w.run();
+    REQUIRE(end);
+    CHECK_FALSE(*end);
+}
+
+TEST_CASE("kit: the operators of awaitables work on it") {
+    replay_strategy plain({});
+    world w(plain);
+    context io(w);
+    const auto race = []() -> asio::awaitable<void> {
+        using namespace asio::experimental::awaitable_operators;
+        timer shorter(co_await asio::this_coro::executor, 1ms);
+        timer longer(co_await asio::this_coro::executor, 1h);
+        const auto first =
+            co_await (shorter.async_wait(asio::use_awaitable) || longer.async_wait(asio::use_awaitable));
+        CHECK(first.index() == 0);
+    };
+    const auto start = w.now();
+    spawn(io.get_executor(), "race", race());
+    w.run();
+    CHECK(w.violation() == "");
+    CHECK(w.now() - start == 1ms);
+}
+
+TEST_CASE("kit: what never ends is a violation that names it") {
+    const auto result = explore([](world& w) {
+        context io(w);
+        timer never(io.get_executor(), world::time_point::max());
+        spawn(io.get_executor(), "the sleeper", [](world& in) -> asio::awaitable<void> {
+            // Nobody keeps what would resume it.
+            co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+                [&in](auto) { in.note("falls asleep"); }, asio::use_awaitable
+            );
+        }(w));
+        w.run();
+    });
+    // The handler was dropped, and with it the coroutine: nothing waits any more.
+    CHECK_FALSE(result.found);
+
+    const auto stuck = explore([](world& w) {
+        context io(w);
+        std::optional<asio::any_completion_handler<void()>> kept;
+        spawn(io.get_executor(), "the sleeper", [](auto& keep) -> asio::awaitable<void> {
+            co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+                [&keep](auto handler) { keep.emplace(std::move(handler)); }, asio::use_awaitable
+            );
+        }(kept));
+        w.run();
+    });
+    REQUIRE(stuck.found);
+    CHECK(stuck.found->what == "never ends: the sleeper; nobody is left to wake it");
+}
+
+TEST_CASE("kit: going round for ever is a violation, and so is an exception") {
+    const auto spin = [](world& w) {
+        context io(w);
+        spawn(io.get_executor(), "spinner", []() -> asio::awaitable<void> {
+            for (;;) co_await asio::post(asio::use_awaitable);
+        }());
+        w.run();
+    };
+    auto result = explore(spin, explore_options().world(world_options().max_steps(100)).shrink_runs(10));
+    REQUIRE(result.found);
+    CHECK(result.found->what == "no end: 100 steps were taken");
+
+    const auto thrower = [](world& w) {
+        context io(w);
+        spawn(io.get_executor(), "thrower", []() -> asio::awaitable<void> {
+            co_await asio::post(asio::use_awaitable);
+            throw std::runtime_error("no good");
+        }());
+        w.run();
+    };
+    result = explore(thrower);
+    REQUIRE(result.found);
+    CHECK(result.found->what == "thrower ends with an exception: no good");
+}
+
+TEST_CASE("kit: a program that depends on something else is found out") {
+    int calls = 0;
+    const auto result = explore(
+        [&](world& w) {
+            w.choose(++calls == 2 ? 3 : 2);
+            w.choose(2);
+        },
+        explore_options().by(search::dfs)
+    );
+    REQUIRE(result.found);
+    CHECK(result.found->what == "the program is not deterministic: equal decisions led to different ones");
+}
+
+TEST_CASE("kit: a context goes with coroutines that wait in it") {
+    replay_strategy plain({});
+    world w(plain);
+    auto alive = std::make_shared<int>();
+    {
+        context io(w);
+        const auto sleeper = [](std::shared_ptr<int> held) -> asio::awaitable<void> {
+            timer t(co_await asio::this_coro::executor, 1h);
+            co_await t.async_wait(asio::use_awaitable);
+            (void)held;
+        };
+        spawn(io.get_executor(), "sleeper", sleeper(alive));
+        while (w.steps() < 2 && w.step()) {
+        }
+        CHECK(alive.use_count() > 1);
+    }
+    CHECK(alive.use_count() == 1);
+    w.run();
+    CHECK(w.violation() == "");
+}
+
+TEST_CASE("kit: early timers may be due while others could go on, so many times") {
+    const auto program = [](world& w, bool& early) {
+        context io(w);
+        bool done = false;
+        timer t(io.get_executor(), 1s);
+        t.async_wait([&](boost::system::error_code) { early = early || !done; });
+        spawn(io.make_executor("worker"), "worker", [](bool& over) -> asio::awaitable<void> {
+            co_await asio::post(asio::use_awaitable);
+            over = true;
+        }(done));
+        w.run();
+    };
+    bool early = false;
+    explore([&](world& w) { program(w, early); }, explore_options().by(search::dfs).deviations(9));
+    CHECK_FALSE(early);
+    explore(
+        [&](world& w) { program(w, early); },
+        explore_options().by(search::dfs).deviations(9).world(world_options().early_timers(1))
+    );
+    CHECK(early);
+}
+
+TEST_CASE("kit: at a preemption point others go on, and then it continues") {
+    std::set<std::string> seen;
+    const auto result = explore(
+        [&](world& w) {
+            std::string order;
+            context io(w);
+            asio::post(io.make_executor("a"), [&] {
+                order += 'a';
+                w.preemption_point("in the middle");
+                order += 'A';
+            });
+            asio::post(io.make_executor("b"), [&] { order += 'b'; });
+            w.run();
+            seen.insert(order);
+        },
+        explore_options().by(search::dfs).deviations(9)
+    );
+    CHECK(result.exhausted);
+    CHECK(seen == std::set<std::string>{"aAb", "abA", "baA"});
+}
