@@ -1,0 +1,138 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace rangeio {
+
+/// When a stream that broke is opened again, how long it waits before that, and when it gives up. A value;
+/// checked when the client is made that has it (`client_options::retry`).
+///
+/// Ranges under way on a broken stream go on from their own last good byte. An **attempt** is a reopening
+/// that follows a call which brought nothing. Progress, which is a good byte of any range, sets attempts and
+/// budget back: they limit how long a stream is tried in vain, not how long it lives.
+///
+/// Why the defaults are what they are, and what other clients do: docs/reliability.md.
+class retry_policy {
+public:
+    retry_policy() = default;
+
+    /// Nothing is tried again: the first error of a stream is the error of what is under way on it. Redirects
+    /// are followed all the same, for they are no errors.
+    static retry_policy none() { return retry_policy().attempts(0).open_attempts(1).range_attempts(0); }
+
+    /// How many attempts a stream that was open has in a row, 0 to 1000. Default 8. Zero: a stream that broke
+    /// with ranges under way has failed.
+    retry_policy& attempts(unsigned count) {
+        attempts_ = count;
+        return *this;
+    }
+    unsigned attempts() const noexcept { return attempts_; }
+
+    /// How many calls the first opening of a stream may take, 1 to 1000. Default 4. One: none but the first.
+    /// All of them together take no longer than `pool_options::open_timeout`.
+    retry_policy& open_attempts(unsigned count) {
+        open_attempts_ = count;
+        return *this;
+    }
+    unsigned open_attempts() const noexcept { return open_attempts_; }
+
+    /// How many redirects are followed in a row, without progress in between, 0 to 100. Default 3. They are
+    /// followed at once, and are no attempts. Zero: a redirect is errc::too_many_redirects.
+    retry_policy& max_redirects(unsigned count) {
+        max_redirects_ = count;
+        return *this;
+    }
+    unsigned max_redirects() const noexcept { return max_redirects_; }
+
+    /// How often in a row one range is asked for again after a piece of it was bad: a wrong checksum, a wrong
+    /// offset, surplus bytes. 0 to 1000, default 3. Zero: the first bad piece fails its range.
+    retry_policy& range_attempts(unsigned count) {
+        range_attempts_ = count;
+        return *this;
+    }
+    unsigned range_attempts() const noexcept { return range_attempts_; }
+
+    /// No attempt is made later than this after the first one without progress. Default 60 s; zero: no limit.
+    retry_policy& budget(std::chrono::nanoseconds limit) {
+        budget_ = limit;
+        return *this;
+    }
+    std::chrono::nanoseconds budget() const noexcept { return budget_; }
+
+    /// The wait before attempt n is drawn evenly from zero to min(max_backoff, initial_backoff * factor^n-1).
+    /// The attempt that follows a call with progress does not wait. Default 250 ms; zero: no waits.
+    retry_policy& initial_backoff(std::chrono::nanoseconds bound) {
+        initial_backoff_ = bound;
+        return *this;
+    }
+    std::chrono::nanoseconds initial_backoff() const noexcept { return initial_backoff_; }
+
+    /// 1 to 100. Default 2.
+    retry_policy& backoff_factor(double factor) {
+        backoff_factor_ = factor;
+        return *this;
+    }
+    double backoff_factor() const noexcept { return backoff_factor_; }
+
+    /// At least `initial_backoff`. Default 8 s.
+    retry_policy& max_backoff(std::chrono::nanoseconds bound) {
+        max_backoff_ = bound;
+        return *this;
+    }
+    std::chrono::nanoseconds max_backoff() const noexcept { return max_backoff_; }
+
+    /// A call on which no byte of any pending range arrives for so long is given up, and its ranges are
+    /// resumed on another; it takes up to a quarter longer to be noticed. Default 20 s; zero: never.
+    retry_policy& stall_timeout(std::chrono::nanoseconds limit) {
+        stall_timeout_ = limit;
+        return *this;
+    }
+    std::chrono::nanoseconds stall_timeout() const noexcept { return stall_timeout_; }
+
+    /// Ranges cannot be called off: what was asked for and is not wanted any more arrives, and is dropped.
+    /// When more than this is still to come, the call is ended instead and the others are resumed on another.
+    /// In bytes, default 16 MiB. Zero: with the first byte.
+    retry_policy& max_orphan_bytes(std::uint64_t bytes) {
+        max_orphan_bytes_ = bytes;
+        return *this;
+    }
+    std::uint64_t max_orphan_bytes() const noexcept { return max_orphan_bytes_; }
+
+    /// Whether a call that ended with this gRPC status, 1 to 16, is followed by another. Others than those of
+    /// gRPC's list have no effect. Default: UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED and RESOURCE_EXHAUSTED;
+    /// on a stream that has been open ABORTED and CANCELLED, too. A call that the service ends with OK though
+    /// ranges are pending counts as one that may be retried, always.
+    retry_policy& retry_status(int grpc_status, bool retried) {
+        const std::uint32_t bit = bit_of(grpc_status);
+        open_statuses_ = retried ? open_statuses_ | bit : open_statuses_ & ~bit;
+        resume_statuses_ = retried ? resume_statuses_ | bit : resume_statuses_ & ~bit;
+        return *this;
+    }
+    /// `established`: the stream has been open before.
+    bool retries(int grpc_status, bool established) const noexcept {
+        return ((established ? resume_statuses_ : open_statuses_) & bit_of(grpc_status)) != 0;
+    }
+
+private:
+    static constexpr std::uint32_t bit_of(int status) noexcept {
+        return status >= 1 && status <= 16 ? std::uint32_t{1} << status : 0;
+    }
+
+    // By number, for this header must not need gRPC's: 4 DEADLINE_EXCEEDED, 8 RESOURCE_EXHAUSTED, 13 INTERNAL,
+    // 14 UNAVAILABLE; 1 CANCELLED, 10 ABORTED.
+    std::uint32_t open_statuses_ = bit_of(4) | bit_of(8) | bit_of(13) | bit_of(14);
+    std::uint32_t resume_statuses_ = open_statuses_ | bit_of(1) | bit_of(10);
+    unsigned attempts_ = 8;
+    unsigned open_attempts_ = 4;
+    unsigned max_redirects_ = 3;
+    unsigned range_attempts_ = 3;
+    std::chrono::nanoseconds budget_ = std::chrono::seconds(60);
+    std::chrono::nanoseconds initial_backoff_ = std::chrono::milliseconds(250);
+    double backoff_factor_ = 2;
+    std::chrono::nanoseconds max_backoff_ = std::chrono::seconds(8);
+    std::chrono::nanoseconds stall_timeout_ = std::chrono::seconds(20);
+    std::uint64_t max_orphan_bytes_ = std::uint64_t{16} << 20;
+};
+
+}  // namespace rangeio

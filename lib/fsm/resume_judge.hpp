@@ -1,0 +1,78 @@
+#pragma once
+
+#include <rangeio/error.hpp>
+#include <rangeio/retry_policy.hpp>
+
+#include <chrono>
+#include <cstdint>
+
+// What to do after a call that ended: the retry policy as a machine. It is a part of mrd_fsm, which tells it
+// what happens and asks it what follows.
+//
+// clang-format off
+// | the call ended          | with ranges pending, or never opened yet      | with nothing pending                    |
+// |-------------------------|-----------------------------------------------|-----------------------------------------|
+// | with a redirect         | another at once; too many in a row: fail      | sleep                                   |
+// | by us: too many orphans | another at once                               | sleep                                   |
+// | naming ranges that fail | another at once: there are fewer of them now  | sleep                                   |
+// | by us: it stalled       | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | naming ranges, no more  | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | with a retryable code   | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | with another code       | fail                                          | fail                                    |
+// clang-format on
+//
+// An attempt is made at once if the call before it had brought anything, for most breaks come alone; else after
+// a wait. The loop without waits that this allows pays for each of its rounds with progress.
+
+namespace rangeio::fsm {
+
+using time_point = std::chrono::steady_clock::time_point;  // an input: nothing here looks at a clock
+
+enum class call_fate : std::uint8_t { broken, redirected, stalled, retired, ranges_failed, ranges_named };
+
+/// The status of the service behind a failure, by number; 0: it is not the service's.
+int status_of(const failure& why) noexcept;
+
+class resume_judge {
+public:
+    enum class what_next : std::uint8_t { call, wait, sleep, fail };
+    struct verdict {
+        what_next then = what_next::fail;
+        std::chrono::nanoseconds delay{0};  // wait: at most so long
+        failure why;                        // fail: with this
+    };
+
+    explicit resume_judge(const retry_policy& policy) : policy_(policy) {}
+
+    /// `pending`: there are ranges to go on with. `established`: the stream has been open.
+    verdict call_ended(
+        call_fate fate, const failure& why, bool pending, bool established, time_point now
+    ) noexcept;
+    /// A range comes to a stream that sleeps.
+    verdict woken() const noexcept;
+
+    void call_started() noexcept { moved_ = answered_ = false; }
+    void responded() noexcept { answered_ = true; }
+    /// A good byte, a range that is over, the first opening.
+    void progress() noexcept;
+
+    // The state, for checkers.
+    unsigned attempts() const noexcept { return attempts_; }
+    unsigned redirects() const noexcept { return redirects_; }
+    bool moved() const noexcept { return moved_; }
+    bool answered() const noexcept { return answered_; }
+    time_point since() const noexcept { return since_; }
+
+private:
+    verdict attempt(const failure& why, bool pending, bool established, time_point now) noexcept;
+    std::chrono::nanoseconds backoff() const noexcept;
+
+    retry_policy policy_;
+    unsigned attempts_ = 0;   // in a row, without progress
+    unsigned redirects_ = 0;  // the same
+    time_point since_{};      // the first of those attempts
+    bool moved_ = false;      // the call has made progress
+    bool answered_ = false;   // the call has had a response
+};
+
+}  // namespace rangeio::fsm

@@ -1,0 +1,171 @@
+#include "fsm/resume_judge.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <vector>
+
+using rangeio::errc;
+using rangeio::error_code;
+using rangeio::failure;
+using rangeio::retry_policy;
+using rangeio::fsm::call_fate;
+using rangeio::fsm::resume_judge;
+using rangeio::fsm::time_point;
+using namespace std::chrono_literals;
+using what_next = resume_judge::what_next;
+
+namespace {
+
+failure status(int code) {
+    return {error_code(code, rangeio::grpc_category()), "text", code};
+}
+
+const failure unavailable = status(14);
+
+/// The end of a call that brought nothing, on a stream that was open.
+resume_judge::verdict broke(resume_judge& judge, time_point now = {}, const failure& why = unavailable) {
+    judge.call_started();
+    return judge.call_ended(call_fate::broken, why, true, true, now);
+}
+
+}  // namespace
+
+TEST_CASE("resume_judge: waits grow by the factor up to their bound, one for each attempt") {
+    resume_judge judge(retry_policy().initial_backoff(250ms).max_backoff(3s).attempts(7));
+    std::vector<std::chrono::nanoseconds> waits;
+    for (auto next = broke(judge); next.then == what_next::wait; next = broke(judge)) {
+        waits.push_back(next.delay);
+    }
+    CHECK(waits == std::vector<std::chrono::nanoseconds>{250ms, 500ms, 1s, 2s, 3s, 3s, 3s});
+}
+
+TEST_CASE("resume_judge: the attempts end, and the failure says how many there were") {
+    resume_judge judge(retry_policy().attempts(2));
+    CHECK(broke(judge).then == what_next::wait);
+    CHECK(broke(judge).then == what_next::wait);
+    const auto last = broke(judge);
+    CHECK(last.then == what_next::fail);
+    CHECK(last.why.code() == unavailable.code());
+    CHECK(last.why.grpc_status() == 14);
+    CHECK(last.why.message() == "text (attempt 2 of 2)");
+}
+
+TEST_CASE("resume_judge: progress sets the attempts back, and the next one does not wait") {
+    resume_judge judge(retry_policy().attempts(2));
+    CHECK(broke(judge).then == what_next::wait);
+    CHECK(broke(judge).then == what_next::wait);
+    judge.progress();
+    CHECK(judge.call_ended(call_fate::broken, unavailable, true, true, {}).then == what_next::call);
+    CHECK(broke(judge).then == what_next::wait);
+    CHECK(broke(judge).then == what_next::fail);
+}
+
+TEST_CASE("resume_judge: a response alone is no progress") {
+    resume_judge judge(retry_policy().attempts(1));
+    CHECK(broke(judge).then == what_next::wait);
+    judge.call_started();
+    judge.responded();
+    CHECK(judge.call_ended(call_fate::broken, unavailable, true, true, {}).then == what_next::fail);
+}
+
+TEST_CASE("resume_judge: the budget begins with the first attempt, and progress sets it back") {
+    resume_judge judge(retry_policy().attempts(100).budget(10s));
+    time_point now = time_point() + 1h;
+    CHECK(broke(judge, now).then == what_next::wait);
+    CHECK(broke(judge, now + 9s).then == what_next::wait);
+    judge.progress();
+    now += 9s;
+    CHECK(judge.call_ended(call_fate::broken, unavailable, true, true, now).then == what_next::call);
+    CHECK(broke(judge, now + 9s).then == what_next::wait);
+    const auto last = broke(judge, now + 10s);
+    CHECK(last.then == what_next::fail);
+    CHECK(last.why.message() == "text (nothing came for 10 s, attempt 3)");
+}
+
+TEST_CASE("resume_judge: a budget of zero is none, and a back-off of zero waits for nothing") {
+    resume_judge judge(retry_policy().attempts(2).budget(0s).initial_backoff(0s));
+    CHECK(broke(judge).then == what_next::call);
+    CHECK(broke(judge, time_point() + 10h).then == what_next::call);
+    CHECK(broke(judge).then == what_next::fail);
+}
+
+TEST_CASE("resume_judge: which statuses are tried again depends on whether the stream was open") {
+    for (int code = 1; code <= 16; ++code) {
+        const bool always = code == 4 || code == 8 || code == 13 || code == 14;
+        const bool once_open = always || code == 1 || code == 10;
+        for (const bool established : {false, true}) {
+            CAPTURE(code);
+            CAPTURE(established);
+            resume_judge judge{retry_policy()};
+            judge.call_started();
+            const auto next = judge.call_ended(call_fate::broken, status(code), true, established, {});
+            CHECK((next.then == what_next::wait) == (established ? once_open : always));
+            if (next.then == what_next::fail) CHECK(next.why.message() == "text");
+        }
+    }
+}
+
+TEST_CASE("resume_judge: statuses can be added to those and taken from them") {
+    resume_judge judge(retry_policy().retry_status(2, true).retry_status(14, false));
+    CHECK(broke(judge, {}, status(2)).then == what_next::wait);
+    CHECK(broke(judge, {}, unavailable).then == what_next::fail);
+    CHECK(retry_policy().retry_status(99, true).retries(99, true) == false);
+}
+
+TEST_CASE(
+    "resume_judge: what is no status of the service is not tried again, but an OK that comes too early is"
+) {
+    resume_judge judge{retry_policy()};
+    CHECK(broke(judge, {}, errc::protocol_error).then == what_next::fail);
+    CHECK(broke(judge, {}, {}).then == what_next::wait);
+}
+
+TEST_CASE("resume_judge: an opening has attempts of its own") {
+    resume_judge judge(retry_policy().attempts(100).open_attempts(2));
+    judge.call_started();
+    CHECK(judge.call_ended(call_fate::broken, unavailable, false, false, {}).then == what_next::wait);
+    judge.call_started();
+    const auto last = judge.call_ended(call_fate::broken, unavailable, false, false, {});
+    CHECK(last.then == what_next::fail);
+    CHECK(last.why.message() == "text (attempt 2 of 2)");
+}
+
+TEST_CASE("resume_judge: redirects are followed at once, so many in a row, and are no attempts") {
+    resume_judge judge(retry_policy().max_redirects(2).attempts(0));
+    const auto redirected = [&judge] {
+        judge.call_started();
+        judge.responded();
+        return judge.call_ended(call_fate::redirected, status(10), true, true, {});
+    };
+    CHECK(redirected().then == what_next::call);
+    CHECK(redirected().then == what_next::call);
+    judge.progress();
+    CHECK(redirected().then == what_next::call);
+    CHECK(redirected().then == what_next::call);
+    const auto last = redirected();
+    CHECK(last.then == what_next::fail);
+    CHECK(last.why.code() == errc::too_many_redirects);
+}
+
+TEST_CASE("resume_judge: without ranges an open stream sleeps, whatever it was that can be retried") {
+    for (const auto fate :
+         {call_fate::broken, call_fate::redirected, call_fate::stalled, call_fate::retired}) {
+        resume_judge judge(retry_policy::none().max_redirects(0));
+        judge.call_started();
+        judge.responded();
+        CHECK(judge.call_ended(fate, status(10), false, true, {}).then == what_next::sleep);
+        CHECK(judge.woken().then == what_next::call);
+    }
+}
+
+TEST_CASE("resume_judge: calls that nobody answered are counted though nothing is pending any more") {
+    resume_judge judge(retry_policy().attempts(1).initial_backoff(1s));
+    judge.call_started();
+    CHECK(judge.call_ended(call_fate::broken, unavailable, false, true, {}).then == what_next::sleep);
+    const auto next = judge.woken();
+    CHECK(next.then == what_next::wait);
+    CHECK(next.delay == 1s);
+    judge.call_started();
+    CHECK(judge.call_ended(call_fate::broken, unavailable, false, true, {}).then == what_next::fail);
+}
