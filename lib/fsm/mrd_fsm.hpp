@@ -55,6 +55,12 @@ struct wire_range {
 /// The service allows this many ranges in one message.
 inline constexpr std::size_t max_ranges_per_message = 100;
 
+/// What the service says of one range at the end of a call (S10).
+struct range_error {
+    std::int64_t read_id = 0;
+    failure why;  // empty, or ABORTED: it is not this range's fault
+};
+
 enum class mrd_action_kind : std::uint8_t {
     start_call,   // open the call; its first message carries the spec and message()
     write,        // send message()

@@ -10,6 +10,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 // One BidiReadObject call, as the downloader sees it: the seam between protocol and wire. No gRPC header
 // here, so that scripted calls can stand in.
@@ -31,14 +33,31 @@ struct incoming {
     const std::string* read_handle = nullptr;  // null: the response has none
 };
 
+/// How a call ended.
+struct call_end {
+    call_end() = default;
+    call_end(failure reason) : why(std::move(reason)) {}  // implicit: most ends have no details
+
+    /// Empty if the service ended the call with OK.
+    failure why;
+    /// The service wants the next call to go elsewhere.
+    struct redirection {
+        std::string routing_token;               // empty: none was given
+        std::optional<std::string> read_handle;  // absent: the one before stays good
+    };
+    std::optional<redirection> redirect;
+    /// What it says of single ranges.
+    std::vector<fsm::range_error> range_errors;
+};
+
 /// Called by the call, on the delivering thread. on_response() and on_write_done() may run at the same time;
 /// on_done() is last.
 class bidi_call_events {
 public:
     virtual void on_response(const incoming& response) noexcept = 0;
     virtual void on_write_done() noexcept = 0;
-    /// `why` is empty if the service ended the call with OK.
-    virtual void on_done(const failure& why) noexcept = 0;
+    /// No other member is running or will be called by this call.
+    virtual void on_done(const call_end& end) noexcept = 0;
 
 protected:
     ~bidi_call_events() = default;
@@ -48,7 +67,8 @@ class bidi_call {
 public:
     virtual ~bidi_call() = default;
 
-    /// Opens the call. The first message says the spec and `ranges`, at most 100 of them.
+    /// Opens the call. The first message says the spec and `ranges`, at most 100 of them. What is passed here and to
+    /// write() is copied before they return.
     virtual void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) = 0;
     /// Sends a further message. Only after the on_write_done() of the one before.
     virtual void write(std::span<const fsm::wire_range> ranges) = 0;

@@ -110,7 +110,7 @@ private:
         const runtime::context_core::stay stay(channels_->core());
         const auto alive = std::move(self_);
         const auto events = std::move(events_);
-        events->on_done(broken_ ? broken_ : from_status(status));
+        events->on_done(broken_ ? call_end(broken_) : end_from_status(status));
     }
 
     void take_response() {

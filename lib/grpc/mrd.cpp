@@ -120,8 +120,8 @@ void mrd::on_write_done() noexcept {
     drain();
 }
 
-void mrd::on_done(const failure& why) noexcept {
-    machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.call_ended(why, out); });
+void mrd::on_done(const call_end& end) noexcept {
+    machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.call_ended(end.why, out); });
     drain();
 }
 
@@ -180,7 +180,7 @@ void mrd::start_call() noexcept {
     } catch (...) {
         // A call that was not started does not report its end.
         call_.reset();
-        on_done(make_error_code(boost::system::errc::not_enough_memory));
+        on_done(failure(make_error_code(boost::system::errc::not_enough_memory)));
     }
 }
 

@@ -39,7 +39,7 @@ private:
     void on_shutdown() noexcept override;
     void on_response(const incoming& response) noexcept override;
     void on_write_done() noexcept override;
-    void on_done(const failure& why) noexcept override;
+    void on_done(const call_end& end) noexcept override;
 
     void take_chunk(const incoming& response, const wire::data_chunk& chunk) noexcept;
     void close_with(const failure& ranges, const failure& stream) noexcept;

@@ -47,6 +47,17 @@ failure object_source::learn(const object_info* metadata, const std::string* rea
     }
 }
 
+failure object_source::redirect(const call_end::redirection& where) noexcept {
+    const std::lock_guard lock(mutex_);
+    try {
+        if (!where.routing_token.empty()) routing_token_ = where.routing_token;
+        if (where.read_handle) read_handle_ = *where.read_handle;
+        return {};
+    } catch (const std::bad_alloc&) {
+        return make_error_code(boost::system::errc::not_enough_memory);
+    }
+}
+
 std::shared_ptr<const object_info> object_source::info() const noexcept {
     const std::lock_guard lock(mutex_);
     return info_;

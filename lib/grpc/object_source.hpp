@@ -17,6 +17,8 @@ public:
     call_spec spec() const;
     /// Takes what a response says. Fails if that speaks of another generation than the pinned one.
     failure learn(const object_info* metadata, const std::string* read_handle) noexcept;
+    /// Takes where a redirect points to. What it does not say stays as it was.
+    failure redirect(const call_end::redirection& where) noexcept;
     /// As last reported. Never null: before the first response it has the object's name only.
     std::shared_ptr<const object_info> info() const noexcept;
     const object_ref& object() const noexcept { return object_; }
