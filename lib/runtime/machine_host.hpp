@@ -27,10 +27,7 @@ public:
     template <class Event>
     auto feed_reserving(Event&& event) {
         const std::lock_guard lock(mutex_);
-        if (2 * next_ > pending_.size()) {
-            pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(next_));
-            next_ = 0;
-        }
+        if (2 * next_ > pending_.size()) drop_performed();
         const std::size_t room = pending_.size() + machine_.action_bound() + 4;
         if (pending_.capacity() < room) pending_.reserve(2 * room);
         return event(machine_, pending_);
@@ -40,6 +37,8 @@ public:
     template <class Event>
     auto feed(Event&& event) noexcept {
         const std::lock_guard lock(mutex_);
+        // The room is there; what has been performed may stand in it, if the queue has never run dry since.
+        if (pending_.capacity() - pending_.size() < machine_.action_bound() + 4) drop_performed();
         return event(machine_, pending_);
     }
 
@@ -71,6 +70,11 @@ public:
     }
 
 private:
+    void drop_performed() noexcept {
+        pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(next_));
+        next_ = 0;
+    }
+
     mutable std::mutex mutex_;
     Machine machine_;
     std::vector<Action> pending_;
