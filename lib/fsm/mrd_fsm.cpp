@@ -3,228 +3,336 @@
 #include "described.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace rangeio::fsm {
+namespace {
+
+constexpr int status_cancelled = 1;
+constexpr int status_aborted = 10;
+
+}  // namespace
+
 // Room for the largest message there can be, now: messages are taken when the wire falls free, where memory
-// must not be asked for, and the shell reads one while others queue up, so it must not move either.
-mrd_fsm::mrd_fsm(std::size_t max_per_message) : max_per_message_(max_per_message) {
-    message_.reserve(max_per_message_);
+// must not be asked for.
+mrd_fsm::mrd_fsm(const options& o) : options_(o), judge_(o.retry) {
+    message_.reserve(options_.max_per_message);
 }
 
 void mrd_fsm::open(mrd_actions& out) {
-    if (state_ != mrd_state::fresh) return;
-    state_ = mrd_state::opening;
-    take_message();
-    writing_ = true;
-    out.push_back({mrd_action_kind::start_call});
+    if (state_ == mrd_state::fresh) want_call(out);
 }
 
 std::int64_t mrd_fsm::add_range(
     std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length, mrd_actions& out
 ) {
-    if (state_ > mrd_state::reconnecting) {
+    if (state_ >= mrd_state::closing) {
         out.push_back({mrd_action_kind::complete, cookie, 0, end_ ? end_ : failure(errc::stream_closed)});
         return 0;
     }
-    compact();
-    range r;
-    r.read_id = last_id_ + 1;
-    r.cookie = cookie;
-    r.offset = offset;
-    r.length = length;
-    ranges_.push_back(std::move(r));
-    ++last_id_;
+    const std::int64_t number = ranges_.add(cookie, offset, length).number;
     outstanding_bytes_ += length;
-    send_if_possible(out);
-    return last_id_;
+    if (state_ == mrd_state::dormant) {
+        follow(judge_.woken(), out);
+    } else {
+        send_if_possible(out);
+        watch(out);
+    }
+    return number;
 }
 
-void mrd_fsm::cancel_range(std::int64_t read_id, const failure& why, mrd_actions& out) {
-    range* const r = find(read_id);
-    if (r != nullptr && r->state != range_state::orphaned) finish(*r, why, false, out);
+void mrd_fsm::cancel_range(std::int64_t number, const failure& why, mrd_actions& out) {
+    stream_range* const r = ranges_.find(number);
+    if (r != nullptr && r->pending()) finish(*r, why, false, out);
 }
 
 void mrd_fsm::close(const failure& ranges_fail_with, const failure& stream_ends_with, mrd_actions& out) {
     if (state_ >= mrd_state::closing) return;
-    const bool called = state_ != mrd_state::fresh;
     state_ = mrd_state::closing;
     end_ = stream_ends_with;
     fail_all(ranges_fail_with, out);
-    if (called) {
-        out.push_back({mrd_action_kind::cancel_call});
-    } else {
-        call_over_ = true;
-        end_if_quiet(out);
+    if (call_ == call_state::none) end(out);
+    if (call_ == call_state::there) give_up(call_fate::broken, out);
+    // A call that is due, or has been given up, ends by itself.
+}
+
+void mrd_fsm::want_call(mrd_actions& out) {
+    state_ = opened_ ? mrd_state::reopening : mrd_state::opening;
+    call_ = call_state::due;
+    out.push_back({mrd_action_kind::start_call});
+}
+
+// Its message is taken here and not when the call was wanted: the shell may still have been sending the last one of
+// the call before, from another thread.
+bool mrd_fsm::begin_call(mrd_actions& out) {
+    if (call_ != call_state::due) return false;
+    call_ = call_state::none;
+    if (state_ == mrd_state::closing) {
+        end(out);
+        return false;
     }
+    if (opened_ && outstanding_bytes_ == 0) {
+        sleep(out);
+        return false;
+    }
+    call_ = call_state::there;
+    wire_ = wire_state::writing;
+    message_.clear();
+    ranges_.take(message_, options_.max_per_message);
+    judge_.call_started();
+    moved_ = true;  // the time that it has for its first byte begins now
+    watch(out);
+    if (opened_) ++counted_.resumed;
+    return true;
+}
+
+bool mrd_fsm::begin_write() {
+    if (call_ != call_state::there || wire_ != wire_state::due) return false;
+    message_.clear();
+    ranges_.take(message_, options_.max_per_message);
+    wire_ = message_.empty() ? wire_state::free : wire_state::writing;
+    return wire_ == wire_state::writing;
+}
+
+void mrd_fsm::write_done(mrd_actions& out) {
+    wire_ = wire_state::free;
+    send_if_possible(out);
 }
 
 void mrd_fsm::response(mrd_actions& out) {
-    if (state_ != mrd_state::opening) return;
+    judge_.responded();
+    if (state_ != mrd_state::opening && state_ != mrd_state::reopening) return;
     state_ = mrd_state::ready;
-    out.push_back({mrd_action_kind::opened});
+    if (!std::exchange(opened_, true)) {
+        judge_.progress();
+        out.push_back({mrd_action_kind::opened});
+    } else if (std::exchange(told_, false)) {
+        out.push_back({mrd_action_kind::reconnected});
+    }
 }
 
 mrd_fsm::verdict mrd_fsm::begin_chunk(
     std::int64_t read_id, std::int64_t offset, std::uint64_t size, bool range_end, mrd_actions& out
 ) {
-    range* const r = find(read_id);
-    if (r == nullptr || r->state == range_state::queued) {
-        // A second range_end, bytes past a finished range, an id that was never ours: the stream is none the
-        // worse.
-        ++unknown_chunks_;
-        orphan_bytes_ += size;
+    stream_range* const r = ranges_.find_by_read_id(read_id);
+    if (r == nullptr || r->state != range_state::sent || r->read_id() != read_id) {
+        // What nobody wants any more; or a second range_end, bytes past a finished range, an id that was never
+        // ours: the stream is none the worse.
+        if (r == nullptr || !ranges_.drop_piece(*r, read_id, size, range_end)) ++counted_.unknown_chunks;
+        counted_.orphan_bytes += size;
         return {};
     }
-    if (r->state == range_state::sent && size > 0) {
-        const std::uint64_t expected = r->offset + r->received;
-        if (std::cmp_not_equal(offset, expected)) {
-            finish(
-                *r,
-                described(
-                    errc::protocol_error,
-                    "the service sent a chunk at offset {} where {} was due",
-                    offset,
-                    expected
-                ),
-                range_end,
-                out
-            );
-            orphan_bytes_ += size;
-            return {};
-        }
-        if (const std::uint64_t due = r->length - r->received; size > due) {
-            finish(
-                *r,
-                described(
-                    errc::protocol_error,
-                    "the service sent {} bytes at offset {} where {} were due",
-                    size,
-                    offset,
-                    due
-                ),
-                range_end,
-                out
-            );
-            orphan_bytes_ += size;
-            return {};
-        }
+    const std::uint64_t expected = r->offset + r->received;
+    const std::uint64_t due = r->length - r->received;
+    if (size > 0 && std::cmp_not_equal(offset, expected)) {
+        const auto why = described(
+            errc::protocol_error, "the service sent a chunk at offset {} where {} was due", offset, expected
+        );
+        bad_piece(*r, why, size, range_end, out);
+        return {};
     }
-    if (r->state == range_state::orphaned) {
-        orphan_bytes_ += size;
-        r->received += size;  // nothing but a count by now: after the last byte nothing more is due
-        if (range_end || r->received >= r->length) forget(*r);
+    if (size > due) {
+        const auto why = described(
+            errc::protocol_error,
+            "the service sent {} bytes at offset {} where {} were due",
+            size,
+            offset,
+            due
+        );
+        bad_piece(*r, why, size, range_end, out);
         return {};
     }
     r->copying = true;
     r->ending = range_end;
     r->copy_size = size;
+    moved_ = moved_ || size > 0;
     return {true, r->cookie, r->received};
 }
 
 void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions& out) {
-    range* const r = find(read_id);
+    stream_range* const r = ranges_.find_by_read_id(read_id);
     if (r == nullptr || !r->copying) return;
     r->copying = false;
-    if (!damage) {
-        r->received += r->copy_size;
-        outstanding_bytes_ -= r->copy_size;
+    if (damage) {
+        ++counted_.checksum_failures;
+        bad_piece(*r, damage, r->copy_size, r->ending, out);
+        return;
     }
-    const bool service_is_done = r->ending || call_over_;
+    r->received += r->copy_size;
+    outstanding_bytes_ -= r->copy_size;
+    if (r->copy_size > 0) r->bad = 0;
+    if (r->copy_size > 0 || r->ending) judge_.progress();
     if (r->received == r->length) {
         finish(*r, {}, true, out);  // whoever cancelled it meanwhile was too late
     } else if (r->verdict) {
-        finish(*r, std::exchange(r->verdict, {}), service_is_done, out);
-    } else if (damage) {
-        finish(*r, damage, service_is_done, out);
+        finish(*r, std::exchange(r->verdict, {}), r->ending, out);
     } else if (r->ending) {
         finish(*r, {}, true, out);
     }
-    end_if_quiet(out);
 }
 
-void mrd_fsm::write_done(mrd_actions& out) {
-    writing_ = false;
-    send_if_possible(out);
-}
-
-void mrd_fsm::call_ended(const failure& why, mrd_actions& out) {
-    call_over_ = true;
-    if (state_ < mrd_state::closing) {
-        state_ = mrd_state::closing;
-        end_ = why ? why : described(errc::stream_closed, "the service ended the stream");
+// S4: asked for again from the last good byte, under another name; its neighbours do not notice.
+void mrd_fsm::bad_piece(
+    stream_range& r, const failure& why, std::uint64_t size, bool range_end, mrd_actions& out
+) {
+    counted_.orphan_bytes += size;
+    if (r.verdict) {
+        finish(r, std::exchange(r.verdict, {}), range_end, out);
+    } else if (r.bad >= options_.retry.range_attempts()) {
+        finish(r, why, range_end, out);
+    } else {
+        ++r.bad;
+        ranges_.rename(r, size, range_end);
+        retire_if_due(out);
+        send_if_possible(out);
     }
-    fail_all(end_ ? end_ : failure(errc::stream_closed), out);
-    end_if_quiet(out);
 }
 
-mrd_fsm::range* mrd_fsm::find(std::int64_t read_id) {
-    const auto it = std::ranges::lower_bound(ranges_, read_id, {}, &range::read_id);
-    const bool found = it != ranges_.end() && it->read_id == read_id && it->state != range_state::forgotten;
-    return found ? &*it : nullptr;
-}
-
-void mrd_fsm::forget(range& r) {
-    r.state = range_state::forgotten;
-    ++forgotten_;
-}
-
-// Called where memory may be asked for anyway, so that the events of the wire only ever mark.
-void mrd_fsm::compact() {
-    if (2 * forgotten_ < ranges_.size() || forgotten_ == 0) return;
-    std::erase_if(ranges_, [](const range& r) { return r.state == range_state::forgotten; });
-    forgotten_ = 0;
-}
-
-void mrd_fsm::take_message() {
-    message_.clear();
-    auto it = std::ranges::lower_bound(ranges_, first_queued_, {}, &range::read_id);
-    for (; it != ranges_.end() && message_.size() < max_per_message_; ++it) {
-        if (it->state != range_state::queued) continue;
-        it->state = range_state::sent;
-        message_.push_back(
-            {it->read_id,
-             static_cast<std::int64_t>(it->offset + it->received),
-             static_cast<std::int64_t>(it->length - it->received)}
-        );
+void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_actions& out) {
+    if (call_ == call_state::none) return;
+    assert(std::ranges::none_of(ranges_.all(), &stream_range::copying));
+    // It may have ended by itself before it was told to.
+    const bool given_up = call_ == call_state::given_up && status_of(end_of_call.why) == status_cancelled;
+    call_ = call_state::none;
+    if (state_ == mrd_state::closing) {
+        end(out);
+        return;
     }
-    first_queued_ = it == ranges_.end() ? last_id_ + 1 : it->read_id;
+    const call_fate by_name = fail_named(end_of_call, out);
+    call_fate fate = given_up ? fate_ : by_name;
+    failure why = end_of_call.why;
+    if (fate == call_fate::stalled) why = described(errc::stalled, "no byte came for the stall timeout");
+    if (end_of_call.redirected) {
+        fate = call_fate::redirected;
+        ++counted_.redirected;
+    }
+    ranges_.call_ended();
+    follow(judge_.call_ended(fate, why, outstanding_bytes_ != 0, opened_, now), out);
+}
+
+void mrd_fsm::wait_over(std::uintptr_t cookie, mrd_actions& out) {
+    if (cookie != waits_for_ || state_ != mrd_state::waiting) return;
+    waits_for_ = 0;
+    want_call(out);
+}
+
+void mrd_fsm::follow(const resume_judge::verdict& next, mrd_actions& out) {
+    using what_next = resume_judge::what_next;
+    if (next.then == what_next::fail) return fail(next.why, out);
+    if (next.then == what_next::sleep) return sleep(out);
+    // A dormant stream that wakes without a wait is no different from one that was open.
+    const bool broke = state_ != mrd_state::dormant || next.then == what_next::wait;
+    if (opened_ && broke && !std::exchange(told_, true)) out.push_back({mrd_action_kind::reconnecting});
+    if (next.then == what_next::call) return want_call(out);
+    state_ = mrd_state::waiting;
+    waits_for_ = ++last_alarm_;
+    out.push_back({mrd_action_kind::wait, waits_for_, 0, {}, next.delay});
+}
+
+void mrd_fsm::sleep(mrd_actions& out) {
+    state_ = mrd_state::dormant;
+    if (std::exchange(told_, false)) out.push_back({mrd_action_kind::reconnected});
+}
+
+void mrd_fsm::fail(const failure& why, mrd_actions& out) {
+    state_ = mrd_state::closing;
+    end_ = why;
+    fail_all(why, out);
+    end(out);
+}
+
+// The last range is done. An alarm that is still set would keep a context running that has nothing else to do.
+void mrd_fsm::idle(mrd_actions& out) {
+    if (std::exchange(watches_for_, 0) != 0) out.push_back({mrd_action_kind::cancel_watch});
+    if (state_ != mrd_state::waiting || !opened_) return;  // an opening goes on without ranges
+    waits_for_ = 0;
+    out.push_back({mrd_action_kind::cancel_wait});
+    sleep(out);
+}
+
+// The call goes on until its end is told; what still arrives counts.
+void mrd_fsm::give_up(call_fate fate, mrd_actions& out) {
+    call_ = call_state::given_up;
+    fate_ = fate;
+    out.push_back({mrd_action_kind::cancel_call});
 }
 
 void mrd_fsm::send_if_possible(mrd_actions& out) {
-    if (writing_ || (state_ != mrd_state::opening && state_ != mrd_state::ready)) return;
-    take_message();
-    if (message_.empty()) return;
-    writing_ = true;
+    if (call_ != call_state::there || wire_ != wire_state::free || !ranges_.any_queued()) return;
+    wire_ = wire_state::due;
     out.push_back({mrd_action_kind::write});
 }
 
-// `service_is_done`: nothing more will come for this id, it need not be remembered.
-void mrd_fsm::finish(range& r, const failure& why, bool service_is_done, mrd_actions& out) {
+// S9. Begins to look, unless a look is to come already: there is one at the most.
+void mrd_fsm::watch(mrd_actions& out) {
+    if (watches_for_ != 0 || options_.retry.stall_timeout() <= std::chrono::nanoseconds::zero()) return;
+    if (call_ != call_state::there || outstanding_bytes_ == 0) return;
+    moved_ = true;  // the time begins now
+    look_later(out);
+}
+
+void mrd_fsm::look_later(mrd_actions& out) {
+    watches_for_ = ++last_alarm_;
+    const auto delay = options_.retry.stall_timeout() / options_.stall_looks;
+    out.push_back({mrd_action_kind::watch, watches_for_, 0, {}, delay});
+}
+
+void mrd_fsm::look(std::uintptr_t cookie, mrd_actions& out) {
+    if (cookie != watches_for_) return;
+    watches_for_ = 0;
+    if (call_ != call_state::there) return;  // the next one begins to watch
+    looks_ = std::exchange(moved_, false) ? 0 : looks_ + 1;
+    if (looks_ < options_.stall_looks) return look_later(out);
+    ++counted_.stalled;
+    give_up(call_fate::stalled, out);
+}
+
+// `service_is_done`: nothing more will come for this range, it need not be remembered.
+void mrd_fsm::finish(stream_range& r, const failure& why, bool service_is_done, mrd_actions& out) {
     if (r.copying) {
         if (!r.verdict) r.verdict = why;
         return;
     }
     outstanding_bytes_ -= r.length - r.received;
     out.push_back({mrd_action_kind::complete, r.cookie, r.received, why});
-    if (r.state == range_state::queued || service_is_done) {
-        forget(r);
-    } else {
-        r.state = range_state::orphaned;
-    }
+    ranges_.drop(r, service_is_done);
+    retire_if_due(out);
+    if (outstanding_bytes_ == 0) idle(out);
 }
 
 void mrd_fsm::fail_all(const failure& why, mrd_actions& out) {
-    for (range& r : ranges_) {
-        if (r.state == range_state::orphaned) forget(r);
-        if (r.state != range_state::forgotten) finish(r, why, true, out);
+    for (stream_range& r : ranges_.all()) {
+        if (r.pending()) finish(r, why, true, out);
     }
 }
 
-void mrd_fsm::end_if_quiet(mrd_actions& out) {
-    if (!call_over_ || state_ != mrd_state::closing) return;
-    if (std::ranges::any_of(ranges_, &range::copying)) return;
+// S10. A range that was named and not failed makes the end one that can be resumed, for the code of the call was
+// that of others.
+call_fate mrd_fsm::fail_named(const call_end& end_of_call, mrd_actions& out) {
+    auto fate = call_fate::broken;
+    for (const range_error& e : end_of_call.errors) {
+        stream_range* const r = ranges_.find_by_read_id(e.read_id);
+        if (r == nullptr || r->state == range_state::queued) continue;
+        if (fate == call_fate::broken) fate = call_fate::ranges_named;
+        if (!e.why || status_of(e.why) == status_aborted || r->read_id() != e.read_id) continue;
+        // An orphan may be at fault, too: it does not come along to the next call.
+        fate = call_fate::ranges_failed;
+        if (r->pending()) finish(*r, e.why, true, out);
+    }
+    return fate;
+}
+
+// S8. To open another call costs less than to wait for what nobody wants.
+void mrd_fsm::retire_if_due(mrd_actions& out) {
+    if (call_ != call_state::there || ranges_.orphans_due() <= options_.retry.max_orphan_bytes()) return;
+    ++counted_.retired;
+    give_up(call_fate::retired, out);
+}
+
+void mrd_fsm::end(mrd_actions& out) {
     state_ = end_ ? mrd_state::failed : mrd_state::closed;
+    waits_for_ = watches_for_ = 0;  // the shell drops its alarms with this action
     out.push_back({mrd_action_kind::ended, 0, 0, end_});
 }
 

@@ -1,32 +1,37 @@
 #pragma once
 
 #include <rangeio/error.hpp>
+#include <rangeio/retry_policy.hpp>
 
+#include "fsm/range_table.hpp"
+#include "fsm/resume_judge.hpp"
+
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <span>
 #include <vector>
 
-// One multi-range downloader as a machine: outbox, pending ranges, verdicts on what arrives (rules S1-S10).
+// One multi-range downloader as a machine: what is sent when, what to make of what arrives, and what follows
+// the end of a call (rules S1-S10).
 //
 // clang-format off
-// | stream       | add_range     | leaves by                                                               |
-// |--------------|---------------|-------------------------------------------------------------------------|
-// | fresh        | queues        | open -> opening; close -> closed                                        |
-// | opening      | queues, sends | first response -> ready; call ended -> failed; close -> closing         |
-// | ready        | queues, sends | call ended -> failed; close -> closing                                  |
-// | reconnecting | queues        | S7, S9: a break with ranges pending; not entered before resuming exists |
-// | draining     | refused       | S8: too many orphan bytes; not entered before retiring exists           |
-// | closing      | refused       | call ended -> closed, or failed if it was closed with a reason          |
-// | closed       | refused       | (the end)                                                               |
-// | failed       | refused       | (the end)                                                               |
-//
-// | range    | leaves by                                                                          |
-// |----------|------------------------------------------------------------------------------------|
-// | queued   | taken into a message -> sent; cancelled -> done                                    |
-// | sent     | last byte, range_end, its own error -> done; cancelled or failed early -> orphaned |
-// | orphaned | last byte, range_end, end of the call -> forgotten; what arrives is dropped (S8)   |
+// | stream    | call          | add_range     | leaves by                                                              |
+// |-----------|---------------|---------------|------------------------------------------------------------------------|
+// | fresh     | none          | queues        | open -> opening; close -> closed                                       |
+// | opening   | due or there  | queues, sends | first response -> ready; its end -> opening, waiting, failed; closing  |
+// | ready     | there         | queues, sends | its end -> reopening, waiting, dormant, failed; close -> closing       |
+// | waiting   | none          | queues        | alarm -> opening, reopening; nothing is left -> dormant; close -> closed |
+// | reopening | due or there  | queues, sends | first response -> ready; its end as ready; closing                     |
+// | dormant   | none          | wakes it      | a range -> reopening, waiting; close -> closed                         |
+// | closing   | due or there  | refused       | its end -> closed, or failed if it was closed with a reason            |
+// | closed    | none          | refused       | (the end)                                                              |
+// | failed    | none          | refused       | (the end)                                                              |
 // clang-format on
+//
+// There is never more than one call (S7). range_table has the states of a range, resume_judge what follows the end
+// of a call. A dormant stream is as good as an open one: its next range opens a call and rides in its first message,
+// at no more cost than on a stream that is open. So an idle time-out of the service costs nothing.
 //
 // A range whose bytes are being copied answers only when the copy is over, whatever happens meanwhile.
 
@@ -36,20 +41,12 @@ enum class mrd_state : std::uint8_t {
     fresh,
     opening,
     ready,
-    reconnecting,
-    draining,
+    waiting,
+    reopening,
+    dormant,
     closing,
     closed,
     failed
-};
-enum class range_state : std::uint8_t { queued, sent, orphaned, forgotten };
-
-/// One range as it stands in a request: a length of zero never does (S5).
-struct wire_range {
-    std::int64_t read_id = 0;
-    std::int64_t offset = 0;
-    std::int64_t length = 0;
-    friend bool operator==(const wire_range&, const wire_range&) = default;
 };
 
 /// The service allows this many ranges in one message.
@@ -62,14 +59,19 @@ struct range_error {
 };
 
 enum class mrd_action_kind : std::uint8_t {
-    start_call,   // open the call; its first message carries the spec and message()
-    write,        // send message()
-    cancel_call,  // end the call; call_ended() follows
-    opened,       // tell the owner: ready
-    complete,     // the range of `cookie` is done: `received` bytes are right, or `why`; nothing touches its
-                  // memory
-    ended,        // tell the owner: over; only ranges that come later are answered after it. `why` is empty
-                  // after close()
+    start_call,    // ask begin_call(), then open a call; its first message has the spec and message()
+    write,         // ask begin_write(), then send message()
+    cancel_call,   // end the call; call_ended() follows
+    wait,          // call wait_over(cookie) after a time drawn evenly from zero to `delay`
+    watch,         // call look(cookie) after `delay`
+    cancel_wait,   // drop that alarm
+    cancel_watch,  // and that one
+    opened,        // tell the owner: ready
+    reconnecting,  // tell the owner; reconnected or ended follows
+    reconnected,
+    complete,  // the range of `cookie` is done: `received` bytes are right, or `why`; nothing touches its memory
+    ended,  // tell the owner: over; only ranges that come later are answered after it. `why` is empty after
+            // close()
 };
 
 struct mrd_action {
@@ -77,25 +79,41 @@ struct mrd_action {
     std::uintptr_t cookie = 0;
     std::uint64_t received = 0;
     failure why{};
+    std::chrono::nanoseconds delay{0};
 };
 using mrd_actions = std::vector<mrd_action>;
 
 class mrd_fsm {
 public:
-    /// Another limit is for checkers, which cannot afford a hundred ranges.
-    explicit mrd_fsm(std::size_t max_per_message = max_ranges_per_message);
+    struct options {
+        retry_policy retry;
+        std::size_t max_per_message = max_ranges_per_message;
+        /// A stall is seen after so many looks without a byte, which are stall_timeout / looks apart: so it is
+        /// seen after the timeout, and no later than one look more.
+        unsigned stall_looks = 4;
+    };
+
+    explicit mrd_fsm(const options& o);
 
     // Events from the owner.
     void open(mrd_actions& out);
-    /// Queues a range of at least one byte and sends it as soon as the wire is free. Returns its read id.
+    /// Queues a range of at least one byte and sends it as soon as the wire is free. Returns its number.
     std::int64_t add_range(
         std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length, mrd_actions& out
     );
     /// No effect on a range that is done.
-    void cancel_range(std::int64_t read_id, const failure& why, mrd_actions& out);
+    void cancel_range(std::int64_t number, const failure& why, mrd_actions& out);
     /// Ends the stream. Ranges that are under way fail with the one, `ended` tells the other; empty: closed
     /// as asked.
     void close(const failure& ranges_fail_with, const failure& stream_ends_with, mrd_actions& out);
+
+    // Events from the shell, as it performs actions. True: do it, message() is what to send. False: it is not
+    // wanted any more.
+    bool begin_call(mrd_actions& out);
+    bool begin_write();
+    // The alarms, which may come late: those that were cancelled or have a successor have no effect.
+    void wait_over(std::uintptr_t cookie, mrd_actions& out);
+    void look(std::uintptr_t cookie, mrd_actions& out);
 
     // Events from the wire, one at a time.
     void response(mrd_actions& out);
@@ -110,57 +128,89 @@ public:
     );
     void end_chunk(std::int64_t read_id, const failure& damage, mrd_actions& out);
     void write_done(mrd_actions& out);
-    void call_ended(const failure& why, mrd_actions& out);
+    struct call_end {
+        failure why;                          // empty: the service said OK
+        bool redirected = false;              // the next call has to go elsewhere, and the shell knows where
+        std::span<const range_error> errors;  // those that the service names
+    };
+    /// Last of its call, and never during a copy.
+    void call_ended(const call_end& end_of_call, time_point now, mrd_actions& out);
 
-    /// The ranges of the message that start_call or write has to send; unchanged until write_done().
+    /// The ranges of the message to be sent; unchanged until begin_call() or begin_write().
     const std::vector<wire_range>& message() const noexcept { return message_; }
 
     mrd_state state() const noexcept { return state_; }
+    /// Whether the stream has been ready.
+    bool has_opened() const noexcept { return opened_; }
     std::uint64_t outstanding_bytes() const noexcept { return outstanding_bytes_; }
-    std::uint64_t orphan_bytes() const noexcept { return orphan_bytes_; }
-    std::uint64_t unknown_chunks() const noexcept { return unknown_chunks_; }
-    /// So many actions at the most can still come of what is known now (see pool_fsm).
-    std::size_t action_bound() const noexcept { return 2 * ranges_.size() + 5; }
+
+    /// Counts, since the stream was made.
+    struct counts {
+        std::uint64_t resumed = 0;     // calls begun after the one that opened the stream
+        std::uint64_t redirected = 0;  // calls that ended with a redirect
+        std::uint64_t stalled = 0;     // calls given up by the watchdog
+        std::uint64_t retired = 0;     // calls given up for their orphans
+        std::uint64_t checksum_failures = 0;
+        std::uint64_t orphan_bytes = 0;    // arrived and dropped
+        std::uint64_t unknown_chunks = 0;  // of ranges that were not expected
+    };
+    const counts& counted() const noexcept { return counted_; }
+
+    /// Room for so many actions, besides those that are waiting to be performed, is enough for whatever may
+    /// happen before the next newcomer: each range is answered once, and of any other action no second one
+    /// comes before the first has been performed.
+    std::size_t action_bound() const noexcept { return ranges_.all().size() + 12; }
 
     // The state, for checkers.
-    struct range {
-        std::int64_t read_id = 0;
-        std::uintptr_t cookie = 0;
-        std::uint64_t offset = 0;
-        std::uint64_t length = 0;
-        std::uint64_t received = 0;
-        range_state state = range_state::queued;
-        bool copying = false;  // between begin_chunk and end_chunk
-        bool ending = false;   // the chunk that is being copied is the last one
-        std::uint64_t copy_size = 0;
-        failure verdict;  // what to answer with once the copy is over
-    };
-    const std::vector<range>& ranges() const noexcept { return ranges_; }
-    bool writing() const noexcept { return writing_; }
+    const std::vector<stream_range>& ranges() const noexcept { return ranges_.all(); }
+    std::uint64_t orphans_due() const noexcept { return ranges_.orphans_due(); }
+    bool moved() const noexcept { return moved_; }
+    const resume_judge& judge() const noexcept { return judge_; }
+    enum class call_state : std::uint8_t { none, due, there, given_up };
+    call_state call() const noexcept { return call_; }
+    call_fate fate() const noexcept { return fate_; }
+    enum class wire_state : std::uint8_t { free, due, writing };
+    wire_state wire() const noexcept { return wire_; }
+    std::uintptr_t waits_for() const noexcept { return waits_for_; }
+    std::uintptr_t watches_for() const noexcept { return watches_for_; }
+    unsigned looks() const noexcept { return looks_; }
+    bool told_reconnecting() const noexcept { return told_; }
 
 private:
-    range* find(std::int64_t read_id);
-    void forget(range& r);
-    void compact();
-    void take_message();
+    void want_call(mrd_actions& out);
+    void follow(const resume_judge::verdict& next, mrd_actions& out);
+    void sleep(mrd_actions& out);
+    void idle(mrd_actions& out);
+    void fail(const failure& why, mrd_actions& out);
+    void give_up(call_fate fate, mrd_actions& out);
     void send_if_possible(mrd_actions& out);
-    void finish(range& r, const failure& why, bool service_is_done, mrd_actions& out);
+    void watch(mrd_actions& out);
+    void look_later(mrd_actions& out);
+    void bad_piece(stream_range& r, const failure& why, std::uint64_t size, bool range_end, mrd_actions& out);
+    void finish(stream_range& r, const failure& why, bool service_is_done, mrd_actions& out);
     void fail_all(const failure& why, mrd_actions& out);
-    void end_if_quiet(mrd_actions& out);
+    call_fate fail_named(const call_end& end_of_call, mrd_actions& out);
+    void retire_if_due(mrd_actions& out);
+    void end(mrd_actions& out);
 
-    std::size_t max_per_message_;
+    options options_;
     mrd_state state_ = mrd_state::fresh;
-    std::vector<range> ranges_;  // in the order of their ids; the forgotten leave in bulk
-    std::size_t forgotten_ = 0;
+    range_table ranges_;
+    resume_judge judge_;
     std::vector<wire_range> message_;
-    std::int64_t first_queued_ = 1;  // no range with a smaller id is queued
-    bool writing_ = false;
-    bool call_over_ = false;
-    failure end_;  // how the stream ended, or is to end
-    std::int64_t last_id_ = 0;
+    call_state call_ = call_state::none;
+    call_fate fate_ = call_fate::broken;  // why the call was given up, if it was
+    wire_state wire_ = wire_state::free;  // of the call that is there
+    bool opened_ = false;
+    bool told_ = false;  // the owner knows of reconnecting
+    std::uintptr_t last_alarm_ = 0;
+    std::uintptr_t waits_for_ = 0;    // the alarm that is to come, 0: none
+    std::uintptr_t watches_for_ = 0;  // the same
+    bool moved_ = false;              // bytes have come since the last look
+    unsigned looks_ = 0;              // without bytes, in a row
+    failure end_;                     // how the stream ended, or is to end
     std::uint64_t outstanding_bytes_ = 0;
-    std::uint64_t orphan_bytes_ = 0;
-    std::uint64_t unknown_chunks_ = 0;
+    counts counted_;
 };
 
 }  // namespace rangeio::fsm

@@ -1,6 +1,7 @@
 #include "grpc/mrd.hpp"
 
 #include "described.hpp"
+#include "retry_policy.hpp"
 #include "runtime/interleave.hpp"
 #include "runtime/operation.hpp"
 
@@ -18,14 +19,24 @@ range_read* from_cookie(std::uintptr_t cookie) {
     return reinterpret_cast<range_read*>(cookie);
 }
 
+mrd_fsm::options machine_options(const retry_policy& retry) {
+    mrd_fsm::options out;
+    out.retry = checked(retry);
+    return out;
+}
+
 }  // namespace
 
-mrd::mrd(environment env) : env_(std::move(env)) {}
+mrd::mrd(environment env)
+    : env_(std::move(env)),
+      machine_(machine_options(env_.retry)),
+      chance_(static_cast<std::minstd_rand::result_type>(env_.seed ? env_.seed() : std::random_device()())) {}
 
 mrd::~mrd() = default;
 
 void mrd::open(std::shared_ptr<stream_listener> owner) {
     owner_ = std::move(owner);
+    self_ = self();
     if (!env_.core->enter(*this)) {
         close(errc::shut_down);
         return;
@@ -35,6 +46,7 @@ void mrd::open(std::shared_ptr<stream_listener> owner) {
     } catch (...) {
         env_.core->leave(*this);
         owner_.reset();
+        self_.reset();
         throw;
     }
     drain();
@@ -121,7 +133,14 @@ void mrd::on_write_done() noexcept {
 }
 
 void mrd::on_done(const call_end& end) noexcept {
-    machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.call_ended(end.why, out); });
+    if (end.redirect) {
+        if (const failure why = env_.source->redirect(*end.redirect)) {
+            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.close(why, why, out); });
+        }
+    }
+    machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
+        m.call_ended({end.why, end.redirect.has_value(), end.range_errors}, env_.core->now(), out);
+    });
     drain();
 }
 
@@ -139,29 +158,39 @@ void mrd::drain() noexcept {
 void mrd::perform(mrd_action& action) noexcept {
     switch (action.kind) {
         case mrd_action_kind::start_call: start_call(); break;
-        case mrd_action_kind::write:
-            try {
-                call_->write(machine_.peek([](const mrd_fsm& m) { return std::span(m.message()); }));
-            } catch (...) {
-                const failure why = make_error_code(boost::system::errc::not_enough_memory);
-                close_with(why, why);
-            }
-            break;
+        case mrd_action_kind::write: send_message(); break;
         case mrd_action_kind::cancel_call:
             if (call_ != nullptr) call_->cancel();
             break;
+        case mrd_action_kind::wait:
+            set_alarm(
+                wait_alarm_,
+                jittered(action.delay),
+                [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) { m.wait_over(cookie, out); }
+            );
+            break;
+        case mrd_action_kind::watch:
+            set_alarm(watch_alarm_, action.delay, [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) {
+                m.look(cookie, out);
+            });
+            break;
+        case mrd_action_kind::cancel_wait: wait_alarm_.reset(); break;
+        case mrd_action_kind::cancel_watch: watch_alarm_.reset(); break;
         case mrd_action_kind::opened:
             open_alarm_.reset();
             owner_->opened(env_.source->info());
             break;
+        case mrd_action_kind::reconnecting: owner_->reconnecting(); break;
+        case mrd_action_kind::reconnected: owner_->reconnected(); break;
         case mrd_action_kind::complete: {
             const auto read = std::move(from_cookie(action.cookie)->under_way);
             read->done({std::move(action.why), action.received});
             break;
         }
         case mrd_action_kind::ended: {
-            open_alarm_.reset();
+            drop_alarms();
             call_.reset();
+            const auto alive = std::move(self_);
             const auto owner = std::move(owner_);
             if (owner != nullptr) owner->ended(action.why);
             env_.core->leave(*this);
@@ -171,8 +200,17 @@ void mrd::perform(mrd_action& action) noexcept {
 }
 
 void mrd::start_call() noexcept {
+    call_.reset();
+    if (!std::exchange(begun_, true) && env_.open_timeout > std::chrono::nanoseconds::zero()) {
+        // Of all calls that the opening may take, and the waits between them.
+        set_alarm(open_alarm_, env_.open_timeout, [](mrd_fsm& m, mrd_actions& out) {
+            if (m.has_opened()) return;
+            const failure why{errc::timed_out, "the stream did not open in time"};
+            m.close(why, why, out);
+        });
+    }
+    if (!machine_.feed([](mrd_fsm& m, mrd_actions& out) { return m.begin_call(out); })) return;
     try {
-        set_open_alarm();
         call_ = env_.connector->create(std::shared_ptr<bidi_call_events>(self(), this));
         call_->start(env_.source->spec(), machine_.peek([](const mrd_fsm& m) {
             return std::span(m.message());
@@ -184,18 +222,53 @@ void mrd::start_call() noexcept {
     }
 }
 
-void mrd::set_open_alarm() {
-    if (env_.open_timeout <= std::chrono::nanoseconds::zero()) return;
+void mrd::send_message() noexcept {
+    if (!machine_.feed([](mrd_fsm& m, mrd_actions&) { return m.begin_write(); })) return;
+    try {
+        call_->write(machine_.peek([](const mrd_fsm& m) { return std::span(m.message()); }));
+    } catch (...) {
+        out_of_memory();
+    }
+}
+
+void mrd::out_of_memory() noexcept {
+    const failure why = make_error_code(boost::system::errc::not_enough_memory);
+    close_with(why, why);
+}
+
+template <class Event>
+std::shared_ptr<runtime::alarm> mrd::alarm_after(std::chrono::nanoseconds delay, Event event) {
     const std::weak_ptr<mrd> weak = self();
-    open_alarm_ = env_.core->set_alarm(env_.executor, env_.open_timeout, [weak] {
+    return env_.core->set_alarm(env_.executor, delay, [weak, event] {
         const auto alive = weak.lock();
         if (alive == nullptr) return;
-        const failure why{errc::timed_out, "the stream did not open in time"};
-        alive->machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
-            if (m.state() == fsm::mrd_state::opening) m.close(why, why, out);
-        });
+        alive->machine_.feed(event);
         alive->drain();
     });
+}
+
+template <class Event>
+void mrd::set_alarm(
+    std::shared_ptr<runtime::alarm>& alarm, std::chrono::nanoseconds delay, Event event
+) noexcept {
+    try {
+        alarm = alarm_after(delay, event);
+    } catch (...) {
+        // Without it the stream would wait for ever.
+        out_of_memory();
+    }
+}
+
+void mrd::drop_alarms() noexcept {
+    open_alarm_.reset();
+    wait_alarm_.reset();
+    watch_alarm_.reset();
+}
+
+// Full jitter: streams that broke together do not come back together.
+std::chrono::nanoseconds mrd::jittered(std::chrono::nanoseconds bound) {
+    using count = std::chrono::nanoseconds::rep;
+    return std::chrono::nanoseconds(std::uniform_int_distribution<count>(0, bound.count())(chance_));
 }
 
 }  // namespace rangeio::grpc_transport

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/multi_range_downloader.hpp>
+#include <rangeio/retry_policy.hpp>
 
 #include "fsm/mrd_fsm.hpp"
 #include "grpc/bidi_call.hpp"
@@ -8,22 +9,25 @@
 #include "runtime/context_service.hpp"
 #include "runtime/machine_host.hpp"
 
-#include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
-#include <vector>
+#include <random>
 
 namespace rangeio::grpc_transport {
 
-/// The shell around `mrd_fsm`: a multi-range downloader on one BidiReadObject call.
+/// The shell around `mrd_fsm`: a multi-range downloader on one BidiReadObject call after another.
 class mrd final : public multi_range_downloader, public runtime::participant, private bidi_call_events {
 public:
     struct environment {
         std::shared_ptr<bidi_connector> connector;
         std::shared_ptr<object_source> source;
         std::shared_ptr<runtime::context_core> core;  // of the executor
-        asio::any_io_executor executor;               // for the alarm, nothing else runs there
+        asio::any_io_executor executor;               // for the alarms, nothing else runs there
         std::chrono::nanoseconds open_timeout{0};     // 0: none
+        retry_policy retry;
+        std::function<std::uint64_t()> seed;  // of a stream's chance, for its waits; empty: by chance
     };
 
     explicit mrd(environment env);
@@ -46,16 +50,30 @@ private:
     void drain() noexcept;
     void perform(fsm::mrd_action& action) noexcept;
     void start_call() noexcept;
-    void set_open_alarm();
+    void send_message() noexcept;
+    void out_of_memory() noexcept;
+    template <class Event>
+    std::shared_ptr<runtime::alarm> alarm_after(std::chrono::nanoseconds delay, Event event);
+    template <class Event>
+    void set_alarm(
+        std::shared_ptr<runtime::alarm>& alarm, std::chrono::nanoseconds delay, Event event
+    ) noexcept;
+    void drop_alarms() noexcept;
+    std::chrono::nanoseconds jittered(std::chrono::nanoseconds bound);
     std::shared_ptr<mrd> self() { return std::static_pointer_cast<mrd>(shared_from_this()); }
 
     const environment env_;
     runtime::machine_host<fsm::mrd_fsm, fsm::mrd_action> machine_;
 
-    // Touched by perform() alone, or before open(). The alarm goes before the stream leaves its context.
+    // Touched by perform() alone, or before open(). The alarms go before the stream leaves its context.
+    std::shared_ptr<mrd> self_;  // from open() to the end: between calls nothing else may hold the stream
     std::shared_ptr<stream_listener> owner_;
     std::shared_ptr<bidi_call> call_;
     std::shared_ptr<runtime::alarm> open_alarm_;
+    std::shared_ptr<runtime::alarm> wait_alarm_;
+    std::shared_ptr<runtime::alarm> watch_alarm_;
+    bool begun_ = false;  // the first call
+    std::minstd_rand chance_;
 };
 
 }  // namespace rangeio::grpc_transport

@@ -49,7 +49,7 @@ struct tally {
 };
 
 asio::awaitable<void> read_one(
-    const mrd_pool& pool, const std::string& content, unsigned seed, tally& count
+    const mrd_pool& pool, const std::string& content, unsigned seed, tally& count, bool hurried = true
 ) {
     std::minstd_rand random(seed);
     const std::size_t length = 1 + random() % 20'000;
@@ -58,7 +58,7 @@ asio::awaitable<void> read_one(
     const byte_range range(offset, length);
     fetch_options options;
     options.concurrency(1 + random() % 6).min_chunk_bytes(500);
-    if (random() % 4 == 0) options.timeout(std::chrono::microseconds(random() % 300));
+    if (hurried && random() % 4 == 0) options.timeout(std::chrono::microseconds(random() % 300));
     try {
         co_await fetch(pool, range, memory, options);
         ++(std::memcmp(memory.data(), content.data() + offset, length) == 0 ? count.good : count.wrong);
@@ -84,13 +84,24 @@ asio::awaitable<void> read_and_cancel(
     }
 }
 
-void hammer(scripted_service& service, std::size_t pool_size, bool multi_request) {
+asio::awaitable<void> read_many(
+    const mrd_pool& pool, const std::string& content, unsigned seed, tally& count
+) {
+    for (unsigned i = 0; i < 30; ++i) co_await read_one(pool, content, seed + i, count, false);
+}
+
+void hammer(
+    scripted_service& service,
+    std::size_t pool_size,
+    bool multi_request,
+    const rangeio::retry_policy& retry = {}
+) {
     tally count;
     {
         asio::thread_pool threads(3);
         mrd_pool pool(
             threads.get_executor(),
-            service.factory(threads.get_executor(), multi_request),
+            service.factory(threads.get_executor(), multi_request, retry),
             pool_options().size(pool_size)
         );
         for (unsigned task = 0; task < 6; ++task) {
@@ -122,10 +133,34 @@ TEST_CASE("engine: reads, timeouts and cancellations on many threads, exclusive 
     hammer(service, 3, false);
 }
 
-TEST_CASE("engine: streams that break all the time fail their reads and nothing else") {
+TEST_CASE("engine: streams that break all the time, and are not resumed, fail their reads and nothing else") {
     scripted_service service(content_of(200'000), 2, 3000);
     service.break_after(9);
-    hammer(service, 2, true);
+    hammer(service, 2, true, rangeio::retry_policy::none());
+}
+
+TEST_CASE("engine: streams that break all the time are resumed, and no read notices") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    service.break_after(3);
+    asio::thread_pool threads(3);
+    tally count;
+    {
+        mrd_pool pool(
+            threads.get_executor(), service.factory(threads.get_executor()), pool_options().size(2)
+        );
+        for (unsigned task = 0; task < 6; ++task) {
+            asio::co_spawn(
+                asio::make_strand(threads),
+                read_many(pool, service.content(), task * 1000, count),
+                [](std::exception_ptr thrown) { CHECK_FALSE(thrown); }
+            );
+        }
+        threads.join();
+        CHECK(pool.stats().failed == 0);
+        CHECK(pool.stats().opened <= 2);
+    }
+    CHECK(count.good == 180);
+    CHECK(service.calls() > 2);
 }
 
 namespace {

@@ -161,7 +161,10 @@ private:
 class scripted_factory final : public mrd_factory {
 public:
     scripted_factory(
-        scripted_service& service, const boost::asio::any_io_executor& executor, bool multi_request
+        scripted_service& service,
+        const boost::asio::any_io_executor& executor,
+        bool multi_request,
+        const retry_policy& retry
     )
         : multi_request_(multi_request) {
         environment_.connector = std::make_shared<scripted_connector>(service);
@@ -169,6 +172,7 @@ public:
         environment_.core = runtime::core_of(executor);
         environment_.executor = executor;
         environment_.open_timeout = std::chrono::seconds(30);
+        environment_.retry = retry;
     }
     std::shared_ptr<multi_range_downloader> create() override { return std::make_shared<mrd>(environment_); }
     bool supports_multi_request() const noexcept override { return multi_request_; }
@@ -196,9 +200,9 @@ scripted_service::~scripted_service() {
 }
 
 std::shared_ptr<mrd_factory> scripted_service::factory(
-    const boost::asio::any_io_executor& executor, bool multi_request
+    const boost::asio::any_io_executor& executor, bool multi_request, const retry_policy& retry
 ) {
-    return std::make_shared<scripted_factory>(*this, executor, multi_request);
+    return std::make_shared<scripted_factory>(*this, executor, multi_request, retry);
 }
 
 void scripted_service::pause() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/retry_policy.hpp>
 
 #include "grpc/bidi_call.hpp"
 
@@ -33,7 +34,9 @@ public:
 
     /// Streams on the content, opened on behalf of `executor`. `multi_request` is what the factory claims.
     std::shared_ptr<rangeio::mrd_factory> factory(
-        const boost::asio::any_io_executor& executor, bool multi_request = true
+        const boost::asio::any_io_executor& executor,
+        bool multi_request = true,
+        const rangeio::retry_policy& retry = {}
     );
 
     /// Nothing is served between the two.

@@ -4,21 +4,34 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <cstddef>
+#include <cstdint>
+
 namespace {
 
 using rangeio::states::mrd_model;
 
-void search(int ranges, std::size_t max_per_message, bool late = false) {
+mrd_model model_of(int ranges, std::uint8_t max_length, std::size_t max_per_message) {
     mrd_model model;
     model.ranges = ranges;
+    model.max_length = max_length;
     model.max_per_message = max_per_message;
-    model.late = late;
+    return model;
+}
+
+void search(const mrd_model& model) {
     rangeio::states::search_and_report(
         fmt::format(
-            "mrd_fsm, {} range(s) of 1-2 bytes, {} a message{}",
-            ranges,
-            max_per_message,
-            late ? ", actions performed late" : ""
+            "mrd_fsm, {} range(s) of {} byte(s), {} a message{}{}{}{}{}{}",
+            model.ranges,
+            model.max_length == 1 ? "1" : fmt::format("1-{}", model.max_length),
+            model.max_per_message,
+            model.bad_pieces ? "" : ", no bad pieces",
+            model.stalls ? "" : ", no watchdog",
+            model.names ? "" : ", no ranges named",
+            model.aging ? ", time passes" : "",
+            model.late ? ", actions performed late" : "",
+            model.silent ? ", liveness with a silent service" : ""
         ),
         model
     );
@@ -26,22 +39,56 @@ void search(int ranges, std::size_t max_per_message, bool late = false) {
 
 }  // namespace
 
-TEST_CASE("mrd_fsm, every state: up to three ranges in any pieces, with whatever else the service may send") {
+TEST_CASE("mrd_fsm, every state: ranges in any pieces, calls that end in any way, at any moment") {
     rangeio::states::print_rules("mrd_fsm", mrd_model());
-    for (const int ranges : {1, 2, 3}) {
-        search(ranges, 1);
-        search(ranges, 2);
+    search(model_of(1, 3, 1));
+    search(model_of(2, 2, 1));
+    search(model_of(2, 2, 2));
+    for (const std::size_t max_per_message : {1U, 2U, 3U}) search(model_of(3, 1, max_per_message));
+}
+
+TEST_CASE("mrd_fsm, every state: three ranges in pieces, with the faults that concern a call as a whole") {
+    mrd_model model = model_of(3, 2, 2);
+    model.bad_pieces = false;
+    search(model);
+    model.max_per_message = 3;
+    search(model);
+}
+
+TEST_CASE("mrd_fsm, every state: three ranges in pieces, with the faults that concern a range") {
+    mrd_model model = model_of(3, 2, 3);
+    model.stalls = false;
+    model.names = false;
+    search(model);
+}
+
+TEST_CASE("mrd_fsm, every state: a service that falls silent at any moment") {
+    for (mrd_model model : {model_of(1, 3, 1), model_of(2, 2, 2), model_of(3, 1, 3)}) {
+        model.silent = true;
+        search(model);
     }
-    search(3, 3);
+}
+
+TEST_CASE("mrd_fsm, every state: the budget of time runs out at any moment") {
+    for (mrd_model model : {model_of(1, 3, 1), model_of(2, 1, 1), model_of(3, 1, 3)}) {
+        model.aging = true;
+        search(model);
+    }
 }
 
 TEST_CASE("mrd_fsm, every state: the shell performs the actions in order, but at any later moment") {
-    search(2, 1, true);
-    search(2, 2, true);
-    search(3, 1, true);
+    for (mrd_model model : {model_of(1, 2, 1), model_of(2, 1, 1), model_of(2, 1, 2)}) {
+        model.late = true;
+        search(model);
+        model.silent = true;
+        search(model);
+    }
 }
 
 TEST_CASE("mrd_fsm, every state: more of everything" * doctest::skip()) {
-    search(3, 2, true);
-    search(4, 2);
+    search(model_of(3, 2, 3));
+    for (mrd_model model : {model_of(2, 2, 2), model_of(3, 1, 1)}) {
+        model.late = true;
+        search(model);
+    }
 }

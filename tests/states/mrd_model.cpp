@@ -1,9 +1,10 @@
 #include "states/mrd_model.hpp"
 
+#include "states/mrd_rules.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace rangeio::states {
@@ -14,92 +15,49 @@ using fsm::mrd_actions;
 using fsm::mrd_fsm;
 using fsm::mrd_state;
 using fsm::range_state;
+using rule = mrd_rule;
 
 namespace {
 
-enum rule : std::uint32_t {
-    s1_routing,
-    s2_queue,
-    s2_message,
-    s3_opening,
-    s4_right_bytes,
-    s4_neighbours,
-    s5_complete,
-    s5_zero,
-    s6_short,
-    s8_cancel,
-    answers,
-    end_last,
-    balance,
-    memory,
-    wake_up,
-    rule_count,
-};
+constexpr std::int64_t unknown_number = 99;
+constexpr unsigned attempt_limit = 1;
+constexpr unsigned redirect_limit = 1;
 
-constexpr std::array<const char*, rule_count> rule_names{
-    "S1: chunks reach the range that they name, at any time, unknown ones are dropped",
-    "S2: ranges queue while a message is written, and leave with the next one",
-    "S2: a message is no longer than allowed, and stays as it is until it is written",
-    "S3: ranges that were there before the call ride in its first message",
-    "S4: only bytes at the right offset, within the range, and undamaged count",
-    "S4: what is wrong with one range is not its neighbours' business",
-    "S5: a range is complete with its last byte, and only then",
-    "S5: a remaining length of zero is never sent, and no range twice",
-    "S6: fewer bytes without an error only if the service said that the range was over",
-    "S8: a cancelled range answers at once, or when the copy that is under way is over",
-    "every range is answered once, and not during a copy",
-    "the end of the stream is told once, last, and only if nothing is left",
-    "the outstanding bytes are those of the ranges that are not answered",
-    "memory: only newcomers can make work that was not allowed for",
-    "liveness: whoever waits has somebody who will wake them",
-};
+const failure gone(error_code(14, grpc_category()), "", 14);
+const failure cancelled(error_code(1, grpc_category()), "", 1);
+const failure aborted(error_code(10, grpc_category()), "", 10);
+const failure denied(errc::permission_denied, "", 7);
+const failure past_the_end(errc::range_not_satisfiable, "", 11);
 
-constexpr std::int64_t unknown_id = 99;
-
-std::uint64_t offset_of(std::int64_t id) {
-    return 10 * static_cast<std::uint64_t>(id);
+std::uint64_t offset_of(std::int64_t number) {
+    return 10 * static_cast<std::uint64_t>(number);
 }
 
-mrd_model::range* find(mrd_model::state& s, std::int64_t id) {
-    const auto it = std::ranges::find(s.ranges, id, &mrd_model::range::id);
-    return it == s.ranges.end() ? nullptr : &*it;
-}
-
-const mrd_fsm::range* find(const mrd_fsm& m, std::int64_t id) {
-    const auto it = std::ranges::find_if(m.ranges(), [id](const mrd_fsm::range& r) {
-        return r.read_id == id && r.state != range_state::forgotten;
-    });
-    return it == m.ranges().end() ? nullptr : &*it;
-}
-
-void require(mrd_model::state& s, bool holds, rule r) {
-    if (!holds) s.broken |= std::uint32_t{1} << r;
-}
-
-std::size_t queued(const mrd_fsm& m) {
-    return static_cast<std::size_t>(
-        std::ranges::count(m.ranges(), range_state::queued, &mrd_fsm::range::state)
-    );
-}
-
-/// So many actions may still come without a newcomer: answers, messages, and the stages of the stream.
-std::size_t actions_to_come(const mrd_fsm& m, std::size_t max_per_message) {
-    std::size_t out = (queued(m) + max_per_message - 1) / max_per_message;
-    for (const auto& r : m.ranges()) {
-        out += r.state == range_state::queued || r.state == range_state::sent ? 1 : 0;
-    }
-    out += m.state() == mrd_state::fresh ? 1 : 0;    // start_call
-    out += m.state() <= mrd_state::opening ? 1 : 0;  // opened
-    out += m.state() < mrd_state::closing ? 1 : 0;   // cancel_call
-    out += m.state() <= mrd_state::closing ? 1 : 0;  // ended
-    return out;
+fsm::time_point at(bool aged) {
+    return fsm::time_point() + std::chrono::seconds(aged ? 1 : 0);
 }
 
 }  // namespace
 
+mrd_fsm::options mrd_model::options() const {
+    mrd_fsm::options out;
+    out.retry = retry_policy()
+                    .attempts(attempt_limit)
+                    .open_attempts(attempt_limit + 1)
+                    .max_redirects(redirect_limit)
+                    .range_attempts(bad_limit)
+                    .max_orphan_bytes(orphan_limit)
+                    .budget(std::chrono::seconds(aging ? 1 : 0))
+                    .stall_timeout(std::chrono::seconds(stalls ? 1 : 0));
+    out.max_per_message = max_per_message;
+    out.stall_looks = 1;
+    return out;
+}
+
 mrd_model::state mrd_model::initial() const {
-    state s(max_per_message);
+    state s(options());
     s.adds = ranges;
+    s.room = s.machine.action_bound() + 4;
     return s;
 }
 
@@ -108,56 +66,88 @@ void mrd_model::events(const state& s, std::vector<event>& out) const {
     if (!s.queue.empty()) out.push_back({kind::perform});
     if (at == mrd_state::fresh) out.push_back({kind::open});
     if (s.adds > 0) {
-        out.push_back({kind::add, false, 0, 1});
-        out.push_back({kind::add, false, 0, 2});
+        for (std::uint8_t length = 1; length <= max_length; ++length) {
+            out.push_back({kind::add, false, 0, length});
+        }
     }
     if (at < mrd_state::closing) {
         out.push_back({kind::close});
         out.push_back({kind::close_with});
     }
     for (const range& r : s.ranges) {
-        const bool known = find(s.machine, r.id) != nullptr;
-        if (known) out.push_back({kind::cancel, false, 0, 0, r.id});  // more than once, and too late, too
+        const bool known = find(s.machine, r.number) != nullptr;
+        if (known) out.push_back({kind::cancel, false, 0, 0, r.number});  // more than once, and too late, too
     }
+    if (s.timer != 0) out.push_back({kind::timer});
+    if (s.alarm != 0) out.push_back({kind::look});
+    if (aging && !s.aged) out.push_back({kind::time_passes});
     if (s.copying != 0) {
         out.push_back({kind::copied});
-        out.push_back({kind::damaged});
+        if (bad_pieces) out.push_back({kind::damaged});
     }
-    if (!s.started || s.over) return;
+    if (s.call) call_events(s, out);
+}
+
+void mrd_model::call_events(const state& s, std::vector<event>& out) const {
     if (s.writing) out.push_back({kind::write_done});
-    out.push_back({s.cancelled ? kind::call_ended : kind::call_broke});
-    if (s.copying != 0) return;  // one chunk after the other
-    if (!s.responded) {
+    if (s.copying != 0) return;  // one chunk after the other, and the end is last
+    if (s.cancelled) out.push_back({kind::call_cancelled});
+    out.push_back({kind::broke});  // though it has been cancelled, too: that may come too late
+    out.push_back({kind::broke_for_good});
+    if (!s.machine.has_opened()) out.push_back({kind::broke_aborted});  // later it is as `broke`
+    out.push_back({kind::broke_well});
+    out.push_back({kind::redirected});
+    int asked = 0;
+    for (const range& r : s.ranges) {
+        if (!names || !r.asked || find(s.machine, r.number) == nullptr) continue;
+        ++asked;
+        out.push_back({kind::names_failed, false, 0, 0, r.number});
+        out.push_back({kind::names_excused, false, 0, 0, r.number});
+    }
+    if (asked > 1) out.push_back({kind::names_all});
+    if (!s.answers) {
         out.push_back({kind::response});
         return;
     }
-    out.push_back({kind::chunk, true, 0, 1, unknown_id});
-    for (const range& r : s.ranges) {
-        const auto rest = static_cast<std::uint8_t>(r.length - r.sent);
-        if (!r.asked || r.over) {
-            out.push_back({kind::chunk, true, 0, 1, r.id});  // before it was asked for, or after it was over
-            continue;
+    out.push_back({kind::chunk, true, 0, 1, unknown_number});
+    for (const range& r : s.ranges) range_events(s, r, out);
+}
+
+void mrd_model::range_events(const state& s, const range& r, std::vector<event>& out) const {
+    const auto rest = static_cast<std::uint8_t>(r.length - r.sent);
+    if (r.asks > 0 && find(s.machine, r.number) != nullptr) {
+        for (const bool end : {false, true}) out.push_back({kind::stale_chunk, end, 0, 1, r.number});
+    }
+    if (!r.asked || r.over) {
+        out.push_back({kind::chunk, true, 0, 1, r.number});  // before it was asked for, or after it was over
+        return;
+    }
+    for (const bool end : {false, true}) {
+        for (std::uint8_t size = end ? 0 : 1; size <= rest; ++size) {
+            out.push_back({kind::chunk, end, 0, size, r.number});
         }
-        for (const bool end : {false, true}) {
-            for (std::uint8_t size = end ? 0 : 1; size <= rest; ++size) {
-                out.push_back({kind::chunk, end, 0, size, r.id});
-            }
-            out.push_back({kind::chunk, end, 0, static_cast<std::uint8_t>(rest + 1), r.id});
-            out.push_back({kind::chunk, end, 1, 1, r.id});
-            out.push_back({kind::chunk, end, -1, 1, r.id});
-        }
+        if (!bad_pieces) continue;
+        out.push_back({kind::chunk, end, 0, static_cast<std::uint8_t>(rest + 1), r.number});
+        out.push_back({kind::chunk, end, 1, 1, r.number});
+        out.push_back({kind::chunk, end, -1, 1, r.number});
     }
 }
 
 void mrd_model::send_chunk(state& s, const event& e, mrd_actions& out) const {
-    range* const r = find(s, e.id);
-    const auto* const known = find(s.machine, e.id);
+    range* const r = find(s, e.number);
+    const auto* const known = find(s.machine, e.number);
+    if (e.what == kind::stale_chunk) {
+        const std::int64_t id = e.number + ((std::int64_t{r->asks} - 1) << 40);
+        const auto verdict = s.machine.begin_chunk(id, 0, e.size, e.end, out);
+        require(s, !verdict.accept, rule::s1_routing);
+        return;
+    }
     const bool live = known != nullptr && known->state == range_state::sent;
     const std::uint64_t received = live ? known->received : 0;
-    const std::uint64_t due = offset_of(e.id) + (r != nullptr ? r->sent : 0U);
+    const std::uint64_t due = offset_of(e.number) + (r != nullptr ? r->sent : 0U);
     const std::int64_t offset = static_cast<std::int64_t>(due) + e.offset;
-    const bool fits = e.size == 0 || (e.offset == 0 && live && offset_of(e.id) + received == due &&
-                                      received + e.size <= known->length);
+    const bool in_place = e.offset == 0 && live && offset_of(e.number) + received == due;
+    const bool fits = e.size == 0 ? e.offset == 0 : in_place && received + e.size <= known->length;
     // A service may guess the id of a range that is in a message which has not been sent: no harm in
     // believing it.
     if (r != nullptr && (r->asked || live) && !r->over) {
@@ -168,24 +158,88 @@ void mrd_model::send_chunk(state& s, const event& e, mrd_actions& out) const {
         }
         if (e.offset == 0) r->sent = static_cast<std::uint8_t>(std::min<int>(r->sent + e.size, r->length));
     }
-    const auto verdict = s.machine.begin_chunk(e.id, offset, e.size, e.end, out);
-    require(s, verdict.accept == (live && fits), fits ? s1_routing : s4_right_bytes);
+    if (live && !fits) ++r->bad;
+    const std::int64_t id = r != nullptr ? r->read_id() : e.number;
+    const auto verdict = s.machine.begin_chunk(id, offset, e.size, e.end, out);
+    require(s, verdict.accept == (live && fits), fits ? rule::s1_routing : rule::s4_right_bytes);
     if (!verdict.accept) return;
-    require(s, verdict.cookie == static_cast<std::uintptr_t>(e.id), s1_routing);
-    require(s, verdict.position == received, s4_right_bytes);
-    s.copying = e.id;
+    require(s, verdict.cookie == static_cast<std::uintptr_t>(e.number), rule::s1_routing);
+    require(s, verdict.position == received, rule::s4_right_bytes);
+    s.copying = e.number;
     s.copy_size = e.size;
+    if (e.size > 0) s.moved = true;
 }
 
 void mrd_model::end_chunk(state& s, bool damaged, mrd_actions& out) const {
-    const std::int64_t id = std::exchange(s.copying, 0);
-    range* const r = find(s, id);
+    const std::int64_t number = std::exchange(s.copying, 0);
+    range* const r = find(s, number);
     if (damaged) {
         r->right = false;
+        if (!r->stopped) ++r->bad;
     } else {
         r->good = static_cast<std::uint8_t>(r->good + s.copy_size);
+        if (s.copy_size > 0) r->bad = 0;
+        if (s.copy_size > 0 || find(s.machine, number)->ending) {
+            s.progress = true;
+            s.attempts = s.redirects = 0;
+        }
     }
-    s.machine.end_chunk(id, damaged ? failure(errc::data_corrupted) : failure(), out);
+    s.machine.end_chunk(r->read_id(), damaged ? failure(errc::data_corrupted) : failure(), out);
+}
+
+// What the policy says, told in another way than resume_judge has it.
+mrd_model::sequel mrd_model::judge(state& s, kind how) const {
+    const bool opened = s.machine.has_opened();
+    const bool stalled = how == kind::call_cancelled && s.machine.fate() == fsm::call_fate::stalled;
+    if (how == kind::broke_for_good || (how == kind::broke_aborted && !opened)) return sequel::fail;
+    const bool our_loss =
+        how == kind::broke || how == kind::broke_well || how == kind::names_excused || stalled;
+    const bool nothing_to_do =
+        opened && std::ranges::all_of(s.ranges, [](const range& r) { return r.answered || r.refused; });
+    if (nothing_to_do && s.answers) s.attempts = s.redirects = 0;
+    if (nothing_to_do && (s.answers || !our_loss)) return sequel::sleep;
+    if (how == kind::redirected) return ++s.redirects > redirect_limit ? sequel::fail : sequel::call;
+    if (!our_loss) return sequel::call;
+    if (s.attempts == attempt_limit) return sequel::fail;
+    if (s.attempts == 0) s.started_aged = s.aged;
+    if (s.aged && !s.started_aged) return sequel::fail;
+    ++s.attempts;
+    if (nothing_to_do) return sequel::sleep;
+    return s.progress ? sequel::call : sequel::wait;
+}
+
+void mrd_model::end_call(state& s, const event& e, mrd_actions& out) const {
+    std::vector<fsm::range_error> errors;
+    const bool all = e.what == kind::names_all;
+    for (range& r : s.ranges) {
+        const bool named = e.what == kind::names_failed || e.what == kind::names_excused;
+        if (!r.asked || !(all || (named && r.number == e.number))) continue;
+        if (find(s.machine, r.number) == nullptr) continue;
+        const bool refused = e.what != kind::names_excused;
+        errors.push_back({r.read_id(), refused ? past_the_end : aborted});
+        r.refused = refused && !r.answered;
+    }
+    const bool closing = s.machine.state() == mrd_state::closing;
+    s.expected = closing ? sequel::none : judge(s, e.what);
+    if (s.expected == sequel::fail) {
+        s.failed = true;
+        for (range& r : s.ranges) r.stopped = r.stopped || !r.refused;
+    }
+    s.call = s.writing = s.cancelled = s.answers = s.progress = false;
+    for (range& r : s.ranges) r.asked = r.over = r.cut = false;
+    const auto why = [&]() -> failure {
+        switch (e.what) {
+            case kind::call_cancelled: return cancelled;
+            case kind::broke: return gone;
+            case kind::broke_for_good: return denied;
+            case kind::broke_well: return {};
+            case kind::names_failed:
+            case kind::names_excused:
+            case kind::names_all: return past_the_end;
+            default: return aborted;
+        }
+    }();
+    s.machine.call_ended({why, e.what == kind::redirected, errors}, at(s.aged), out);
 }
 
 void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
@@ -195,17 +249,18 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
         case kind::add: {
             --s.adds;
             range r;
-            r.id = ranges - s.adds;
+            r.number = ranges - s.adds;
             r.length = e.size;
             r.stopped = m.state() >= mrd_state::closing;
             s.ranges.push_back(r);
-            const auto id = m.add_range(static_cast<std::uintptr_t>(r.id), offset_of(r.id), r.length, out);
-            require(s, id == (r.stopped ? 0 : r.id), s1_routing);
+            const auto number =
+                m.add_range(static_cast<std::uintptr_t>(r.number), offset_of(r.number), r.length, out);
+            require(s, number == (r.stopped ? 0 : r.number), rule::s1_routing);
             break;
         }
         case kind::cancel:
-            if (range* const r = find(s, e.id); !r->answered) r->stopped = true;
-            m.cancel_range(e.id, errc::timed_out, out);
+            if (range* const r = find(s, e.number); !r->answered) r->stopped = true;
+            m.cancel_range(e.number, errc::timed_out, out);
             break;
         case kind::close:
         case kind::close_with:
@@ -213,206 +268,233 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
             for (range& r : s.ranges) r.stopped = true;
             m.close(errc::stream_closed, e.what == kind::close ? failure() : failure(errc::shut_down), out);
             break;
+        case kind::timer: m.wait_over(std::exchange(s.timer, 0), out); break;
+        case kind::look: m.look(std::exchange(s.alarm, 0), out); break;
+        case kind::time_passes: s.aged = true; break;
         case kind::response:
-            s.responded = true;
+            s.answers = true;
+            if (m.state() == mrd_state::opening) {
+                s.progress = true;
+                s.attempts = s.redirects = 0;
+            }
             m.response(out);
             break;
-        case kind::chunk: send_chunk(s, e, out); break;
+        case kind::chunk:
+        case kind::stale_chunk: send_chunk(s, e, out); break;
         case kind::copied: end_chunk(s, false, out); break;
         case kind::damaged: end_chunk(s, true, out); break;
         case kind::write_done:
             s.writing = false;
             m.write_done(out);
             break;
-        case kind::call_broke:
-        case kind::call_ended:
-            s.over = true;
-            if (!s.closed_in_order) s.failed = true;
-            for (range& r : s.ranges) r.stopped = true;
-            m.call_ended({}, out);
-            break;
+        case kind::call_cancelled:
+        case kind::broke:
+        case kind::broke_aborted:
+        case kind::broke_for_good:
+        case kind::broke_well:
+        case kind::redirected:
+        case kind::names_failed:
+        case kind::names_excused:
+        case kind::names_all: end_call(s, e, out); break;
         case kind::perform: break;
     }
 }
 
-void mrd_model::check_actions(const mrd_fsm& before, const event& e, const mrd_actions& out, state& s) const {
-    const mrd_fsm& m = s.machine;
-    for (const mrd_action& a : out) {
-        require(s, !s.ended || e.what == kind::add, end_last);  // refused ranges are answered still
-        switch (a.kind) {
-            case mrd_action_kind::start_call:
-            case mrd_action_kind::write:
-                require(s, !before.writing() || e.what == kind::write_done, s2_queue);
-                require(s, m.message().size() <= max_per_message, s2_message);
-                if (a.kind == mrd_action_kind::start_call) {
-                    require(s, m.message().size() == std::min(queued(before), max_per_message), s3_opening);
-                } else {
-                    require(s, !m.message().empty(), s2_queue);
-                }
-                for (const auto& w : m.message()) {
-                    const range* const r = find(s, w.read_id);
-                    require(s, r != nullptr && !r->asked && !r->answered && w.length == r->length, s5_zero);
-                }
-                s.on_wire = m.message();
-                break;
-            case mrd_action_kind::complete: {
-                range* const r = find(s, static_cast<std::int64_t>(a.cookie));
-                require(s, r != nullptr && !r->answered, answers);
-                if (r == nullptr) break;
-                r->answered = true;
-                require(s, s.copying != r->id, answers);
-                require(s, a.received == r->good, s4_right_bytes);
-                require(s, (a.received == r->length) <= !a.why, s5_complete);
-                if (!a.why && a.received < r->length) require(s, r->cut && r->right, s6_short);
-                if (a.why && !r->stopped) require(s, !r->right, s4_right_bytes);
-                const bool own = r->stopped || r->id == e.id || find(before, r->id) == nullptr ||
-                                 find(before, r->id)->copying;
-                require(s, own, s4_neighbours);
-                break;
-            }
-            case mrd_action_kind::ended:
-                s.ended = true;
-                require(s, s.copying == 0, end_last);
-                require(s, std::ranges::all_of(s.ranges, &range::answered), end_last);
-                require(s, static_cast<bool>(a.why) == s.failed, end_last);
-                break;
-            case mrd_action_kind::opened:
-            case mrd_action_kind::cancel_call: break;
-        }
-    }
-    if (e.what == kind::cancel) {
-        const auto* const was = find(before, e.id);
-        const range* const r = find(s, e.id);
-        require(s, was == nullptr || was->copying || r->answered, s8_cancel);
-    }
-    const std::size_t newcomer = e.what == kind::add ? 2 : 0;
-    require(
-        s,
-        actions_to_come(m, max_per_message) + out.size() <=
-            actions_to_come(before, max_per_message) + newcomer,
-        memory
-    );
-    require(s, actions_to_come(m, max_per_message) <= m.action_bound(), memory);
-}
-
-void mrd_model::check_state(state& s) const {
-    const mrd_fsm& m = s.machine;
-    const bool sends = m.state() == mrd_state::opening || m.state() == mrd_state::ready;
-    require(s, !sends || m.writing() || queued(m) == 0, s2_queue);
-    require(s, !m.writing() || std::ranges::equal(m.message(), s.on_wire), s2_message);
-    std::uint64_t outstanding = 0;
-    for (const auto& r : m.ranges()) {
-        if (r.state != range_state::queued && r.state != range_state::sent) continue;
-        outstanding += r.length - r.received;
-        const range* const known = find(s, r.read_id);
-        require(s, known != nullptr && !known->answered, answers);
-        require(s, r.received < r.length, s5_complete);
-    }
-    require(s, m.outstanding_bytes() == outstanding, balance);
-    bool waiting = false;
-    for (const range& r : s.ranges) {
-        if (r.answered) continue;
-        waiting = true;
-        require(s, find(m, r.id) != nullptr, answers);
-        const bool lost = r.stopped && s.copying != r.id;
-        require(s, !lost, s8_cancel);
-    }
-    const bool moving =
-        !s.queue.empty() || m.state() == mrd_state::fresh || (s.started && !s.over) || s.copying != 0;
-    require(s, moving || !waiting, wake_up);
-}
-
 // What the shell does; see grpc_transport::mrd::perform().
 void mrd_model::perform(state& s, const mrd_action& a) const {
+    mrd_actions out;
     switch (a.kind) {
-        case mrd_action_kind::start_call: s.started = true; [[fallthrough]];
-        case mrd_action_kind::write:
-            s.writing = true;
-            for (const auto& w : s.machine.message()) find(s, w.read_id)->asked = true;
+        case mrd_action_kind::start_call: {
+            require(s, !s.call && !s.writing, rule::s7_single_flight);
+            if (!s.machine.begin_call(out)) break;
+            s.call = true;
+            s.moved = true;
+            std::size_t pending = 0;
+            for (const auto& r : s.machine.ranges()) pending += r.pending() ? 1 : 0;
+            require(
+                s, s.machine.message().size() == std::min(pending, max_per_message), rule::s3_first_message
+            );
+            ask(s);
             break;
-        case mrd_action_kind::cancel_call: s.cancelled = true; break;
-        case mrd_action_kind::complete:
+        }
+        case mrd_action_kind::write:
+            if (!s.machine.begin_write()) break;
+            require(s, s.call && !s.writing, rule::s7_single_flight);
+            require(s, !s.machine.message().empty(), rule::s2_queue);
+            ask(s);
+            break;
+        case mrd_action_kind::cancel_call:
+            if (!s.call) break;
+            require(s, s.machine.call() == mrd_fsm::call_state::given_up, rule::s7_single_flight);
+            s.cancelled = true;
+            break;
+        case mrd_action_kind::wait: s.timer = a.cookie; break;
+        case mrd_action_kind::watch: s.alarm = a.cookie; break;
+        case mrd_action_kind::cancel_wait: s.timer = 0; break;
+        case mrd_action_kind::cancel_watch: s.alarm = 0; break;
+        case mrd_action_kind::ended: s.timer = s.alarm = 0; break;
         case mrd_action_kind::opened:
-        case mrd_action_kind::ended: break;
+            require(s, !s.opened, rule::s7_owner);
+            s.opened = true;
+            break;
+        case mrd_action_kind::reconnecting:
+        case mrd_action_kind::reconnected:
+            require(
+                s, s.opened && s.reconnecting == (a.kind == mrd_action_kind::reconnected), rule::s7_owner
+            );
+            s.reconnecting = !s.reconnecting;
+            break;
+        case mrd_action_kind::complete: break;
+    }
+    if (out.empty()) return;
+    check_step(*this, s.machine, {kind::perform}, out, s);
+    s.queue.insert(s.queue.end(), out.begin(), out.end());
+}
+
+void mrd_model::ask(state& s) const {
+    s.writing = true;
+    for (const auto& w : s.machine.message()) {
+        range* const r = find(s, w.read_id & 0xff);
+        require(s, r != nullptr && w.length > 0 && !r->asked && !r->answered, rule::s5_zero);
+        if (r == nullptr) continue;
+        const std::uint64_t from = offset_of(r->number) + r->good;
+        const bool rest = std::cmp_equal(w.offset, from) && w.length == r->length - r->good;
+        require(s, rest && w.read_id == r->read_id(), rule::s7_last_good_byte);
+        r->asked = true;
+        r->over = r->cut = false;
+        r->right = true;
+        r->sent = r->good;
     }
 }
 
 void mrd_model::apply(state& s, const event& e) const {
     s.broken = 0;
-    if (e.what == kind::perform) {
+    if (e.what != kind::perform) {
+        const mrd_fsm before = s.machine;
+        const std::uintptr_t alarm = s.alarm;
+        if (e.what == kind::open || e.what == kind::add) s.room = s.queue.size() + before.action_bound() + 4;
+        mrd_actions out;
+        feed(s, e, out);
+        // A range that is asked for again has another name from now on.
+        for (range& r : s.ranges) {
+            const auto* const known = find(s.machine, r.number);
+            if (known == nullptr || known->asks == r.asks) continue;
+            r.asks = known->asks;
+            r.asked = r.over = r.cut = false;
+        }
+        check_step(*this, before, e, out, s);
+        s.expected = sequel::none;
+        // Only a fresh watch begins its time anew.
+        const bool watches = std::ranges::find(out, mrd_action_kind::watch, &mrd_action::kind) != out.end();
+        if (e.what == kind::look && alarm == before.watches_for()) {
+            s.moved = false;
+        } else if (watches) {
+            s.moved = true;
+        }
+        s.queue.insert(s.queue.end(), out.begin(), out.end());
+    }
+    while (!s.queue.empty() && (!late || e.what == kind::perform)) {
         const mrd_action a = s.queue.front();
         s.queue.erase(s.queue.begin());
         perform(s, a);
-    } else {
-        const mrd_fsm before = s.machine;
-        mrd_actions out;
-        feed(s, e, out);
-        check_actions(before, e, out, s);
-        if (late) {
-            s.queue.insert(s.queue.end(), out.begin(), out.end());
-        } else {
-            for (const mrd_action& a : out) perform(s, a);
-        }
+        if (late) break;
     }
-    check_state(s);
+    check_state(*this, s);
 }
 
 std::string mrd_model::name(const event& e) const {
+    const auto chunk = [&e](const char* what) {
+        return fmt::format(
+            "{} bytes come for range {}{}{}{}",
+            e.size,
+            e.number,
+            what,
+            e.offset == 0 ? "" : " at a wrong offset",
+            e.end ? ", with range_end" : ""
+        );
+    };
     switch (e.what) {
         case kind::open: return "the owner opens the stream";
         case kind::add: return fmt::format("a range of {} is added", e.size);
-        case kind::cancel: return fmt::format("range {} is cancelled", e.id);
+        case kind::cancel: return fmt::format("range {} is cancelled", e.number);
         case kind::close: return "the owner closes the stream";
         case kind::close_with: return "the owner ends the stream with a failure";
         case kind::perform: return "the shell performs the next action";
-        case kind::response: return "the first response comes";
-        case kind::chunk:
-            return fmt::format(
-                "{} bytes come for range {}{}{}",
-                e.size,
-                e.id,
-                e.offset == 0 ? "" : " at a wrong offset",
-                e.end ? ", with range_end" : ""
-            );
+        case kind::timer: return "the wait is over";
+        case kind::look: return "the watchdog looks";
+        case kind::time_passes: return "the budget of time passes";
+        case kind::response: return "the first response of the call comes";
+        case kind::chunk: return chunk("");
+        case kind::stale_chunk: return chunk(" under its old name");
         case kind::copied: return "the copy is over";
         case kind::damaged: return "the copy is over, the checksum is wrong";
         case kind::write_done: return "the message has been written";
-        case kind::call_broke: return "the call ends";
-        case kind::call_ended: return "the call ends as it was told";
+        case kind::call_cancelled: return "the call ends as it was told";
+        case kind::broke: return "the call ends with UNAVAILABLE";
+        case kind::broke_aborted: return "the call ends with ABORTED";
+        case kind::broke_for_good: return "the call ends with PERMISSION_DENIED";
+        case kind::broke_well: return "the call ends with OK";
+        case kind::redirected: return "the call ends with a redirect";
+        case kind::names_failed: return fmt::format("the call ends, range {} is out of range", e.number);
+        case kind::names_excused: return fmt::format("the call ends, range {} is named ABORTED", e.number);
+        case kind::names_all: return "the call ends, all ranges are out of range";
     }
     return {};
 }
 
-// Ranges that the machine has forgotten behave all alike, like an id that was never given out.
+// What has no influence on what may follow, or follows from the rest by one of the rules, stays out. Ranges that the
+// machine has forgotten behave all alike, like an id that was never given out. If all ranges fit into one message,
+// their order makes no difference.
 std::string mrd_model::key(const state& s) const {
     const mrd_fsm& m = s.machine;
     std::string out;
-    const auto put = [&out](auto value) { out.push_back(static_cast<char>(value)); };
-    put(m.state());
-    put(s.adds);
-    put(s.copy_size * (s.copying != 0));
-    put(s.started * 32 + s.writing * 16 + s.responded * 8 + s.cancelled * 4 + s.over * 2 + m.writing());
-    put(s.closed_in_order * 4 + s.failed * 2 + s.ended);
-    for (const auto& r : m.ranges()) {
-        if (r.state == range_state::forgotten) continue;
-        const auto known = std::ranges::find(s.ranges, r.read_id, &range::id);
-        put(r.state);
-        put(r.length * 16 + r.received);
-        put(r.copying * 4 + r.ending * 2 + static_cast<bool>(r.verdict));
-        put(known->sent);
-        put(known->asked * 32 + known->over * 16 + known->cut * 8 + known->right * 4 + known->stopped * 2 +
-            known->answered);
-        put(std::ranges::count(s.on_wire, r.read_id, &fsm::wire_range::read_id));
+    out.reserve(64);
+    const auto put = [&out](auto... values) { (out.push_back(static_cast<char>(values)), ...); };
+    const auto flags = [](auto... values) {
+        int bits = 0;
+        ((bits = bits * 2 + (values ? 1 : 0)), ...);
+        return bits;
+    };
+    const bool closing = m.state() >= mrd_state::closing;
+    const bool there = m.call() == mrd_fsm::call_state::there;
+    put(m.state(), m.call(), s.adds);
+    put(flags(s.call, s.cancelled, s.closed_in_order, s.failed, s.ended));
+    if (!closing) {
+        put(flags(s.timer, s.alarm, s.timer == m.waits_for(), s.alarm == m.watches_for(), s.aged),
+            flags(s.aged && s.started_aged && s.attempts > 0, m.has_opened()));
+        put(flags(s.opened, s.reconnecting, m.told_reconnecting(), there && m.watches_for() != 0 && m.moved())
+        );
+        put(s.attempts * 16 + s.redirects,
+            m.call() == mrd_fsm::call_state::given_up ? m.fate() : fsm::call_fate());
     }
-    put('/');
+    if (s.call) put(m.wire(), flags(s.writing, s.answers, s.progress));
+    if (s.copying != 0) put(s.copy_size);
+    std::vector<std::string> each;
+    for (const auto& r : m.ranges()) {
+        const bool orphan = r.state == range_state::orphaned;
+        if (r.state == range_state::forgotten || (closing && orphan)) continue;
+        const auto known = std::ranges::find(s.ranges, r.number, &range::number);
+        std::string one;
+        const auto add = [&one](auto... values) { (one.push_back(static_cast<char>(values)), ...); };
+        add(r.state, flags(r.asks != 0, known->asked, known->stopped, known->refused, known->answered));
+        add(r.stale, r.orphans);
+        if (known->asked) add(flags(known->over, known->cut, known->right), known->length - known->sent);
+        if (!orphan) add(r.length, r.received, r.bad);
+        if (r.copying) add(flags(r.ending, r.verdict) + 4);
+        each.push_back(std::move(one));
+    }
+    if (max_per_message >= static_cast<std::size_t>(ranges)) std::ranges::sort(each);
+    for (const std::string& one : each) out += one + ';';
     for (const mrd_action& a : s.queue) put(a.kind);
     return out;
 }
 
 std::vector<testing::state_rule<mrd_model::state>> mrd_model::rules() const {
     std::vector<testing::state_rule<state>> out;
-    for (std::uint32_t n = 0; n < rule_count; ++n) {
-        out.push_back({rule_names.at(n), [n](const state& s) { return (s.broken >> n & 1) == 0; }});
+    for (std::uint32_t n = 0; n < static_cast<std::uint32_t>(rule::count); ++n) {
+        out.push_back({rule_name(static_cast<rule>(n)), [n](const state& s) {
+                           return (s.broken >> n & 1) == 0;
+                       }});
     }
     return out;
 }
@@ -424,22 +506,27 @@ std::vector<testing::state_goal<mrd_model::state>> mrd_model::goals() const {
         return all && s.queue.empty() && (!closing || s.ended);
     };
     return {
-        {"liveness: once faults stop every range is answered and every stream that closes ends",
+        {silent ? "liveness: if the service falls silent every range is answered and every stream that "
+                  "closes ends"
+                : "liveness: once faults stop every range is answered and every stream that closes ends",
          over,
          testing::state_goal<state>::strength::certain}
     };
 }
 
-// The service sends what is due, the shell and the owner do their part.
+// The shell and the owner do their part, and so does the service, unless it is the silent one.
 bool mrd_model::fair(const event& e) const {
     switch (e.what) {
         case kind::open:
         case kind::perform:
-        case kind::response:
         case kind::copied:
-        case kind::write_done:
-        case kind::call_ended: return true;
-        case kind::chunk: return e.offset == 0 && e.size == 1 && !e.end && e.id != unknown_id;
+        case kind::timer:
+        case kind::call_cancelled: return true;
+        case kind::look: return silent;
+        case kind::response:
+        case kind::write_done: return !silent;
+        case kind::chunk:
+            return !silent && e.offset == 0 && e.size == 1 && !e.end && e.number != unknown_number;
         default: return false;
     }
 }

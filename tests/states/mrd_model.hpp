@@ -12,48 +12,83 @@ namespace rangeio::states {
 
 /// `mrd_fsm` and everything that may happen to it, for testing::search_states().
 ///
-/// The owner opens the stream, adds ranges of one or two bytes, cancels them, closes, at any moment. The
-/// shell performs the actions in order, at once or, with `late`, whenever it likes. The service sends what it
-/// was asked for, in any pieces, and whatever else it likes: wrong offsets, surplus bytes, damage, range_end
-/// early, doubled or never, ids that were never given out or are not sent yet; and it may end the call at any
-/// moment. All that also happens while a chunk is being copied.
+/// The owner opens the stream, adds ranges, cancels them, closes, at any moment. The shell performs the actions in
+/// order, at once or, with `late`, whenever it likes. The service sends what it was asked for, in any pieces, and
+/// whatever else it likes: wrong offsets, surplus bytes, damage, range_end early, doubled or never, ids that were
+/// never given out, are not sent yet or are out of use. It may end the call at any moment: well or ill, for a while or
+/// for good, with a redirect, naming ranges. It may say nothing for so long that the watchdog barks. All but the end of
+/// the call also happens while a chunk is being copied.
+///
+/// The limits of the policy are as low as they can be without being none: one attempt, one redirect, one bad piece,
+/// one orphan byte.
 class mrd_model {
 public:
+    static constexpr unsigned bad_limit = 1;
+    static constexpr std::uint64_t orphan_limit = 1;
+
     std::size_t max_per_message = 2;
     int ranges = 3;
+    std::uint8_t max_length = 2;
     bool late = false;
+    bool bad_pieces = true;
+    bool stalls = true;
+    bool names = true;  // the service names ranges when it ends a call
+    /// The budget of time may run out.
+    bool aging = false;
+    /// What counts as fair is a service that says nothing any more; else one that does its work.
+    bool silent = false;
 
     struct range {
-        std::int64_t id = 0;
+        std::int64_t number = 0;
         std::uint8_t length = 0;
-        std::uint8_t sent = 0;  // bytes that the service has sent of it
-        std::uint8_t good = 0;  // bytes that were copied and undamaged
-        bool asked = false;     // the service knows of it
-        bool over = false;      // the service has said that it is done
-        bool cut = false;       // it said so too early
-        bool right = true;      // nothing wrong has been sent of it
-        bool stopped = false;   // the owner has cancelled it, or the stream has ended for it
+        std::uint8_t sent = 0;   // where the service is with it, on this call and under its present name
+        std::uint8_t good = 0;   // bytes that were copied and undamaged
+        std::uint8_t bad = 0;    // bad pieces in a row
+        std::uint32_t asks = 0;  // its present name
+        bool asked = false;      // the service knows of it
+        bool over = false;       // the service has said that it is done
+        bool cut = false;        // it said so too early
+        bool right = true;       // nothing wrong has been sent under this name
+        bool stopped = false;    // the owner has cancelled it, or the stream has ended for it
+        bool refused = false;    // the service has named it
         bool answered = false;
+
+        std::int64_t read_id() const { return number + (std::int64_t{asks} << 40); }
     };
+    /// What the policy wants after the end of a call.
+    enum class sequel : std::uint8_t { none, call, wait, sleep, fail };
     struct state {
-        explicit state(std::size_t max_per_message) : machine(max_per_message) {}
+        explicit state(const fsm::mrd_fsm::options& o) : machine(o) {}
 
         fsm::mrd_fsm machine;
         std::vector<fsm::mrd_action> queue;  // not performed yet
         std::vector<range> ranges;
-        std::vector<fsm::wire_range> on_wire;  // the message that is being written
         int adds = 0;
         std::int64_t copying = 0;
         std::uint8_t copy_size = 0;
-        bool started = false;    // the call
-        bool writing = false;    // start or write was performed, write_done has not come
-        bool responded = false;  // the first response has come
-        bool cancelled = false;  // the call
-        bool over = false;       // the call
+        bool call = false;         // there is one
+        bool writing = false;      // a message is on its way, write_done has not come
+        bool answers = false;      // the call has had a response
+        bool cancelled = false;    // the call
+        std::uintptr_t timer = 0;  // the shell's two alarms, 0: not set
+        std::uintptr_t alarm = 0;
+        bool aged = false;          // the budget is over
+        bool started_aged = false;  // the first attempt came after that
         bool closed_in_order = false;
         bool failed = false;  // ended otherwise, or is about to
         bool ended = false;   // the machine has said so
+        bool opened = false;  // what the owner has heard
+        bool reconnecting = false;
+        bool progress = false;      // of the call
+        bool moved = false;         // bytes since the last look
+        std::uint8_t attempts = 0;  // without progress, in a row
+        std::uint8_t redirects = 0;
+
+        // Of the last step.
+        sequel expected = sequel::none;
         std::uint32_t broken = 0;
+
+        std::size_t room = 0;  // for actions, as the last newcomer made it
     };
 
     enum class kind : std::uint8_t {
@@ -63,20 +98,31 @@ public:
         close,
         close_with,
         perform,
+        timer,
+        look,
+        time_passes,
         response,
         chunk,
+        stale_chunk,
         copied,
         damaged,
         write_done,
-        call_broke,
-        call_ended,
+        call_cancelled,  // the end that was asked for
+        broke,
+        broke_aborted,
+        broke_for_good,
+        broke_well,
+        redirected,
+        names_failed,
+        names_excused,
+        names_all,
     };
     struct event {
         kind what = kind::open;
         bool end = false;
         std::int8_t offset = 0;  // from the one that is due
         std::uint8_t size = 0;
-        std::int64_t id = 0;
+        std::int64_t number = 0;
     };
 
     state initial() const;
@@ -89,13 +135,16 @@ public:
     bool fair(const event& e) const;
 
 private:
+    fsm::mrd_fsm::options options() const;
+    void call_events(const state& s, std::vector<event>& out) const;
+    void range_events(const state& s, const range& r, std::vector<event>& out) const;
     void feed(state& s, const event& e, fsm::mrd_actions& out) const;
     void send_chunk(state& s, const event& e, fsm::mrd_actions& out) const;
     void end_chunk(state& s, bool damaged, fsm::mrd_actions& out) const;
-    void check_actions(const fsm::mrd_fsm& before, const event& e, const fsm::mrd_actions& out, state& s)
-        const;
-    void check_state(state& s) const;
+    void end_call(state& s, const event& e, fsm::mrd_actions& out) const;
+    sequel judge(state& s, kind how) const;
     void perform(state& s, const fsm::mrd_action& a) const;
+    void ask(state& s) const;
 };
 
 }  // namespace rangeio::states

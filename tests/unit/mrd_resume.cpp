@@ -1,0 +1,543 @@
+#include "unit/mrd_stream.hpp"
+
+#include <chrono>
+#include <cstdint>
+
+using namespace testing;
+using namespace std::chrono_literals;
+
+// What follows the end of a call, and what ends one.
+
+namespace {
+
+const failure unavailable = grpc_failure(14, "gone");
+const failure aborted = grpc_failure(10, "idle for too long");
+const failure past_the_end = grpc_failure(11, "past the end");
+const failure denied = grpc_failure(7, "denied");
+
+/// Two attempts, three redirects, waits of 100 ms, 200 ms.
+retry_policy patient() {
+    return retry_policy().attempts(2).initial_backoff(100ms);
+}
+
+}  // namespace
+
+TEST_CASE("mrd_fsm: S7, museum S03: a range goes on at its own last good byte, under its own id") {
+    stream s = open_stream(patient());
+    s.add(1, 100, 10);
+    s.write_done();
+    s.add(2, 500, 10);
+    s.write_done();
+    s.chunk(1, 100, 4);
+    s.chunk(2, 500, 7);
+    CHECK(s.call_ended(unavailable) == "reconnecting, start 1:104+6 2:507+3");
+    CHECK(s.response() == "reconnected");
+    CHECK(s.chunk(2, 507, 3) == "r2 10");
+    CHECK(s.begin_chunk(1, 104, 6) == "");
+    CHECK(s.verdict().position == 4);
+    CHECK(s.end_chunk(1) == "r1 10");
+    CHECK(s.counted().resumed == 1);
+}
+
+TEST_CASE("mrd_fsm: S7, museum S02: however many ranges broke, one call is opened, and they ride in it") {
+    stream s = open_stream(patient());
+    for (std::uintptr_t n = 1; n <= 5; ++n) s.add(n, n, 1), s.write_done();
+    CHECK(s.call_ended(unavailable) == "reconnecting, start 1:1+1 2:2+1 3:3+1 4:4+1 5:5+1");
+    CHECK(s.add(6, 6, 1) == "");
+    CHECK(s.add(7, 7, 1) == "");
+    CHECK(s.write_done() == "write 6:6+1 7:7+1");  // it need not wait for the first response
+}
+
+TEST_CASE("mrd_fsm: S7: no more than a hundred ranges ride in a message on resuming either") {
+    stream s = open_stream(patient());
+    for (std::uintptr_t n = 0; n < 2 * max_ranges_per_message + 1; ++n) s.add(n, n, 1), s.write_done();
+    s.call_ended(unavailable);
+    CHECK(s.machine().message().size() == max_ranges_per_message);
+    s.write_done();
+    CHECK(s.machine().message().size() == max_ranges_per_message);
+    s.write_done();
+    CHECK(s.machine().message().size() == 1);
+    CHECK(s.write_done() == "");
+}
+
+TEST_CASE("mrd_fsm: S5, S7: a range that has all its bytes is not asked for again, range_end or not") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 4);
+    s.write_done();
+    s.add(2, 4, 4);
+    CHECK(s.chunk(1, 0, 4, false) == "r1 4");
+    CHECK(s.call_ended(unavailable) == "reconnecting, start 2:4+4");
+}
+
+TEST_CASE("mrd_fsm: S7: the first attempt after progress is made at once, further ones wait, then it is over"
+) {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    s.chunk(1, 0, 2);
+    CHECK(s.call_ended(unavailable) == "reconnecting, start 1:2+6");
+    CHECK(s.call_ended(unavailable) == "wait 200");
+    CHECK(s.machine().state() == mrd_state::waiting);
+    CHECK(s.add(2, 8, 8) == "");
+    CHECK(s.wait_over() == "start 1:2+6 2:8+8");
+    CHECK(
+        s.call_ended(unavailable) ==
+        "r1 2: gone (attempt 2 of 2), r2 0: gone (attempt 2 of 2), ended: gone (attempt 2 of 2)"
+    );
+    CHECK(s.machine().state() == mrd_state::failed);
+    CHECK(s.wait_over() == "");
+}
+
+TEST_CASE("mrd_fsm: S7: a permanent error fails what is pending, at once") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    s.chunk(1, 0, 2);
+    CHECK(s.call_ended(denied) == "r1 2: denied, ended: denied");
+    CHECK(s.add(2, 0, 1) == "r2 0: denied");
+}
+
+TEST_CASE("mrd_fsm: S7, museum S09: OK from the service with ranges pending is a break like any other") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    s.chunk(1, 0, 3);
+    CHECK(s.call_ended() == "reconnecting, start 1:3+5");
+}
+
+TEST_CASE("mrd_fsm: S7: a stream that breaks idle sleeps, and its next range opens a call and rides in it") {
+    for (const failure& why : {failure(), aborted, unavailable}) {
+        stream s = open_stream(patient());
+        s.add(1, 0, 4);
+        s.write_done();
+        s.chunk(1, 0, 4, true);
+        CHECK(s.call_ended(why) == "");
+        CHECK(s.machine().state() == mrd_state::dormant);
+        CHECK(s.add(2, 4, 4) == "start 2:4+4");
+        CHECK(s.response() == "");
+        CHECK(s.chunk(2, 4, 4) == "r2 4");
+    }
+}
+
+TEST_CASE("mrd_fsm: S7: a stream that breaks idle for good has failed") {
+    stream s = open_stream(patient());
+    CHECK(s.call_ended(denied) == "ended: denied");
+}
+
+TEST_CASE("mrd_fsm: S7: a dormant stream that is closed ends at once") {
+    stream s = open_stream(patient());
+    s.call_ended(aborted);
+    CHECK(s.close() == "ended");
+    CHECK(s.machine().state() == mrd_state::closed);
+}
+
+TEST_CASE("mrd_fsm: S7: a stream that is closed while it waits ends at once") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    s.call_ended(unavailable);
+    s.call_ended(unavailable);
+    REQUIRE(s.machine().state() == mrd_state::waiting);
+    CHECK(s.close(errc::shut_down) == "r1 0: shut down, ended: shut down");
+    CHECK(s.wait_over() == "");
+}
+
+TEST_CASE("mrd_fsm: S7: when nothing is left to resume the stream sleeps, and is no burden to anybody") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    SUBCASE("cancelled while it waits") {
+        s.call_ended(unavailable);
+        s.call_ended(unavailable);
+        CHECK(s.cancel(1) == "r1 0: timed out, wait no more, reconnected");
+        CHECK(s.wait_over() == "");
+    }
+    SUBCASE("cancelled before the call breaks again") {
+        s.call_ended(unavailable);
+        CHECK(s.cancel(1) == "r1 0: timed out");
+        CHECK(s.call_ended(unavailable) == "reconnected");
+    }
+    CHECK(s.machine().state() == mrd_state::dormant);
+}
+
+TEST_CASE("mrd_fsm: S7: a stream that slept after calls in vain waits before the next, and says so") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    s.call_ended(unavailable);
+    s.cancel(1);
+    s.call_ended(unavailable);
+    REQUIRE(s.machine().state() == mrd_state::dormant);
+    CHECK(s.add(2, 0, 1) == "reconnecting, wait 200");
+    CHECK(s.wait_over() == "start 2:0+1");
+    CHECK(s.response() == "reconnected");
+}
+
+TEST_CASE("mrd_fsm: S7: a first opening is tried again with all that rides in it") {
+    stream s(patient().open_attempts(3));
+    s.add(1, 0, 4);
+    CHECK(s.open() == "start 1:0+4");
+    CHECK(s.call_ended(unavailable) == "wait 100");
+    CHECK_FALSE(s.machine().has_opened());
+    CHECK(s.add(2, 4, 4) == "");
+    CHECK(s.wait_over() == "start 1:0+4 2:4+4");
+    CHECK(s.call_ended() == "wait 200");  // OK, though nothing has come yet
+    CHECK(s.wait_over() == "start 1:0+4 2:4+4");
+    SUBCASE("and opens") {
+        CHECK(s.response() == "opened");
+        CHECK(s.counted().resumed == 0);
+    }
+    SUBCASE("or has failed") {
+        CHECK(
+            s.call_ended(unavailable) ==
+            "r1 0: gone (attempt 3 of 3), r2 0: gone (attempt 3 of 3), ended: gone (attempt 3 of 3)"
+        );
+    }
+    SUBCASE("or fails for good") {
+        CHECK(s.call_ended(aborted).ends_with("ended: idle for too long"));
+    }
+}
+
+TEST_CASE("mrd_fsm: S7: the budget of time is the machine's business, the clock is not") {
+    stream s = open_stream(patient().attempts(100).budget(10s));
+    s.add(1, 0, 8);
+    s.call_ended(unavailable);
+    s.now += 9s;
+    CHECK(s.call_ended(unavailable) == "wait 200");
+    s.wait_over();
+    s.now += 1s;
+    CHECK(s.call_ended(unavailable).ends_with("ended: gone (nothing came for 10 s, attempt 3)"));
+}
+
+TEST_CASE("mrd_fsm: S7: redirects are followed at once, and not for ever") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    s.chunk(1, 0, 2);
+    CHECK(s.redirected() == "reconnecting, start 1:2+6");
+    CHECK(s.redirected() == "start 1:2+6");
+    CHECK(s.redirected(denied) == "start 1:2+6");  // it is the detail that counts, not the status
+    CHECK(s.redirected().ends_with("ended: 4 redirects in a row, and nothing came"));
+    CHECK(s.counted().redirected == 4);
+}
+
+TEST_CASE("mrd_fsm: S7: a redirect may come at the opening, and an idle stream sleeps over it") {
+    stream s(patient());
+    CHECK(s.open() == "start");
+    CHECK(s.redirected() == "start");
+    CHECK(s.response() == "opened");
+    CHECK(s.redirected() == "");
+    CHECK(s.machine().state() == mrd_state::dormant);
+}
+
+TEST_CASE("mrd_fsm: S7: ABORTED without a redirect is a break on an open stream, and final at the opening") {
+    stream s(patient());
+    s.open();
+    SUBCASE("open") {
+        s.response();
+        s.add(1, 0, 8);
+        CHECK(s.call_ended(aborted) == "reconnecting, start 1:0+8");
+        CHECK(s.call_ended(aborted) == "wait 200");
+        CHECK(s.counted().redirected == 0);
+    }
+    SUBCASE("opening") {
+        CHECK(s.call_ended(aborted) == "ended: idle for too long");
+    }
+}
+
+TEST_CASE("mrd_fsm: S4: a bad piece is asked for again, from the last good byte and under another id") {
+    const std::int64_t again = 1 + (std::int64_t{1} << 40);
+    stream s = open_stream(patient());
+    s.add(1, 100, 8);
+    s.write_done();
+    s.chunk(1, 100, 2);
+    SUBCASE("with a wrong checksum") {
+        CHECK(s.chunk(1, 102, 2, false, errc::data_corrupted) == fmt::format("write {}:102+6", again));
+        CHECK(s.counted().checksum_failures == 1);
+        CHECK(s.machine().orphans_due() == 4);
+    }
+    SUBCASE("at a wrong offset") {
+        CHECK(s.chunk(1, 103, 2) == fmt::format("write {}:102+6", again));
+        CHECK(s.machine().orphans_due() == 4);
+    }
+    SUBCASE("with surplus bytes") {
+        CHECK(s.chunk(1, 102, 7) == fmt::format("write {}:102+6", again));
+        CHECK(s.machine().orphans_due() == 0);
+    }
+    // What the first request still brings is not the second's.
+    CHECK(s.chunk(1, 104, 2) == "");
+    CHECK_FALSE(s.verdict().accept);
+    CHECK(s.chunk(again, 102, 6) == "r1 8");
+}
+
+TEST_CASE("mrd_fsm: S4: a range has so many tries in a row, a good piece gives them back") {
+    const auto id = [](std::int64_t asks) { return 1 + (asks << 40); };
+    stream s = open_stream(patient().range_attempts(2));
+    s.add(1, 0, 8);
+    s.write_done();
+    s.chunk(id(0), 0, 2, false, errc::data_corrupted), s.write_done();
+    s.chunk(id(1), 0, 2, false, errc::data_corrupted), s.write_done();
+    CHECK(s.chunk(id(2), 0, 2) == "");
+    s.chunk(id(2), 2, 2, false, errc::data_corrupted), s.write_done();
+    s.chunk(id(3), 2, 2, false, errc::data_corrupted), s.write_done();
+    CHECK(s.chunk(id(4), 2, 2, false, errc::data_corrupted) == "r1 2: data corrupted");
+}
+
+TEST_CASE("mrd_fsm: S4: a range that was asked for again is still cancelled by its number") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    s.write_done();
+    s.chunk(1, 0, 2, false, errc::data_corrupted);
+    CHECK(s.cancel(1) == "r1 0: timed out");
+    CHECK(s.machine().orphans_due() == 6 + 8);
+}
+
+TEST_CASE("mrd_fsm: S4: damage to a range that was cancelled meanwhile is nobody's business") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    s.begin_chunk(1, 0, 2);
+    s.cancel(1);
+    CHECK(s.end_chunk(1, errc::data_corrupted) == "r1 0: timed out");
+}
+
+TEST_CASE("mrd_fsm: S10, museum S04: the ranges that the service names fail, the others are resumed at once"
+) {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8), s.write_done();
+    s.add(2, 900, 8), s.write_done();
+    s.add(3, 16, 8), s.write_done();
+    s.chunk(3, 16, 2);
+    CHECK(
+        s.call_ended(past_the_end, {{2, past_the_end}}) ==
+        "r2 0: past the end, reconnecting, start 1:0+8 3:18+6"
+    );
+    CHECK(s.machine().judge().attempts() == 0);
+}
+
+TEST_CASE("mrd_fsm: S10: a named range whose own status is no error is resumed") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8), s.write_done();
+    s.add(2, 900, 8), s.write_done();
+    CHECK(s.call_ended(past_the_end, {{1, failure()}, {2, aborted}}) == "reconnecting, start 1:0+8 2:900+8");
+    CHECK(s.machine().judge().attempts() == 1);
+    CHECK(s.call_ended(past_the_end) == "r1 0: past the end, r2 0: past the end, ended: past the end");
+}
+
+TEST_CASE("mrd_fsm: S10: an id that is not ours excuses nothing") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    CHECK(s.call_ended(past_the_end, {{7, past_the_end}}) == "r1 0: past the end, ended: past the end");
+}
+
+TEST_CASE("mrd_fsm: S10: a cancelled range may be the one at fault, the others go on") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8), s.write_done();
+    s.add(2, 900, 8), s.write_done();
+    s.cancel(2);
+    CHECK(s.call_ended(past_the_end, {{2, past_the_end}}) == "reconnecting, start 1:0+8");
+}
+
+TEST_CASE("mrd_fsm: S10: what was wrong with an earlier request of a range is not wrong with the present one"
+) {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    s.write_done();
+    s.chunk(1, 0, 2, false, errc::data_corrupted);
+    const std::int64_t again = 1 + (std::int64_t{1} << 40);
+    const std::vector<range_error> errors{{1, past_the_end}};
+    CHECK(s.call_ended(past_the_end, errors) == fmt::format("reconnecting, start {}:0+8", again));
+}
+
+TEST_CASE("mrd_fsm: S10: a range that fails at the opening does not take the stream with it") {
+    stream s(patient());
+    s.add(1, 900, 8);
+    CHECK(s.open() == "start 1:900+8");
+    CHECK(s.call_ended(past_the_end, {{1, past_the_end}}) == "r1 0: past the end, start");
+    CHECK(s.response() == "opened");
+}
+
+TEST_CASE("mrd_fsm: S9: a call on which nothing comes is given up, and its ranges are resumed") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    s.chunk(1, 0, 2);
+    CHECK(s.look() == "");  // the chunk
+    for (int n = 1; n < 4; ++n) CHECK(s.look() == "");
+    CHECK(s.look() == "cancel call");
+    CHECK(s.look() == "");
+    CHECK(s.counted().stalled == 1);
+    CHECK(s.add(2, 8, 8) == "");  // not on a call that is over
+    CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 1:2+6 2:8+8");
+}
+
+TEST_CASE("mrd_fsm: S9: a byte of any range is enough, a message without one is not") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8);
+    s.write_done();
+    s.add(2, 8, 8);
+    s.look();
+    for (int n = 0; n < 3; ++n) s.look();
+    s.chunk(2, 8, 1);
+    for (int n = 0; n < 4; ++n) CHECK(s.look() == "");
+    s.response();
+    s.chunk(2, 9, 0);
+    CHECK(s.look() == "cancel call");
+}
+
+TEST_CASE("mrd_fsm: S9: nothing is watched without ranges, nor between calls; there is one alarm at a time") {
+    mrd_fsm::options o;
+    o.retry = patient().stall_timeout(20s);
+    mrd_fsm m(o);
+    mrd_actions out;
+    m.open(out);
+    REQUIRE(m.begin_call(out));
+    m.write_done(out);
+    m.response(out);
+    CHECK(m.watches_for() == 0);
+    out.clear();
+    m.add_range(1, 0, 8, out);
+    REQUIRE(out.size() == 2);
+    CHECK(out[1].kind == mrd_action_kind::watch);
+    CHECK(out[1].delay == 5s);
+    const auto first = out[1].cookie;
+    CHECK(first == m.watches_for());
+    out.clear();
+    SUBCASE("which the last range takes along, so that nothing keeps a context running") {
+        m.cancel_range(1, errc::timed_out, out);
+        REQUIRE(out.size() == 2);
+        CHECK(out[1].kind == mrd_action_kind::cancel_watch);
+        m.add_range(2, 0, 8, out);
+        CHECK(m.watches_for() != first);
+        out.clear();
+        m.look(first, out);  // it was on its way already
+        CHECK(out.empty());
+    }
+    SUBCASE("which goes on from one call to the next") {
+        m.add_range(2, 0, 8, out);
+        CHECK(out.empty());
+        m.call_ended({unavailable, false, {}}, {}, out);
+        CHECK(m.watches_for() == first);
+        out.clear();
+        m.look(first, out);
+        CHECK(out.empty());
+        CHECK(m.watches_for() == 0);
+        REQUIRE(m.begin_call(out));
+        CHECK(m.watches_for() != 0);
+    }
+}
+
+TEST_CASE("mrd_fsm: S9: a stream that stalls again and again fails with that") {
+    stream s = open_stream(patient().attempts(1));
+    s.add(1, 0, 8);
+    for (int n = 0; n < 5; ++n) s.look();
+    CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 1:0+8");
+    for (int n = 0; n < 5; ++n) s.look();
+    CHECK(
+        s.call_ended(grpc_failure(1, "cancelled")) ==
+        "r1 0: no byte came for the stall timeout (attempt 1 of 1), ended: no byte came for the stall "
+        "timeout "
+        "(attempt 1 of 1)"
+    );
+}
+
+TEST_CASE("mrd_fsm: S8: too many bytes that nobody wants retire the call, not the stream") {
+    stream s = open_stream(patient().max_orphan_bytes(10));
+    s.add(1, 0, 8), s.write_done();
+    s.add(2, 8, 8), s.write_done();
+    s.add(3, 16, 8), s.write_done();
+    CHECK(s.cancel(1) == "r1 0: timed out");
+    CHECK(s.chunk(2, 8, 1) == "");
+    CHECK(s.machine().orphans_due() == 8);
+    SUBCASE("and the others are resumed at once") {
+        CHECK(s.cancel(2) == "r2 1: timed out, cancel call");
+        CHECK(s.counted().retired == 1);
+        CHECK(s.chunk(3, 16, 2) == "");  // until the call is over, what comes counts
+        CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 3:18+6");
+        CHECK(s.machine().judge().attempts() == 0);
+        CHECK(s.machine().orphans_due() == 0);
+    }
+    SUBCASE("or it sleeps, if there are none") {
+        CHECK(s.chunk(3, 16, 8) == "r3 8");
+        CHECK(s.cancel(2) == "r2 1: timed out, cancel call");
+        CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "");
+        CHECK(s.machine().state() == mrd_state::dormant);
+    }
+    SUBCASE("but bytes that have arrived do not count") {
+        CHECK(s.chunk(1, 0, 6) == "");
+        CHECK(s.machine().orphans_due() == 2);
+        CHECK(s.cancel(2) == "r2 1: timed out");
+    }
+    SUBCASE("nor those that the service takes back") {
+        CHECK(s.chunk(1, 0, 1, true) == "");
+        CHECK(s.machine().orphans_due() == 0);
+    }
+}
+
+TEST_CASE("mrd_fsm: S8: bad pieces leave bytes behind that nobody wants, too") {
+    stream s = open_stream(patient().max_orphan_bytes(10));
+    s.add(1, 0, 20), s.write_done();
+    CHECK(s.chunk(1, 0, 2, false, errc::data_corrupted) == "cancel call");
+    CHECK(s.counted().retired == 1);
+}
+
+TEST_CASE("mrd_fsm: a call that ended by itself before it was told to is judged by how it ended") {
+    stream s = open_stream(patient().max_orphan_bytes(0));
+    s.add(1, 0, 8), s.write_done();
+    s.add(2, 8, 8), s.write_done();
+    CHECK(s.cancel(1) == "r1 0: timed out, cancel call");
+    SUBCASE("for good") {
+        CHECK(s.call_ended(denied) == "r2 0: denied, ended: denied");
+    }
+    SUBCASE("for a while") {
+        CHECK(s.call_ended(unavailable) == "reconnecting, start 2:8+8");
+        CHECK(s.machine().judge().attempts() == 1);
+    }
+    SUBCASE("as it was told") {
+        CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 2:8+8");
+        CHECK(s.machine().judge().attempts() == 0);
+    }
+}
+
+TEST_CASE("mrd_fsm: S8: a stream closed while a call is given up ends with the call") {
+    stream s = open_stream(patient().max_orphan_bytes(0));
+    s.add(1, 0, 8), s.write_done();
+    s.add(2, 8, 8), s.write_done();
+    CHECK(s.cancel(1) == "r1 0: timed out, cancel call");
+    CHECK(s.close() == "r2 0: stream closed");
+    CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "ended");
+}
+
+TEST_CASE("mrd_fsm: a shell that performs late does what is still wanted") {
+    mrd_fsm::options o;
+    o.retry = patient();
+    mrd_fsm m(o);
+    mrd_actions out;
+    m.open(out);
+    REQUIRE(m.begin_call(out));
+    m.response(out);
+    m.write_done(out);
+    m.add_range(1, 0, 8, out);
+    SUBCASE("a message of a call that is over is not sent on the next one") {
+        m.call_ended({unavailable, false, {}}, {}, out);
+        CHECK_FALSE(m.begin_write());
+        CHECK(m.begin_call(out));
+        CHECK(m.message().size() == 1);
+        CHECK_FALSE(m.begin_write());
+    }
+    SUBCASE("nor one whose ranges are gone") {
+        m.cancel_range(1, errc::timed_out, out);
+        CHECK_FALSE(m.begin_write());
+        out.clear();
+        m.add_range(2, 0, 8, out);
+        REQUIRE_FALSE(out.empty());
+        CHECK(out.front().kind == mrd_action_kind::write);
+    }
+    SUBCASE("a call is not opened for ranges that are gone") {
+        m.call_ended({unavailable, false, {}}, {}, out);
+        m.cancel_range(1, errc::timed_out, out);
+        out.clear();
+        CHECK_FALSE(m.begin_call(out));
+        CHECK(m.state() == mrd_state::dormant);
+        CHECK(out.front().kind == mrd_action_kind::reconnected);
+    }
+    SUBCASE("nor for a stream that was closed") {
+        m.call_ended({unavailable, false, {}}, {}, out);
+        m.close(errc::stream_closed, {}, out);
+        out.clear();
+        CHECK_FALSE(m.begin_call(out));
+        CHECK(out.front().kind == mrd_action_kind::ended);
+        CHECK(m.state() == mrd_state::closed);
+    }
+}

@@ -1,0 +1,154 @@
+#pragma once
+
+#include "fsm/mrd_fsm.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace testing {
+
+using rangeio::errc;
+using rangeio::failure;
+using rangeio::retry_policy;
+using rangeio::fsm::max_ranges_per_message;
+using rangeio::fsm::mrd_action;
+using rangeio::fsm::mrd_action_kind;
+using rangeio::fsm::mrd_actions;
+using rangeio::fsm::mrd_fsm;
+using rangeio::fsm::mrd_state;
+using rangeio::fsm::range_error;
+
+inline failure grpc_failure(int status, const char* text) {
+    return {rangeio::error_code(status, rangeio::grpc_category()), text, status};
+}
+
+/// A stream whose events return their actions as one line, messages included: those are asked for at once, as
+/// a shell that is never late would. Cookies are numbers from 1 and are printed as `r1`, ranges in messages
+/// as id:offset+length; the watchdog's alarms are not printed.
+class stream {
+public:
+    /// Without retries or watchdog, unless a policy says otherwise.
+    explicit stream(const retry_policy& retry = retry_policy::none().stall_timeout({}))
+        : machine_(options(retry)) {}
+
+    std::string open() {
+        return feed([&](mrd_actions& out) { machine_.open(out); });
+    }
+    std::string add(std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length) {
+        return feed([&](mrd_actions& out) { machine_.add_range(cookie, offset, length, out); });
+    }
+    std::string cancel(std::int64_t id, const failure& why = errc::timed_out) {
+        return feed([&](mrd_actions& out) { machine_.cancel_range(id, why, out); });
+    }
+    std::string close(const failure& why = {}) {
+        return feed([&](mrd_actions& out) {
+            machine_.close(why ? why : failure(errc::stream_closed), why, out);
+        });
+    }
+    std::string response() {
+        return feed([&](mrd_actions& out) { machine_.response(out); });
+    }
+    std::string begin_chunk(std::int64_t id, std::int64_t offset, std::uint64_t size, bool end = false) {
+        return feed([&](mrd_actions& out) { verdict_ = machine_.begin_chunk(id, offset, size, end, out); });
+    }
+    std::string end_chunk(std::int64_t id, const failure& damage = {}) {
+        return feed([&](mrd_actions& out) { machine_.end_chunk(id, damage, out); });
+    }
+    /// A chunk that arrives at once, and is copied if the machine says so.
+    std::string chunk(
+        std::int64_t id, std::int64_t offset, std::uint64_t size, bool end = false, const failure& damage = {}
+    ) {
+        const std::string before = begin_chunk(id, offset, size, end);
+        if (!verdict_.accept) return before;
+        CHECK(before == "");
+        return end_chunk(id, damage);
+    }
+    std::string write_done() {
+        return feed([&](mrd_actions& out) { machine_.write_done(out); });
+    }
+    std::string call_ended(const failure& why = {}, const std::vector<range_error>& errors = {}) {
+        return feed([&](mrd_actions& out) { machine_.call_ended({why, false, errors}, now, out); });
+    }
+    std::string redirected(const failure& why = grpc_failure(10, "elsewhere")) {
+        return feed([&](mrd_actions& out) { machine_.call_ended({why, true, {}}, now, out); });
+    }
+    std::string wait_over() {
+        return feed([&](mrd_actions& out) { machine_.wait_over(machine_.waits_for(), out); });
+    }
+    std::string look() {
+        return feed([&](mrd_actions& out) { machine_.look(machine_.watches_for(), out); });
+    }
+
+    const mrd_fsm::verdict& verdict() const { return verdict_; }
+    mrd_fsm& machine() { return machine_; }
+    const mrd_fsm::counts& counted() const { return machine_.counted(); }
+
+    rangeio::fsm::time_point now{};
+
+private:
+    static mrd_fsm::options options(const retry_policy& retry) {
+        mrd_fsm::options out;
+        out.retry = retry;
+        return out;
+    }
+
+    template <class Event>
+    std::string feed(Event event) {
+        mrd_actions out;
+        event(out);
+        std::string line;
+        // Performing may lead to further actions.
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            const std::string text = perform(mrd_action(out[i]), out);
+            if (!text.empty()) line += (line.empty() ? "" : ", ") + text;
+        }
+        return line;
+    }
+
+    std::string message() const {
+        std::string out;
+        for (const auto& r : machine_.message()) {
+            out += fmt::format(" {}:{}+{}", r.read_id, r.offset, r.length);
+        }
+        return out;
+    }
+    std::string perform(const mrd_action& a, mrd_actions& out) {
+        switch (a.kind) {
+            case mrd_action_kind::start_call: return machine_.begin_call(out) ? "start" + message() : "";
+            case mrd_action_kind::write: return machine_.begin_write() ? "write" + message() : "";
+            case mrd_action_kind::cancel_call: return "cancel call";
+            case mrd_action_kind::wait:
+                return fmt::format(
+                    "wait {}", std::chrono::duration_cast<std::chrono::milliseconds>(a.delay).count()
+                );
+            case mrd_action_kind::watch:
+            case mrd_action_kind::cancel_watch: return "";
+            case mrd_action_kind::cancel_wait: return "wait no more";
+            case mrd_action_kind::opened: return "opened";
+            case mrd_action_kind::reconnecting: return "reconnecting";
+            case mrd_action_kind::reconnected: return "reconnected";
+            case mrd_action_kind::ended: return a.why ? "ended: " + a.why.message() : "ended";
+            case mrd_action_kind::complete: break;
+        }
+        return fmt::format("r{} {}{}", a.cookie, a.received, a.why ? ": " + a.why.message() : "");
+    }
+
+    mrd_fsm machine_;
+    mrd_fsm::verdict verdict_;
+};
+
+/// A stream that has opened and whose wire is free.
+inline stream open_stream(const retry_policy& retry = retry_policy::none().stall_timeout({})) {
+    stream out(retry);
+    CHECK(out.open() == "start");
+    CHECK(out.write_done() == "");
+    CHECK(out.response() == "opened");
+    return out;
+}
+
+}  // namespace testing
