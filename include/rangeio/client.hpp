@@ -6,6 +6,7 @@
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/object.hpp>
+#include <rangeio/retry_policy.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -89,12 +90,21 @@ public:
     }
     std::chrono::nanoseconds rpc_timeout() const noexcept { return rpc_timeout_; }
 
+    /// How streams that break are resumed, those of every pool of this client and of read(). Metadata calls are not
+    /// tried again. Default: see `retry_policy`.
+    client_options& retry(const retry_policy& policy) {
+        retry_ = policy;
+        return *this;
+    }
+    const retry_policy& retry() const noexcept { return retry_; }
+
 private:
     std::string endpoint_;
     credentials auth_;
     std::size_t channels_ = 4;
     std::string user_project_;
     std::chrono::nanoseconds rpc_timeout_ = std::chrono::seconds(60);
+    retry_policy retry_;
 };
 
 /// Which objects a listing has, and how it is cut.

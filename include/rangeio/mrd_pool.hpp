@@ -53,7 +53,8 @@ public:
     }
     sharing_policy sharing() const noexcept { return sharing_; }
 
-    /// How long a stream may take to open, its first response included. Default 30 s; zero: no limit.
+    /// How long a stream may take to open, its first response included, however many calls that takes
+    /// (`retry_policy::open_attempts`). Default 30 s; zero: no limit.
     pool_options& open_timeout(std::chrono::nanoseconds timeout) {
         open_timeout_ = timeout;
         return *this;

@@ -3,6 +3,7 @@
 #include <rangeio/client.hpp>
 
 #include "grpc/channels.hpp"
+#include "retry_policy.hpp"
 #include "runtime/context_service.hpp"
 
 #include <memory>
@@ -17,17 +18,20 @@ public:
         : executor_(std::move(executor)),
           runtime_(runtime::core_of(executor_)),
           rpc_timeout_(options.rpc_timeout()),
+          retry_(checked(options.retry())),
           channels_(grpc_transport::channels::make(executor_, options)) {}
 
     const asio::any_io_executor& executor() const noexcept { return executor_; }
     const std::shared_ptr<runtime::context_core>& runtime() const noexcept { return runtime_; }
     std::chrono::nanoseconds rpc_timeout() const noexcept { return rpc_timeout_; }
+    const retry_policy& retry() const noexcept { return retry_; }
     const std::shared_ptr<grpc_transport::channels>& channels() const noexcept { return channels_; }
 
 private:
     const asio::any_io_executor executor_;
     const std::shared_ptr<runtime::context_core> runtime_;
     const std::chrono::nanoseconds rpc_timeout_;
+    const retry_policy retry_;
     const std::shared_ptr<grpc_transport::channels> channels_;
 };
 

@@ -24,6 +24,7 @@ public:
         environment_.core = core.runtime();
         environment_.executor = core.executor();
         environment_.open_timeout = open_timeout;
+        environment_.retry = core.retry();
     }
 
     std::shared_ptr<multi_range_downloader> create() override {
