@@ -103,7 +103,7 @@ std::string rule_name(rule r) {
         case rule::p5_leases: return "P5: a stream's count is its leases, those on their way included";
         case rule::p5_last_release:
             return "P5: only the last release, or the deadline, closes a leased stream";
-        case rule::p6_dead: return "P6: a stream that is gone is kept for its leases only";
+        case rule::p6_dead: return "P6: a stream that has ended is gone, and kept for its leases only";
         case rule::p7_asker: return "P7: an open and the waiter that its failure belongs to know each other";
         case rule::p7_failure: return "P7: a failed open fails its waiter and nobody else";
         case rule::p8_order: return "P8: nobody is overtaken, but by sharing while a stream opens for it";
@@ -268,7 +268,11 @@ std::uint32_t check_state(const pool_model::state& s) {
         require(t.state != stream_state::opening || t.leases == 0, rule::p4_ready_only);
         require(options.multi_request || t.leases <= 1, rule::p5_leases);
         std::uint64_t leases = 0;
-        for (const auto& u : s.streams) leases += u.id == t.id ? u.holders : 0U;
+        for (const auto& u : s.streams) {
+            if (u.id != t.id) continue;
+            leases += u.holders;
+            require(u.at != status::ended || t.state == stream_state::gone, rule::p6_dead);
+        }
         for (const pool_action& a : s.queue) leases += a.kind == pool_action_kind::grant && a.stream == t.id;
         require(t.leases == leases, rule::p5_leases);
         if (m.state() >= pool_state::closing) {
