@@ -28,8 +28,8 @@ testing::search_result search_and_report(const std::string& title, const Model& 
     );
     std::fflush(stdout);
     INFO(title, '\n', result.text());
-    CHECK(result.complete);
     CHECK(result.broken == "");
+    CHECK(result.complete);
     return result;
 }
 
