@@ -100,6 +100,54 @@ TEST_CASE("P1: a failed open reaches all who wait for it, and the pool is ready 
     CHECK(f.service.calls() == 2);
 }
 
+TEST_CASE("P3, P9, museum P06: a slow open holds up neither a free stream nor close()") {
+    pool_fixture f(2, false);
+    lease held;
+    run(f.context, acquire_into(*f.pool, held));
+    f.service.pause();
+    std::array<lease, 2> leases;
+    std::array<outcome, 2> ends;
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+        asio::co_spawn(f.context, acquire_into(*f.pool, leases[i]), ends[i].handler());
+    }
+    f.context.restart();
+    f.context.poll();
+    CHECK(f.pool->stats().opening == 1);
+    held.release();
+    f.context.poll();
+    CHECK(ends[0].code.has_value());
+    CHECK_FALSE(ends[1].code.has_value());
+
+    const auto close = [](mrd_pool& pool) -> asio::awaitable<void> { co_await pool.close(); };
+    outcome closing;
+    asio::co_spawn(f.context, close(*f.pool), closing.handler());
+    f.context.poll();
+    REQUIRE(ends[1].code);
+    CHECK(*ends[1].code == errc::pool_closed);
+    CHECK_FALSE(closing.code.has_value());
+    leases[0].release();
+    f.service.resume();
+    f.settle(closing);
+    CHECK(f.pool->stats().closed == 2);
+}
+
+TEST_CASE("P3, museum P07: opens run side by side") {
+    pool_fixture f(4, false);
+    run(f.context, initialize(*f.pool));
+    f.service.pause();
+    std::array<lease, 4> leases;
+    std::array<outcome, 4> ends;
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+        asio::co_spawn(f.context, acquire_into(*f.pool, leases[i]), ends[i].handler());
+    }
+    f.context.restart();
+    f.context.poll();
+    CHECK(f.service.calls() == 4);
+    f.service.resume();
+    for (const outcome& end : ends) f.settle(end);
+    CHECK(f.pool->stats().leases == 4);
+}
+
 TEST_CASE("P8: streams that take one request serve their waiters in order, and a cancelled one leaks nothing"
 ) {
     pool_fixture f(1, false);
