@@ -70,7 +70,7 @@ public:
     /// Opens the call. The first message says the spec and `ranges`, at most 100 of them. What is passed here and to
     /// write() is copied before they return.
     virtual void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) = 0;
-    /// Sends a further message. Only after the on_write_done() of the one before.
+    /// Sends a further message. Only after the on_write_done() of the one before; without effect after on_done().
     virtual void write(std::span<const fsm::wire_range> ranges) = 0;
     /// Ends the call; on_done() follows. At any time after start(), from any thread.
     virtual void cancel() noexcept = 0;

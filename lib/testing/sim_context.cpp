@@ -2,6 +2,7 @@
 
 #include "runtime/context_service.hpp"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/query.hpp>
 
@@ -120,9 +121,15 @@ private:
 
 }  // namespace
 
-void spawn(const executor& where, std::string name, asio::awaitable<void> operation) {
+void spawn(
+    const executor& where, std::string name, asio::awaitable<void> operation, asio::cancellation_slot cancel
+) {
     asio::co_spawn(
-        where, std::move(operation), supervisor(where.query(asio::execution::context).in(), std::move(name))
+        where,
+        std::move(operation),
+        asio::bind_cancellation_slot(
+            cancel, supervisor(where.query(asio::execution::context).in(), std::move(name))
+        )
     );
 }
 

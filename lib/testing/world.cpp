@@ -236,7 +236,11 @@ std::string world::trace() const {
     std::string out = fmt::format(
         "{:>5}  {:>10}  {:<{}}  {:<{}}  where\n", "step", "time", "who", who_width, "what", what_width
     );
-    for (const row& r : rows_) {
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+        const row& r = rows_[i];
+        // What is said in a step tells more than that there was one.
+        const bool told = i + 1 < rows_.size() && rows_[i + 1].step == r.step && rows_[i + 1].who == r.who;
+        if (r.where.empty() && told) continue;
         const std::chrono::duration<double, std::milli> time =
             r.when.time_since_epoch() - std::chrono::hours(1);
         out += fmt::format(

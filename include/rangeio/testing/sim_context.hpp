@@ -4,6 +4,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/execution.hpp>
 #include <boost/asio/execution_context.hpp>
 
@@ -102,7 +103,12 @@ inline void executor::post(task t) const {
 context& context_of(const asio::any_io_executor& executor);
 
 /// Starts `operation` on `executor`. It has to end before the world falls quiet, and without an exception; `name` says
-/// what did not.
-void spawn(const executor& where, std::string name, asio::awaitable<void> operation);
+/// what did not. `cancel` ends it early; it is emitted on the same executor.
+void spawn(
+    const executor& where,
+    std::string name,
+    asio::awaitable<void> operation,
+    asio::cancellation_slot cancel = {}
+);
 
 }  // namespace rangeio::testing::sim

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rangeio::testing {
+
+/// What a service can do to its clients on a BidiReadObject call.
+enum class fault_kind {
+    latency,           ///< waits `delay` before a response
+    bandwidth,         ///< sends at most `bytes` in a second
+    slow_open,         ///< waits `delay` before the first response
+    fail_open,         ///< ends the call with `status` instead of its first response
+    hang_open,         ///< never answers
+    reset,             ///< ends the call with `status`
+    redirect,          ///< ends it with ABORTED, a routing `token` and perhaps a handle
+    range_error,       ///< ends it with `status`, and blames the range
+    bad_checksum,      ///< sends a checksum that is not that of the bytes
+    wrong_offset,      ///< says that the bytes lie `bytes` further on than they do
+    surplus,           ///< sends `bytes` more than the range has
+    short_end,         ///< ends the range `bytes` early
+    unknown_id,        ///< sends a chunk for a range that nobody asked for, too
+    repeat,            ///< sends a chunk twice
+    late_id,           ///< sends an empty chunk for a range that is over
+    no_range_end,      ///< does not say that the range is over
+    double_range_end,  ///< says it twice
+    empty_range_end,   ///< says it in an empty chunk of its own
+    no_metadata,       ///< leaves the object's metadata out
+    new_handle,        ///< sends another read handle
+    batch,             ///< puts chunks of up to `bytes` ranges into one message
+    chunk,             ///< sends at most `bytes` in a chunk
+    idle_abort,        ///< ends the call with ABORTED when it was idle for `delay`
+    ok_early,          ///< ends it with OK while ranges are pending
+    mute,              ///< never answers the range
+    goaway,            ///< ends the connection, as a server that shuts down does
+    new_generation,    ///< has replaced the object, for the calls that follow
+    grow,              ///< appends `bytes` to the object
+};
+
+/// One line of a script: what happens, where, and how often.
+///
+/// Calls and ranges are counted from 1, in the order in which they were begun; a range among those of its call. `byte` is
+/// the place: so many payload bytes of the range, or of the call if no range is named, have been sent.
+class fault {
+public:
+    fault_kind kind = fault_kind::reset;
+    std::uint64_t call = 0;   ///< 0: any
+    std::uint64_t range = 0;  ///< 0: any
+    std::uint64_t byte = 0;
+    std::uint64_t times = 1;  ///< how often at the most, over all calls; 0: no limit
+    unsigned percent = 100;   ///< how likely each time
+
+    std::chrono::nanoseconds delay{0};
+    std::uint64_t bytes = 0;
+    int status = 0;  ///< a gRPC status code
+    std::string token;
+    bool handle = false;
+
+    friend bool operator==(const fault&, const fault&) = default;
+};
+
+/// Faults, in the order in which they are considered.
+///
+/// As text: `KIND [KEY=VALUE]...`, one a line or separated by `;`; `#` begins a comment. Kinds are written with hyphens.
+/// Keys are call, range, byte, times, chance (`10%`), delay (`5ms`), bytes, status (`UNAVAILABLE` or a number), token and
+/// handle (`yes`, `no`); each kind takes those that mean something to it.
+class fault_script {
+public:
+    fault_script() = default;
+
+    /// Throws std::invalid_argument that names what is wrong, and where.
+    static fault_script parse(std::string_view text);
+    /// In the form that parse() takes.
+    std::string text() const;
+
+    std::vector<fault> faults;
+};
+
+std::string_view to_string(fault_kind kind) noexcept;
+
+/// All kinds, for those who list or draw them.
+const std::vector<fault_kind>& fault_kinds();
+
+}  // namespace rangeio::testing

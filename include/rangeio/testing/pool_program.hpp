@@ -1,0 +1,98 @@
+#pragma once
+
+#include <rangeio/byte_range.hpp>
+#include <rangeio/testing/explore.hpp>
+#include <rangeio/testing/fault_script.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rangeio::testing {
+
+/// A small program against a pool: some tasks, a service, and what goes wrong. Run in a world, it checks what holds for
+/// every pool: bytes are right or the error is one that the program explains, each operation ends once, no destination is
+/// written after its operation has ended, nothing waits without somebody to wake it, the counters balance at all times,
+/// and when everything has ended they are zero, and so are the calls of the service.
+///
+/// As text, one directive a line, `#` begins a comment:
+///
+///     object 24                  # bytes; then perhaps: unfinalized
+///     chunk 4                    # the most bytes of a response; default 8
+///     streams shared             # or exclusive; scripted streams. Or: transport, the library's own over scripted calls
+///     pool 2                     # its size; default 1
+///     open-timeout 5ms           # default: none
+///     early-timers 1             # so many times a timer may be due although others could go on; default 0
+///     faults reset byte=4 chance=50%
+///     errors none                # no operation may fail, whatever the faults; default allowed: if a fault explains it
+///     within 10s                 # the most virtual time that the tasks may take; default: any
+///     end close                  # or destroy, or abandon (at any moment, in any order), or any of these
+///     task a: read 0-16 concurrency=2 timeout=5ms; wait 1ms; read 16-24
+///     task b: acquire; read-leased 0-4; release
+///     task c: initialize; cancel a; close deadline=1ms
+///
+/// Operations: initialize, acquire [timeout=T], release, read A-B [concurrency=N] [timeout=T], read-leased A-B
+/// [timeout=T], split A-B,N (N chunks), close [deadline=T], destroy (the pool's handle), cancel TASK, wait T. A task ends
+/// with its first operation that is cancelled or meets a closed pool; other errors end the operation only.
+class pool_program {
+public:
+    /// Throws std::invalid_argument that names the line and what is wrong with it.
+    static pool_program parse(std::string_view text);
+
+    /// Runs it in `w`.
+    void operator()(sim::world& w) const;
+    /// The world that it asks for.
+    sim::world_options world_options() const;
+
+    enum class action {
+        initialize,
+        acquire,
+        release,
+        read,
+        read_leased,
+        split,
+        close,
+        destroy,
+        cancel,
+        wait
+    };
+    struct operation {
+        action what = action::wait;
+        byte_range range;
+        std::size_t parts = 1;  // concurrency, or chunks
+        std::chrono::nanoseconds time{0};
+        std::size_t task = 0;  // whom to cancel
+        std::string text;
+    };
+    struct task {
+        std::string name;
+        std::vector<operation> operations;
+    };
+    enum class kind { shared, exclusive, transport };
+    enum class finish { close, destroy, abandon, any };
+
+    std::uint64_t object_bytes = 64;
+    bool finalized = true;
+    std::uint64_t max_chunk_bytes = 8;
+    std::size_t pool_size = 1;
+    kind streams = kind::shared;
+    std::chrono::nanoseconds open_timeout{0};
+    std::size_t early_timers = 0;
+    std::chrono::nanoseconds within{0};
+    bool errors_allowed = true;
+    finish end = finish::close;
+    fault_script faults;
+    std::vector<task> tasks;
+};
+
+/// A program that comes with the library.
+struct shipped_program {
+    std::string_view name;
+    std::string_view text;
+};
+const std::vector<shipped_program>& shipped_programs();
+
+}  // namespace rangeio::testing

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <rangeio/multi_range_downloader.hpp>
+#include <rangeio/testing/fault_script.hpp>
+#include <rangeio/testing/sim_context.hpp>
+#include <rangeio/testing/world.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace rangeio::testing {
+
+/// What a scripted service serves, and how. Checked where it is used.
+class scripted_service_options {
+public:
+    scripted_service_options() = default;
+
+    /// Bytes of the object. Default 64.
+    scripted_service_options& object_bytes(std::uint64_t size) {
+        object_bytes_ = size;
+        return *this;
+    }
+    std::uint64_t object_bytes() const noexcept { return object_bytes_; }
+
+    /// Whether nothing will be appended to it any more. Default true.
+    scripted_service_options& finalized(bool yes) {
+        finalized_ = yes;
+        return *this;
+    }
+    bool finalized() const noexcept { return finalized_; }
+
+    /// The most bytes of one chunk, from 1. Default 8.
+    scripted_service_options& max_chunk_bytes(std::uint64_t most) {
+        max_chunk_bytes_ = most;
+        return *this;
+    }
+    std::uint64_t max_chunk_bytes() const noexcept { return max_chunk_bytes_; }
+
+    /// What goes wrong. A fault that is less likely than 100 % is a choice of the world's strategy. Default: nothing.
+    scripted_service_options& faults(fault_script script) {
+        faults_ = std::move(script);
+        return *this;
+    }
+    const fault_script& faults() const noexcept { return faults_; }
+
+private:
+    std::uint64_t object_bytes_ = 64;
+    bool finalized_ = true;
+    std::uint64_t max_chunk_bytes_ = 8;
+    fault_script faults_;
+};
+
+/// A service with one object in a world: it opens, serves, and breaks as its script says. Its threads are outside actors.
+///
+/// What a client must not do (ask for no byte, for a range twice, forget a routing token) is a violation of the world.
+///
+/// Lifetimes: the world outlives it; the service may go before the factories and streams do.
+class scripted_service {
+public:
+    explicit scripted_service(sim::world& in, scripted_service_options options = {});
+
+    /// Streams that are scripts themselves: for pools and what uses them. `multi_request`: whether a pool may share them.
+    std::shared_ptr<mrd_factory> streams(bool multi_request = true) const;
+    /// The streams of this library, over calls that are scripts. `executor` serves their time-outs.
+    std::shared_ptr<mrd_factory> transport(
+        const sim::executor& executor, std::chrono::nanoseconds open_timeout = {}, bool multi_request = true
+    ) const;
+
+    /// The byte at `offset`, in a generation.
+    static std::byte content(std::int64_t generation, std::uint64_t offset) noexcept;
+    /// Whether these are the bytes at `offset`, all of one generation that there was.
+    bool holds(std::span<const std::byte> bytes, std::uint64_t offset) const noexcept;
+
+    std::uint64_t object_bytes() const noexcept;
+    /// Calls, or scripted streams, that were begun; and those that have not ended.
+    std::uint64_t calls() const noexcept;
+    std::uint64_t calls_open() const noexcept;
+
+    class shared;
+
+private:
+    std::shared_ptr<shared> shared_;
+};
+
+}  // namespace rangeio::testing

@@ -1,0 +1,245 @@
+#include "testing/call_script.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace rangeio::testing {
+namespace {
+
+constexpr int aborted = 10;
+constexpr int unavailable = 14;
+constexpr int out_of_range = 11;
+
+}  // namespace
+
+service_state::service_state(const fault_script& script, std::function<bool(unsigned)> chance)
+    : chance_(std::move(chance)) {
+    for (const fault& f : script.faults) {
+        faults_.push_back({f, f.times == 0 ? std::numeric_limits<std::uint64_t>::max() : f.times});
+    }
+}
+
+bool service_state::applies(const armed& f, std::uint64_t call, std::uint64_t range) {
+    return f.left != 0 && (f.what.call == 0 || f.what.call == call) &&
+           (f.what.range == 0 || f.what.range == range);
+}
+
+const fault* service_state::strike(
+    fault_kind kind, std::uint64_t call, std::uint64_t range, std::uint64_t at_call, std::uint64_t at_range
+) {
+    for (armed& f : faults_) {
+        if (f.what.kind != kind || !applies(f, call, range)) continue;
+        if ((f.what.range != 0 ? at_range : at_call) < f.what.byte) continue;
+        if (f.what.percent < 100 && !chance_(f.what.percent)) continue;
+        --f.left;
+        return &f.what;
+    }
+    return nullptr;
+}
+
+std::uint64_t service_state::room_before_fault(
+    std::uint64_t call, std::uint64_t range, std::uint64_t at_call, std::uint64_t at_range
+) const {
+    std::uint64_t room = std::numeric_limits<std::uint64_t>::max();
+    for (const armed& f : faults_) {
+        if (!applies(f, call, range)) continue;
+        const std::uint64_t at = f.what.range != 0 ? at_range : at_call;
+        if (f.what.byte > at) room = std::min(room, f.what.byte - at);
+    }
+    return room;
+}
+
+call_script::call_script(
+    service_state& service, std::uint64_t number, bool has_handle, std::string_view token
+)
+    : service_(service), number_(number), has_handle_(has_handle), generation_(service.generation) {
+    if (token != service_.expected_token && token != service_.outgoing_token) {
+        complaint_ = fmt::format(
+            "call {} brings the routing token \"{}\" where \"{}\" is due",
+            number,
+            token,
+            service_.expected_token
+        );
+    }
+    if (const fault* f = service_.strike(fault_kind::bandwidth, number_)) bytes_per_second_ = f->bytes;
+    if (const fault* f = service_.strike(fault_kind::idle_abort, number_)) idle_after_ = f->delay;
+}
+
+void call_script::ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length) {
+    if (length == 0) complaint_ = fmt::format("range {} asks for no byte, which means to the end", read_id);
+    if (std::ranges::find(ranges_, read_id, &range::read_id) != ranges_.end()) {
+        complaint_ = fmt::format("range {} is asked for twice", read_id);
+    }
+    waited_ = waited_ && !answered_;
+    range r;
+    r.number = ++asked_;
+    r.read_id = read_id;
+    r.begin = r.at = std::min(offset, service_.size);
+    r.end = std::min(r.begin + std::min(length, service_.size), service_.size);
+    r.mute = service_.strike(fault_kind::mute, number_, r.number) != nullptr;
+    ranges_.push_back(r);
+}
+
+call_script::step call_script::finish(ending how) {
+    over_ = true;
+    step out;
+    out.end = std::move(how);
+    return out;
+}
+
+// The first response, or what comes instead of it.
+std::optional<call_script::step> call_script::open() {
+    if (hung_ || service_.strike(fault_kind::hang_open, number_) != nullptr) {
+        hung_ = true;
+        return step{};
+    }
+    if (open_delay_.count() < 0) {
+        const fault* f = service_.strike(fault_kind::slow_open, number_);
+        open_delay_ = f != nullptr ? f->delay : std::chrono::nanoseconds(0);
+    }
+    if (open_delay_.count() > 0 && !waited_) {
+        step out;
+        out.delay = open_delay_;
+        return out;
+    }
+    open_delay_ = {};
+    waited_ = false;
+    if (const fault* f = service_.strike(fault_kind::fail_open, number_)) {
+        return finish({f->status, "the open was refused", {}, {}});
+    }
+    return std::nullopt;
+}
+
+// What ends the call before anything more of `r` (or of anything, if null) is sent.
+std::optional<call_script::step> call_script::end_instead(const range* r) {
+    const std::uint64_t number = r != nullptr ? r->number : 0;
+    const std::uint64_t at_range = r != nullptr ? r->at - r->begin : 0;
+    const auto strikes = [&](fault_kind kind) {
+        return service_.strike(kind, number_, number, sent_, at_range);
+    };
+    if (const fault* f = strikes(fault_kind::reset)) return finish({f->status, "the stream broke", {}, {}});
+    if (strikes(fault_kind::goaway) != nullptr) return finish({unavailable, "the server shuts down", {}, {}});
+    if (const fault* f = strikes(fault_kind::redirect)) {
+        return finish({aborted, "look elsewhere", redirection{f->token, f->handle}, {}});
+    }
+    if (r == nullptr) return std::nullopt;
+    if (const fault* f = strikes(fault_kind::range_error)) {
+        return finish({f->status, "a range is refused", {}, {r->read_id}});
+    }
+    if (strikes(fault_kind::ok_early) != nullptr) return finish({});
+    return std::nullopt;
+}
+
+void call_script::take_chunk(response& out) {
+    range r = ranges_.front();
+    ranges_.pop_front();
+    const std::uint64_t at_range = r.at - r.begin;
+    const auto strikes = [&](fault_kind kind) {
+        return service_.strike(kind, number_, r.number, sent_, at_range);
+    };
+
+    chunk c;
+    c.read_id = r.read_id;
+    c.offset = static_cast<std::int64_t>(r.at);
+    c.source = r.at;
+    std::uint64_t most = service_.max_chunk_bytes;
+    if (const fault* f = strikes(fault_kind::chunk)) most = std::min(most, f->bytes);
+    most = std::min(most, service_.room_before_fault(number_, r.number, sent_, at_range));
+    c.size = std::min(most, r.end - r.at);
+    r.at += c.size;
+    sent_ += c.size;
+    bool over = r.at == r.end;
+    bool again = false;
+    bool apart = false;
+    bool cut = false;
+    c.range_end = over;
+    if (over && c.size != 0) {
+        if (const fault* f = strikes(fault_kind::short_end)) {
+            c.size -= std::min(c.size, f->bytes);
+            cut = true;
+        }
+    }
+    // A range that ends early does end: otherwise it would be one that is never answered, which is a fault of its own.
+    if (over && !cut) {
+        if (const fault* f = strikes(fault_kind::surplus)) c.size += f->bytes;
+        if (strikes(fault_kind::no_range_end) != nullptr) c.range_end = false;
+        again = strikes(fault_kind::double_range_end) != nullptr || strikes(fault_kind::late_id) != nullptr;
+        apart = strikes(fault_kind::empty_range_end) != nullptr;
+    }
+    if (const fault* f = strikes(fault_kind::wrong_offset)) c.offset += static_cast<std::int64_t>(f->bytes);
+    c.damaged = c.size != 0 && strikes(fault_kind::bad_checksum) != nullptr;
+    if (strikes(fault_kind::new_handle) != nullptr) {
+        out.handle = true;
+        ++service_.handles;
+    }
+    if (strikes(fault_kind::unknown_id) != nullptr) {
+        chunk stray = c;
+        stray.read_id = 1'000'000 + c.read_id;
+        out.chunks.push_back(stray);
+    }
+    if (apart) c.range_end = false;
+    out.chunks.push_back(c);
+    if (strikes(fault_kind::repeat) != nullptr) out.chunks.push_back(c);
+    chunk last = c;
+    last.offset = static_cast<std::int64_t>(r.end);
+    last.size = 0;
+    last.range_end = true;
+    last.damaged = false;
+    if (apart) out.chunks.push_back(last);
+    if (again) out.chunks.push_back(last);
+    if (!over) ranges_.push_back(r);
+}
+
+call_script::step call_script::next() {
+    if (over_) return {};
+    if (!answered_) {
+        if (auto instead = open()) return *std::move(instead);
+    }
+    // Those that are never answered lose their turns.
+    for (std::size_t i = 0; i < ranges_.size() && ranges_.front().mute; ++i) {
+        ranges_.push_back(ranges_.front());
+        ranges_.pop_front();
+    }
+    const bool served = !ranges_.empty() && !ranges_.front().mute;
+    if (auto instead = end_instead(served ? &ranges_.front() : nullptr)) return *std::move(instead);
+    step out;
+    response reply;
+    if (!answered_) {
+        reply.metadata = service_.strike(fault_kind::no_metadata, number_) == nullptr || !has_handle_;
+        reply.handle = true;
+        ++service_.handles;
+    } else if (!served) {
+        if (!ranges_.empty() || !idle_after_) return out;
+        if (waited_) return finish({aborted, "the stream was idle", {}, {}});
+        out.delay = *idle_after_;
+        return out;
+    }
+    answered_ = true;
+    if (served) {
+        const range& r = ranges_.front();
+        if (const fault* f = service_.strike(fault_kind::latency, number_, r.number, sent_, r.at - r.begin)) {
+            out.delay = f->delay;
+        }
+        if (service_.strike(fault_kind::new_generation, number_, r.number, sent_, r.at - r.begin) !=
+            nullptr) {
+            ++service_.generation;
+        }
+        if (const fault* f = service_.strike(fault_kind::grow, number_, r.number, sent_, r.at - r.begin)) {
+            service_.size += f->bytes;
+        }
+        std::uint64_t chunks = 1;
+        if (const fault* f = service_.strike(fault_kind::batch, number_)) chunks = f->bytes;
+        const std::uint64_t before = sent_;
+        for (; chunks != 0 && !ranges_.empty() && !ranges_.front().mute; --chunks) take_chunk(reply);
+        if (bytes_per_second_ != 0) {
+            out.delay += std::chrono::nanoseconds((sent_ - before) * 1'000'000'000 / bytes_per_second_);
+        }
+    }
+    out.send = std::move(reply);
+    return out;
+}
+
+}  // namespace rangeio::testing

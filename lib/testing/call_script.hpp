@@ -1,0 +1,134 @@
+#pragma once
+
+#include <rangeio/testing/fault_script.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rangeio::testing {
+
+/// A service with one object, as far as all of its calls share it.
+class service_state {
+public:
+    /// `chance(percent)`: whether what is so likely happens now.
+    service_state(const fault_script& script, std::function<bool(unsigned percent)> chance);
+
+    /// The fault of this kind that strikes now, if one does; it is counted. `at_call`, `at_range`: payload bytes sent.
+    const fault* strike(
+        fault_kind kind,
+        std::uint64_t call,
+        std::uint64_t range = 0,
+        std::uint64_t at_call = 0,
+        std::uint64_t at_range = 0
+    );
+    /// Bytes that may be sent before the next place at which some fault could strike.
+    std::uint64_t room_before_fault(
+        std::uint64_t call, std::uint64_t range, std::uint64_t at_call, std::uint64_t at_range
+    ) const;
+
+    std::uint64_t size = 0;
+    std::int64_t generation = 7;
+    bool finalized = true;
+    std::uint64_t max_chunk_bytes = 2 << 20;
+    std::string expected_token;  // what the next call has to bring along; empty: nothing
+    std::string outgoing_token;  // the same for calls that begin while the client is being told of a new one
+    std::uint64_t handles = 0;   // how many read handles were made
+
+private:
+    struct armed {
+        fault what;
+        std::uint64_t left;  // times that it may still strike
+    };
+    static bool applies(const armed& f, std::uint64_t call, std::uint64_t range);
+
+    std::vector<armed> faults_;
+    std::function<bool(unsigned)> chance_;
+};
+
+/// One BidiReadObject call, as a service with faults plays it: requests in, steps out. No threads, no clock, no bytes.
+///
+/// Without faults: the first response has the metadata and a handle, each range gets one chunk in turn, the last chunk of
+/// a range says that it is over, and the call never ends by itself.
+class call_script {
+public:
+    struct chunk {
+        std::int64_t read_id = 0;
+        std::int64_t offset = 0;   // as it is said
+        std::uint64_t source = 0;  // where the bytes come from
+        std::uint64_t size = 0;
+        bool range_end = false;
+        bool damaged = false;  // the checksum is not that of the bytes
+    };
+    struct response {
+        bool metadata = false;
+        bool handle = false;
+        std::vector<chunk> chunks;
+    };
+    struct redirection {
+        std::string token;
+        bool handle = false;
+    };
+    struct ending {
+        int status = 0;
+        std::string text;
+        std::optional<redirection> redirect;
+        std::vector<std::int64_t> blamed;  // ranges that are named in the status
+    };
+    /// Wait for the next event (`delay` zero) or at most so long; or send; or end. A response and an ending come after
+    /// `delay`.
+    struct step {
+        std::chrono::nanoseconds delay{0};
+        std::optional<response> send;
+        std::optional<ending> end;
+    };
+
+    /// Call number `number`, from 1, begins with this.
+    call_script(service_state& service, std::uint64_t number, bool has_handle, std::string_view token);
+    void ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length);
+    /// What comes next. A step that was returned counts as done, but for a wait.
+    step next();
+    /// The delay of a waiting step is over, and nothing was asked meanwhile.
+    void waited() { waited_ = true; }
+    /// Something that a client must not do; empty if there is nothing.
+    const std::string& complaint() const noexcept { return complaint_; }
+    /// The object as it was when the call began: what replaces it later is for later calls.
+    std::int64_t generation() const noexcept { return generation_; }
+
+private:
+    struct range {
+        std::uint64_t number = 0;
+        std::int64_t read_id = 0;
+        std::uint64_t begin = 0;
+        std::uint64_t end = 0;
+        std::uint64_t at = 0;
+        bool mute = false;
+    };
+
+    std::optional<step> open();
+    std::optional<step> end_instead(const range* r);
+    void take_chunk(response& out);
+    step finish(ending how);
+
+    service_state& service_;
+    const std::uint64_t number_;
+    const bool has_handle_;
+    const std::int64_t generation_;
+    std::deque<range> ranges_;  // those that are not over, in the order of their turns
+    std::uint64_t asked_ = 0;
+    std::uint64_t sent_ = 0;
+    std::uint64_t bytes_per_second_ = 0;
+    bool answered_ = false;
+    bool waited_ = false;
+    bool hung_ = false;
+    bool over_ = false;
+    std::chrono::nanoseconds open_delay_{-1};
+    std::optional<std::chrono::nanoseconds> idle_after_;
+    std::string complaint_;
+};
+
+}  // namespace rangeio::testing

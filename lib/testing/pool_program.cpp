@@ -1,0 +1,299 @@
+#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
+#include <rangeio/testing/pool_program.hpp>
+#include <rangeio/testing/scripted_service.hpp>
+#include <rangeio/testing/sim_context.hpp>
+#include <rangeio/testing/sim_timer.hpp>
+
+#include "testing/watched_memory.hpp"
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <optional>
+
+namespace rangeio::testing {
+namespace {
+
+using sim::world;
+using action = pool_program::action;
+
+/// One run of a program. Lives longer than the context in which its coroutines run.
+class run {
+public:
+    run(const pool_program& program, world& in)
+        : program_(program),
+          world_(in),
+          service_(in, service_options(program)),
+          io_(std::make_unique<sim::context>(in, "io")) {
+        has_close_ = program.end == pool_program::finish::abandon || program.end == pool_program::finish::any;
+        has_cancel_.resize(program.tasks.size());
+        for (const auto& task : program.tasks) {
+            for (const auto& op : task.operations) {
+                has_close_ = has_close_ || op.what == action::close || op.what == action::destroy;
+                if (op.what == action::cancel) has_cancel_[op.task] = true;
+            }
+        }
+        pool_ = std::make_unique<mrd_pool>(
+            io_->get_executor(),
+            factory(),
+            pool_options().size(program.pool_size).open_timeout(program.open_timeout)
+        );
+    }
+
+    void go() {
+        for (std::size_t i = 0; i < program_.tasks.size(); ++i) {
+            auto& t = tasks_.emplace_back(io_->make_executor(program_.tasks[i].name));
+            sim::spawn(t.where, program_.tasks[i].name, perform(i), t.cancel.slot());
+        }
+        auto end = program_.end;
+        if (end == pool_program::finish::any) {
+            end = std::array{
+                pool_program::finish::close, pool_program::finish::destroy, pool_program::finish::abandon
+            }[world_.choose(3)];
+        }
+        const auto start = world_.now();
+        if (end == pool_program::finish::abandon) {
+            abandon();
+        } else {
+            world_.run();
+            if (program_.within.count() != 0) {
+                world_.check(world_.now() - start <= program_.within, "the tasks take longer than they may");
+            }
+            for (auto& t : tasks_) t.held.release();
+            if (end == pool_program::finish::close && pool_ != nullptr) {
+                sim::spawn(io_->get_executor(), "closing at the end", close());
+                world_.run();
+            }
+            pool_.reset();
+        }
+        world_.run();
+        if (!world_.violation().empty()) return;
+        world_.check(service_.calls_open() == 0, "calls of the service are open though nobody is there");
+        world_.check(memory_.intact(), "a destination was written after its operation had ended");
+    }
+
+private:
+    struct task_state {
+        explicit task_state(sim::executor on) : where(on) {}
+        sim::executor where;
+        asio::cancellation_signal cancel;
+        lease held;
+    };
+
+    static scripted_service_options service_options(const pool_program& program) {
+        scripted_service_options out;
+        out.object_bytes(program.object_bytes);
+        out.finalized(program.finalized);
+        out.max_chunk_bytes(program.max_chunk_bytes);
+        out.faults(program.faults);
+        return out;
+    }
+
+    std::shared_ptr<mrd_factory> factory() const {
+        if (program_.streams == pool_program::kind::transport) {
+            return service_.transport(io_->get_executor(), program_.open_timeout);
+        }
+        return service_.streams(program_.streams == pool_program::kind::shared);
+    }
+
+    // At any moment, in either order: the context goes, and the pool's handle.
+    void abandon() {
+        const std::size_t steps = world_.choose(48);
+        const bool pool_first = world_.choose(2) == 1;
+        for (std::size_t i = 0; i < steps && world_.step(); ++i) {
+        }
+        if (pool_first) pool_.reset();
+        io_.reset();
+        if (pool_ != nullptr) check_balance();
+        pool_.reset();
+        for (auto& t : tasks_) t.held.release();
+    }
+
+    asio::awaitable<void> close() {
+        failure why;
+        try {
+            co_await pool_->close();
+        } catch (const error& e) {
+            why = e.why();
+        }
+        if (why && program_.faults.faults.empty()) {
+            world_.violate(fmt::format("closing at the end fails: {}", why.message()));
+        }
+        const auto s = pool_->stats();
+        world_.check(
+            s.opening + s.ready + s.reconnecting + s.closing + s.leases + s.waiters == 0,
+            "the pool is closed and its gauges are not zero"
+        );
+    }
+
+    void check_balance() {
+        if (pool_ == nullptr) return;
+        const auto s = pool_->stats();
+        world_.check(
+            s.opened == s.opening + s.ready + s.reconnecting + s.closed + s.failed,
+            "the pool's counters do not balance"
+        );
+        world_.check(
+            s.opening + s.ready + s.reconnecting + s.closing <= program_.pool_size,
+            "the pool has more streams than it may"
+        );
+    }
+
+    asio::awaitable<void> perform(std::size_t index) {
+        for (const auto& op : program_.tasks[index].operations) {
+            world_.note(op.text);
+            failure why;
+            try {
+                co_await perform(index, op);
+            } catch (const error& e) {
+                why = e.why();
+            } catch (const boost::system::system_error& e) {
+                why = failure(e.code());
+            }
+            const auto here = sim::world::current();
+            world_.check(
+                here == &world_ && world_.running() == tasks_[index].where.actor(),
+                "an operation resumes its caller on another executor"
+            );
+            if (world_.traced()) world_.note(op.text + ": " + (why ? why.message() : "done"));
+            check_balance();
+            if (!why) continue;
+            if (!is_explained(index, op, why)) {
+                world_.violate(fmt::format(
+                    "task {}: {}: unexpected: {}", program_.tasks[index].name, op.text, why.message()
+                ));
+            }
+            if (why.code() == asio::error::operation_aborted || why.code() == errc::pool_closed) break;
+        }
+        tasks_[index].held.release();
+    }
+
+    asio::awaitable<void> perform(std::size_t index, const pool_program::operation& op) {
+        task_state& me = tasks_[index];
+        switch (op.what) {
+            case action::release: me.held.release(); co_return;
+            case action::destroy: pool_.reset(); co_return;
+            case action::cancel: {
+                // A signal is emitted where the coroutine runs; and whether it still does is known there.
+                asio::post(tasks_[op.task].where, [this, task = op.task] {
+                    tasks_[task].cancel.emit(asio::cancellation_type::terminal);
+                });
+                co_return;
+            }
+            case action::wait: {
+                sim::timer t(me.where, op.time);
+                co_await t.async_wait(asio::use_awaitable);
+                co_return;
+            }
+            case action::read_leased: co_await read_leased(me, op); co_return;
+            default: break;
+        }
+        if (pool_ == nullptr) throw error(errc::pool_closed);
+        switch (op.what) {
+            case action::initialize: co_await pool_->initialize(); break;
+            case action::acquire: {
+                // The old one goes first: whoever holds a lease while it waits for another may wait for itself.
+                me.held.release();
+                lease got = co_await pool_->acquire(op.time);
+                me.held = std::move(got);
+                break;
+            }
+            case action::read: co_await read(op); break;
+            case action::split: co_await split(op); break;
+            case action::close: co_await pool_->close(op.time); break;
+            default: break;
+        }
+    }
+
+    asio::awaitable<void> read(const pool_program::operation& op) {
+        const auto memory = memory_.take(op.range.length());
+        fetch_options options;
+        options.concurrency(op.parts).min_chunk_bytes(1).timeout(op.time);
+        const auto got = co_await try_fetch(*pool_, op.range, memory, options);
+        if (got) check_bytes(memory.first(*got), op);
+        memory_.retire(memory);
+        if (!got) throw error(got.error());
+        world_.check(*got == op.range.length(), "a read is shorter than its range and no error");
+    }
+
+    asio::awaitable<void> read_leased(task_state& me, const pool_program::operation& op) {
+        if (!me.held) co_return;
+        const auto memory = memory_.take(op.range.length());
+        failure why;
+        std::size_t got = 0;
+        try {
+            got = co_await me.held.read(op.range, memory, op.time);
+        } catch (const error& e) {
+            why = e.why();
+        }
+        if (!why) check_bytes(memory.first(got), op);
+        memory_.retire(memory);
+        if (why) throw error(why);
+    }
+
+    asio::awaitable<void> split(const pool_program::operation& op) {
+        std::vector<std::uint64_t> lengths;
+        const byte_range all = op.range;
+        for (std::uint64_t i = 0; i < op.parts; ++i) {
+            lengths.push_back(all.length() * (i + 1) / op.parts - all.length() * i / op.parts);
+        }
+        fetch_options options;
+        options.min_chunk_bytes(1).timeout(op.time);
+        const auto blocks = co_await fetch_split(*pool_, all.offset(), lengths, options);
+        std::uint64_t at = all.offset();
+        for (const byte_block& b : blocks) {
+            world_.check(service_.holds(b.span(), at), "a chunk has other bytes than the object");
+            at += b.span().size();
+        }
+        world_.check(at == all.offset() + all.length(), "the chunks are not as long as what was asked for");
+    }
+
+    void check_bytes(std::span<const std::byte> bytes, const pool_program::operation& op) {
+        if (!service_.holds(bytes, op.range.offset())) {
+            world_.violate(fmt::format("{}: other bytes than the object has", op.text));
+        }
+    }
+
+    // What the program does and what goes wrong in it accounts for this error.
+    bool is_explained(std::size_t task, const pool_program::operation& op, const failure& why) const {
+        if (!program_.errors_allowed) return false;
+        const auto code = why.code();
+        if (code == asio::error::operation_aborted) return has_cancel_[task];
+        if (code == errc::pool_closed || code == errc::stream_closed)
+            return has_close_ || !program_.faults.faults.empty();
+        if (code == errc::shut_down) return has_close_;
+        if (code == errc::timed_out && op.time.count() != 0) return true;
+        if (code == errc::range_not_satisfiable &&
+            op.range.offset() + op.range.length() > program_.object_bytes)
+            return true;
+        // Anything that the service could have said or done; a wrong result is not among these.
+        return !program_.faults.faults.empty() && code != errc::invalid_argument &&
+               code != errc::buffer_misuse;
+    }
+
+    const pool_program& program_;
+    world& world_;
+    watched_memory memory_;
+    scripted_service service_;
+    bool has_close_ = false;
+    std::vector<bool> has_cancel_;
+    std::unique_ptr<mrd_pool> pool_;
+    std::deque<task_state> tasks_;
+    std::unique_ptr<sim::context> io_;  // goes first, with the coroutines that refer to the rest
+};
+
+}  // namespace
+
+void pool_program::operator()(sim::world& w) const {
+    run(*this, w).go();
+}
+
+}  // namespace rangeio::testing

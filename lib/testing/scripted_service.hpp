@@ -1,0 +1,79 @@
+#pragma once
+
+#include <rangeio/testing/scripted_service.hpp>
+
+#include "testing/call_script.hpp"
+
+#include <memory>
+#include <string>
+
+namespace rangeio::testing {
+
+class scripted_service::shared {
+public:
+    shared(sim::world& in, const scripted_service_options& options);
+
+    sim::world& in;
+    service_state state;
+    const std::int64_t first_generation;
+    std::uint64_t calls = 0;
+    std::uint64_t calls_open = 0;
+
+    object_info info(std::int64_t generation) const;
+    object_ref object() const { return {"bucket", "object"}; }
+};
+
+/// Plays one call in its world: asks the script what comes next, waits as long as it says, and hands it on.
+///
+/// A derived class delivers. One step at a time, on an actor of the call's own.
+class call_player : public std::enable_shared_from_this<call_player> {
+public:
+    virtual ~call_player() = default;
+
+protected:
+    explicit call_player(std::shared_ptr<scripted_service::shared> service);
+
+    void begin(bool has_handle, std::string_view token);
+    void ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length);
+    /// Ends the call with CANCELLED, soon.
+    void stop() noexcept;
+    bool ended() const noexcept { return ended_; }
+    object_info info() const { return service_->info(script_->generation()); }
+    sim::world& in() const noexcept { return service_->in; }
+    sim::actor_id actor() const noexcept { return actor_; }
+    scripted_service::shared& service() const noexcept { return *service_; }
+    /// Holds the end back: it comes after so many `resume_end()`.
+    void hold_end() noexcept { ++holds_; }
+    void resume_end();
+
+    virtual void deliver(const call_script::response& response) = 0;
+    virtual void deliver_end(const call_script::ending& how) = 0;
+
+private:
+    void wake();
+    void step();
+    void perform(const call_script::step& what);
+    void finish();
+
+    const std::shared_ptr<scripted_service::shared> service_;
+    std::optional<call_script> script_;
+    sim::actor_id actor_ = 0;
+    sim::world::timer_id timer_ = 0;  // of a wait for nothing
+    bool scheduled_ = false;          // a step is queued, or under way
+    bool delivering_ = false;
+    bool ended_ = false;
+    std::optional<call_script::ending> ending_;
+    std::size_t holds_ = 0;
+};
+
+std::shared_ptr<mrd_factory> make_scripted_streams(
+    std::shared_ptr<scripted_service::shared> service, bool multi_request
+);
+std::shared_ptr<mrd_factory> make_scripted_transport(
+    std::shared_ptr<scripted_service::shared> service,
+    const sim::executor& executor,
+    std::chrono::nanoseconds open_timeout,
+    bool multi_request
+);
+
+}  // namespace rangeio::testing

@@ -1,0 +1,178 @@
+#include <rangeio/crc32c.hpp>
+
+#include "testing/scripted_service.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+namespace rangeio::testing {
+namespace {
+
+/// A stream that is a script: it serves what it is asked for, and fails with what its script ends with.
+class scripted_stream final : public call_player, public multi_range_downloader {
+public:
+    explicit scripted_stream(std::shared_ptr<scripted_service::shared> service)
+        : call_player(std::move(service)) {}
+
+    void open(std::shared_ptr<stream_listener> owner) override {
+        owner_ = std::move(owner);
+        begin(false, service().state.expected_token);
+        for (const auto& [id, r] : reads_) ask_for(id, *r.read);
+        if (closing_) stop();
+    }
+
+    std::int64_t read(std::shared_ptr<range_read> read) override {
+        const std::int64_t id = ++last_id_;
+        if (closing_ || ended()) {
+            read->done({why_ ? why_ : failure(errc::stream_closed), 0});
+            return 0;
+        }
+        outstanding_ += read->range().length();
+        reads_.emplace(id, pending{read, 0});
+        if (owner_ != nullptr) ask_for(id, *read);
+        return id;
+    }
+
+    void cancel(std::int64_t read_id, const failure& why) noexcept override {
+        const auto it = reads_.find(read_id);
+        if (it == reads_.end()) return;
+        if (copying_ == read_id) {
+            cancelled_ = why;
+        } else {
+            finish(it, why);
+        }
+    }
+
+    void close(const failure& why) noexcept override {
+        if (std::exchange(closing_, true)) return;
+        why_ = why;
+        fail_all(why ? why : failure(errc::stream_closed));
+        stop();
+    }
+
+    std::uint64_t outstanding_bytes() const noexcept override { return outstanding_; }
+
+private:
+    struct pending {
+        std::shared_ptr<range_read> read;
+        std::uint64_t received;
+    };
+    using reads = std::map<std::int64_t, pending>;
+
+    void ask_for(std::int64_t id, const range_read& read) {
+        ask(id, read.range().offset(), read.range().length());
+    }
+
+    void finish(reads::iterator it, const failure& why) noexcept {
+        const pending p = std::move(it->second);
+        reads_.erase(it);
+        outstanding_ -= p.read->range().length() - p.received;
+        p.read->done({why, p.received});
+    }
+
+    void fail_all(const failure& why) noexcept {
+        if (copying_ != 0 && !cancelled_) cancelled_ = why;
+        // One that ends may cancel others.
+        const auto next = [this] {
+            return std::ranges::find_if(reads_, [this](const auto& r) { return r.first != copying_; });
+        };
+        for (auto it = next(); it != reads_.end(); it = next()) finish(it, why);
+    }
+
+    void deliver(const call_script::response& response) override {
+        if (!std::exchange(opened_, true) && !closing_) {
+            owner_->opened(std::make_shared<const object_info>(info()));
+        }
+        for (const call_script::chunk& c : response.chunks) take(c);
+    }
+
+    void take(const call_script::chunk& c) {
+        const auto it = reads_.find(c.read_id);
+        if (it == reads_.end() || closing_) return;
+        pending& p = it->second;
+        const byte_range range = p.read->range();
+        if (c.offset != static_cast<std::int64_t>(range.offset() + p.received) ||
+            c.size > range.length() - p.received) {
+            finish(it, failure(errc::protocol_error, "the chunk is not what is due"));
+            return;
+        }
+        std::vector<std::byte> bytes;
+        for (std::uint64_t i = 0; i < c.size; ++i) {
+            bytes.push_back(scripted_service::content(info().generation, c.source + i));
+        }
+        copying_ = c.read_id;
+        const auto half = std::span(bytes).first(bytes.size() / 2);
+        const auto rest = std::span(bytes).subspan(half.size());
+        std::uint32_t crc = p.read->deliver(p.received, half, 0);
+        in().preemption_point("in the middle of a chunk");
+        crc = p.read->deliver(p.received + half.size(), rest, crc);
+        copying_ = 0;
+        if (!c.damaged) {
+            p.received += c.size;
+            outstanding_ -= c.size;
+        }
+        const failure cancelled = std::exchange(cancelled_, {});
+        if (p.received == range.length()) {
+            finish(it, {});
+        } else if (cancelled) {
+            finish(it, cancelled);
+        } else if (c.damaged) {
+            finish(it, errc::data_corrupted);
+        } else if (c.range_end) {
+            finish(it, {});
+        }
+    }
+
+    void deliver_end(const call_script::ending& how) override {
+        failure why = why_;
+        if (!closing_) {
+            why = how.status == 0 ? failure(errc::stream_closed)
+                                  : failure(error_code(how.status, grpc_category()), how.text, how.status);
+            why_ = why;
+            closing_ = true;
+        }
+        fail_all(why ? why : failure(errc::stream_closed));
+        const auto owner = std::move(owner_);
+        owner->ended(why);
+    }
+
+    std::shared_ptr<stream_listener> owner_;
+    reads reads_;
+    std::int64_t last_id_ = 0;
+    std::uint64_t outstanding_ = 0;
+    bool opened_ = false;
+    bool closing_ = false;
+    failure why_;  // how it ends
+    std::int64_t copying_ = 0;
+    failure cancelled_;
+};
+
+class streams_factory final : public mrd_factory {
+public:
+    streams_factory(std::shared_ptr<scripted_service::shared> service, bool multi_request)
+        : service_(std::move(service)), object_(service_->object()), multi_request_(multi_request) {}
+    std::shared_ptr<multi_range_downloader> create() override {
+        return std::make_shared<scripted_stream>(service_);
+    }
+    bool supports_multi_request() const noexcept override { return multi_request_; }
+    const object_ref& object() const noexcept override { return object_; }
+
+private:
+    const std::shared_ptr<scripted_service::shared> service_;
+    const object_ref object_;
+    const bool multi_request_;
+};
+
+}  // namespace
+
+std::shared_ptr<mrd_factory> make_scripted_streams(
+    std::shared_ptr<scripted_service::shared> service, bool multi_request
+) {
+    return std::make_shared<streams_factory>(std::move(service), multi_request);
+}
+
+}  // namespace rangeio::testing

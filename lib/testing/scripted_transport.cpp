@@ -1,0 +1,153 @@
+#include <rangeio/crc32c.hpp>
+
+#include "grpc/mrd.hpp"
+#include "testing/scripted_service.hpp"
+
+#include <fmt/format.h>
+
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace rangeio::testing {
+namespace {
+
+using namespace rangeio::grpc_transport;
+
+class scripted_call final : public call_player, public bidi_call {
+public:
+    scripted_call(std::shared_ptr<scripted_service::shared> service, std::shared_ptr<bidi_call_events> events)
+        : call_player(std::move(service)), events_(std::move(events)) {}
+
+    void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
+        begin(!spec.read_handle.empty(), spec.routing_token);
+        writer_ = in().add_actor(fmt::format("call {} writes", service().calls), true);
+        write(ranges);
+    }
+
+    void write(std::span<const fsm::wire_range> ranges) override {
+        if (ended()) return;
+        if (std::exchange(writing_, true)) in().violate("a message is written while another one is");
+        if (ranges.size() > fsm::max_ranges_per_message)
+            in().violate("more than 100 ranges are in one message");
+        for (const fsm::wire_range& r : ranges) {
+            ask(r.read_id, static_cast<std::uint64_t>(r.offset), static_cast<std::uint64_t>(r.length));
+        }
+        hold_end();
+        auto self = std::static_pointer_cast<scripted_call>(shared_from_this());
+        in().post(writer_, sim::task([self] { self->confirm(); }), "has written");
+    }
+
+    void cancel() noexcept override { stop(); }
+
+private:
+    void confirm() {
+        writing_ = false;
+        events_->on_write_done();
+        resume_end();
+    }
+
+    void deliver(const call_script::response& response) override {
+        const object_info object = info();
+        const std::string handle = fmt::format("handle {}", service().state.handles);
+        // All payloads of the message in one slice.
+        std::vector<std::byte> bytes;
+        std::vector<wire::data_chunk> chunks;
+        for (const call_script::chunk& c : response.chunks) {
+            wire::data_chunk out;
+            out.read_id = c.read_id;
+            out.read_offset = c.offset;
+            out.read_length = static_cast<std::int64_t>(c.size);
+            out.has_read_range = true;
+            out.range_end = c.range_end;
+            out.has_data = true;
+            out.payload = {0, bytes.size(), c.size};
+            for (std::uint64_t i = 0; i < c.size; ++i) {
+                bytes.push_back(scripted_service::content(object.generation, c.source + i));
+            }
+            out.crc32c = crc32c(std::span(bytes).last(c.size)) + (c.damaged ? 1U : 0U);
+            chunks.push_back(out);
+            if (in().traced()) {
+                in().note(fmt::format(
+                    "sends {} bytes at {} of range {}{}{}",
+                    c.size,
+                    c.offset,
+                    c.read_id,
+                    c.range_end ? ", its end" : "",
+                    c.damaged ? ", damaged" : ""
+                ));
+            }
+        }
+        const std::vector<wire::slice> message{bytes};
+        incoming out;
+        out.message = message;
+        out.chunks = chunks;
+        if (response.metadata) out.metadata = &object;
+        if (response.handle) out.read_handle = &handle;
+        events_->on_response(out);
+    }
+
+    void deliver_end(const call_script::ending& how) override {
+        if (in().traced()) in().note(fmt::format("ends the call: {}", how.status == 0 ? "OK" : how.text));
+        const auto events = std::move(events_);
+        call_end end;
+        if (how.status != 0) end.why = failure(error_code(how.status, grpc_category()), how.text, how.status);
+        if (how.redirect) {
+            call_end::redirection to;
+            to.routing_token = how.redirect->token;
+            if (how.redirect->handle) to.read_handle = "handle of " + how.redirect->token;
+            end.redirect = std::move(to);
+        }
+        for (const std::int64_t id : how.blamed) end.range_errors.push_back({id, end.why});
+        events->on_done(end);
+    }
+
+    std::shared_ptr<bidi_call_events> events_;
+    sim::actor_id writer_ = 0;
+    bool writing_ = false;
+};
+
+class scripted_connector final : public bidi_connector {
+public:
+    explicit scripted_connector(std::shared_ptr<scripted_service::shared> service)
+        : service_(std::move(service)) {}
+    std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
+        return std::make_shared<scripted_call>(service_, std::move(events));
+    }
+
+private:
+    const std::shared_ptr<scripted_service::shared> service_;
+};
+
+class transport_factory final : public mrd_factory {
+public:
+    transport_factory(mrd::environment environment, bool multi_request)
+        : environment_(std::move(environment)), multi_request_(multi_request) {}
+    std::shared_ptr<multi_range_downloader> create() override { return std::make_shared<mrd>(environment_); }
+    bool supports_multi_request() const noexcept override { return multi_request_; }
+    const object_ref& object() const noexcept override { return environment_.source->object(); }
+
+private:
+    const mrd::environment environment_;
+    const bool multi_request_;
+};
+
+}  // namespace
+
+std::shared_ptr<mrd_factory> make_scripted_transport(
+    std::shared_ptr<scripted_service::shared> service,
+    const sim::executor& executor,
+    std::chrono::nanoseconds open_timeout,
+    bool multi_request
+) {
+    mrd::environment out;
+    out.source = std::make_shared<object_source>(service->object());
+    out.connector = std::make_shared<scripted_connector>(std::move(service));
+    out.core = runtime::core_of(executor);
+    out.executor = executor;
+    out.open_timeout = open_timeout;
+    out.seed = [] { return 1; };  // waits are as long in every run
+    return std::make_shared<transport_factory>(std::move(out), multi_request);
+}
+
+}  // namespace rangeio::testing

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <span>
+
+namespace rangeio::testing {
+
+/// Destinations that tell whether somebody wrote to them when they had no right to any more.
+///
+/// The memory stays until the end, so that a late write meets a stamp and not another's bytes.
+class watched_memory {
+public:
+    std::span<std::byte> take(std::size_t size) {
+        blocks_.push_back({std::make_unique<std::byte[]>(size), size, false});
+        return {blocks_.back().bytes.get(), size};
+    }
+
+    /// The operation has ended.
+    void retire(std::span<std::byte> memory) {
+        for (block& b : blocks_) {
+            if (b.bytes.get() != memory.data()) continue;
+            std::fill_n(b.bytes.get(), b.size, stamp);
+            b.retired = true;
+        }
+    }
+
+    /// Nothing was written since.
+    bool intact() const {
+        for (const block& b : blocks_) {
+            if (b.retired &&
+                std::any_of(b.bytes.get(), b.bytes.get() + b.size, [](std::byte x) { return x != stamp; })) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+private:
+    static constexpr std::byte stamp{0xdd};
+    struct block {
+        std::unique_ptr<std::byte[]> bytes;
+        std::size_t size;
+        bool retired;
+    };
+    std::deque<block> blocks_;
+};
+
+}  // namespace rangeio::testing

@@ -1,0 +1,52 @@
+#include <rangeio/testing/explore.hpp>
+#include <rangeio/testing/pool_program.hpp>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+using rangeio::testing::pool_program;
+using rangeio::testing::shipped_programs;
+using namespace rangeio::testing::sim;
+
+// The shells of the pool and of its streams, in every order that the strategies come upon.
+
+namespace {
+
+/// How many runs of each kind for each program: RANGEIO_SCHEDULES, or what CI can afford.
+std::uint64_t budget() {
+    const char* const asked = std::getenv("RANGEIO_SCHEDULES");
+    return asked != nullptr ? std::strtoull(asked, nullptr, 10) : 1500;
+}
+
+void explore_all(search how, std::uint64_t schedules) {
+    for (const auto& shipped : shipped_programs()) {
+        const auto program = pool_program::parse(shipped.text);
+        explore_options options;
+        options.by(how).schedules(schedules).deviations(2).world(program.world_options());
+        const auto result = explore(program, options);
+        fmt::print("{}: {}", shipped.name, result.text());
+        std::fflush(stdout);
+        INFO(std::string(shipped.name), '\n', result.text());
+        CHECK_FALSE(result.found);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("simulation: the shipped programs hold in random schedules") {
+    explore_all(search::random, budget());
+}
+
+TEST_CASE("simulation: the shipped programs hold in PCT schedules") {
+    explore_all(search::pct, budget());
+}
+
+TEST_CASE("simulation: the shipped programs hold in all schedules with up to two deviations") {
+    explore_all(search::dfs, 4 * budget());
+}

@@ -1,0 +1,116 @@
+#include <rangeio/testing/fault_script.hpp>
+#include <rangeio/testing/pool_program.hpp>
+
+#include <doctest/doctest.h>
+
+#include <stdexcept>
+#include <string>
+
+using rangeio::testing::fault_kind;
+using rangeio::testing::fault_kinds;
+using rangeio::testing::fault_script;
+using rangeio::testing::pool_program;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string complaint(const char* text) {
+    try {
+        fault_script::parse(text);
+    } catch (const std::invalid_argument& e) {
+        return e.what();
+    }
+    return "none";
+}
+
+std::string program_complaint(const char* text) {
+    try {
+        pool_program::parse(text);
+    } catch (const std::invalid_argument& e) {
+        return e.what();
+    }
+    return "none";
+}
+
+}  // namespace
+
+TEST_CASE("fault_script: lines and semicolons separate faults, and a comment hides the rest of its line") {
+    const auto script = fault_script::parse(
+        "reset call=2 byte=100 status=INTERNAL; latency delay=5ms # slow; reset\n"
+        "  redirect token=t-1 handle=yes range=3 times=2 chance=25%\n\n"
+    );
+    REQUIRE(script.faults.size() == 3);
+    CHECK(script.faults[0].kind == fault_kind::reset);
+    CHECK(script.faults[0].call == 2);
+    CHECK(script.faults[0].byte == 100);
+    CHECK(script.faults[0].status == 13);
+    CHECK(script.faults[0].times == 1);
+    CHECK(script.faults[1].delay == 5ms);
+    CHECK(script.faults[1].times == 0);
+    CHECK(script.faults[2].token == "t-1");
+    CHECK(script.faults[2].handle);
+    CHECK(script.faults[2].range == 3);
+    CHECK(script.faults[2].percent == 25);
+}
+
+TEST_CASE("fault_script: what is written is what was read, for every kind") {
+    for (const fault_kind kind : fault_kinds()) {
+        rangeio::testing::fault f = fault_script::parse("reset").faults[0];
+        std::string line(to_string(kind));
+        for (const char* with :
+             {"", " delay=3ms", " bytes=7", " status=ABORTED call=4 times=9", " token=x handle=yes"}) {
+            try {
+                const auto script = fault_script::parse(line + with);
+                CHECK(fault_script::parse(script.text()).faults == script.faults);
+                f = script.faults[0];
+            } catch (const std::invalid_argument&) {
+                // A key that means nothing to this kind, or one that it lacks.
+            }
+        }
+        CHECK(f.kind == kind);
+    }
+    CHECK(fault_script::parse("").text() == "");
+}
+
+TEST_CASE("fault_script: what is wrong is named") {
+    CHECK(complaint("rest") == "fault \"rest\": \"rest\" is no kind of fault");
+    CHECK(complaint("reset byte") == "fault \"reset byte\": \"byte\" is not KEY=VALUE");
+    CHECK(complaint("reset byte=-1") == "fault \"reset byte=-1\": byte=-1 is not a whole number from 0");
+    CHECK(complaint("reset call=0") == "fault \"reset call=0\": call=0 is not a whole number from 1");
+    CHECK(complaint("reset byte=18446744073709551615").find("not a whole number") != std::string::npos);
+    CHECK(complaint("reset delay=1s") == "fault \"reset delay=1s\": reset takes no delay");
+    CHECK(complaint("latency") == "fault \"latency\": a delay is missing");
+    CHECK(
+        complaint("latency delay=5") ==
+        "fault \"latency delay=5\": delay=5 is not a time like 5ms, at most a day"
+    );
+    CHECK(complaint("latency delay=99999999999s").find("at most a day") != std::string::npos);
+    CHECK(
+        complaint("reset status=FINE") ==
+        "fault \"reset status=FINE\": status=FINE is no gRPC status that is an error"
+    );
+    CHECK(complaint("reset status=0").find("no gRPC status") != std::string::npos);
+    CHECK(
+        complaint("reset chance=0%") == "fault \"reset chance=0%\": chance is a percentage from 1% to 100%"
+    );
+    CHECK(complaint("reset speed=1") == "fault \"reset speed=1\": \"speed\" is no key");
+    CHECK(complaint("redirect handle=maybe") == "fault \"redirect handle=maybe\": handle is yes or no");
+}
+
+TEST_CASE("pool_program: what is wrong is named, with its line") {
+    CHECK(program_complaint("object 8\n") == "the program has no task");
+    CHECK(program_complaint("\nobjet 8\n") == "line 2: \"objet\" is no directive");
+    CHECK(program_complaint("pool 0\n") == "line 1: the pool's size is \"0\", not a number from 1 to 64");
+    CHECK(program_complaint("task a: raed 0-1") == "line 1: \"raed\" is no operation");
+    CHECK(program_complaint("task a: read 4-1") == "line 1: \"4-1\" is not a range A-B");
+    CHECK(program_complaint("task a: read 0-1 pace=2") == "line 1: read takes no \"pace=2\"");
+    CHECK(program_complaint("task a: cancel b") == "task a cancels b, which is no task");
+    CHECK(program_complaint("task a:") == "line 1: task a does nothing");
+    CHECK(program_complaint("task a: wait 1ms\ntask a: wait 1ms") == "line 2: there are two tasks a");
+    CHECK(
+        program_complaint("faults reset byte=x") ==
+        "line 1: fault \"reset byte=x\": byte=x is not a whole number from 0"
+    );
+    CHECK(program_complaint("end soon") == "line 1: a program ends with close, destroy, abandon or any");
+    CHECK(program_complaint("errors some") == "line 1: errors are allowed or none");
+}
