@@ -11,5 +11,6 @@ void add_stat(CLI::App& app, command& chosen);
 void add_ls(CLI::App& app, command& chosen);
 void add_bench(CLI::App& app, command& chosen);
 void add_emulate(CLI::App& app, command& chosen);
+void add_stress(CLI::App& app, command& chosen);
 
 }  // namespace rangeio::tool

@@ -51,6 +51,7 @@ int run(int argc, char** argv) {
     add_ls(app, chosen);
     add_bench(app, chosen);
     add_emulate(app, chosen);
+    add_stress(app, chosen);
 
     try {
         check_command(app, argc, argv);

@@ -1,0 +1,73 @@
+#include "command/fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+namespace testing {
+namespace {
+
+// A service that refuses every open, and a program that allows no error: wrong in every schedule.
+constexpr const char* hopeless =
+    "object 8\n"
+    "pool 1\n"
+    "errors none\n"
+    "faults fail-open times=0 status=NOT_FOUND\n"
+    "task reader: read 0-8\n";
+
+outcome stress(const std::vector<std::string>& arguments) {
+    std::vector<std::string> all{"stress"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run(all);
+}
+
+TEST_SUITE_BEGIN("stress");
+
+TEST_CASE("stress: the shipped programs hold, by each strategy") {
+    const auto names = stress({"--list"});
+    CHECK(names.code == 0);
+    CHECK(names.out.find("cancelled-reads\n") != std::string::npos);
+    for (const char* how : {"dfs", "pct", "random"}) {
+        const auto got = stress({"--explore", how, "--schedules", "50"});
+        CAPTURE(got.err);
+        CHECK(got.code == 0);
+        CHECK(got.out.find("transport-faults: 50 schedules, ") != std::string::npos);
+    }
+}
+
+TEST_CASE("stress: a violation is shown, ends with 1, and is replayed by its name") {
+    const scratch here;
+    here.write("hopeless", hopeless);
+    const auto got = stress({"--program", here / "hopeless", "--seed", "7"});
+    CHECK(got.code == 1);
+    CHECK(got.err == "rangeio: 1 of 1 programs violated\n");
+    CHECK(got.out.find("violated: task reader: read 0-8: unexpected: ") != std::string::npos);
+    CHECK(got.out.find("found as random:7 ") != std::string::npos);
+    const auto shown = stress({"--program", here / "hopeless", "--replay", "random:7"});
+    CHECK(shown.code == 1);
+    CHECK(shown.out.find("ends the call") == std::string::npos);
+    CHECK(shown.out.find("read 0-8") != std::string::npos);
+    CHECK(shown.out == stress({"--program", here / "hopeless", "--replay", "random:7"}).out);
+    const auto json = stress({"--program", here / "hopeless", "--json"});
+    CHECK(json.out.find("\"found_as\":\"random:1 ") != std::string::npos);
+}
+
+TEST_CASE("stress: a program that cannot be understood, or read, is named") {
+    const scratch here;
+    here.write("typo", "object 8\ntask a: raed 0-8\n");
+    const auto typo = stress({"--program", here / "typo"});
+    CHECK(typo.code == 2);
+    CHECK(typo.err.find("typo: line 2: \"raed\" is no operation") != std::string::npos);
+    const auto missing = stress({"--program", here / "missing"});
+    CHECK(missing.code == 1);
+    CHECK(missing.err.find("missing: cannot be read") != std::string::npos);
+    const auto name = stress({"--program", "abandoned", "--replay", "dfs"});
+    CHECK(name.code == 2);
+    CHECK(name.err.find("\"dfs\" names no run") != std::string::npos);
+    CHECK(stress({"--explore", "all"}).code == 2);
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace testing

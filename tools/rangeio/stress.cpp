@@ -1,0 +1,187 @@
+#include <rangeio/testing/explore.hpp>
+#include <rangeio/testing/pool_program.hpp>
+
+#include "commands.hpp"
+#include "process.hpp"
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace rangeio::tool {
+namespace {
+
+namespace sim = testing::sim;
+
+class stress_arguments {
+public:
+    stress_arguments() = default;
+
+    std::string how = "random";
+    std::uint64_t schedules = 10'000;
+    std::uint64_t seed = 1;
+    std::uint64_t depth = 3;
+    std::uint64_t deviations = 2;
+    std::string program;
+    std::string replay;
+    bool list = false;
+    bool json = false;
+};
+
+class named_program {
+public:
+    named_program(std::string called, testing::pool_program parsed)
+        : name(std::move(called)), body(std::move(parsed)) {}
+
+    std::string name;
+    testing::pool_program body;
+};
+
+std::string read_file(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    // A directory opens, and does not read.
+    if (!in.is_open() || in.bad() || (text.empty() && in.peek() != std::ifstream::traits_type::eof()))
+        throw failed(fmt::format("{}: cannot be read", path));
+    return text;
+}
+
+// A shipped one by its name, or a file; all shipped ones if none is named.
+std::vector<named_program> programs_of(const std::string& wanted) {
+    std::vector<named_program> out;
+    for (const auto& shipped : testing::shipped_programs()) {
+        if (!wanted.empty() && shipped.name != wanted) continue;
+        out.emplace_back(std::string(shipped.name), testing::pool_program::parse(shipped.text));
+    }
+    if (!out.empty()) return out;
+    const std::string text = read_file(wanted);
+    try {
+        out.emplace_back(wanted, testing::pool_program::parse(text));
+    } catch (const std::invalid_argument& wrong) {
+        throw usage_failed(fmt::format("{}: {}", wanted, wrong.what()));
+    }
+    return out;
+}
+
+sim::explore_options options_of(const stress_arguments& args) {
+    sim::explore_options out;
+    out.by(args.how == "dfs" ? sim::search::dfs : args.how == "pct" ? sim::search::pct : sim::search::random);
+    out.schedules(args.schedules).seed(args.seed).depth(args.depth).deviations(args.deviations);
+    return out;
+}
+
+void report(const stress_arguments& args, const std::string& name, const sim::exploration& result) {
+    if (!args.json) {
+        write_out(fmt::format("{}: {}", name, result.text()));
+        return;
+    }
+    boost::json::object out{
+        {"program", name},
+        {"explore", args.how},
+        {"schedules", result.schedules},
+        {"steps", result.steps},
+        {"exhausted", result.exhausted},
+        {"violation", nullptr},
+    };
+    if (result.found) {
+        out["violation"] = result.found->what;
+        out["found_as"] = result.found->found_as;
+        out["shrunk_to"] = result.found->shrunk_to;
+        out["trace"] = result.found->trace;
+    }
+    write_out(boost::json::serialize(out) + '\n');
+}
+
+void replay(const stress_arguments& args, const std::vector<named_program>& programs) {
+    if (programs.size() != 1) throw usage_failed("--replay needs the --program of the run");
+    sim::finding run;
+    try {
+        const auto& p = programs.front().body;
+        run = sim::replay(p, sim::run_name::parse(args.replay), p.world_options());
+    } catch (const std::invalid_argument& wrong) {
+        throw usage_failed(wrong.what());
+    }
+    write_out(run.trace);
+    if (!run.what.empty()) throw failed("violated: " + run.what);
+}
+
+void explore(const stress_arguments& args) {
+    const auto programs = programs_of(args.program);
+    if (args.list) {
+        for (const auto& p : programs) write_out(p.name + '\n');
+        return;
+    }
+    if (!args.replay.empty()) {
+        replay(args, programs);
+        return;
+    }
+    const auto options = options_of(args);
+    std::size_t violated = 0;
+    for (const auto& p : programs) {
+        auto own = options;
+        const auto result = sim::explore(p.body, own.world(p.body.world_options()));
+        report(args, p.name, result);
+        violated += result.found ? 1U : 0U;
+    }
+    if (violated != 0) {
+        throw failed(fmt::format("{} of {} programs violated", violated, programs.size()));
+    }
+}
+
+}  // namespace
+
+void add_stress(CLI::App& app, command& chosen) {
+    const auto args = std::make_shared<stress_arguments>();
+    CLI::App& stress = *app.add_subcommand("stress", "Hunts races: explores schedules of small programs.");
+    stress.footer(
+        "Small programs (tasks, a pool, faults) run in simulated time, in many schedules; the first one that "
+        "goes\n"
+        "wrong is made short and printed as a table. docs/testing-races.md describes the programs."
+    );
+    stress
+        .add_option(
+            "--explore",
+            args->how,
+            "all schedules with few deviations (dfs), PCT schedules, or random ones (default: random)"
+        )
+        ->check(CLI::IsMember({"dfs", "pct", "random"}))
+        ->option_text("dfs|pct|random");
+    add_count(
+        stress, "--schedules", args->schedules, 1, 1'000'000'000'000, "the most schedules for each program"
+    );
+    add_count(
+        stress,
+        "--seed",
+        args->seed,
+        0,
+        UINT64_MAX / 2,
+        "the first seed; the schedules have this and the next ones"
+    );
+    add_count(stress, "--depth", args->depth, 1, 16, "ordering constraints that PCT looks for");
+    add_count(
+        stress,
+        "--deviations",
+        args->deviations,
+        0,
+        100,
+        "in how many decisions dfs departs from the plainest run"
+    );
+    stress.add_option("--program", args->program, "a shipped program or a file; default: all shipped ones")
+        ->option_text("NAME|FILE");
+    stress
+        .add_option("--replay", args->replay, "show one run of --program, by the name that a report gave it")
+        ->option_text("RUN");
+    stress.add_flag("--list", args->list, "print the names of the shipped programs");
+    stress.add_flag("--json", args->json, "one JSON object a line for each program");
+    stress.callback([args, &chosen] { chosen = [args] { explore(*args); }; });
+}
+
+}  // namespace rangeio::tool
