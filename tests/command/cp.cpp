@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 namespace testing {
@@ -153,6 +155,30 @@ TEST_CASE("cp: a missing object leaves nothing behind, and an old file as it was
     CHECK(got.one_line());
     CHECK(out.names() == names{"file"});
     CHECK(out.read("file") == "old");
+}
+
+TEST_CASE("cp: a write that fails in the middle leaves nothing behind, and an old file as it was") {
+    const fixture here;
+    const scratch out;
+    here.put("object", pattern(16 * mebibyte));
+    names before;
+    SUBCASE("a new file") {}
+    SUBCASE("a file that is replaced") {
+        out.write("file", "old");
+        before = {"file"};
+    }
+    // As on a full disk, without one. What a file system reserves may exceed the limit, what is written may not;
+    // where the reservation fails already, the same is to be seen. Unless it is ignored, the signal would kill.
+    process::settings how;
+    how.shell = "trap '' XFSZ; ulimit -f 2048";  // in blocks of 512 or 1024 bytes
+    const outcome got = here.run({"cp", "gs://bucket/object", out / "file"}, how);
+    CAPTURE(got.err);
+    CHECK(got.code == 1);
+    CHECK(got.one_line());
+    CHECK(got.err.find(out / "file" + ": ") != std::string::npos);
+    CHECK(got.err.find(std::strerror(EFBIG)) != std::string::npos);
+    CHECK(out.names() == before);
+    if (!before.empty()) CHECK(out.read("file") == "old");
 }
 
 TEST_CASE("cp: a signal in the middle leaves nothing behind") {

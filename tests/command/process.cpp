@@ -93,6 +93,9 @@ process::process(const std::vector<std::string>& arguments, const settings& how)
 
     std::vector<std::string> words = arguments;
     words.insert(words.begin(), command_under_test());
+    if (!how.shell.empty()) {
+        words.insert(words.begin(), {"/bin/sh", "-c", "set -e; " + how.shell + R"(; exec "$0" "$@")"});
+    }
     std::vector<std::string> environment = environment_with(how.environment);
     const int problem = ::posix_spawn(
         &pid_,

@@ -46,6 +46,8 @@ struct process_settings {
     std::string out_path;
     /// One of ours that is its standard error, instead of a pipe to this object.
     int err_fd = -1;
+    /// What a shell is to do first, in the process that then is the command: limits and signals are inherited.
+    std::string shell;
 };
 
 /// A process under test. It is killed at its deadline, and with this object: none outlives a test.
