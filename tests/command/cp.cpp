@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -181,12 +182,49 @@ TEST_CASE("cp: a write that fails in the middle leaves nothing behind, and an ol
     if (!before.empty()) CHECK(out.read("file") == "old");
 }
 
+// As the wire has it; `stat` tells it in hexadecimal digits.
+std::string checksum_of(const fixture& service, const std::string& object) {
+    const std::string told = service.run({"stat", object}).out;
+    const auto crc = static_cast<std::uint32_t>(std::stoul(told.substr(told.find("(0x") + 3), nullptr, 16));
+    std::string bytes;
+    for (const unsigned shift : {0U, 8U, 16U, 24U}) bytes += static_cast<char>(crc >> shift & 0xFFU);
+    return bytes;
+}
+
+TEST_CASE("cp: bytes that the checksums do not confirm leave nothing behind, and an old file as it was") {
+    const fixture here;
+    const scratch out;
+    out.write("file", "old");
+    proxy::filter damage;
+    SUBCASE("those of the messages") {
+        here.put("object", std::string(5 * mebibyte, 'x'));
+        damage = replace(std::string(64, 'x'), std::string(64, 'y'));
+    }
+    SUBCASE("that of the whole") {
+        // In several messages, none of which has the same.
+        here.put("object", pattern(5 * mebibyte));
+        const std::string right = checksum_of(here, "gs://bucket/object");
+        std::string wrong = right;
+        wrong.back() ^= 1;
+        damage = replace(right, wrong);
+    }
+    const proxy between(here.address, damage);
+    const outcome got = run({"cp", "--endpoint", between.address(), "gs://bucket/object", out / "file"});
+    CAPTURE(got.err);
+    CHECK(got.code == 1);
+    CHECK(got.one_line());
+    CHECK(got.err.find("gs://bucket/object") != std::string::npos);
+    CHECK(got.err.find("CRC32C") != std::string::npos);
+    CHECK(out.names() == names{"file"});
+    CHECK(out.read("file") == "old");
+}
+
 TEST_CASE("cp: a signal in the middle leaves nothing behind") {
     const fixture here;
     const scratch out;
     here.put("object", pattern(32 * mebibyte));
     // It opens the object, and gets no more than a part of it.
-    const stalling_proxy proxy(here.address, 4 * mebibyte);
+    const proxy between(here.address, stall_after(4 * mebibyte));
     int signal = 0;
     SUBCASE("SIGINT") {
         signal = SIGINT;
@@ -198,7 +236,7 @@ TEST_CASE("cp: a signal in the middle leaves nothing behind") {
         signal = SIGHUP;
     }
     const creation_watch watch(out.path());
-    process cp({"cp", "--endpoint", proxy.address(), "gs://bucket/object", out / "file"});
+    process cp({"cp", "--endpoint", between.address(), "gs://bucket/object", out / "file"});
     watch.wait();
     cp.signal(signal);
     const outcome got = cp.wait();
@@ -212,9 +250,10 @@ TEST_CASE("cp: a read that takes too long leaves nothing behind") {
     const fixture here;
     const scratch out;
     here.put("object", pattern(32 * mebibyte));
-    const stalling_proxy proxy(here.address, 4 * mebibyte);
+    const proxy between(here.address, stall_after(4 * mebibyte));
     const outcome got =
-        run({"cp", "--endpoint", proxy.address(), "--timeout", "500ms", "gs://bucket/object", out / "file"});
+        run({"cp", "--endpoint", between.address(), "--timeout", "500ms", "gs://bucket/object", out / "file"}
+        );
     CAPTURE(got.err);
     CHECK(got.code == 1);
     CHECK(got.one_line());

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <stdexcept>
@@ -90,32 +91,37 @@ void babbling_peer::serve(int stop, const std::string& text) const {
     }
 }
 
-stalling_proxy::stalling_proxy(std::string target, std::size_t limit) {
+proxy::proxy(std::string target, filter answers) {
     auto [stopped, stop] = make_stop();
     stop_ = std::move(stop);
-    thread_ = std::jthread([this, until = std::move(stopped), target = std::move(target), limit] {
-        serve(until.get(), target, limit);
-    });
+    thread_ = std::jthread(
+        [this, until = std::move(stopped), target = std::move(target), answers = std::move(answers)] {
+            serve(until.get(), target, answers);
+        }
+    );
 }
 
-stalling_proxy::~stalling_proxy() {
+proxy::~proxy() {
     stop_.reset();
 }
 
-void stalling_proxy::serve(int stop, const std::string& target, std::size_t limit) const {
+void proxy::serve(int stop, const std::string& target, const filter& answers) const {
     std::vector<std::pair<unique_fd, unique_fd>> pairs;  // client, target
     std::vector<char> block(std::size_t{64} << 10);
-    const auto pass = [&block](const unique_fd& from, const unique_fd& to) {
+    bool open = true;
+    const auto pass = [&](const unique_fd& from, const unique_fd& to, bool answer) {
         const ssize_t got = ::recv(from.get(), block.data(), block.size(), 0);
-        if (got > 0) send_all(to.get(), {block.data(), static_cast<std::size_t>(got)});
-        return got > 0 ? static_cast<std::size_t>(got) : 0;
+        if (got <= 0) return false;
+        const std::span<char> said(block.data(), static_cast<std::size_t>(got));
+        if (answer && !answers(said)) open = false;
+        send_all(to.get(), {said.data(), said.size()});
+        return true;
     };
-    std::size_t said = 0;
     for (;;) {
         std::vector<pollfd> waited{pollfd{stop, POLLIN, 0}, pollfd{listener_.fd(), POLLIN, 0}};
         for (const auto& [client, server] : pairs) {
-            waited.push_back({said < limit ? client.get() : -1, POLLIN, 0});
-            waited.push_back({said < limit ? server.get() : -1, POLLIN, 0});
+            waited.push_back({open ? client.get() : -1, POLLIN, 0});
+            waited.push_back({open ? server.get() : -1, POLLIN, 0});
         }
         ::poll(waited.data(), waited.size(), -1);
         if (waited[0].revents != 0) return;
@@ -123,18 +129,32 @@ void stalling_proxy::serve(int stop, const std::string& target, std::size_t limi
             const auto& [client, server] = pairs[i];
             const bool asked = waited[2 + 2 * i].revents != 0;
             const bool answered = waited[3 + 2 * i].revents != 0;
-            const bool hung_up = asked && pass(client, server) == 0;
-            const std::size_t passed = answered ? pass(server, client) : 0;
-            said += passed;
-            if (hung_up || (answered && passed == 0)) {
-                pairs.erase(pairs.begin() + static_cast<std::ptrdiff_t>(i));
-            }
+            const bool client_left = asked && !pass(client, server, false);
+            const bool server_left = answered && !pass(server, client, true);
+            if (client_left || server_left) pairs.erase(pairs.begin() + static_cast<std::ptrdiff_t>(i));
         }
         if (waited[1].revents != 0) {
             unique_fd client(::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC));
             pairs.emplace_back(std::move(client), connect_to(target));
         }
     }
+}
+
+proxy::filter stall_after(std::size_t limit) {
+    return [limit, said = std::size_t{0}](std::span<const char> bytes) mutable {
+        said += bytes.size();
+        return said < limit;
+    };
+}
+
+proxy::filter replace(std::string text, std::string other) {
+    return [text = std::move(text), other = std::move(other)](std::span<char> bytes) {
+        for (auto found = std::ranges::search(bytes, text); !found.empty();
+             found = std::ranges::search(found.end(), bytes.end(), text.begin(), text.end())) {
+            std::ranges::copy(other, found.begin());
+        }
+        return true;
+    };
 }
 
 creation_watch::creation_watch(const std::string& directory) : fd_(::inotify_init1(IN_CLOEXEC)) {

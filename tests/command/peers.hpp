@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -39,22 +41,31 @@ private:
     std::jthread thread_;
 };
 
-/// Passes on what a client and `target` say, until the target has said `limit` bytes: then nothing more, with
-/// all connections open.
-class stalling_proxy {
+/// Passes on what a client and `target` say.
+class proxy {
 public:
-    stalling_proxy(std::string target, std::size_t limit);
-    ~stalling_proxy();
+    /// Sees what the target says, as it comes, and may change it. False: pass on nothing after it, with all
+    /// connections open.
+    using filter = std::function<bool(std::span<char>)>;
+
+    proxy(std::string target, filter answers);
+    ~proxy();
 
     std::string address() const { return listener_.address(); }
 
 private:
-    void serve(int stop, const std::string& target, std::size_t limit) const;
+    void serve(int stop, const std::string& target, const filter& answers) const;
 
     silent_peer listener_;
     unique_fd stop_;
     std::jthread thread_;
 };
+
+/// Until the target has said `limit` bytes.
+proxy::filter stall_after(std::size_t limit);
+
+/// Writes `other`, which is as long, in place of `text`. Does not find what comes in two pieces.
+proxy::filter replace(std::string text, std::string other);
 
 /// Returns when a file appears in `directory`. Made before what creates it is started.
 class creation_watch {
