@@ -80,6 +80,9 @@ public:
     virtual void close(const failure& why) noexcept = 0;
     /// Bytes asked for and not yet received.
     virtual std::uint64_t outstanding_bytes() const noexcept = 0;
+    /// Open and healthy, no range under way and no byte still to come, those of cancelled ranges included: somebody
+    /// else could go on with it. The default suits a stream on which nothing comes for a range that is done.
+    virtual bool quiet() const noexcept { return outstanding_bytes() == 0; }
 };
 
 /// Makes the streams of one pool.

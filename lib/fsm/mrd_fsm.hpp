@@ -143,6 +143,10 @@ public:
     /// Whether the stream has been ready.
     bool has_opened() const noexcept { return opened_; }
     std::uint64_t outstanding_bytes() const noexcept { return outstanding_bytes_; }
+    /// Usable, with no range queued, under way or orphaned: nothing is due any more.
+    bool quiet() const noexcept {
+        return (state_ == mrd_state::ready || state_ == mrd_state::dormant) && ranges_.settled();
+    }
 
     /// Counts, since the stream was made.
     struct counts {

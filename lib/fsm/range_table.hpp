@@ -81,6 +81,8 @@ public:
     void call_ended() noexcept;
 
     bool any_queued() noexcept;
+    /// Nothing is due of any range, wanted or not.
+    bool settled() const noexcept { return forgotten_ == ranges_.size(); }
     /// Bytes that the call still owes and nobody wants.
     std::uint64_t orphans_due() const noexcept { return orphans_due_; }
     const std::vector<stream_range>& all() const noexcept { return ranges_; }

@@ -82,6 +82,10 @@ std::uint64_t mrd::outstanding_bytes() const noexcept {
     return machine_.peek([](const mrd_fsm& m) { return m.outstanding_bytes(); });
 }
 
+bool mrd::quiet() const noexcept {
+    return machine_.peek([](const mrd_fsm& m) { return m.quiet(); });
+}
+
 void mrd::on_shutdown() noexcept {
     close(errc::shut_down);
 }

@@ -38,6 +38,7 @@ public:
     void cancel(std::int64_t read_id, const failure& why) noexcept override;
     void close(const failure& why) noexcept override;
     std::uint64_t outstanding_bytes() const noexcept override;
+    bool quiet() const noexcept override;
 
 private:
     void on_shutdown() noexcept override;

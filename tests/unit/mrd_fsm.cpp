@@ -329,3 +329,23 @@ TEST_CASE("mrd_fsm: events of the wire need no memory") {
     CHECK(s.machine().message().size() == 89);
     CHECK(s.machine().message().capacity() == room);
 }
+
+TEST_CASE("mrd_fsm: a stream is quiet when it is ready and nothing is due, of cancelled ranges either") {
+    stream s;
+    CHECK_FALSE(s.machine().quiet());
+    s.open();
+    s.write_done();
+    CHECK_FALSE(s.machine().quiet());
+    s.response();
+    CHECK(s.machine().quiet());
+    s.add(1, 0, 10);
+    s.write_done();
+    CHECK_FALSE(s.machine().quiet());
+    s.cancel(1);
+    CHECK(s.machine().outstanding_bytes() == 0);
+    CHECK_FALSE(s.machine().quiet());
+    s.chunk(1, 0, 10, true);
+    CHECK(s.machine().quiet());
+    s.close();
+    CHECK_FALSE(s.machine().quiet());
+}
