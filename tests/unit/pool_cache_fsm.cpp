@@ -1,0 +1,416 @@
+#include "fsm/pool_cache_fsm.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <string>
+
+namespace {
+
+using namespace std::chrono_literals;
+using rangeio::errc;
+using rangeio::failure;
+using rangeio::object_ref;
+using rangeio::pool_cache_stats;
+using rangeio::fsm::cache_action;
+using rangeio::fsm::cache_action_kind;
+using rangeio::fsm::cache_actions;
+using rangeio::fsm::cache_state;
+using rangeio::fsm::cached_id;
+using rangeio::fsm::caller_id;
+using rangeio::fsm::pool_cache_fsm;
+using rangeio::fsm::pool_id;
+
+std::string text(const cache_action& a) {
+    const std::string why = a.why ? ": " + a.why.message() : "";
+    switch (a.kind) {
+        case cache_action_kind::open_stream: return fmt::format("new for {}", a.caller);
+        case cache_action_kind::attach: return fmt::format("{} gets {}", a.caller, a.stream);
+        case cache_action_kind::opened: return fmt::format("{} opened", a.caller);
+        case cache_action_kind::reconnecting: return fmt::format("{} reconnecting", a.caller);
+        case cache_action_kind::reconnected: return fmt::format("{} reconnected", a.caller);
+        case cache_action_kind::detach: return fmt::format("{} ended{}", a.caller, why);
+        case cache_action_kind::close_stream: return fmt::format("close {}{}", a.stream, why);
+        case cache_action_kind::forget: return fmt::format("forget {}", a.stream);
+        case cache_action_kind::complete: return fmt::format("{} done{}", a.caller, why);
+        case cache_action_kind::closed: return "closed";
+    }
+    return {};
+}
+
+/// A cache whose events return their actions as one line, and which checks the balance after each.
+class cache {
+public:
+    explicit cache(std::size_t keys = 16, std::size_t streams = 4, std::chrono::nanoseconds timeout = 60s)
+        : machine_({keys, streams, timeout}) {}
+
+    pool_id enter(const std::string& name, std::int64_t generation = 0) {
+        return machine_.enter(object_ref("b-1", name, generation));
+    }
+    std::string leave(pool_id pool) {
+        return feed([&](cache_actions& out) { machine_.leave(pool, out); });
+    }
+    std::string open(caller_id user, pool_id pool) {
+        return feed([&](cache_actions& out) { machine_.open(user, pool, now_, out); });
+    }
+    std::string opened(
+        cached_id id, std::int64_t generation, std::uint64_t size = 10, bool finalized = true
+    ) {
+        return feed([&](cache_actions& out) { machine_.opened(id, {generation, size, finalized}, out); });
+    }
+    std::string give_up(caller_id user, bool reusable = true, const failure& why = {}) {
+        return feed([&](cache_actions& out) { machine_.give_up(user, reusable, why, now_, out); });
+    }
+    std::string reconnecting(cached_id id) {
+        return feed([&](cache_actions& out) { machine_.reconnecting(id, out); });
+    }
+    std::string reconnected(cached_id id) {
+        return feed([&](cache_actions& out) { machine_.reconnected(id, out); });
+    }
+    std::string ended(cached_id id, const failure& why = {}) {
+        return feed([&](cache_actions& out) { machine_.ended(id, why, out); });
+    }
+    std::string tick() {
+        return feed([&](cache_actions& out) { machine_.tick(now_, out); });
+    }
+    std::string close(caller_id who) {
+        return feed([&](cache_actions& out) { machine_.close(who, out); });
+    }
+
+    /// A pool's whole life on one stream, as `user`: returns the stream.
+    cached_id visit(caller_id user, const std::string& name, std::int64_t generation) {
+        const pool_id pool = enter(name, generation);
+        open(user, pool);
+        const cached_id id = machine_.streams().back().id;
+        opened(id, generation);
+        give_up(user);
+        leave(pool);
+        return id;
+    }
+
+    void pass(std::chrono::nanoseconds time) { now_ += time; }
+    cached_id last() const { return machine_.streams().back().id; }
+    const pool_cache_fsm& machine() const { return machine_; }
+    pool_cache_stats stats() const { return machine_.stats(); }
+    std::chrono::nanoseconds until_expiry() const { return *machine_.next_expiry() - now_; }
+
+private:
+    template <class Event>
+    std::string feed(Event&& event) {
+        cache_actions out;
+        event(out);
+        std::string line;
+        for (const cache_action& a : out) line += (line.empty() ? "" : ", ") + text(a);
+        const pool_cache_stats s = machine_.stats();
+        CHECK(s.donated == s.hits + s.expired + s.evicted + s.died + s.closed + s.idle_streams);
+        return line;
+    }
+
+    pool_cache_fsm machine_;
+    pool_cache_fsm::time_point now_{};
+};
+
+}  // namespace
+
+TEST_CASE("pool cache: a stream that is given up is taken by the next pool on its generation") {
+    cache c;
+    const pool_id first = c.enter("o", 7);
+    CHECK(c.open(101, first) == "new for 101");
+    const cached_id s = c.last();
+    CHECK(c.opened(s, 7) == "101 opened");
+    CHECK(c.give_up(101) == "101 ended");
+    CHECK(c.give_up(101) == "");  // twice is once
+    CHECK(c.leave(first) == "");
+    CHECK(c.stats().idle_keys == 1);
+
+    const pool_id second = c.enter("o", 7);
+    CHECK(c.stats().idle_keys == 0);
+    CHECK(c.stats().keys_in_use == 1);
+    CHECK(c.open(102, second) == fmt::format("102 gets {}", s));
+    CHECK(c.open(103, second) == "new for 103");
+    CHECK(c.stats().hits == 1);
+    CHECK(c.stats().misses == 2);
+}
+
+TEST_CASE("pool cache: the stream that was given up last is taken first") {
+    cache c;
+    const pool_id pool = c.enter("o", 7);
+    c.open(101, pool);
+    const cached_id a = c.last();
+    c.open(102, pool);
+    const cached_id b = c.last();
+    c.opened(a, 7);
+    c.opened(b, 7);
+    c.give_up(102);
+    c.give_up(101);
+    CHECK(c.open(103, pool) == fmt::format("103 gets {}", a));
+    CHECK(c.open(104, pool) == fmt::format("104 gets {}", b));
+}
+
+TEST_CASE("pool cache: a stream that is not healthy and quiet is closed, and its user told when it has ended"
+) {
+    cache c;
+    const pool_id pool = c.enter("o", 7);
+    SUBCASE("something is due on it") {
+        c.open(101, pool);
+        const cached_id s = c.last();
+        c.opened(s, 7);
+        CHECK(c.give_up(101, false) == fmt::format("close {}", s));
+        CHECK(c.ended(s) == fmt::format("forget {}, 101 ended", s));
+    }
+    SUBCASE("it is closed for a reason") {
+        c.open(101, pool);
+        const cached_id s = c.last();
+        c.opened(s, 7);
+        CHECK(
+            c.give_up(101, true, errc::stalled) ==
+            fmt::format("close {}: {}", s, failure(errc::stalled).message())
+        );
+    }
+    SUBCASE("it has not opened") {
+        c.open(101, pool);
+        const cached_id s = c.last();
+        CHECK(c.give_up(101) == fmt::format("close {}", s));
+        CHECK(c.opened(s, 7) == "");
+        CHECK(c.ended(s) == fmt::format("forget {}, 101 ended", s));
+    }
+    SUBCASE("it is reconnecting") {
+        c.open(101, pool);
+        const cached_id s = c.last();
+        c.opened(s, 7);
+        CHECK(c.reconnecting(s) == "101 reconnecting");
+        CHECK(c.give_up(101) == fmt::format("close {}", s));
+        CHECK(c.reconnected(s) == "");
+    }
+    SUBCASE("it shows another generation than the one that was asked for") {
+        c.open(101, pool);
+        const cached_id s = c.last();
+        c.opened(s, 8);
+        CHECK(c.give_up(101) == fmt::format("close {}", s));
+    }
+    SUBCASE("it has reconnected: then it is kept") {
+        c.open(101, pool);
+        const cached_id s = c.last();
+        c.opened(s, 7);
+        c.reconnecting(s);
+        CHECK(c.reconnected(s) == "101 reconnected");
+        CHECK(c.give_up(101) == "101 ended");
+    }
+    CHECK(c.stats().donated == c.stats().idle_streams);
+}
+
+TEST_CASE("pool cache: a stream that dies while it is idle is taken by nobody") {
+    cache c;
+    const cached_id s = c.visit(101, "o", 7);
+    SUBCASE("it ends") {
+        CHECK(c.ended(s, errc::stalled) == fmt::format("forget {}", s));
+    }
+    SUBCASE("it breaks, and would come back") {
+        CHECK(c.reconnecting(s) == fmt::format("close {}", s));
+        CHECK(c.reconnected(s) == "");
+    }
+    CHECK(c.stats().died == 1);
+    CHECK(c.stats().idle_keys == 0);
+    const pool_id next = c.enter("o", 7);
+    CHECK(c.open(102, next) == "new for 102");
+}
+
+TEST_CASE("pool cache: without a generation the first stream is new, and further ones are of what it found") {
+    cache c;
+    const cached_id of_7 = c.visit(101, "o", 7);
+    const cached_id of_8 = c.visit(102, "o", 8);
+    const pool_id pool = c.enter("o");
+    CHECK(c.open(103, pool) == "new for 103");
+    const cached_id fresh = c.last();
+    CHECK(c.stats().keys_in_use == 1);
+    CHECK(c.stats().idle_keys == 2);
+    CHECK(c.opened(fresh, 8) == "103 opened");
+    CHECK(c.stats().idle_keys == 1);
+    CHECK(c.open(104, pool) == fmt::format("104 gets {}", of_8));
+    CHECK(c.open(105, pool) == "new for 105");
+    // It is kept under the generation that it found.
+    c.give_up(103);
+    const pool_id named = c.enter("o", 8);
+    CHECK(c.open(106, named) == fmt::format("106 gets {}", fresh));
+    const pool_id old = c.enter("o", 7);
+    CHECK(c.open(107, old) == fmt::format("107 gets {}", of_7));
+}
+
+TEST_CASE("pool cache: a failed first open leaves the pool to open another new stream") {
+    cache c;
+    c.visit(101, "o", 7);
+    const pool_id pool = c.enter("o");
+    c.open(102, pool);
+    const cached_id s = c.last();
+    CHECK(
+        c.ended(s, errc::not_found) ==
+        fmt::format("forget {}, 102 ended: {}", s, failure(errc::not_found).message())
+    );
+    CHECK(c.open(103, pool) == "new for 103");
+}
+
+TEST_CASE("pool cache: on an unfinalized object the first stream is new, and further ones have seen as much"
+) {
+    cache c;
+    const pool_id writer_was_at_10 = c.enter("o", 7);
+    c.open(101, writer_was_at_10);
+    const cached_id small = c.last();
+    c.opened(small, 7, 10, false);
+    const pool_id writer_was_at_20 = c.enter("o", 7);
+    c.open(102, writer_was_at_20);
+    const cached_id large = c.last();
+    c.opened(large, 7, 20, false);
+    c.give_up(101);
+    c.give_up(102);
+
+    const pool_id pool = c.enter("o", 7);
+    CHECK(c.open(103, pool) == "new for 103");
+    c.opened(c.last(), 7, 20, true);
+    CHECK(c.open(104, pool) == fmt::format("104 gets {}", large));
+    CHECK(c.open(105, pool) == "new for 105");
+    CHECK(c.open(106, writer_was_at_10) == fmt::format("106 gets {}", small));
+}
+
+TEST_CASE("pool cache: more streams than are kept on one object close those given up first") {
+    cache c(16, 2);
+    const pool_id pool = c.enter("o", 7);
+    cached_id ids[3];
+    for (caller_id user = 0; user < 3; ++user) {
+        c.open(101 + user, pool);
+        ids[user] = c.last();
+        c.opened(ids[user], 7);
+    }
+    CHECK(c.give_up(102) == "102 ended");
+    CHECK(c.give_up(101) == "101 ended");
+    CHECK(c.give_up(103) == fmt::format("103 ended, close {}", ids[1]));
+    CHECK(c.stats().evicted == 1);
+    CHECK(c.stats().idle_streams == 2);
+}
+
+TEST_CASE("pool cache: with no streams kept at all, each is closed when it is given up") {
+    cache c(16, 0);
+    const pool_id pool = c.enter("o", 7);
+    c.open(101, pool);
+    c.opened(c.last(), 7);
+    CHECK(c.give_up(101) == fmt::format("close {}", c.last()));
+    CHECK(c.stats().donated == 0);
+}
+
+TEST_CASE("pool cache: beyond its limit the object that was used longest ago is dropped") {
+    cache c(2);
+    const cached_id a = c.visit(101, "a", 1);
+    const cached_id b = c.visit(102, "b", 1);
+    // "a" is used once more, without a stream: then "b" is the older one.
+    c.leave(c.enter("a", 1));
+    const pool_id pool = c.enter("c", 1);
+    c.open(103, pool);
+    c.opened(c.last(), 1);
+    CHECK(c.give_up(103) == "103 ended");
+    CHECK(c.leave(pool) == fmt::format("close {}", b));
+    CHECK(c.stats().idle_keys == 2);
+    CHECK(c.stats().evicted == 1);
+    CHECK(c.open(104, c.enter("a", 1)) == fmt::format("104 gets {}", a));
+}
+
+TEST_CASE("pool cache: an object that a pool is on does not count, and is never dropped") {
+    cache c(1);
+    const pool_id in_use = c.enter("a", 1);
+    c.open(101, in_use);
+    const cached_id a = c.last();
+    c.opened(a, 1);
+    c.give_up(101);
+    c.visit(102, "b", 1);
+    CHECK(c.stats().idle_streams == 2);
+    c.visit(103, "c", 1);
+    CHECK(c.stats().idle_streams == 2);
+    CHECK(c.open(104, in_use) == fmt::format("104 gets {}", a));
+}
+
+TEST_CASE("pool cache: with no idle objects kept, streams stay as long as another pool is there") {
+    cache c(0);
+    const pool_id first = c.enter("o", 7);
+    const pool_id second = c.enter("o", 7);
+    c.open(101, first);
+    const cached_id s = c.last();
+    c.opened(s, 7);
+    CHECK(c.give_up(101) == "101 ended");
+    CHECK(c.leave(first) == "");
+    CHECK(c.leave(second) == fmt::format("close {}", s));
+}
+
+TEST_CASE("pool cache: a stream that was idle for too long is closed, and never taken") {
+    cache c(16, 4, 60s);
+    CHECK_FALSE(c.machine().next_expiry());
+    const cached_id a = c.visit(101, "a", 1);
+    CHECK(c.until_expiry() == 60s);
+    c.pass(20s);
+    const cached_id b = c.visit(102, "b", 1);
+    CHECK(c.until_expiry() == 40s);
+    c.pass(40s - 1ns);
+    CHECK(c.tick() == "");
+    c.pass(1ns);
+    SUBCASE("the alarm says so") {
+        CHECK(c.tick() == fmt::format("close {}", a));
+    }
+    SUBCASE("a pool comes before the alarm") {
+        const pool_id pool = c.enter("a", 1);
+        c.open(103, pool);
+        CHECK(c.stats().misses == 3);
+    }
+    CHECK(c.stats().expired == 1);
+    CHECK(c.until_expiry() == 20s);
+    CHECK(c.open(104, c.enter("b", 1)) == fmt::format("104 gets {}", b));
+    CHECK_FALSE(c.machine().next_expiry());
+}
+
+TEST_CASE("pool cache: without a timeout nothing expires, and no alarm is wanted") {
+    cache c(16, 4, 0s);
+    c.visit(101, "o", 1);
+    CHECK_FALSE(c.machine().next_expiry());
+    c.pass(1000h);
+    CHECK(c.tick() == "");
+    CHECK(c.stats().idle_streams == 1);
+}
+
+TEST_CASE("pool cache: closing ends idle streams, keeps nothing more, and is over with the last stream") {
+    cache c;
+    const cached_id idle = c.visit(101, "a", 1);
+    const pool_id pool = c.enter("b", 1);
+    c.open(102, pool);
+    const cached_id used = c.last();
+    c.opened(used, 1);
+    CHECK(c.close(901) == fmt::format("close {}", idle));
+    CHECK(c.close(902) == "");
+    CHECK(c.enter("c") == 0);
+    CHECK(c.open(103, pool) == fmt::format("103 ended: {}", failure(errc::pool_closed).message()));
+    CHECK(c.give_up(102) == fmt::format("close {}", used));
+    CHECK(c.ended(idle, errc::stalled) == fmt::format("forget {}", idle));
+    CHECK(
+        c.ended(used, errc::not_found) ==
+        fmt::format(
+            "forget {0}, 102 ended: {1}, closed, 901 done: {2}, 902 done: {2}",
+            used,
+            failure(errc::not_found).message(),
+            failure(errc::stalled).message()
+        )
+    );
+    CHECK(c.close(903) == "903 done: " + failure(errc::stalled).message());
+    CHECK(c.machine().state() == cache_state::closed);
+    CHECK(c.leave(pool) == "");
+    CHECK(c.stats().keys_in_use == 0);
+}
+
+TEST_CASE("pool cache: whoever gives up waiting for the close is not answered") {
+    cache c;
+    c.visit(101, "a", 1);
+    pool_cache_fsm machine = c.machine();
+    cache_actions out;
+    machine.close(901, out);
+    CHECK(machine.cancel(901));
+    CHECK_FALSE(machine.cancel(901));
+    out.clear();
+    machine.ended(machine.streams().front().id, {}, out);
+    REQUIRE(out.size() == 2);
+    CHECK(text(out[1]) == "closed");
+}
