@@ -5,6 +5,7 @@
 #include <rangeio/error.hpp>
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/object.hpp>
 #include <rangeio/retry_policy.hpp>
 
@@ -193,6 +194,10 @@ public:
 
     /// An unopened pool on the object: the first that asks it for something opens it.
     mrd_pool pool(object_ref object, pool_options options = {});
+
+    /// A cache of pools on this client's channels: what is opened through it again costs no round trip. Unlike the
+    /// pools of open() and pool(), those of a cache end with it.
+    mrd_pool_cache pool_cache(pool_cache_options options = {});
 
     /// Reads one range with nothing open, in one round trip: it rides in the opening message of a stream that
     /// serves it alone. For more than one read of an object, open it.

@@ -120,6 +120,13 @@ mrd_pool client::pool(object_ref object, pool_options options) {
     return {core_->executor(), gcs::make_factory(*core_, std::move(object), options.open_timeout()), options};
 }
 
+mrd_pool_cache client::pool_cache(pool_cache_options options) {
+    auto maker = [core = core_](const object_ref& object, const pool_options& how) {
+        return gcs::make_factory(*core, object, how.open_timeout());
+    };
+    return {core_->executor(), std::move(maker), options};
+}
+
 asio::awaitable<std::size_t> client::read(
     object_ref object, byte_range range, std::span<std::byte> destination, fetch_options options
 ) {

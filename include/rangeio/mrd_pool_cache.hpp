@@ -1,0 +1,122 @@
+#pragma once
+
+#include <rangeio/mrd_pool.hpp>
+#include <rangeio/multi_range_downloader.hpp>
+#include <rangeio/object.hpp>
+#include <rangeio/pool_cache_stats.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+namespace rangeio {
+
+namespace engine {
+class pool_cache_core;
+}
+
+/// How much a cache keeps, and for how long. Checked when the cache is made.
+class pool_cache_options {
+public:
+    pool_cache_options() = default;
+
+    /// Of how many objects that no pool is on streams are kept, 0 to 4096; those whose last pool went longest ago are
+    /// dropped. An object that a pool is on does not count and is never dropped. Default 16. Zero: streams
+    /// are kept only as long as another pool is on their object.
+    pool_cache_options& max_idle_pools(std::size_t objects) {
+        max_idle_pools_ = objects;
+        return *this;
+    }
+    std::size_t max_idle_pools() const noexcept { return max_idle_pools_; }
+
+    /// How many idle streams are kept on one object, 0 to 4096; the one that was given back longest ago is closed
+    /// first. Default 4, the default size of a pool. Zero: none, every pool opens its own.
+    pool_cache_options& max_idle_streams_per_key(std::size_t streams) {
+        max_idle_streams_per_key_ = streams;
+        return *this;
+    }
+    std::size_t max_idle_streams_per_key() const noexcept { return max_idle_streams_per_key_; }
+
+    /// How long a stream is kept without use, up to 24 h. Default 60 s: a program that goes from file to file comes
+    /// back sooner, and the service ends streams that idle for long, after a time that it does not tell. Zero: no
+    /// limit.
+    pool_cache_options& idle_timeout(std::chrono::nanoseconds timeout) {
+        idle_timeout_ = timeout;
+        return *this;
+    }
+    std::chrono::nanoseconds idle_timeout() const noexcept { return idle_timeout_; }
+
+private:
+    std::size_t max_idle_pools_ = 16;
+    std::size_t max_idle_streams_per_key_ = 4;
+    std::chrono::nanoseconds idle_timeout_ = std::chrono::seconds(60);
+};
+
+/// Makes what opens the streams of one pool, on the execution context of the cache's executor. Called by open(), from
+/// several threads at once if that is.
+using mrd_factory_maker =
+    std::function<std::shared_ptr<mrd_factory>(const object_ref& object, const pool_options& options)>;
+
+/// Pools that leave their streams to one another. When a pool of the cache is closed or destroyed, its streams
+/// stay open, if they are healthy and nothing is due on them any more; the next pool on the same object and
+/// generation takes them and opens none.
+///
+/// What a pool may take:
+/// - **A generation was named, and the object is finalized:** all of its streams.
+/// - **No generation was named:** its first stream is a new one, for only the service knows which generation is
+///   live. Further ones are taken from those of the generation that the first one found.
+/// - **The object is being appended to:** its first stream is a new one, so that its size is fresh. Further
+///   ones are taken if they have seen the object as large as that: an older stream may not know of newer bytes.
+///
+/// So open() takes a round trip, unless it names the generation (`mrd_pool::info()` of an earlier pool has it) and
+/// finds a stream. A stream that broke without anybody noticing is handed out like a healthy one: the read
+/// on it fails, as on any stream that breaks.
+///
+/// Threads:    all members are safe from several threads at once.
+/// Lifetimes:  movable. The destructor does not block: it ends the pools of the cache as theirs would, and closes the
+///             idle streams. It may outlive the execution context of `executor`, but is of no use then;
+///             not if `executor` is a strand.
+/// Timers:     while a stream is idle a timer is pending on `executor`, so `io_context::run()` does not return.
+///             close() and the destructor end that.
+class mrd_pool_cache {
+public:
+    /// `client::pool_cache()` makes one on the client's channels.
+    ///
+    /// `executor` serves open timeouts and expiry; callers are resumed on their own.
+    /// Throws: `rangeio::error` with errc::invalid_argument for an option out of its range.
+    mrd_pool_cache(
+        asio::any_io_executor executor, mrd_factory_maker make_factory, pool_cache_options options = {}
+    );
+    mrd_pool_cache(mrd_pool_cache&&) noexcept = default;
+    mrd_pool_cache& operator=(mrd_pool_cache&& other) noexcept;
+    ~mrd_pool_cache();
+
+    /// A pool on `object`, initialized. An ordinary pool, but for where its streams come from and go to: also one
+    /// that still reads counts as a user of the object, until the last of its handle and leases is gone.
+    ///
+    /// Resumes on: the awaiting coroutine's executor, also if nothing had to be opened.
+    /// Cancels:    whatever types the awaiting coroutine lets through; the open is given up.
+    /// Errors:     as mrd_pool::initialize(); errc::pool_closed when the cache is closed, before or meanwhile;
+    ///             errc::invalid_argument for options of the pool; what the maker of factories throws.
+    asio::awaitable<mrd_pool> open(object_ref object, pool_options options = {});
+
+    /// Ends the cache. From its first moment nothing is taken, kept or opened; its idle streams are closed, and
+    /// its pools as by mrd_pool::close(). Returns when every stream has ended. May be called by many, and again: all
+    /// return with the same end.
+    ///
+    /// `deadline_after` is how long leased streams may go on; then they are cancelled. Zero, the default: no limit.
+    /// Cancels:    the waiting only; the cache closes all the same.
+    /// Errors:     the first failure of a stream to end in order, after the last one has ended.
+    asio::awaitable<void> close(std::chrono::nanoseconds deadline_after = {});
+
+    pool_cache_stats stats() const;
+
+private:
+    std::shared_ptr<engine::pool_cache_core> core_;
+};
+
+}  // namespace rangeio

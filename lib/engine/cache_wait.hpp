@@ -1,0 +1,32 @@
+#pragma once
+
+#include "engine/pool_cache_core.hpp"
+#include "runtime/operation.hpp"
+
+#include <memory>
+#include <mutex>
+
+namespace rangeio::engine {
+
+/// A coroutine that closes a cache and waits for its end.
+class cache_wait final : public runtime::operation, public cache_waiter {
+public:
+    explicit cache_wait(std::shared_ptr<pool_cache_core> cache) : cache_(std::move(cache)) {}
+
+    void cancel(const failure& why) noexcept override;
+
+    // The result, once complete.
+    const failure& why() const noexcept { return why_; }
+
+private:
+    void start() noexcept override;
+    void reject(const failure& why) noexcept override { why_ = why; }
+    void answered(const failure& why) noexcept override;
+
+    const std::shared_ptr<pool_cache_core> cache_;
+    std::mutex mutex_;
+    failure stop_;  // why it is to be cancelled
+    failure why_;
+};
+
+}  // namespace rangeio::engine

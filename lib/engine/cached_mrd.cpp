@@ -1,0 +1,111 @@
+#include "engine/cached_mrd.hpp"
+
+#include "engine/pool_cache_core.hpp"
+
+#include <utility>
+
+namespace rangeio::engine {
+
+cached_factory::cached_factory(
+    std::shared_ptr<pool_cache_core> cache, std::shared_ptr<mrd_factory> fresh, const object_ref& object
+)
+    : cache_(std::move(cache)), fresh_(std::move(fresh)), pool_(cache_->enter(object)) {}
+
+cached_factory::~cached_factory() {
+    cache_->leave(pool_);
+}
+
+std::shared_ptr<multi_range_downloader> cached_factory::create() {
+    return std::make_shared<cached_mrd>(cache_, shared_from_this(), pool_);
+}
+
+cached_mrd::cached_mrd(
+    std::shared_ptr<pool_cache_core> cache, std::shared_ptr<cached_factory> factory, fsm::pool_id pool
+)
+    : cache_(std::move(cache)), factory_(std::move(factory)), pool_(pool) {}
+
+void cached_mrd::open(std::shared_ptr<stream_listener> owner) {
+    owner_ = std::move(owner);
+    under_way_ = shared_from_this();
+    try {
+        cache_->open(*this, pool_);
+    } catch (...) {
+        owner_.reset();
+        under_way_.reset();
+        throw;
+    }
+}
+
+std::int64_t cached_mrd::read(std::shared_ptr<range_read> read) {
+    std::shared_ptr<multi_range_downloader> stream;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!closed_ && stream_ != nullptr) {
+            stream = stream_;
+            ++reading_;
+        }
+    }
+    if (stream == nullptr) {
+        read->done({errc::stream_closed, 0});
+        return 0;
+    }
+    const auto leave = [this](void*) {
+        const std::lock_guard lock(mutex_);
+        --reading_;
+    };
+    const std::unique_ptr<void, decltype(leave)> inside(this, leave);
+    return stream->read(std::move(read));
+}
+
+// Also when it has been given up: ids of ranges that are done mean nothing to a stream.
+void cached_mrd::cancel(std::int64_t read_id, const failure& why) noexcept {
+    if (const auto s = stream()) s->cancel(read_id, why);
+}
+
+void cached_mrd::close(const failure& why) noexcept {
+    std::shared_ptr<multi_range_downloader> stream;
+    bool busy = false;
+    {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        stream = stream_;
+        busy = reading_ > 0;
+    }
+    // No range comes in any more, so what is quiet now stays so.
+    const bool reusable = !busy && (stream == nullptr || stream->quiet());
+    cache_->give_up(*this, reusable, why);
+}
+
+std::uint64_t cached_mrd::outstanding_bytes() const noexcept {
+    const auto s = stream();
+    return s == nullptr ? 0 : s->outstanding_bytes();
+}
+
+bool cached_mrd::quiet() const noexcept {
+    const auto s = stream();
+    return s != nullptr && s->quiet();
+}
+
+void cached_mrd::attach(std::shared_ptr<multi_range_downloader> stream) noexcept {
+    const std::lock_guard lock(mutex_);
+    stream_ = std::move(stream);
+}
+
+void cached_mrd::detach(const failure& why) noexcept {
+    const auto alive = std::move(under_way_);
+    std::shared_ptr<multi_range_downloader> stream;
+    {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        stream.swap(stream_);
+    }
+    const auto owner = std::move(owner_);
+    owner->ended(why);
+}
+
+std::shared_ptr<multi_range_downloader> cached_mrd::stream() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return stream_;
+}
+
+}  // namespace rangeio::engine

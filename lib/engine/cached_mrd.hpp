@@ -1,0 +1,78 @@
+#pragma once
+
+#include <rangeio/multi_range_downloader.hpp>
+
+#include "fsm/pool_cache_fsm.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+
+namespace rangeio::engine {
+
+class pool_cache_core;
+
+/// What a pool of a cache makes its streams with. To the cache it stands for the pool: it goes when nothing of the pool
+/// is left.
+class cached_factory final : public mrd_factory, public std::enable_shared_from_this<cached_factory> {
+public:
+    /// `fresh` makes the streams that the cache has not got. Throws errc::pool_closed.
+    cached_factory(
+        std::shared_ptr<pool_cache_core> cache, std::shared_ptr<mrd_factory> fresh, const object_ref& object
+    );
+    cached_factory(const cached_factory&) = delete;
+    cached_factory& operator=(const cached_factory&) = delete;
+    ~cached_factory();
+
+    std::shared_ptr<multi_range_downloader> create() override;
+    bool supports_multi_request() const noexcept override { return fresh_->supports_multi_request(); }
+    const object_ref& object() const noexcept override { return fresh_->object(); }
+
+    mrd_factory& fresh() const noexcept { return *fresh_; }
+
+private:
+    const std::shared_ptr<pool_cache_core> cache_;
+    const std::shared_ptr<mrd_factory> fresh_;
+    const fsm::pool_id pool_;
+};
+
+/// A stream as its pool sees it: one from the cache, or a new one. When the pool closes it, the stream behind it may
+/// stay, and this object goes.
+///
+/// Takes ranges from `opened` on: a stream from the cache has sent its opening message long ago.
+class cached_mrd final : public multi_range_downloader, public std::enable_shared_from_this<cached_mrd> {
+public:
+    cached_mrd(
+        std::shared_ptr<pool_cache_core> cache, std::shared_ptr<cached_factory> factory, fsm::pool_id pool
+    );
+
+    void open(std::shared_ptr<stream_listener> owner) override;
+    std::int64_t read(std::shared_ptr<range_read> read) override;
+    void cancel(std::int64_t read_id, const failure& why) noexcept override;
+    void close(const failure& why) noexcept override;
+    std::uint64_t outstanding_bytes() const noexcept override;
+    bool quiet() const noexcept override;
+
+    // For the cache, which calls them one at a time.
+    mrd_factory& fresh() const noexcept { return factory_->fresh(); }
+    stream_listener& owner() const noexcept { return *owner_; }
+    void attach(std::shared_ptr<multi_range_downloader> stream) noexcept;
+    /// The last call.
+    void detach(const failure& why) noexcept;
+
+private:
+    std::shared_ptr<multi_range_downloader> stream() const noexcept;
+
+    const std::shared_ptr<pool_cache_core> cache_;
+    const std::shared_ptr<cached_factory> factory_;
+    const fsm::pool_id pool_;
+    std::shared_ptr<stream_listener> owner_;
+    std::shared_ptr<cached_mrd> under_way_;  // from open() to detach(): the cache knows it by its address
+
+    mutable std::mutex mutex_;  // taken before the stream's own lock
+    std::shared_ptr<multi_range_downloader> stream_;
+    std::size_t reading_ = 0;  // callers that are inside of stream_->read()
+    bool closed_ = false;
+};
+
+}  // namespace rangeio::engine

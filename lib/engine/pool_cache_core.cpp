@@ -1,0 +1,323 @@
+#include "engine/pool_cache_core.hpp"
+
+#include "engine/cached_mrd.hpp"
+#include "runtime/operation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace rangeio::engine {
+namespace {
+
+using fsm::cache_action;
+using fsm::cache_action_kind;
+using fsm::cache_actions;
+using fsm::cached_id;
+using fsm::pool_cache_fsm;
+
+constexpr std::size_t max_limit = 4096;
+
+void check_limit(std::size_t value, const char* what) {
+    if (value <= max_limit) return;
+    throw error(
+        failure(errc::invalid_argument, fmt::format("{} of {} is more than {}", what, value, max_limit))
+    );
+}
+
+pool_cache_fsm::options machine_options(const pool_cache_options& options) {
+    check_limit(options.max_idle_pools(), "max_idle_pools");
+    check_limit(options.max_idle_streams_per_key(), "max_idle_streams_per_key");
+    const auto timeout = options.idle_timeout();
+    if (timeout < std::chrono::nanoseconds::zero() || timeout > std::chrono::hours(24)) {
+        throw error(failure(errc::invalid_argument, "the idle timeout is not between 0 and 24 hours"));
+    }
+    pool_cache_fsm::options out;
+    out.max_idle_keys = options.max_idle_pools();
+    out.max_idle_streams_per_key = options.max_idle_streams_per_key();
+    out.idle_timeout = timeout;
+    return out;
+}
+
+// Users and waiters are known to the machine by their addresses; both stay alive until it has told them the last.
+template <class T>
+fsm::caller_id id_of(const T& who) {
+    return reinterpret_cast<std::uintptr_t>(&who);
+}
+
+template <class T>
+T& from_id(fsm::caller_id id) {
+    return *reinterpret_cast<T*>(static_cast<std::uintptr_t>(id));
+}
+
+failure closed_failure(const object_ref& object) {
+    return {errc::pool_closed, object.to_string() + ": the cache is closed"};
+}
+
+/// Waits for the end of a pool on behalf of nobody: the cache looks at the streams.
+class nobody final : public pool_waiter {
+public:
+    void granted(lease) noexcept override {}
+    void answered(const failure&) noexcept override {}
+};
+
+}  // namespace
+
+class pool_cache_core::link final : public stream_listener {
+public:
+    link(std::shared_ptr<pool_cache_core> cache, cached_id id) : cache_(std::move(cache)), id_(id) {}
+
+    void opened(std::shared_ptr<const object_info> info) noexcept override {
+        info_ = std::move(info);
+        const pool_cache_fsm::sight seen{info_->generation, info_->size, info_->finalized};
+        cache_->machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.opened(id_, seen, out); });
+        cache_->drain();
+    }
+    void reconnecting() noexcept override { tell(&pool_cache_fsm::reconnecting); }
+    void reconnected() noexcept override { tell(&pool_cache_fsm::reconnected); }
+    void ended(const failure& why) noexcept override {
+        cache_->machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.ended(id_, why, out); });
+        cache_->drain();
+    }
+
+    /// Once the machine knows that it has opened.
+    const std::shared_ptr<const object_info>& info() const noexcept { return info_; }
+
+private:
+    // A stream may break any number of times, so these may need memory. Without it the stream is given up.
+    void tell(void (pool_cache_fsm::*event)(cached_id, cache_actions&)) noexcept {
+        try {
+            cache_->machine_.feed_reserving([&](pool_cache_fsm& m, cache_actions& out) {
+                (m.*event)(id_, out);
+            });
+        } catch (...) {
+            const failure why = make_error_code(boost::system::errc::not_enough_memory);
+            cache_->machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.fail(id_, why, out); });
+        }
+        cache_->drain();
+    }
+
+    const std::shared_ptr<pool_cache_core> cache_;
+    const cached_id id_;
+    std::shared_ptr<const object_info> info_;
+};
+
+std::shared_ptr<pool_cache_core> pool_cache_core::make(
+    asio::any_io_executor executor, mrd_factory_maker make_factory, const pool_cache_options& options
+) {
+    auto out = std::make_shared<pool_cache_core>(std::move(executor), std::move(make_factory), options);
+    if (!out->core_->enter(*out)) out->close_now();
+    return out;
+}
+
+pool_cache_core::pool_cache_core(
+    asio::any_io_executor executor, mrd_factory_maker make_factory, const pool_cache_options& options
+)
+    : executor_(std::move(executor)),
+      core_(runtime::core_of(executor_)),
+      make_factory_(std::move(make_factory)),
+      machine_(machine_options(options)) {}
+
+mrd_pool pool_cache_core::make_pool(const object_ref& object, const pool_options& options) {
+    auto fresh = make_factory_(object, options);
+    if (fresh == nullptr) throw error(failure(errc::invalid_argument, "there is no factory of streams"));
+    auto factory = std::make_shared<cached_factory>(self(), std::move(fresh), object);
+    mrd_pool out(executor_, std::move(factory), options);
+    admit(pool_access::core(out));
+    return out;
+}
+
+void pool_cache_core::admit(const std::shared_ptr<pool_core>& pool) {
+    const std::lock_guard lock(pools_mutex_);
+    if (!admitting_) throw error(closed_failure(pool->object()));
+    if (pools_.size() == pools_.capacity()) {
+        std::erase_if(pools_, [](const std::weak_ptr<pool_core>& p) { return p.expired(); });
+    }
+    pools_.push_back(pool);
+}
+
+void pool_cache_core::stop_admitting() noexcept {
+    const std::lock_guard lock(pools_mutex_);
+    admitting_ = false;
+}
+
+void pool_cache_core::close(std::shared_ptr<cache_waiter> who) {
+    cache_waiter& waiter = *who;
+    waiter.under_way = std::move(who);
+    try {
+        machine_.feed_reserving([&](pool_cache_fsm& m, cache_actions& out) { m.close(id_of(waiter), out); });
+    } catch (...) {
+        waiter.under_way.reset();
+        throw;
+    }
+    stop_admitting();  // a pool that entered before this is in the list, or hears of it now
+    drain();
+    for (const auto& weak : pools_) {
+        const auto pool = weak.lock();
+        if (pool == nullptr) continue;
+        try {
+            pool->close(std::make_shared<nobody>());
+        } catch (...) {
+            pool->close_now();
+        }
+    }
+}
+
+void pool_cache_core::cancel(cache_waiter& who, const failure& why) noexcept {
+    const bool waited =
+        machine_.feed([&](pool_cache_fsm& m, cache_actions&) { return m.cancel(id_of(who)); });
+    if (!waited) return;
+    const auto alive = std::move(who.under_way);
+    who.answered(why);
+}
+
+void pool_cache_core::close_now() noexcept {
+    stop_admitting();
+    on_shutdown();
+    for (const auto& weak : pools_) {
+        if (const auto pool = weak.lock()) pool->close_now();
+    }
+}
+
+// The streams and what waits for them are participants themselves.
+void pool_cache_core::on_shutdown() noexcept {
+    machine_.feed([](pool_cache_fsm& m, cache_actions& out) { m.close(0, out); });
+    drain();
+}
+
+pool_cache_stats pool_cache_core::stats() const {
+    return machine_.peek([](const pool_cache_fsm& m) { return m.stats(); });
+}
+
+fsm::pool_id pool_cache_core::enter(const object_ref& object) {
+    const fsm::pool_id out =
+        machine_.feed_reserving([&](pool_cache_fsm& m, cache_actions&) { return m.enter(object); });
+    if (out == 0) throw error(closed_failure(object));
+    return out;
+}
+
+void pool_cache_core::leave(fsm::pool_id pool) noexcept {
+    machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.leave(pool, out); });
+    drain();
+}
+
+void pool_cache_core::open(cached_mrd& user, fsm::pool_id pool) {
+    const auto now = core_->now();
+    machine_.feed_reserving([&](pool_cache_fsm& m, cache_actions& out) {
+        m.open(id_of(user), pool, now, out);
+    });
+    drain();
+}
+
+void pool_cache_core::give_up(cached_mrd& user, bool reusable, const failure& why) noexcept {
+    const auto now = core_->now();
+    machine_.feed([&](pool_cache_fsm& m, cache_actions& out) {
+        m.give_up(id_of(user), reusable, why, now, out);
+    });
+    drain();
+}
+
+// The stay goes last: what is dropped here may need the context to die.
+void pool_cache_core::drain() noexcept {
+    const runtime::context_core::stay stay(core_);
+    const auto alive = shared_from_this();
+    const runtime::completion_batch batch;
+    machine_.drain([this](cache_action& action) { perform(action); });
+    watch_expiry();
+}
+
+void pool_cache_core::perform(cache_action& action) noexcept {
+    const auto user = [&]() -> cached_mrd& { return from_id<cached_mrd>(action.caller); };
+    switch (action.kind) {
+        case cache_action_kind::open_stream: open_stream(user(), action.stream); break;
+        case cache_action_kind::attach: user().attach(slot_of(action.stream)->stream); [[fallthrough]];
+        case cache_action_kind::opened:
+            user().owner().opened(slot_of(action.stream)->listener->info());
+            break;
+        case cache_action_kind::reconnecting: user().owner().reconnecting(); break;
+        case cache_action_kind::reconnected: user().owner().reconnected(); break;
+        case cache_action_kind::detach: user().detach(action.why); break;
+        case cache_action_kind::close_stream:
+            // There is none if it could not be made.
+            if (slot* const s = slot_of(action.stream)) s->stream->close(action.why);
+            break;
+        case cache_action_kind::forget: forget(action.stream); break;
+        case cache_action_kind::complete: {
+            auto& waiter = from_id<cache_waiter>(action.caller);
+            const auto alive = std::move(waiter.under_way);
+            waiter.answered(action.why);
+            break;
+        }
+        case cache_action_kind::closed: {
+            {
+                const std::lock_guard lock(alarm_mutex_);
+                alarm_over_ = true;
+                alarm_.reset();
+            }
+            core_->leave(*this);
+            break;
+        }
+    }
+}
+
+void pool_cache_core::open_stream(cached_mrd& user, cached_id id) noexcept {
+    failure why;
+    try {
+        auto stream = user.fresh().create();
+        auto listener = std::make_shared<link>(self(), id);
+        slots_.push_back({id, stream, listener});
+        user.attach(stream);
+        stream->open(std::move(listener));
+        return;
+    } catch (const error& e) {
+        why = e.why();
+    } catch (...) {
+        why = make_error_code(boost::system::errc::not_enough_memory);
+    }
+    machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.ended(id, why, out); });
+}
+
+pool_cache_core::slot* pool_cache_core::slot_of(cached_id id) noexcept {
+    const auto it = std::ranges::find(slots_, id, &slot::id);
+    return it == slots_.end() ? nullptr : &*it;
+}
+
+void pool_cache_core::forget(cached_id id) noexcept {
+    std::erase_if(slots_, [id](const slot& s) { return s.id == id; });
+}
+
+void pool_cache_core::tick() noexcept {
+    {
+        const std::lock_guard lock(alarm_mutex_);
+        alarm_.reset();
+    }
+    const auto now = core_->now();
+    machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.tick(now, out); });
+    drain();
+}
+
+// An alarm that comes too early, because the stream that it was set for has been taken, looks again. So it is not set
+// anew for each stream.
+void pool_cache_core::watch_expiry() noexcept {
+    const std::lock_guard lock(alarm_mutex_);
+    if (alarm_over_) return;
+    const auto due = machine_.peek([](const pool_cache_fsm& m) { return m.next_expiry(); });
+    if (!due) {
+        alarm_.reset();
+        return;
+    }
+    if (alarm_ != nullptr && alarm_due_ <= *due) return;
+    try {
+        const std::weak_ptr<pool_cache_core> weak = self();
+        const auto delay = std::max<std::chrono::nanoseconds>(*due - core_->now(), {});
+        alarm_ = core_->set_alarm(executor_, delay, [weak] {
+            if (const auto cache = weak.lock()) cache->tick();
+        });
+        alarm_due_ = *due;
+    } catch (...) {
+        // Whoever wants a stream looks at its age first: without an alarm they only stay longer.
+    }
+}
+
+}  // namespace rangeio::engine

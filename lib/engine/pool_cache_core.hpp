@@ -1,0 +1,102 @@
+#pragma once
+
+#include <rangeio/mrd_pool_cache.hpp>
+
+#include "engine/pool_core.hpp"
+#include "fsm/pool_cache_fsm.hpp"
+#include "runtime/context_service.hpp"
+#include "runtime/machine_host.hpp"
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace rangeio::engine {
+
+class cached_mrd;
+
+/// Whoever waits for the end of a cache. Called once, on any thread, under no lock; must neither block nor throw.
+class cache_waiter {
+public:
+    virtual void answered(const failure& why) noexcept = 0;
+
+    /// For the cache: keeps the object alive while it waits.
+    std::shared_ptr<cache_waiter> under_way;
+
+protected:
+    ~cache_waiter() = default;
+};
+
+/// The shell around `pool_cache_fsm`: shared by the cache's handle, the factories of its pools, and its streams until
+/// they have ended.
+///
+/// Everything that happens to a stream between two pools is an event of the one machine, and its actions are performed
+/// in order by one thread at a time. So what a stream tells its user, and who its user is, never gets out of step,
+/// whichever threads close pools, open them and report the ends of streams.
+class pool_cache_core final : public runtime::participant {
+public:
+    /// Throws errc::invalid_argument for an option out of its range.
+    static std::shared_ptr<pool_cache_core> make(
+        asio::any_io_executor executor, mrd_factory_maker make_factory, const pool_cache_options& options
+    );
+    pool_cache_core(
+        asio::any_io_executor executor, mrd_factory_maker make_factory, const pool_cache_options& options
+    );
+
+    /// A pool whose streams come from here. Throws errc::pool_closed, and what the maker of factories throws.
+    mrd_pool make_pool(const object_ref& object, const pool_options& options);
+    /// Closes the pools, too, as mrd_pool::close(). May throw std::bad_alloc, and have no effect then.
+    void close(std::shared_ptr<cache_waiter> who);
+    /// Answers the waiter with `why`, unless it has its answer already.
+    void cancel(cache_waiter& who, const failure& why) noexcept;
+    /// Closes and ends what is still under way.
+    void close_now() noexcept;
+    pool_cache_stats stats() const;
+
+    // For the factory and the streams of a pool.
+    fsm::pool_id enter(const object_ref& object);
+    void leave(fsm::pool_id pool) noexcept;
+    void open(cached_mrd& user, fsm::pool_id pool);
+    void give_up(cached_mrd& user, bool reusable, const failure& why) noexcept;
+
+private:
+    class link;
+    struct slot {
+        fsm::cached_id id;
+        std::shared_ptr<multi_range_downloader> stream;
+        std::shared_ptr<link> listener;
+    };
+
+    void on_shutdown() noexcept override;
+    void admit(const std::shared_ptr<pool_core>& pool);
+    void stop_admitting() noexcept;
+    void drain() noexcept;
+    void perform(fsm::cache_action& action) noexcept;
+    void open_stream(cached_mrd& user, fsm::cached_id id) noexcept;
+    slot* slot_of(fsm::cached_id id) noexcept;
+    void forget(fsm::cached_id id) noexcept;
+    void tick() noexcept;
+    void watch_expiry() noexcept;
+    std::shared_ptr<pool_cache_core> self() {
+        return std::static_pointer_cast<pool_cache_core>(shared_from_this());
+    }
+
+    const asio::any_io_executor executor_;
+    const std::shared_ptr<runtime::context_core> core_;
+    const mrd_factory_maker make_factory_;
+    runtime::machine_host<fsm::pool_cache_fsm, fsm::cache_action> machine_;
+
+    std::vector<slot> slots_;  // touched by perform() alone
+
+    std::mutex pools_mutex_;
+    bool admitting_ = true;
+    std::vector<std::weak_ptr<pool_core>> pools_;  // does not change any more once admitting_ is false
+
+    std::mutex alarm_mutex_;  // taken before the machine's
+    bool alarm_over_ = false;
+    std::shared_ptr<runtime::alarm> alarm_;
+    fsm::pool_cache_fsm::time_point alarm_due_;
+};
+
+}  // namespace rangeio::engine
