@@ -8,6 +8,7 @@ using rangeio::byte_range;
 using rangeio::errc;
 using rangeio::fetch_options;
 using rangeio::mrd_pool;
+using rangeio::mrd_pool_cache;
 using rangeio::object_ref;
 using rangeio::pool_options;
 
@@ -106,4 +107,40 @@ asio::awaitable<void> fetch_over_four(rangeio::client& client, object_ref object
 TEST_CASE("fetch: concurrency 4 on a pool of 4 sends one range down each stream") {
     engine_fixture f;
     f.run(fetch_over_four(f.client, f.put("o", pattern(1000)), f));
+}
+
+namespace {
+
+asio::awaitable<void> read_through(
+    mrd_pool_cache& cache, object_ref object, const std::string& content, std::int64_t& generation
+) {
+    mrd_pool pool = co_await cache.open(object);
+    generation = pool.info()->generation;
+    const byte_range whole(0, content.size());
+    const auto block = co_await fetch(pool, whole);
+    CHECK(text_of(block) == content);
+    co_await pool.close();
+}
+
+}  // namespace
+
+TEST_CASE("client.pool_cache: the second open of a generation opens no stream") {
+    engine_fixture f;
+    const std::string content = pattern(100'000);
+    object_ref object = f.put("o", content);
+    mrd_pool_cache cache = f.client.pool_cache();
+    std::int64_t generation = 0;
+    f.run(read_through(cache, object, content, generation));
+    CHECK(f.server.stats().bidi_read_object.calls == 1);
+    object.generation(generation);
+    f.run(read_through(cache, object, content, generation));
+    CHECK(f.server.stats().bidi_read_object.calls == 1);
+    CHECK(cache.stats().hits == 1);
+    // Without a generation, the service has to be asked which one is live.
+    f.run(read_through(cache, f.put("o", content + "!"), content + "!", generation));
+    CHECK(generation != object.generation());
+    CHECK(f.server.stats().bidi_read_object.calls == 2);
+    const auto close = [](mrd_pool_cache& c) -> asio::awaitable<void> { co_await c.close(); };
+    f.run(close(cache));
+    CHECK(cache.stats().idle_streams == 0);
 }

@@ -1,5 +1,6 @@
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/mrd_pool_cache.hpp>
 
 #include "simulation/scripted_service.hpp"
 #include "support/run.hpp"
@@ -28,6 +29,9 @@ using rangeio::byte_range;
 using rangeio::fetch_options;
 using rangeio::lease;
 using rangeio::mrd_pool;
+using rangeio::mrd_pool_cache;
+using rangeio::object_ref;
+using rangeio::pool_cache_options;
 using rangeio::pool_options;
 
 // Many threads against one pool, without gRPC, for the thread sanitizer: its reports are the assertion here, besides the
@@ -252,5 +256,105 @@ TEST_CASE("engine: a pool on one context serves coroutines of another, which goe
     }
     CHECK(pool.stats().leases == 0);
     CHECK(pool.stats().waiters == 0);
+    CHECK(count.wrong == 0);
+}
+
+namespace {
+
+/// Opens and reads and closes, again and again, so that streams go from pool to pool and from thread to thread.
+asio::awaitable<void> come_and_go(
+    mrd_pool_cache& cache, const std::string& content, unsigned seed, tally& count
+) {
+    std::minstd_rand random(seed);
+    for (int i = 0; i < 25; ++i) {
+        const object_ref object("b-1", random() % 2 == 0 ? "x" : "y", random() % 4 == 0 ? 0 : 7);
+        const pool_options options = pool_options().size(1 + random() % 2);
+        try {
+            mrd_pool pool = co_await cache.open(object, options);
+            co_await read_one(pool, content, seed * 1000 + static_cast<unsigned>(i), count);
+            if (random() % 2 == 0) co_await pool.close();
+        } catch (const rangeio::error&) {
+            ++count.failed;
+        }
+    }
+}
+
+void hammer_cache(scripted_service& service, bool close_meanwhile) {
+    tally count;
+    for (int round = 0; round < 8; ++round) {
+        asio::thread_pool threads(3);
+        const auto executor = threads.get_executor();
+        auto cache = std::make_unique<mrd_pool_cache>(
+            executor,
+            [&](const object_ref&, const pool_options&) { return service.factory(executor); },
+            pool_cache_options().max_idle_pools(1).max_idle_streams_per_key(2).idle_timeout(1ms)
+        );
+        for (unsigned task = 0; task < 4; ++task) {
+            asio::co_spawn(
+                asio::make_strand(threads),
+                come_and_go(*cache, service.content(), task + 1, count),
+                [](std::exception_ptr thrown) { CHECK_FALSE(thrown); }
+            );
+        }
+        if (close_meanwhile) {
+            // The second one comes while the first is under way, or after it.
+            for (int i = 0; i < 2; ++i) {
+                asio::co_spawn(threads, cache->close(1ms), [](std::exception_ptr thrown) {
+                    CHECK_FALSE(thrown);
+                });
+            }
+        }
+        threads.join();
+        const auto stats = cache->stats();
+        CHECK(stats.keys_in_use == 0);
+        CHECK(stats.idle_keys <= 1);
+        CHECK(
+            stats.donated ==
+            stats.hits + stats.expired + stats.evicted + stats.died + stats.closed + stats.idle_streams
+        );
+        if (close_meanwhile) CHECK(stats.idle_streams == 0);
+        if (round % 2 == 0) cache.reset();
+    }
+    CHECK(count.wrong == 0);
+    if (!close_meanwhile) CHECK(count.good > 0);
+}
+
+}  // namespace
+
+TEST_CASE("cache: pools come and go on many threads, and their streams from one to the next") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    hammer_cache(service, false);
+}
+
+TEST_CASE("cache: streams that break all the time, idle ones too, fail their reads and nothing else") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    service.break_after(9);
+    hammer_cache(service, false);
+}
+
+TEST_CASE("cache: it is closed while pools come and go on many threads") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    hammer_cache(service, true);
+}
+
+TEST_CASE("cache: its context is destroyed while pools come and go") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    tally count;
+    for (int round = 0; round < 60; ++round) {
+        std::unique_ptr<mrd_pool_cache> cache;
+        asio::io_context context;
+        const auto executor = context.get_executor();
+        cache = std::make_unique<mrd_pool_cache>(executor, [&](const object_ref&, const pool_options&) {
+            return service.factory(executor);
+        });
+        for (unsigned task = 0; task < 3; ++task) {
+            asio::co_spawn(
+                context, come_and_go(*cache, service.content(), task + 1, count), [](std::exception_ptr) {}
+            );
+        }
+        for (int step = 0; step < round; ++step) context.run_one_for(1ms);
+        if (round % 3 == 0) cache.reset();
+        // `context` goes first, with streams idle and in use; the cache after it, if it is still there.
+    }
     CHECK(count.wrong == 0);
 }

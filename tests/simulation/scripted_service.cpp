@@ -14,13 +14,15 @@ namespace {
 using namespace rangeio;
 using namespace rangeio::grpc_transport;
 
-class scripted_call final : public bidi_call, public std::enable_shared_from_this<scripted_call> {
+class scripted_call final : public bidi_call,
+                            public scripted_stream,
+                            public std::enable_shared_from_this<scripted_call> {
 public:
     scripted_call(scripted_service& service, std::shared_ptr<bidi_call_events> events)
         : service_(service), events_(std::move(events)) {}
 
     void start(const call_spec&, std::span<const fsm::wire_range> ranges) override {
-        service_.count_call();
+        service_.add_call(weak_from_this());
         accept(ranges);
     }
 
@@ -29,6 +31,13 @@ public:
     void cancel() noexcept override {
         const std::lock_guard lock(mutex_);
         if (!end_) end_ = failure(error_code(1, grpc_category()));
+        schedule();
+    }
+
+    void break_now() override {
+        const std::lock_guard lock(mutex_);
+        if (end_) return;
+        end_ = failure(error_code(14, grpc_category()), "the stream broke", 14);
         schedule();
     }
 
@@ -104,8 +113,9 @@ private:
         const auto everything = std::as_bytes(std::span(service_.content()));
         object_info info;
         info.generation = 7;
-        info.size = everything.size();
-        info.finalized = true;
+        const auto unfinalized = service_.unfinalized();
+        info.size = unfinalized.value_or(everything.size());
+        info.finalized = !unfinalized;
         incoming out;
         if (responses_ == 0) out.metadata = &info;
         wire::data_chunk chunk;
@@ -240,14 +250,35 @@ std::size_t scripted_service::break_after() const {
     return break_after_;
 }
 
-void scripted_service::count_call() {
+void scripted_service::unfinalized(std::size_t size) {
     const std::lock_guard lock(mutex_);
-    ++calls_;
+    unfinalized_ = size;
+}
+
+std::optional<std::size_t> scripted_service::unfinalized() const {
+    const std::lock_guard lock(mutex_);
+    return unfinalized_;
+}
+
+void scripted_service::break_all() {
+    std::vector<std::weak_ptr<scripted_stream>> calls;
+    {
+        const std::lock_guard lock(mutex_);
+        calls = calls_;
+    }
+    for (const auto& weak : calls) {
+        if (const auto call = weak.lock()) call->break_now();
+    }
+}
+
+void scripted_service::add_call(std::weak_ptr<scripted_stream> call) {
+    const std::lock_guard lock(mutex_);
+    calls_.push_back(std::move(call));
 }
 
 std::size_t scripted_service::calls() const {
     const std::lock_guard lock(mutex_);
-    return calls_;
+    return calls_.size();
 }
 
 void scripted_service::post(std::function<void()> task) {

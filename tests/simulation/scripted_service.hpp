@@ -11,11 +11,21 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 namespace testing {
+
+/// A call, as the service sees it.
+class scripted_stream {
+public:
+    virtual void break_now() = 0;
+
+protected:
+    ~scripted_stream() = default;
+};
 
 /// The service in memory: calls are served by threads of its own, which deliver as gRPC's do. The responses of one
 /// call come one at a time; its writes are confirmed by whichever thread is free, at the same time.
@@ -47,13 +57,18 @@ public:
     void refuse_opens(std::size_t count);
     /// Each call breaks after so many responses. 0: never.
     void break_after(std::size_t responses);
+    /// From now on, the object is unfinalized and has so many bytes.
+    void unfinalized(std::size_t size);
+    /// All calls that are under way end with UNAVAILABLE, now.
+    void break_all();
     /// Calls started so far.
     std::size_t calls() const;
 
     // For the calls.
     bool refuses_open();
     std::size_t break_after() const;
-    void count_call();
+    std::optional<std::size_t> unfinalized() const;
+    void add_call(std::weak_ptr<scripted_stream> call);
     void post(std::function<void()> task);
 
 private:
@@ -68,7 +83,8 @@ private:
     bool paused_ = false;
     std::size_t refusals_ = 0;
     std::size_t break_after_ = 0;
-    std::size_t calls_ = 0;
+    std::optional<std::size_t> unfinalized_;
+    std::vector<std::weak_ptr<scripted_stream>> calls_;
     std::vector<std::thread> threads_;
 };
 
