@@ -289,9 +289,11 @@ void hammer_cache(scripted_service& service, bool close_meanwhile) {
             [&](const object_ref&, const pool_options&) { return service.factory(executor); },
             pool_cache_options().max_idle_pools(1).max_idle_streams_per_key(2).idle_timeout(1ms)
         );
+        // Without strands: nobody cancels these coroutines, and the last reference to a strand goes behind a fence of
+        // Asio's that GCC's ThreadSanitizer cannot see.
         for (unsigned task = 0; task < 4; ++task) {
             asio::co_spawn(
-                asio::make_strand(threads),
+                threads,
                 come_and_go(*cache, service.content(), task + 1, count),
                 [](std::exception_ptr thrown) { CHECK_FALSE(thrown); }
             );
@@ -305,6 +307,11 @@ void hammer_cache(scripted_service& service, bool close_meanwhile) {
             }
         }
         threads.join();
+        // The last of a pool may still be on its way out on a thread of the service.
+        const auto limit = std::chrono::steady_clock::now() + 20s;
+        while (cache->stats().keys_in_use > 0 && std::chrono::steady_clock::now() < limit) {
+            std::this_thread::yield();
+        }
         const auto stats = cache->stats();
         CHECK(stats.keys_in_use == 0);
         CHECK(stats.idle_keys <= 1);

@@ -215,6 +215,11 @@ std::shared_ptr<mrd_factory> scripted_service::factory(
     return std::make_shared<scripted_factory>(*this, executor, multi_request, retry);
 }
 
+bool scripted_service::idle() const {
+    const std::lock_guard lock(mutex_);
+    return tasks_.empty() && busy_ == 0;
+}
+
 void scripted_service::pause() {
     const std::lock_guard lock(mutex_);
     paused_ = true;
@@ -298,8 +303,12 @@ void scripted_service::work() {
             if (tasks_.empty()) return;
             task = std::move(tasks_.front());
             tasks_.pop_front();
+            ++busy_;
         }
         task();
+        task = nullptr;
+        const std::lock_guard lock(mutex_);
+        --busy_;
     }
 }
 

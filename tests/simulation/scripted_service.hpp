@@ -49,6 +49,8 @@ public:
         const rangeio::retry_policy& retry = {}
     );
 
+    /// Whether everything that was asked for so far has been done, confirmations of writes included.
+    bool idle() const;
     /// Nothing is served between the two.
     void pause();
     void resume();
@@ -81,6 +83,7 @@ private:
     std::deque<std::function<void()>> tasks_;
     bool stopping_ = false;
     bool paused_ = false;
+    std::size_t busy_ = 0;  // threads that are at a task
     std::size_t refusals_ = 0;
     std::size_t break_after_ = 0;
     std::optional<std::size_t> unfinalized_;
