@@ -32,11 +32,13 @@ using rangeio::pool_options;
 namespace {
 
 const rangeio::error_code unavailable(14, rangeio::grpc_category());
+constexpr int not_found = 5;  // a status after which nothing is tried again
 
 struct cache_fixture {
-    explicit cache_fixture(pool_cache_options options = {}) {
+    explicit cache_fixture(pool_cache_options options = {}, rangeio::retry_policy policy = {})
+        : retry(policy) {
         auto maker = [this](const object_ref&, const pool_options&) {
-            return service.factory(context.get_executor());
+            return service.factory(context.get_executor(), true, retry);
         };
         cache = std::make_unique<mrd_pool_cache>(context.get_executor(), maker, options);
     }
@@ -61,6 +63,7 @@ struct cache_fixture {
         REQUIRE(holds());
     }
 
+    rangeio::retry_policy retry;
     scripted_service service{std::string(100'000, 'x'), 2, 1000};
     asio::io_context context;
     std::shared_ptr<manual_time> time = manual_time::install(context);
@@ -275,12 +278,26 @@ TEST_CASE("cache: a stream that dies while it is idle is out, and the next pool 
     cache_fixture f;
     visit(f, visit(*f.cache, named()));
     f.until([&] { return f.time->alarms() == 1; });
-    f.service.break_all();
+    f.service.break_all(not_found);
     f.until([&] { return f.cache->stats().died == 1; });
     CHECK(f.cache->stats().idle_streams == 0);
     CHECK(f.cache->stats().idle_keys == 0);
     visit(f, visit(*f.cache, named()));
     CHECK(f.service.calls() == 2);
+    CHECK(balanced(f.cache->stats()));
+}
+
+TEST_CASE("cache: a stream whose call ends while it is idle is kept, and opens another with the next read") {
+    cache_fixture f;
+    const object_ref object("b-1", "o", 7);
+    visit(f, visit(*f.cache, object));
+    f.until([&] { return f.cache->stats().idle_streams == 1 && f.service.idle(); });
+    f.service.break_all(unavailable.value());
+    f.until([&] { return f.service.idle(); });
+    CHECK(f.cache->stats().died == 0);
+    visit(f, visit(*f.cache, object));
+    CHECK(f.service.calls() == 2);
+    CHECK(f.cache->stats().hits == 1);
     CHECK(balanced(f.cache->stats()));
 }
 
@@ -325,7 +342,7 @@ TEST_CASE("cache: the object that was used longest ago is dropped, those in use 
 }
 
 TEST_CASE("cache: a failed open is told to the pool, and the cache is none the worse") {
-    cache_fixture f;
+    cache_fixture f(pool_cache_options(), rangeio::retry_policy::none());
     f.service.refuse_opens(1);
     const auto refused = [](mrd_pool_cache& cache) -> asio::awaitable<void> {
         const auto object = named();

@@ -34,10 +34,10 @@ public:
         schedule();
     }
 
-    void break_now() override {
+    void break_now(int status) override {
         const std::lock_guard lock(mutex_);
         if (end_) return;
-        end_ = failure(error_code(14, grpc_category()), "the stream broke", 14);
+        end_ = failure(error_code(status, grpc_category()), "the stream broke", status);
         schedule();
     }
 
@@ -265,14 +265,14 @@ std::optional<std::size_t> scripted_service::unfinalized() const {
     return unfinalized_;
 }
 
-void scripted_service::break_all() {
+void scripted_service::break_all(int status) {
     std::vector<std::weak_ptr<scripted_stream>> calls;
     {
         const std::lock_guard lock(mutex_);
         calls = calls_;
     }
     for (const auto& weak : calls) {
-        if (const auto call = weak.lock()) call->break_now();
+        if (const auto call = weak.lock()) call->break_now(status);
     }
 }
 

@@ -21,7 +21,7 @@ namespace testing {
 /// A call, as the service sees it.
 class scripted_stream {
 public:
-    virtual void break_now() = 0;
+    virtual void break_now(int status) = 0;
 
 protected:
     ~scripted_stream() = default;
@@ -61,8 +61,8 @@ public:
     void break_after(std::size_t responses);
     /// From now on, the object is unfinalized and has so many bytes.
     void unfinalized(std::size_t size);
-    /// All calls that are under way end with UNAVAILABLE, now.
-    void break_all();
+    /// All calls that are under way end with this gRPC status, now.
+    void break_all(int status);
     /// Calls started so far.
     std::size_t calls() const;
 
