@@ -11,7 +11,6 @@ namespace {
 
 constexpr int aborted = 10;
 constexpr int unavailable = 14;
-constexpr int out_of_range = 11;
 
 }  // namespace
 
