@@ -1,9 +1,10 @@
 #include <rangeio/testing/explore.hpp>
 
+#include "testing/text_fields.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <exception>
 #include <stdexcept>
 
@@ -35,12 +36,10 @@ run_name run_name::of(std::vector<std::uint32_t> decisions) {
 namespace {
 
 std::uint64_t read_number(std::string_view text, std::string_view whole) {
-    std::uint64_t out = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-    if (error != std::errc() || end != text.data() + text.size()) {
+    const auto out = whole_number(text);
+    if (!out)
         throw std::invalid_argument(fmt::format("\"{}\" names no run: \"{}\" is not a number", whole, text));
-    }
-    return out;
+    return *out;
 }
 
 }  // namespace
@@ -182,10 +181,6 @@ private:
     run_result best_;
 };
 
-std::string summary(std::string_view found_as, const run_result& failing) {
-    return fmt::format("{} ({} decisions)", found_as, failing.decisions.size());
-}
-
 }  // namespace
 
 finding replay(const program& p, const run_name& name, world_options options) {
@@ -204,45 +199,35 @@ exploration explore(const program& p, const explore_options& options) {
     dfs_strategy depth_first(options.deviations());
     world_options untraced = options.world();
     untraced.traced(false);
-    for (; out.schedules < options.schedules(); ++out.schedules) {
+    while (out.schedules < options.schedules()) {
         const std::uint64_t seed = options.seed() + out.schedules;
-        std::string name;
-        std::unique_ptr<strategy> owned;
-        if (options.by() != search::dfs) {
-            const run_name run =
-                options.by() == search::pct ? run_name::pct(options.depth(), seed) : run_name::random(seed);
-            owned = run.make_strategy();
-            name = run.text();
-        }
+        std::optional<run_name> run;
+        if (options.by() == search::random) run = run_name::random(seed);
+        if (options.by() == search::pct) run = run_name::pct(options.depth(), seed);
+        const auto owned = run ? run->make_strategy() : nullptr;
         strategy& decides = owned != nullptr ? *owned : depth_first;
         run_result result = run_once(p, decides, untraced);
+        ++out.schedules;
         out.steps += result.steps;
         out.longest = std::max(out.longest, result.decisions.size());
         if (depth_first.diverged()) {
             result.violation = "the program is not deterministic: equal decisions led to different ones";
         }
         if (!result.violation.empty()) {
-            if (name.empty()) name = run_name::of(result.decisions).text();
             finding f;
-            f.found_as = summary(name, result);
-            run_result failing = result;
-            const run_name shrunk =
-                run_name::of(shrinker(p, untraced, options.shrink_runs(), std::move(failing)).run());
+            const std::string name = (run ? *run : run_name::of(result.decisions)).text();
+            f.found_as = fmt::format("{} ({} decisions)", name, result.decisions.size());
+            const run_name shrunk = run_name::of(shrinker(p, untraced, options.shrink_runs(), result).run());
             finding shown = replay(p, shrunk, options.world());
             // A program that is not deterministic may behave well now.
             f.what = shown.what.empty() ? result.violation : shown.what;
             f.shrunk_to = shrunk.text();
             f.trace = std::move(shown.trace);
             out.found = std::move(f);
-            ++out.schedules;
             return out;
         }
-        if (options.progress() && !options.progress()(out.schedules + 1)) {
-            ++out.schedules;
-            return out;
-        }
+        if (options.progress() && !options.progress()(out.schedules)) return out;
         if (options.by() == search::dfs && !depth_first.advance()) {
-            ++out.schedules;
             out.exhausted = true;
             return out;
         }

@@ -1,10 +1,12 @@
+#include <rangeio/error.hpp>
 #include <rangeio/testing/fault_script.hpp>
+
+#include "testing/text_fields.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <limits>
 #include <optional>
 #include <stdexcept>
@@ -72,45 +74,13 @@ const kind_row& row_of(fault_kind kind) noexcept {
     return *std::ranges::find(rows, kind, &kind_row::kind);
 }
 
-// Of RFC-less gRPC, by number.
-constexpr std::array<std::string_view, 17> status_names{
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-};
+constexpr int max_status = 16;
 
 struct unit {
     std::string_view suffix;
     std::uint64_t ns;
 };
 constexpr std::array units{unit{"ns", 1}, unit{"us", 1'000}, unit{"ms", 1'000'000}, unit{"s", 1'000'000'000}};
-
-std::string_view trimmed(std::string_view s) {
-    const auto begin = s.find_first_not_of(" \t\r");
-    if (begin == s.npos) return {};
-    return s.substr(begin, s.find_last_not_of(" \t\r") - begin + 1);
-}
-
-std::optional<std::uint64_t> number(std::string_view text) {
-    std::uint64_t out = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return out;
-}
 
 class line_reader {
 public:
@@ -151,7 +121,7 @@ private:
             fault_.times = count(name, value, where_call, 0);
         } else if (name == "chance") {
             const bool percent = value.ends_with('%');
-            const auto n = number(percent ? value.substr(0, value.size() - 1) : value);
+            const auto n = whole_number(percent ? value.substr(0, value.size() - 1) : value);
             if (!percent || !n || *n < 1 || *n > 100) complain("chance is a percentage from 1% to 100%");
             fault_.percent = static_cast<unsigned>(*n);
         } else if (name == "range") {
@@ -185,7 +155,7 @@ private:
 
     std::uint64_t count(std::string_view name, std::string_view value, unsigned which, std::uint64_t least) {
         need(name, which);
-        const auto n = number(value);
+        const auto n = whole_number(value);
         if (!n || *n < least || *n > std::numeric_limits<std::int64_t>::max()) {
             complain(fmt::format("{}={} is not a whole number from {}", name, value, least));
         }
@@ -194,7 +164,7 @@ private:
 
     std::chrono::nanoseconds duration(std::string_view value) {
         const auto digits = std::min(value.find_first_not_of("0123456789"), value.size());
-        const auto n = number(value.substr(0, digits));
+        const auto n = whole_number(value.substr(0, digits));
         const auto u = std::ranges::find(units, value.substr(digits), &unit::suffix);
         constexpr std::uint64_t longest = std::uint64_t{24} * 3600 * 1'000'000'000;
         if (!n || *n == 0 || u == units.end() || *n > longest / u->ns) {
@@ -204,10 +174,11 @@ private:
     }
 
     int status(std::string_view value) {
-        const auto named = std::ranges::find(status_names, value);
-        const auto n = named != status_names.end() ? static_cast<std::uint64_t>(named - status_names.begin())
-                                                   : number(value).value_or(0);
-        if (n < 1 || n >= status_names.size()) {
+        for (int code = 1; code <= max_status; ++code) {
+            if (value == grpc_category().message(code)) return code;
+        }
+        const auto n = whole_number(value).value_or(0);
+        if (n < 1 || n > max_status) {
             complain(fmt::format("status={} is no gRPC status that is an error", value));
         }
         return static_cast<int>(n);
@@ -266,8 +237,7 @@ std::string fault_script::text() const {
         if (f.percent != 100) out += fmt::format(" chance={}%", f.percent);
         if ((row.keys & has_delay) != 0) out += " delay=" + duration_text(f.delay);
         if ((row.keys & has_bytes) != 0) out += fmt::format(" bytes={}", f.bytes);
-        if ((row.keys & has_status) != 0)
-            out += fmt::format(" status={}", status_names[static_cast<std::size_t>(f.status)]);
+        if ((row.keys & has_status) != 0) out += fmt::format(" status={}", grpc_category().message(f.status));
         if ((row.keys & has_token) != 0)
             out += fmt::format(" token={} handle={}", f.token, f.handle ? "yes" : "no");
     }

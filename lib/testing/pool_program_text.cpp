@@ -1,10 +1,11 @@
 #include <rangeio/testing/pool_program.hpp>
 
+#include "testing/text_fields.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -13,11 +14,6 @@ namespace rangeio::testing {
 namespace {
 
 using action = pool_program::action;
-
-std::string_view trimmed(std::string_view s) {
-    const auto begin = s.find_first_not_of(" \t\r");
-    return begin == s.npos ? std::string_view() : s.substr(begin, s.find_last_not_of(" \t\r") - begin + 1);
-}
 
 /// Takes what stands before the first `separator` off the front of `rest`.
 std::string_view cut(std::string_view& rest, char separator) {
@@ -28,13 +24,6 @@ std::string_view cut(std::string_view& rest, char separator) {
     return out;
 }
 
-std::optional<std::uint64_t> number(std::string_view text) {
-    std::uint64_t out = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return out;
-}
-
 [[noreturn]] void complain(const std::string& what) {
     throw std::invalid_argument(what);
 }
@@ -42,7 +31,7 @@ std::optional<std::uint64_t> number(std::string_view text) {
 std::uint64_t number_from(
     std::string_view text, std::uint64_t least, std::uint64_t most, std::string_view what
 ) {
-    const auto n = number(text);
+    const auto n = whole_number(text);
     if (!n || *n < least || *n > most) {
         complain(fmt::format("{} is \"{}\", not a number from {} to {}", what, text, least, most));
     }
@@ -54,7 +43,7 @@ std::chrono::nanoseconds time_of(std::string_view text) {
         {{"us", 1'000}, {"ms", 1'000'000}, {"s", 1'000'000'000}}
     };
     const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
-    const auto n = number(text.substr(0, digits));
+    const auto n = whole_number(text.substr(0, digits));
     const auto u =
         std::ranges::find(units, text.substr(digits), &std::pair<std::string_view, std::uint64_t>::first);
     if (!n || *n == 0 || *n > 100'000 || u == units.end()) {
@@ -213,8 +202,8 @@ private:
             text = range_text;
         }
         const std::string_view begin = cut(text, '-');
-        const auto from = number(begin);
-        const auto to = number(text);
+        const auto from = whole_number(begin);
+        const auto to = whole_number(text);
         if (!from || !to || *from > *to || *to > 1 << 20)
             complain(fmt::format("\"{}\" is not a range A-B", whole));
         out.range = byte_range(*from, *to - *from);
