@@ -6,8 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <limits>
 #include <optional>
 
@@ -49,14 +47,7 @@ CLI::Option* add_checked(
 }
 
 std::string read_token(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::string token;
-    if (file) {
-        token.resize(max_token_bytes + 1);
-        file.read(token.data(), static_cast<std::streamsize>(token.size()));
-        token.resize(static_cast<std::size_t>(file.gcount()));
-    }
-    if (!file.is_open() || file.bad()) throw file_failed(path, errno);
+    std::string token = read_file(path, max_token_bytes, path);
     if (token.size() > max_token_bytes) {
         throw failed(fmt::format("{}: more than {} bytes are no access token", path, max_token_bytes));
     }

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 namespace rangeio::tool {
 namespace {
@@ -62,6 +63,18 @@ void write_all(int fd, std::span<const std::byte> bytes, std::string_view target
             throw file_failed(target, errno);
         }
     }
+}
+
+std::string read_file(const std::string& path, std::size_t max_bytes, std::string_view what) {
+    std::ifstream file(path, std::ios::binary);
+    std::string out;
+    if (file) {
+        out.resize(max_bytes + 1);
+        file.read(out.data(), static_cast<std::streamsize>(out.size()));
+        out.resize(static_cast<std::size_t>(file.gcount()));
+    }
+    if (!file.is_open() || file.bad()) throw file_failed(what, errno);
+    return out;
 }
 
 void write_out(std::span<const std::byte> bytes) {

@@ -47,6 +47,9 @@ void prepare_process();
 /// Throws: `interrupted` (SIGPIPE) when nobody reads any more; `failed`, naming `target`.
 void write_all(int fd, std::span<const std::byte> bytes, std::string_view target);
 
+/// The bytes of a file, or one more than `max_bytes` of them if it has more. Throws: `failed`, naming `what`.
+std::string read_file(const std::string& path, std::size_t max_bytes, std::string_view what);
+
 /// Standard output, at once.
 void write_out(std::span<const std::byte> bytes);
 void write_out(std::string_view text);

@@ -9,8 +9,7 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
-#include <iterator>
+#include <cstddef>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -20,6 +19,8 @@ namespace rangeio::tool {
 namespace {
 
 namespace sim = testing::sim;
+
+constexpr std::size_t max_program_bytes = std::size_t{1} << 20;
 
 class stress_arguments {
 public:
@@ -45,15 +46,6 @@ public:
     testing::pool_program body;
 };
 
-std::string read_file(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-    // A directory opens, and does not read.
-    if (!in.is_open() || in.bad() || (text.empty() && in.peek() != std::ifstream::traits_type::eof()))
-        throw failed(fmt::format("{}: cannot be read", path));
-    return text;
-}
-
 // A shipped one by its name, or a file; all shipped ones if none is named.
 std::vector<named_program> programs_of(const std::string& wanted) {
     std::vector<named_program> out;
@@ -62,7 +54,10 @@ std::vector<named_program> programs_of(const std::string& wanted) {
         out.emplace_back(std::string(shipped.name), testing::pool_program::parse(shipped.text));
     }
     if (!out.empty()) return out;
-    const std::string text = read_file(wanted);
+    const std::string text = read_file(wanted, max_program_bytes, wanted + ": cannot be read");
+    if (text.size() > max_program_bytes) {
+        throw failed(fmt::format("{}: more than {} bytes are no program", wanted, max_program_bytes));
+    }
     try {
         out.emplace_back(wanted, testing::pool_program::parse(text));
     } catch (const std::invalid_argument& wrong) {
