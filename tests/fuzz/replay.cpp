@@ -1,0 +1,39 @@
+// The inputs that are kept, corpora and what once went wrong, in every build and without libFuzzer.
+
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+
+#include "fuzz/targets.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+namespace {
+
+using namespace rangeio::fuzz;
+
+std::string content(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+void replay(const target& t) {
+    std::size_t inputs = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(RANGEIO_CORPUS / std::string(t.name))) {
+        CAPTURE(entry.path().filename().string());
+        CHECK_NOTHROW(t.run(content(entry.path())));
+        ++inputs;
+    }
+    CHECK(inputs > 0);
+}
+
+}  // namespace
+
+TEST_CASE("corpus: nothing goes wrong with any input that is kept") {
+    for (const target& t : targets) {
+        CAPTURE(t.name);
+        replay(t);
+    }
+}
