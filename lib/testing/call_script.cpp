@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace rangeio::testing {
@@ -13,43 +12,6 @@ constexpr int aborted = 10;
 constexpr int unavailable = 14;
 
 }  // namespace
-
-service_state::service_state(const fault_script& script, std::function<bool(unsigned)> chance)
-    : chance_(std::move(chance)) {
-    for (const fault& f : script.faults) {
-        faults_.push_back({f, f.times == 0 ? std::numeric_limits<std::uint64_t>::max() : f.times});
-    }
-}
-
-bool service_state::applies(const armed& f, std::uint64_t call, std::uint64_t range) {
-    return f.left != 0 && (f.what.call == 0 || f.what.call == call) &&
-           (f.what.range == 0 || f.what.range == range);
-}
-
-const fault* service_state::strike(
-    fault_kind kind, std::uint64_t call, std::uint64_t range, std::uint64_t at_call, std::uint64_t at_range
-) {
-    for (armed& f : faults_) {
-        if (f.what.kind != kind || !applies(f, call, range)) continue;
-        if ((f.what.range != 0 ? at_range : at_call) < f.what.byte) continue;
-        if (f.what.percent < 100 && !chance_(f.what.percent)) continue;
-        --f.left;
-        return &f.what;
-    }
-    return nullptr;
-}
-
-std::uint64_t service_state::room_before_fault(
-    std::uint64_t call, std::uint64_t range, std::uint64_t at_call, std::uint64_t at_range
-) const {
-    std::uint64_t room = std::numeric_limits<std::uint64_t>::max();
-    for (const armed& f : faults_) {
-        if (!applies(f, call, range)) continue;
-        const std::uint64_t at = f.what.range != 0 ? at_range : at_call;
-        if (f.what.byte > at) room = std::min(room, f.what.byte - at);
-    }
-    return room;
-}
 
 call_script::call_script(
     service_state& service, std::uint64_t number, bool has_handle, std::string_view token
@@ -63,8 +25,17 @@ call_script::call_script(
             service_.expected_token
         );
     }
-    if (const fault* f = service_.strike(fault_kind::bandwidth, number_)) bytes_per_second_ = f->bytes;
-    if (const fault* f = service_.strike(fault_kind::idle_abort, number_)) idle_after_ = f->delay;
+    if (const fault* f = strike(fault_kind::bandwidth)) bytes_per_second_ = f->bytes;
+    if (const fault* f = strike(fault_kind::idle_abort)) idle_after_ = f->delay;
+}
+
+armed_faults::place call_script::place_of(const range* r) const {
+    if (r == nullptr) return {number_, 0, sent_, 0};
+    return {number_, r->number, sent_, r->at - r->begin};
+}
+
+const fault* call_script::strike(fault_kind kind, const range* r) {
+    return service_.faults.strike(kind, place_of(r));
 }
 
 void call_script::ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length) {
@@ -78,7 +49,7 @@ void call_script::ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t 
     r.read_id = read_id;
     r.begin = r.at = std::min(offset, service_.size);
     r.end = std::min(r.begin + std::min(length, service_.size), service_.size);
-    r.mute = service_.strike(fault_kind::mute, number_, r.number) != nullptr;
+    r.mute = strike(fault_kind::mute, &r) != nullptr;
     ranges_.push_back(r);
 }
 
@@ -91,12 +62,12 @@ call_script::step call_script::finish(ending how) {
 
 // The first response, or what comes instead of it.
 std::optional<call_script::step> call_script::open() {
-    if (hung_ || service_.strike(fault_kind::hang_open, number_) != nullptr) {
+    if (hung_ || strike(fault_kind::hang_open) != nullptr) {
         hung_ = true;
         return step{};
     }
     if (open_delay_.count() < 0) {
-        const fault* f = service_.strike(fault_kind::slow_open, number_);
+        const fault* f = strike(fault_kind::slow_open);
         open_delay_ = f != nullptr ? f->delay : std::chrono::nanoseconds(0);
     }
     if (open_delay_.count() > 0 && !waited_) {
@@ -106,7 +77,7 @@ std::optional<call_script::step> call_script::open() {
     }
     open_delay_ = {};
     waited_ = false;
-    if (const fault* f = service_.strike(fault_kind::fail_open, number_)) {
+    if (const fault* f = strike(fault_kind::fail_open)) {
         return finish({f->status, "the open was refused", {}, {}});
     }
     return std::nullopt;
@@ -114,11 +85,7 @@ std::optional<call_script::step> call_script::open() {
 
 // What ends the call before anything more of `r` (or of anything, if null) is sent.
 std::optional<call_script::step> call_script::end_instead(const range* r) {
-    const std::uint64_t number = r != nullptr ? r->number : 0;
-    const std::uint64_t at_range = r != nullptr ? r->at - r->begin : 0;
-    const auto strikes = [&](fault_kind kind) {
-        return service_.strike(kind, number_, number, sent_, at_range);
-    };
+    const auto strikes = [&](fault_kind kind) { return strike(kind, r); };
     if (const fault* f = strikes(fault_kind::reset)) return finish({f->status, "the stream broke", {}, {}});
     if (strikes(fault_kind::goaway) != nullptr) return finish({unavailable, "the server shuts down", {}, {}});
     if (const fault* f = strikes(fault_kind::redirect)) {
@@ -135,10 +102,9 @@ std::optional<call_script::step> call_script::end_instead(const range* r) {
 void call_script::take_chunk(response& out) {
     range r = ranges_.front();
     ranges_.pop_front();
-    const std::uint64_t at_range = r.at - r.begin;
-    const auto strikes = [&](fault_kind kind) {
-        return service_.strike(kind, number_, r.number, sent_, at_range);
-    };
+    // Where the chunk begins, for all that happens to it.
+    const armed_faults::place here = place_of(&r);
+    const auto strikes = [&](fault_kind kind) { return service_.faults.strike(kind, here); };
 
     chunk c;
     c.read_id = r.read_id;
@@ -146,7 +112,7 @@ void call_script::take_chunk(response& out) {
     c.source = r.at;
     std::uint64_t most = service_.max_chunk_bytes;
     if (const fault* f = strikes(fault_kind::chunk)) most = std::min(most, f->bytes);
-    most = std::min(most, service_.room_before_fault(number_, r.number, sent_, at_range));
+    most = std::min(most, service_.faults.room_before_fault(here));
     c.size = std::min(most, r.end - r.at);
     r.at += c.size;
     sent_ += c.size;
@@ -207,7 +173,7 @@ call_script::step call_script::next() {
     step out;
     response reply;
     if (!answered_) {
-        reply.metadata = service_.strike(fault_kind::no_metadata, number_) == nullptr || !has_handle_;
+        reply.metadata = strike(fault_kind::no_metadata) == nullptr || !has_handle_;
         reply.handle = true;
         ++service_.handles;
     } else if (!served) {
@@ -218,19 +184,12 @@ call_script::step call_script::next() {
     }
     answered_ = true;
     if (served) {
-        const range& r = ranges_.front();
-        if (const fault* f = service_.strike(fault_kind::latency, number_, r.number, sent_, r.at - r.begin)) {
-            out.delay = f->delay;
-        }
-        if (service_.strike(fault_kind::new_generation, number_, r.number, sent_, r.at - r.begin) !=
-            nullptr) {
-            ++service_.generation;
-        }
-        if (const fault* f = service_.strike(fault_kind::grow, number_, r.number, sent_, r.at - r.begin)) {
-            service_.size += f->bytes;
-        }
+        const range* r = &ranges_.front();
+        if (const fault* f = strike(fault_kind::latency, r)) out.delay = f->delay;
+        if (strike(fault_kind::new_generation, r) != nullptr) ++service_.generation;
+        if (const fault* f = strike(fault_kind::grow, r)) service_.size += f->bytes;
         std::uint64_t chunks = 1;
-        if (const fault* f = service_.strike(fault_kind::batch, number_)) chunks = f->bytes;
+        if (const fault* f = strike(fault_kind::batch)) chunks = f->bytes;
         const std::uint64_t before = sent_;
         for (; chunks != 0 && !ranges_.empty() && !ranges_.front().mute; --chunks) take_chunk(reply);
         if (bytes_per_second_ != 0) {

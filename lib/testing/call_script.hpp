@@ -2,12 +2,16 @@
 
 #include <rangeio/testing/fault_script.hpp>
 
+#include "testing/armed_faults.hpp"
+
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace rangeio::testing {
@@ -15,22 +19,10 @@ namespace rangeio::testing {
 /// A service with one object, as far as all of its calls share it.
 class service_state {
 public:
-    /// `chance(percent)`: whether what is so likely happens now.
-    service_state(const fault_script& script, std::function<bool(unsigned percent)> chance);
+    service_state(const fault_script& script, armed_faults::chance decide)
+        : faults(script, std::move(decide)) {}
 
-    /// The fault of this kind that strikes now, if one does; it is counted. `at_call`, `at_range`: payload bytes sent.
-    const fault* strike(
-        fault_kind kind,
-        std::uint64_t call,
-        std::uint64_t range = 0,
-        std::uint64_t at_call = 0,
-        std::uint64_t at_range = 0
-    );
-    /// Bytes that may be sent before the next place at which some fault could strike.
-    std::uint64_t room_before_fault(
-        std::uint64_t call, std::uint64_t range, std::uint64_t at_call, std::uint64_t at_range
-    ) const;
-
+    armed_faults faults;
     std::uint64_t size = 0;
     std::int64_t generation = 7;
     bool finalized = true;
@@ -38,16 +30,6 @@ public:
     std::string expected_token;  // what the next call has to bring along; empty: nothing
     std::string outgoing_token;  // the same for calls that begin while the client is being told of a new one
     std::uint64_t handles = 0;   // how many read handles were made
-
-private:
-    struct armed {
-        fault what;
-        std::uint64_t left;  // times that it may still strike
-    };
-    static bool applies(const armed& f, std::uint64_t call, std::uint64_t range);
-
-    std::vector<armed> faults_;
-    std::function<bool(unsigned)> chance_;
 };
 
 /// One BidiReadObject call, as a service with faults plays it: requests in, steps out. No threads, no clock, no bytes.
@@ -109,6 +91,8 @@ private:
         bool mute = false;
     };
 
+    const fault* strike(fault_kind kind, const range* r = nullptr);
+    armed_faults::place place_of(const range* r) const;
     std::optional<step> open();
     std::optional<step> end_instead(const range* r);
     void take_chunk(response& out);

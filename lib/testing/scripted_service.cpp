@@ -10,9 +10,9 @@ scripted_service::shared::shared(sim::world& w, const scripted_service_options& 
     : in(w),
       state(
           options.faults(),
-          [&w](unsigned percent) {
+          [&w](const fault& what, std::size_t, const armed_faults::place&) {
               // One of so many chances, and not the plainest.
-              const std::size_t n = std::max<std::size_t>(2, 100 / percent);
+              const std::size_t n = std::max<std::size_t>(2, 100 / what.percent);
               return w.choose(n) == n - 1;
           }
       ),

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <rangeio/testing/fault_script.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace rangeio::testing {
+
+/// The faults of a script, with how often each may still strike. One for all calls of a service.
+class armed_faults {
+public:
+    /// Where a service is. Calls and ranges by their numbers, from 1; 0: no range in particular.
+    struct place {
+        std::uint64_t call = 0;
+        std::uint64_t range = 0;
+        std::uint64_t at_call = 0;   // payload bytes of the call that were sent
+        std::uint64_t at_range = 0;  // the same of the range
+    };
+    /// Whether a fault that is not certain strikes here. `line`: its place in the script.
+    using chance = std::function<bool(const fault& what, std::size_t line, const place& here)>;
+
+    armed_faults(const fault_script& script, chance decide);
+
+    /// The fault of this kind that strikes now, if one does; it is counted. Valid as long as this object.
+    const fault* strike(fault_kind kind, const place& here);
+    /// Bytes that may be sent before the next place at which some fault could strike.
+    std::uint64_t room_before_fault(const place& here) const;
+
+private:
+    struct armed {
+        fault what;
+        std::uint64_t left;  // times that it may still strike
+    };
+    static bool applies(const armed& f, const place& here);
+
+    std::vector<armed> faults_;
+    chance chance_;
+};
+
+}  // namespace rangeio::testing
