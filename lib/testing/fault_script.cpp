@@ -1,211 +1,41 @@
-#include <rangeio/error.hpp>
 #include <rangeio/testing/fault_script.hpp>
 
+#include "testing/fault_fields.hpp"
+#include "testing/fault_json.hpp"
 #include "testing/text_fields.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <limits>
-#include <optional>
 #include <stdexcept>
-#include <utility>
 
 namespace rangeio::testing {
 namespace {
 
-enum key : unsigned {
-    no_key = 0,
-    where_call = 1,   // call, times, chance: what every kind takes
-    where_range = 2,  // range
-    where_byte = 4,   // byte
-    has_delay = 8,
-    has_bytes = 16,
-    has_status = 32,
-    has_token = 64,
-};
-
-struct kind_row {
-    fault_kind kind;
-    std::string_view name;
-    unsigned keys;
-    std::uint64_t default_bytes = 0;
-    int default_status = 0;
-    std::uint64_t default_times = 1;
-};
-
-constexpr unsigned at_chunk = where_call | where_range | where_byte;
-constexpr int unavailable = 14;
-constexpr int out_of_range = 11;
-
-constexpr std::array rows{
-    kind_row{fault_kind::latency, "latency", at_chunk | has_delay, 0, 0, 0},
-    kind_row{fault_kind::bandwidth, "bandwidth", where_call | has_bytes, 0, 0, 0},
-    kind_row{fault_kind::slow_open, "slow-open", where_call | has_delay},
-    kind_row{fault_kind::fail_open, "fail-open", where_call | has_status, 0, unavailable},
-    kind_row{fault_kind::hang_open, "hang-open", where_call},
-    kind_row{fault_kind::reset, "reset", at_chunk | has_status, 0, unavailable},
-    kind_row{fault_kind::redirect, "redirect", at_chunk | has_token},
-    kind_row{fault_kind::range_error, "range-error", at_chunk | has_status, 0, out_of_range},
-    kind_row{fault_kind::bad_checksum, "bad-checksum", at_chunk},
-    kind_row{fault_kind::wrong_offset, "wrong-offset", at_chunk | has_bytes, 1},
-    kind_row{fault_kind::surplus, "surplus", where_call | where_range | has_bytes, 1},
-    kind_row{fault_kind::short_end, "short-end", where_call | where_range | has_bytes, 1},
-    kind_row{fault_kind::unknown_id, "unknown-id", at_chunk},
-    kind_row{fault_kind::repeat, "repeat", at_chunk},
-    kind_row{fault_kind::late_id, "late-id", where_call | where_range},
-    kind_row{fault_kind::no_range_end, "no-range-end", where_call | where_range},
-    kind_row{fault_kind::double_range_end, "double-range-end", where_call | where_range},
-    kind_row{fault_kind::empty_range_end, "empty-range-end", where_call | where_range},
-    kind_row{fault_kind::no_metadata, "no-metadata", where_call},
-    kind_row{fault_kind::new_handle, "new-handle", at_chunk},
-    kind_row{fault_kind::batch, "batch", where_call | has_bytes, 2, 0, 0},
-    kind_row{fault_kind::chunk, "chunk", where_call | has_bytes, 1, 0, 0},
-    kind_row{fault_kind::idle_abort, "idle-abort", where_call | has_delay},
-    kind_row{fault_kind::ok_early, "ok-early", at_chunk},
-    kind_row{fault_kind::mute, "mute", where_call | where_range},
-    kind_row{fault_kind::goaway, "goaway", at_chunk},
-    kind_row{fault_kind::new_generation, "new-generation", at_chunk},
-    kind_row{fault_kind::grow, "grow", at_chunk | has_bytes, 1},
-};
-
-const kind_row& row_of(fault_kind kind) noexcept {
-    return *std::ranges::find(rows, kind, &kind_row::kind);
+std::string_view take_word(std::string_view& line) {
+    line = trimmed(line);
+    const std::string_view word = line.substr(0, std::min(line.find_first_of(" \t\r"), line.size()));
+    line.remove_prefix(word.size());
+    return word;
 }
 
-constexpr int max_status = 16;
-
-struct unit {
-    std::string_view suffix;
-    std::uint64_t ns;
-};
-constexpr std::array units{unit{"ns", 1}, unit{"us", 1'000}, unit{"ms", 1'000'000}, unit{"s", 1'000'000'000}};
-
-class line_reader {
-public:
-    explicit line_reader(std::string_view line) : line_(line) {}
-
-    fault read() {
-        const std::string_view name = word();
-        const auto row = std::ranges::find(rows, name, &kind_row::name);
-        if (row == rows.end()) complain(fmt::format("\"{}\" is no kind of fault", name));
-        row_ = &*row;
-        fault_.kind = row->kind;
-        fault_.bytes = row->default_bytes;
-        fault_.status = row->default_status;
-        fault_.times = row->default_times;
-        for (std::string_view pair = word(); !pair.empty(); pair = word()) set(pair);
-        if ((row->keys & has_delay) != 0 && fault_.delay.count() == 0) complain("a delay is missing");
-        if ((row->keys & has_bytes) != 0 && fault_.bytes == 0) complain("bytes is missing, or zero");
-        if (row->kind == fault_kind::redirect && fault_.token.empty()) fault_.token = "there";
-        return fault_;
-    }
-
-private:
-    std::string_view word() {
-        const auto begin = line_.find_first_not_of(" \t\r", at_);
-        if (begin == line_.npos) return {};
-        at_ = std::min(line_.find_first_of(" \t\r", begin), line_.size());
-        return line_.substr(begin, at_ - begin);
-    }
-
-    void set(std::string_view pair) {
+fault read_line(std::string_view line) {
+    const std::string where = fmt::format("\"{}\"", line);
+    fault_builder out(where, take_word(line));
+    for (std::string_view pair = take_word(line); !pair.empty(); pair = take_word(line)) {
         const auto equals = pair.find('=');
-        if (equals == pair.npos) complain(fmt::format("\"{}\" is not KEY=VALUE", pair));
-        const std::string_view name = pair.substr(0, equals);
-        const std::string_view value = pair.substr(equals + 1);
-        if (name == "call") {
-            fault_.call = count(name, value, where_call, 1);
-        } else if (name == "times") {
-            fault_.times = count(name, value, where_call, 0);
-        } else if (name == "chance") {
-            const bool percent = value.ends_with('%');
-            const auto n = whole_number(percent ? value.substr(0, value.size() - 1) : value);
-            if (!percent || !n || *n < 1 || *n > 100) complain("chance is a percentage from 1% to 100%");
-            fault_.percent = static_cast<unsigned>(*n);
-        } else if (name == "range") {
-            fault_.range = count(name, value, where_range, 1);
-        } else if (name == "byte") {
-            fault_.byte = count(name, value, where_byte, 0);
-        } else if (name == "bytes") {
-            fault_.bytes = count(name, value, has_bytes, 1);
-        } else if (name == "delay") {
-            need(name, has_delay);
-            fault_.delay = duration(value);
-        } else if (name == "status") {
-            need(name, has_status);
-            fault_.status = status(value);
-        } else if (name == "token") {
-            need(name, has_token);
-            if (value.empty()) complain("a token is not empty");
-            fault_.token = value;
-        } else if (name == "handle") {
-            need(name, has_token);
-            if (value != "yes" && value != "no") complain("handle is yes or no");
-            fault_.handle = value == "yes";
-        } else {
-            complain(fmt::format("\"{}\" is no key", name));
+        if (equals == pair.npos) {
+            throw std::invalid_argument(fmt::format("fault {}: \"{}\" is not KEY=VALUE", where, pair));
         }
+        out.set(pair.substr(0, equals), pair.substr(equals + 1));
     }
-
-    void need(std::string_view name, unsigned which) {
-        if ((row_->keys & which) == 0) complain(fmt::format("{} takes no {}", row_->name, name));
-    }
-
-    std::uint64_t count(std::string_view name, std::string_view value, unsigned which, std::uint64_t least) {
-        need(name, which);
-        const auto n = whole_number(value);
-        if (!n || *n < least || *n > std::numeric_limits<std::int64_t>::max()) {
-            complain(fmt::format("{}={} is not a whole number from {}", name, value, least));
-        }
-        return *n;
-    }
-
-    std::chrono::nanoseconds duration(std::string_view value) {
-        const auto digits = std::min(value.find_first_not_of("0123456789"), value.size());
-        const auto n = whole_number(value.substr(0, digits));
-        const auto u = std::ranges::find(units, value.substr(digits), &unit::suffix);
-        constexpr std::uint64_t longest = std::uint64_t{24} * 3600 * 1'000'000'000;
-        if (!n || *n == 0 || u == units.end() || *n > longest / u->ns) {
-            complain(fmt::format("delay={} is not a time like 5ms, at most a day", value));
-        }
-        return std::chrono::nanoseconds(*n * u->ns);
-    }
-
-    int status(std::string_view value) {
-        for (int code = 1; code <= max_status; ++code) {
-            if (value == grpc_category().message(code)) return code;
-        }
-        const auto n = whole_number(value).value_or(0);
-        if (n < 1 || n > max_status) {
-            complain(fmt::format("status={} is no gRPC status that is an error", value));
-        }
-        return static_cast<int>(n);
-    }
-
-    [[noreturn]] void complain(const std::string& what) const {
-        throw std::invalid_argument(fmt::format("fault \"{}\": {}", line_, what));
-    }
-
-    const std::string_view line_;
-    std::size_t at_ = 0;
-    const kind_row* row_ = nullptr;
-    fault fault_;
-};
-
-std::string duration_text(std::chrono::nanoseconds delay) {
-    const auto ns = static_cast<std::uint64_t>(delay.count());
-    const unit* best = &units.front();
-    for (const unit& u : units) {
-        if (ns % u.ns == 0) best = &u;
-    }
-    return fmt::format("{}{}", ns / best->ns, best->suffix);
+    return out.take();
 }
 
 }  // namespace
 
 fault_script fault_script::parse(std::string_view text) {
+    if (is_json(text)) return parse_json(text);
     fault_script out;
     while (!text.empty()) {
         const auto end = std::min(text.find_first_of(";\n"), text.size());
@@ -219,7 +49,7 @@ fault_script fault_script::parse(std::string_view text) {
         }
         if (!text.empty()) text.remove_prefix(1);
         line = trimmed(line);
-        if (!line.empty()) out.faults.push_back(line_reader(line).read());
+        if (!line.empty()) out.faults.push_back(read_line(line));
     }
     return out;
 }
@@ -227,34 +57,20 @@ fault_script fault_script::parse(std::string_view text) {
 std::string fault_script::text() const {
     std::string out;
     for (const fault& f : faults) {
-        const kind_row& row = row_of(f.kind);
+        const fault_view view(f);
         if (!out.empty()) out += "; ";
-        out += row.name;
+        out += to_string(f.kind);
         if (f.call != 0) out += fmt::format(" call={}", f.call);
         if (f.range != 0) out += fmt::format(" range={}", f.range);
         if (f.byte != 0) out += fmt::format(" byte={}", f.byte);
-        if (f.times != row.default_times) out += fmt::format(" times={}", f.times);
+        if (view.shows_times()) out += fmt::format(" times={}", f.times);
         if (f.percent != 100) out += fmt::format(" chance={}%", f.percent);
-        if ((row.keys & has_delay) != 0) out += " delay=" + duration_text(f.delay);
-        if ((row.keys & has_bytes) != 0) out += fmt::format(" bytes={}", f.bytes);
-        if ((row.keys & has_status) != 0) out += fmt::format(" status={}", grpc_category().message(f.status));
-        if ((row.keys & has_token) != 0)
-            out += fmt::format(" token={} handle={}", f.token, f.handle ? "yes" : "no");
+        if (view.shows_delay()) out += " delay=" + view.delay();
+        if (view.shows_bytes()) out += fmt::format(" bytes={}", f.bytes);
+        if (view.shows_status()) out += " status=" + view.status();
+        if (view.shows_token()) out += fmt::format(" token={} handle={}", f.token, f.handle ? "yes" : "no");
     }
     return out;
-}
-
-std::string_view to_string(fault_kind kind) noexcept {
-    return row_of(kind).name;
-}
-
-const std::vector<fault_kind>& fault_kinds() {
-    static const std::vector<fault_kind> all = [] {
-        std::vector<fault_kind> out;
-        for (const kind_row& row : rows) out.push_back(row.kind);
-        return out;
-    }();
-    return all;
 }
 
 }  // namespace rangeio::testing

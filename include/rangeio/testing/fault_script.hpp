@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,16 +69,22 @@ public:
 /// As text: `KIND [KEY=VALUE]...`, one a line or separated by `;`; `#` begins a comment. Kinds are written with hyphens.
 /// Keys are call, range, byte, times, chance (`10%`), delay (`5ms`), bytes, status (`UNAVAILABLE` or a number), token and
 /// handle (`yes`, `no`); each kind takes those that mean something to it.
+///
+/// As JSON: an array of objects with `"kind"` and the same keys; counts are numbers, `"handle"` is true or false. Or an
+/// object with such an array as `"faults"`, and perhaps a `"seed"`.
 class fault_script {
 public:
     fault_script() = default;
 
-    /// Throws std::invalid_argument that names what is wrong, and where.
+    /// Takes both forms. Throws std::invalid_argument that names what is wrong, and where.
     static fault_script parse(std::string_view text);
-    /// In the form that parse() takes.
+    /// In the forms that parse() takes.
     std::string text() const;
+    std::string json() const;
 
     std::vector<fault> faults;
+    /// What chances are drawn from, where the service is one that draws. Only JSON has it.
+    std::optional<std::uint64_t> seed;
 };
 
 std::string_view to_string(fault_kind kind) noexcept;
