@@ -24,6 +24,7 @@ const fault* armed_faults::strike(fault_kind kind, const place& here) {
         if ((f.what.range != 0 ? here.at_range : here.at_call) < f.what.byte) continue;
         if (f.what.percent < 100 && !chance_(f.what, line, here)) continue;
         --f.left;
+        ++struck_;
         return &f.what;
     }
     return nullptr;

@@ -28,6 +28,8 @@ public:
     const fault* strike(fault_kind kind, const place& here);
     /// Bytes that may be sent before the next place at which some fault could strike.
     std::uint64_t room_before_fault(const place& here) const;
+    /// How often one has struck.
+    std::uint64_t struck() const noexcept { return struck_; }
 
 private:
     struct armed {
@@ -38,6 +40,7 @@ private:
 
     std::vector<armed> faults_;
     chance chance_;
+    std::uint64_t struck_ = 0;
 };
 
 }  // namespace rangeio::testing

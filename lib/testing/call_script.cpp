@@ -8,15 +8,20 @@
 namespace rangeio::testing {
 namespace {
 
+constexpr int not_found = 5;
 constexpr int aborted = 10;
 constexpr int unavailable = 14;
 
 }  // namespace
 
 call_script::call_script(
-    service_state& service, std::uint64_t number, bool has_handle, std::string_view token
+    service_state& service, std::uint64_t number, bool has_handle, std::string_view token, std::int64_t pinned
 )
-    : service_(service), number_(number), has_handle_(has_handle), generation_(service.generation) {
+    : service_(service),
+      number_(number),
+      has_handle_(has_handle),
+      generation_(service.generation),
+      replaced_(pinned != 0 && pinned != service.generation) {
     if (token != service_.expected_token && token != service_.outgoing_token) {
         complaint_ = fmt::format(
             "call {} brings the routing token \"{}\" where \"{}\" is due",
@@ -77,6 +82,7 @@ std::optional<call_script::step> call_script::open() {
     }
     open_delay_ = {};
     waited_ = false;
+    if (replaced_) return finish({not_found, "the object has another generation by now", {}, {}});
     if (const fault* f = strike(fault_kind::fail_open)) {
         return finish({f->status, "the open was refused", {}, {}});
     }

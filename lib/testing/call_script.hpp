@@ -69,8 +69,14 @@ public:
         std::optional<ending> end;
     };
 
-    /// Call number `number`, from 1, begins with this.
-    call_script(service_state& service, std::uint64_t number, bool has_handle, std::string_view token);
+    /// Call number `number`, from 1, begins with this. `pinned`: the generation that it names; 0: whatever there is.
+    call_script(
+        service_state& service,
+        std::uint64_t number,
+        bool has_handle,
+        std::string_view token,
+        std::int64_t pinned = 0
+    );
     void ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length);
     /// What comes next. A step that was returned counts as done, but for a wait.
     step next();
@@ -102,6 +108,7 @@ private:
     const std::uint64_t number_;
     const bool has_handle_;
     const std::int64_t generation_;
+    const bool replaced_;       // the generation that was named is there no more
     std::deque<range> ranges_;  // those that are not over, in the order of their turns
     std::uint64_t asked_ = 0;
     std::uint64_t sent_ = 0;

@@ -73,13 +73,17 @@ std::uint64_t scripted_service::calls_open() const noexcept {
     return shared_->calls_open;
 }
 
+std::uint64_t scripted_service::faults_struck() const noexcept {
+    return shared_->state.faults.struck();
+}
+
 call_player::call_player(std::shared_ptr<scripted_service::shared> service) : service_(std::move(service)) {}
 
-void call_player::begin(bool has_handle, std::string_view token) {
+void call_player::begin(bool has_handle, std::string_view token, std::int64_t pinned_generation) {
     const std::uint64_t number = ++service_->calls;
     ++service_->calls_open;
     actor_ = in().add_actor(fmt::format("call {}", number), true);
-    script_.emplace(service_->state, number, has_handle, token);
+    script_.emplace(service_->state, number, has_handle, token, pinned_generation);
     if (!script_->complaint().empty()) in().violate(script_->complaint());
     wake();
 }

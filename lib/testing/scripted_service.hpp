@@ -33,7 +33,7 @@ public:
 protected:
     explicit call_player(std::shared_ptr<scripted_service::shared> service);
 
-    void begin(bool has_handle, std::string_view token);
+    void begin(bool has_handle, std::string_view token, std::int64_t pinned_generation = 0);
     void ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length);
     /// Ends the call with CANCELLED, soon.
     void stop() noexcept;
