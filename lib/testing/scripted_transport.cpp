@@ -1,6 +1,7 @@
 #include <rangeio/crc32c.hpp>
 
 #include "grpc/mrd.hpp"
+#include "grpc/service_status.hpp"
 #include "testing/scripted_service.hpp"
 
 #include <fmt/format.h>
@@ -20,7 +21,7 @@ public:
         : call_player(std::move(service)), events_(std::move(events)) {}
 
     void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
-        begin(!spec.read_handle.empty(), spec.routing_token);
+        begin(!spec.read_handle.empty(), spec.routing_token, spec.object.generation());
         writer_ = in().add_actor(fmt::format("call {} writes", service().calls), true);
         write(ranges);
     }
@@ -91,7 +92,7 @@ private:
         if (in().traced()) in().note(fmt::format("ends the call: {}", how.status == 0 ? "OK" : how.text));
         const auto events = std::move(events_);
         call_end end;
-        if (how.status != 0) end.why = failure(error_code(how.status, grpc_category()), how.text, how.status);
+        end.why = from_status(how.status, how.text);
         if (how.redirect) {
             call_end::redirection to;
             to.routing_token = how.redirect->token;
