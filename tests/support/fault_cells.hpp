@@ -1,0 +1,130 @@
+#pragma once
+
+#include <rangeio/testing/fault_script.hpp>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+
+// Each fault at each stage of a read. What is read is the same everywhere: an object of 24 bytes in pieces of 2, first
+// 0-16 as two ranges at once, then, after a pause, 8-24.
+namespace testing {
+
+enum class stage { opening, first_piece, middle, last_piece, resuming, idle, cancelled, closing };
+
+struct stage_row {
+    stage what;
+    std::string_view title;
+};
+inline constexpr std::array stages{
+    stage_row{stage::opening, "opening"},
+    stage_row{stage::first_piece, "first piece"},
+    stage_row{stage::middle, "middle"},
+    stage_row{stage::last_piece, "last piece"},
+    stage_row{stage::resuming, "resuming"},
+    stage_row{stage::idle, "idle"},
+    stage_row{stage::cancelled, "read is cancelled"},
+    stage_row{stage::closing, "pool closes"},
+};
+
+/// At which moments of a call a fault can strike at all.
+enum class reach {
+    call_end,   ///< before anything is sent, and at any byte
+    chunk,      ///< with a piece of a range
+    range_end,  ///< with the last piece of a range
+    range,      ///< when a range is asked for
+    open,       ///< instead of the first response
+    reopening,  ///< when a call is opened with a handle
+    call,       ///< all through a call
+    idle,       ///< when nothing is under way
+};
+
+inline reach reach_of(rangeio::testing::fault_kind kind) {
+    using rangeio::testing::fault_kind;
+    switch (kind) {
+        case fault_kind::reset:
+        case fault_kind::redirect:
+        case fault_kind::goaway: return reach::call_end;
+        case fault_kind::surplus:
+        case fault_kind::short_end:
+        case fault_kind::late_id:
+        case fault_kind::no_range_end:
+        case fault_kind::double_range_end:
+        case fault_kind::empty_range_end: return reach::range_end;
+        case fault_kind::mute: return reach::range;
+        case fault_kind::slow_open:
+        case fault_kind::fail_open:
+        case fault_kind::hang_open: return reach::open;
+        case fault_kind::no_metadata: return reach::reopening;
+        case fault_kind::bandwidth:
+        case fault_kind::batch:
+        case fault_kind::chunk: return reach::call;
+        case fault_kind::idle_abort: return reach::idle;
+        default: return reach::chunk;
+    }
+}
+
+/// Where in the first call the fault stands for this stage; nothing if it cannot strike there.
+inline std::optional<std::string_view> place_of(reach how, stage when) {
+    const bool ranged = how == reach::chunk || how == reach::call_end;
+    switch (when) {
+        case stage::opening:
+            if (how == reach::call_end) return "call=1";
+            if (how == reach::open || how == reach::call) return "call=1";
+            return std::nullopt;
+        case stage::first_piece:
+            if (ranged) return "call=1 range=1";
+            if (how == reach::range) return "call=1 range=1";
+            return std::nullopt;
+        case stage::middle:
+            if (ranged) return "call=1 range=1 byte=4";
+            return std::nullopt;
+        case stage::last_piece:
+            if (ranged) return "call=1 range=1 byte=6";
+            if (how == reach::range_end) return "call=1 range=1";
+            return std::nullopt;
+        case stage::resuming:
+            if (how == reach::call_end || how == reach::chunk || how == reach::range_end ||
+                how == reach::range)
+                return "call=2 range=1";
+            return "call=2";
+        case stage::idle:
+            if (how == reach::call_end) return "call=1 byte=16";
+            if (how == reach::idle) return "call=1";
+            return std::nullopt;
+        case stage::cancelled:
+        case stage::closing:
+            if (ranged) return "call=1 range=1 byte=4";
+            if (how == reach::range_end || how == reach::range) return "call=1 range=1";
+            if (how == reach::open || how == reach::call) return "call=1";
+            return std::nullopt;
+    }
+    return std::nullopt;
+}
+
+/// The script of a cell; nothing if the fault cannot strike at that stage.
+inline std::optional<std::string> script_of(rangeio::testing::fault_kind kind, stage when) {
+    using rangeio::testing::fault_kind;
+    const auto place = place_of(reach_of(kind), when);
+    if (!place) return std::nullopt;
+    std::string out;
+    if (when == stage::resuming) out = "reset call=1 range=1 byte=4; ";
+    // Something has to be under way when the reader gives up.
+    if (when == stage::cancelled || when == stage::closing) out = "latency delay=1ms; ";
+    out += std::string(to_string(kind)) + ' ' + std::string(*place);
+    switch (kind) {
+        case fault_kind::latency:
+        case fault_kind::idle_abort: return out + " delay=1ms";
+        case fault_kind::slow_open: return out + " delay=20ms";
+        case fault_kind::bandwidth: return out + " bytes=1000";
+        case fault_kind::redirect: return out + " token=elsewhere handle=yes";
+        // For the calls that follow: so there has to be one.
+        case fault_kind::new_generation:
+            return out + (when == stage::resuming ? "; reset call=2 range=1 byte=2"
+                                                  : "; reset call=1 range=1 byte=6");
+        default: return out;
+    }
+}
+
+}  // namespace testing
