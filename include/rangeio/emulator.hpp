@@ -1,10 +1,13 @@
 #pragma once
 
+#include <rangeio/testing/fault_script.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -49,11 +52,26 @@ public:
         return *this;
     }
 
+    /// What to do to the clients that read over BidiReadObject, and where: docs/emulator.md has an example of each kind.
+    /// Default: nothing.
+    server_options& faults(testing::fault_script script) {
+        faults_ = std::move(script);
+        return *this;
+    }
+    /// What faults with a chance below 100% are drawn from: the same seed strikes at the same places, a place being the
+    /// fault's line, the numbers of the call and the range, and the bytes sent. Default: the seed of the script, else 1.
+    server_options& fault_seed(std::uint64_t seed) {
+        fault_seed_ = seed;
+        return *this;
+    }
+
     const std::filesystem::path& root() const noexcept { return root_; }
     const std::string& listen() const noexcept { return listen_; }
     bool strict() const noexcept { return strict_; }
     std::size_t max_chunk_bytes() const noexcept { return max_chunk_bytes_; }
     const std::set<std::string>& unfinalized() const noexcept { return unfinalized_; }
+    const testing::fault_script& faults() const noexcept { return faults_; }
+    std::uint64_t fault_seed() const noexcept { return fault_seed_.value_or(faults_.seed.value_or(1)); }
 
 private:
     std::filesystem::path root_;
@@ -61,6 +79,8 @@ private:
     bool strict_ = true;
     std::size_t max_chunk_bytes_ = std::size_t{2} << 20;
     std::set<std::string> unfinalized_;
+    testing::fault_script faults_;
+    std::optional<std::uint64_t> fault_seed_;
 };
 
 /// What happened to the calls of one method.

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <variant>
 
 namespace rangeio::emulator {
@@ -22,13 +24,20 @@ private:
     std::unique_lock<std::mutex>& lock_;
 };
 
+std::optional<call_faults> faults_of(service& shared, const grpc::GenericCallbackServerContext& context) {
+    if (shared.faults() == nullptr) return std::nullopt;
+    return call_faults(*shared.faults(), context.peer());
+}
+
 }  // namespace
 
 bidi_reactor::bidi_reactor(
-    service& shared, gate& calls, rpc_counters& counters, grpc::GenericCallbackServerContext& context
+    service& shared, open_calls& calls, rpc_counters& counters, grpc::GenericCallbackServerContext& context
 )
     : call_reactor(shared, calls, counters, context),
-      stream_(shared.store(), {shared.strict(), shared.max_chunk_bytes()}, params()) {}
+      stream_(
+          shared.store(), {shared.strict(), shared.max_chunk_bytes()}, params(), faults_of(shared, context)
+      ) {}
 
 void bidi_reactor::start() {
     lock held(mutex_);
@@ -77,6 +86,12 @@ void bidi_reactor::OnCancel() noexcept {
     pump(held);
 }
 
+void bidi_reactor::shut_down() noexcept {
+    lock held(mutex_);
+    stream_.fail({status_code::unavailable, "the server shuts down", {}});
+    pump(held);
+}
+
 void bidi_reactor::pump(lock& held) noexcept {
     bool more = true;
     while (more && !busy_ && !finished_) {
@@ -92,15 +107,21 @@ void bidi_reactor::pump(lock& held) noexcept {
 
 bool bidi_reactor::do_step(lock& held) {
     const read_stream::step next = stream_.next();
+    if (const auto* wait = std::get_if<read_stream::wait_step>(&next)) {
+        if (wait->delay.count() != 0) wake_after(wait->delay);
+        return false;
+    }
+    alarm_.reset();
     if (const auto* send = std::get_if<read_stream::send_step>(&next)) {
         perform(*send, held);
     } else if (const auto* checksum = std::get_if<read_stream::checksum_step>(&next)) {
         perform(*checksum);
+    } else if (const auto* change = std::get_if<read_stream::change_step>(&next)) {
+        perform(*change);
     } else if (const auto* last = std::get_if<read_stream::finish_step>(&next)) {
+        goaway_ = last->goaway;
         Finish(to_grpc(last->how));
         finished_ = true;
-    } else {
-        return false;
     }
     return true;
 }
@@ -115,8 +136,8 @@ void bidi_reactor::perform(const read_stream::send_step& send, lock& held) {
     ++counters().responses;
     grpc::WriteOptions options;
     if (send.data) {
-        shared().counters().bytes_sent += static_cast<std::uint64_t>(send.data->length);
-        shared().counters().ranges_served += send.data->range_end ? 1U : 0U;
+        count(*send.data);
+        for (const bidi_response::range_data& data : send.more_data) count(data);
     }
     // Small chunks with more to follow gather in the transport's buffer; the next write or the end of the
     // call flushes it. Not the first response: gRPC 1.51 keeps a hinted message back together with the
@@ -127,10 +148,24 @@ void bidi_reactor::perform(const read_stream::send_step& send, lock& held) {
     StartWrite(&response_, options);
 }
 
+void bidi_reactor::count(const bidi_response::range_data& sent) noexcept {
+    shared().counters().bytes_sent += static_cast<std::uint64_t>(sent.length);
+    shared().counters().ranges_served += sent.range_end ? 1U : 0U;
+}
+
 void bidi_reactor::perform(const read_stream::checksum_step& checksum) {
-    busy_ = true;
-    shared().workers().run([this, self = shared_from_this(), object = checksum.object] {
-        const status how = outcome_of([&] { object->checksum(shared().workers().stop_token()); });
+    perform_elsewhere([this, object = checksum.object] { object->checksum(shared().workers().stop_token()); }
+    );
+}
+
+void bidi_reactor::perform(const read_stream::change_step& change) {
+    perform_elsewhere([this, change] { stream_.change(change); });
+}
+
+template <class Work>
+void bidi_reactor::perform_elsewhere(Work work) {
+    shared().workers().run([this, self = shared_from_this(), work = std::move(work)] {
+        const status how = outcome_of(work);
         lock held(mutex_);
         busy_ = false;
         if (!how.ok()) {
@@ -138,6 +173,32 @@ void bidi_reactor::perform(const read_stream::checksum_step& checksum) {
         }
         pump(held);
     });
+    busy_ = true;
+}
+
+void bidi_reactor::wake_after(std::chrono::nanoseconds delay) {
+    const std::uint64_t number = ++alarm_number_;
+    // The alarm goes with the reactor; its last words may come later.
+    const std::weak_ptr<call_reactor> weak = weak_from_this();
+    alarm_.emplace();
+    alarm_->Set(
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(delay.count(), GPR_TIMESPAN)),
+        [this, weak, number](bool over) {
+            if (const std::shared_ptr<call_reactor> self = weak.lock(); self && over) on_alarm(number);
+        }
+    );
+}
+
+void bidi_reactor::on_alarm(std::uint64_t number) noexcept {
+    lock held(mutex_);
+    // It may have been too late to call it off.
+    if (!alarm_ || number != alarm_number_) return;
+    stream_.waited();
+    pump(held);
+}
+
+void bidi_reactor::ended() noexcept {
+    if (goaway_) shared().go_away();
 }
 
 }  // namespace rangeio::emulator

@@ -18,17 +18,17 @@ request_params params_of(const grpc::GenericCallbackServerContext& context) {
 }  // namespace
 
 call_reactor::call_reactor(
-    service& shared, gate& calls, rpc_counters& counters, grpc::GenericCallbackServerContext& context
+    service& shared, open_calls& calls, rpc_counters& counters, grpc::GenericCallbackServerContext& context
 )
     : service_(shared), calls_(calls), counters_(counters), params_(params_of(context)) {
+    calls_.enter(*this);
     ++counters_.calls;
     ++counters_.open;
-    calls_.enter();
 }
 
 call_reactor::~call_reactor() {
     --counters_.open;
-    calls_.leave();
+    calls_.leave(*this);
 }
 
 }  // namespace rangeio::emulator

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "emulator/call_counters.hpp"
-#include "emulator/gate.hpp"
+#include "emulator/open_calls.hpp"
 #include "emulator/request_params.hpp"
 #include "emulator/service.hpp"
 #include "emulator/status.hpp"
@@ -24,7 +24,10 @@ class call_reactor : public grpc::ServerGenericBidiReactor,
                      public std::enable_shared_from_this<call_reactor> {
 public:
     call_reactor(
-        service& shared, gate& calls, rpc_counters& counters, grpc::GenericCallbackServerContext& context
+        service& shared,
+        open_calls& calls,
+        rpc_counters& counters,
+        grpc::GenericCallbackServerContext& context
     );
     ~call_reactor() override;
     call_reactor(const call_reactor&) = delete;
@@ -32,10 +35,17 @@ public:
 
     /// Starts the first operation.
     virtual void start() = 0;
-    void OnDone() final { own_.reset(); }
+    void OnDone() final {
+        ended();
+        own_.reset();
+    }
     void keep(std::shared_ptr<call_reactor> self) noexcept { own_ = std::move(self); }
+    /// The server shuts down: ends the call, if it is one that might go on for long.
+    virtual void shut_down() noexcept {}
 
 protected:
+    /// The client has been told how the call ended, or is gone.
+    virtual void ended() noexcept {}
     service& shared() noexcept { return service_; }
     rpc_counters& counters() noexcept { return counters_; }
     const request_params& params() const noexcept { return params_; }
@@ -45,7 +55,7 @@ protected:
 
 private:
     service& service_;
-    gate& calls_;
+    open_calls& calls_;
     rpc_counters& counters_;
     request_params params_;
     std::shared_ptr<call_reactor> own_;
@@ -73,14 +83,16 @@ status call_reactor::outcome_of(Action action) noexcept {
 template <class Reactor, class... Arguments>
 grpc::ServerGenericBidiReactor* start_call(
     service& shared,
-    gate& calls,
+    open_calls& calls,
     rpc_counters& counters,
     grpc::GenericCallbackServerContext& context,
     Arguments... arguments
 ) {
     auto reactor = std::make_shared<Reactor>(shared, calls, counters, context, arguments...);
+    const bool too_late = calls.add(reactor);
     reactor->keep(reactor);
     reactor->start();
+    if (too_late) reactor->shut_down();
     return reactor.get();
 }
 

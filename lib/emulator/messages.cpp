@@ -65,9 +65,46 @@ std::size_t checksummed_bytes(std::size_t payload) {
     return (payload == 0 ? 0 : header_bytes(payload) + payload) + crc_bytes;
 }
 
+template <class Detail>
+std::string encode_status(int code, std::string_view message, const Detail& detail) {
+    proto::rpc::Status status;
+    status.set_code(code);
+    status.set_message(std::string(message));
+    proto::pack(detail, *status.add_details());
+    return status.SerializeAsString();
+}
+
+void add(const bidi_response::range_data& data, proto::storage::v2::BidiReadObjectResponse& out) {
+    const std::span<const std::byte> bytes = data.object->bytes(data.offset, data.length);
+    auto& range = *out.add_object_data_ranges();
+    std::string& content = *range.mutable_checksummed_data()->mutable_content();
+    content.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    content.append(static_cast<std::size_t>(data.surplus), '\0');
+    range.mutable_checksummed_data()->set_crc32c(data.crc32c);
+    range.mutable_read_range()->set_read_offset(data.offset + data.displacement);
+    range.mutable_read_range()->set_read_length(data.length + data.surplus);
+    range.mutable_read_range()->set_read_id(data.read_id);
+    range.set_range_end(data.range_end);
+}
+
+// What only faults send: one copy more does not matter.
+framed_message encode_copied(const bidi_response& response) {
+    proto::storage::v2::BidiReadObjectResponse out;
+    if (!response.metadata.empty()) out.mutable_metadata()->ParseFromString(response.metadata);
+    add(*response.data, out);
+    for (const bidi_response::range_data& data : response.more_data) add(data, out);
+    if (!response.read_handle.empty()) out.mutable_read_handle()->set_handle(response.read_handle);
+    framed_message message;
+    message.head = out.SerializeAsString();
+    return message;
+}
+
 }  // namespace
 
 framed_message encode(const bidi_response& response) {
+    if (!response.more_data.empty() || (response.data && response.data->surplus != 0)) {
+        return encode_copied(response);
+    }
     framed_message message;
     wire_writer head;
     wire_writer tail;
@@ -80,7 +117,7 @@ framed_message encode(const bidi_response& response) {
         message.payload = data.object->bytes(data.offset, data.length);
 
         wire_writer range;
-        range.integer(1, data.offset);
+        range.integer(1, data.offset + data.displacement);
         range.integer(2, data.length);
         range.integer(3, data.read_id);
         const std::string range_text = range.take();
@@ -147,11 +184,16 @@ std::string encode_range_errors(int code, std::string_view message, std::span<co
         range.set_read_id(id);
         range.mutable_status()->set_code(code);
     }
-    proto::rpc::Status status;
-    status.set_code(code);
-    status.set_message(std::string(message));
-    proto::pack(detail, *status.add_details());
-    return status.SerializeAsString();
+    return encode_status(code, message, detail);
+}
+
+std::string encode_redirect(
+    int code, std::string_view message, std::string_view token, std::string_view read_handle
+) {
+    proto::storage::v2::BidiReadObjectRedirectedError detail;
+    detail.set_routing_token(std::string(token));
+    if (!read_handle.empty()) detail.mutable_read_handle()->set_handle(std::string(read_handle));
+    return encode_status(code, message, detail);
 }
 
 }  // namespace rangeio::emulator

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace rangeio::emulator {
 
@@ -29,11 +30,18 @@ struct bidi_response {
         std::int64_t read_id = 0;
         std::uint32_t crc32c = 0;
         bool range_end = false;
+        // What only faults do: an offset that is wrong by so much, zeros behind the bytes, a wrong checksum. The last two
+        // are for those who compute the checksum.
+        std::int64_t displacement = 0;
+        std::int64_t surplus = 0;
+        bool damaged = false;
     };
 
     /// A serialised Object.
     std::string metadata;
     std::optional<range_data> data;
+    /// Further chunks in the same message. Where there are some, or a surplus, the bytes are copied.
+    std::vector<range_data> more_data;
     std::string read_handle;
 };
 framed_message encode(const bidi_response& response);
@@ -60,5 +68,10 @@ framed_message encode(const read_response& response);
 /// the status as a whole has a message, and no more than 100 ranges are named: clients refuse more than 8 KiB
 /// of trailers, and would then see neither.
 std::string encode_range_errors(int code, std::string_view message, std::span<const std::int64_t> read_ids);
+
+/// The same with a BidiReadObjectRedirectedError. An empty handle is none.
+std::string encode_redirect(
+    int code, std::string_view message, std::string_view token, std::string_view read_handle
+);
 
 }  // namespace rangeio::emulator

@@ -3,6 +3,7 @@
 #include <rangeio/error.hpp>
 
 #include "emulator/file_error.hpp"
+#include "emulator/memory_object.hpp"
 #include "emulator/object_names.hpp"
 #include "emulator/status.hpp"
 
@@ -93,17 +94,51 @@ void object_store::remember(const std::string& key, object_ptr object) {
     at->second.identity = object->identity();
     at->second.generation = object->generation();
     at->second.object = std::move(object);
+    at->second.in_memory = false;
     if (uses_.size() <= max_mapped_objects) {
         return;
     }
-    // The generation of an unfinalized object is known only here.
+    // The generation of an unfinalized object is known only here, and so is what is in memory.
     const auto victim = std::find_if(uses_.rbegin(), uses_.rend(), [&](const std::string& candidate) {
-        return candidate != key && !unfinalized_.contains(candidate);
+        return candidate != key && !unfinalized_.contains(candidate) &&
+               !entries_.find(candidate)->second.in_memory;
     });
     if (victim != uses_.rend()) {
         entries_.erase(*victim);
         uses_.erase(std::next(victim).base());
     }
+}
+
+bool object_store::put_in_memory(
+    std::string_view bucket, std::string_view object, const object_ptr& old, object_ptr fresh
+) {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(key_of(bucket, object));
+    if (found == entries_.end() || found->second.object != old) {
+        return false;
+    }
+    found->second.generation = fresh->generation();
+    found->second.object = std::move(fresh);
+    found->second.in_memory = true;
+    return true;
+}
+
+void object_store::replace(std::string_view bucket, std::string_view object) {
+    object_ptr old;
+    object_ptr fresh;
+    do {
+        old = open(bucket, object);
+        fresh = complement_of(*old);
+    } while (!put_in_memory(bucket, object, old, std::move(fresh)));
+}
+
+void object_store::grow(std::string_view bucket, std::string_view object, std::int64_t bytes) {
+    object_ptr old;
+    object_ptr fresh;
+    do {
+        old = open(bucket, object);
+        fresh = grown(*old, bytes);
+    } while (!put_in_memory(bucket, object, old, std::move(fresh)));
 }
 
 object_ptr object_store::open(std::string_view bucket, std::string_view object) {

@@ -35,6 +35,13 @@ public:
     /// Throws: call_error NOT_FOUND and, for unusable names, INVALID_ARGUMENT.
     object_ptr open(std::string_view bucket, std::string_view object);
 
+    /// Puts a newer generation of the same size in the place of an object, each byte of it the complement of the old one.
+    /// In memory: the file stays as it is, and whatever happens to it next ends this.
+    /// Takes as long as copying the object. Throws call_error.
+    void replace(std::string_view bucket, std::string_view object);
+    /// Appends `bytes` to an object, that at offset n being n modulo 251. As above; the generation stays.
+    void grow(std::string_view bucket, std::string_view object, std::int64_t bytes);
+
     /// The directory of a bucket. Throws call_error NOT_FOUND.
     unique_fd open_bucket(std::string_view bucket) const;
 
@@ -47,14 +54,19 @@ private:
     // What is known of one name. Kept when the file is replaced, so that the next generation is greater even
     // if the file system's clock has not ticked.
     struct entry {
-        file_identity identity;
+        file_identity identity;  // of the file
         std::int64_t generation = 0;
         object_ptr object;
+        bool in_memory = false;  // the object is not the file, but stands in its place
         std::list<std::string>::iterator use;
     };
 
     std::int64_t next_generation(const std::string& key, const file_identity& now) const;
     void remember(const std::string& key, object_ptr object);
+    /// False: another object has taken the place of `old`.
+    bool put_in_memory(
+        std::string_view bucket, std::string_view object, const object_ptr& old, object_ptr fresh
+    );
 
     std::filesystem::path root_path_;
     unique_fd root_;

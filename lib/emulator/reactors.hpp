@@ -1,6 +1,6 @@
 #pragma once
 
-#include "emulator/gate.hpp"
+#include "emulator/open_calls.hpp"
 #include "emulator/service.hpp"
 
 #include <grpcpp/generic/async_generic_service.h>
@@ -12,13 +12,13 @@ namespace rangeio::emulator {
 class dispatcher final : public grpc::CallbackGenericService {
 public:
     /// `calls` is entered by each call until it has ended.
-    dispatcher(service& shared, gate& calls) : service_(shared), calls_(calls) {}
+    dispatcher(service& shared, open_calls& calls) : service_(shared), calls_(calls) {}
 
     grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
 
 private:
     service& service_;
-    gate& calls_;
+    open_calls& calls_;
 };
 
 }  // namespace rangeio::emulator

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <span>
@@ -14,7 +15,8 @@
 namespace rangeio::emulator {
 namespace {
 
-// "rangeio-emulator:CHECKSUM:GENERATION:BUCKET/OBJECT", the checksum over what follows it.
+// "rangeio-emulator:CHECKSUM:GENERATION:BUCKET/OBJECT", the checksum over what follows it. A number, if it is not 0,
+// stands behind the generation: "GENERATION#NUMBER".
 constexpr std::string_view magic = "rangeio-emulator:";
 constexpr std::size_t checksum_digits = 8;
 
@@ -24,8 +26,11 @@ std::string checksum_of(std::string_view text) {
 
 }  // namespace
 
-std::string make_read_handle(std::string_view bucket, std::string_view object, std::int64_t generation) {
-    const std::string body = fmt::format(":{}:{}/{}", generation, bucket, object);
+std::string make_read_handle(
+    std::string_view bucket, std::string_view object, std::int64_t generation, std::uint64_t number
+) {
+    const std::string body = number == 0 ? fmt::format(":{}:{}/{}", generation, bucket, object)
+                                         : fmt::format(":{}#{}:{}/{}", generation, number, bucket, object);
     return fmt::format("{}{}{}", magic, checksum_of(body), body);
 }
 
@@ -49,7 +54,9 @@ std::int64_t generation_of_handle(std::string_view handle, std::string_view buck
     if (code != std::errc()) {
         refuse("is damaged");
     }
-    if (body.substr(static_cast<std::size_t>(end - body.data())) != fmt::format(":{}/{}", bucket, object)) {
+    std::string_view rest = body.substr(static_cast<std::size_t>(end - body.data()));
+    if (rest.starts_with('#')) rest.remove_prefix(std::min(rest.find(':'), rest.size()));
+    if (rest != fmt::format(":{}/{}", bucket, object)) {
         refuse("belongs to another object");
     }
     return generation;

@@ -1,5 +1,7 @@
 #include "emulator/read_stream.hpp"
 
+#include <rangeio/crc32c.hpp>
+
 #include "emulator/conditions.hpp"
 #include "emulator/metadata.hpp"
 #include "emulator/object_names.hpp"
@@ -20,15 +22,34 @@ constexpr int max_ranges_per_message = 100;
 // stream.
 constexpr std::size_t max_outstanding_ranges = 50'000;
 
+void add_checksum(bidi_response::range_data& data) {
+    if (data.length != 0) {
+        data.object->check();
+        data.crc32c = data.object->checksum(data.offset, data.length);
+    }
+    if (data.surplus != 0) {
+        const std::vector<std::byte> zeros(static_cast<std::size_t>(data.surplus));
+        data.crc32c = crc32c_extend(data.crc32c, zeros);
+    }
+    if (data.damaged) data.crc32c ^= 1;
+}
+
 }  // namespace
 
-read_stream::read_stream(object_store& store, const settings& how, request_params params)
-    : store_(store), settings_(how), params_(std::move(params)) {}
+read_stream::read_stream(
+    object_store& store, const settings& how, request_params params, std::optional<call_faults> faults
+)
+    : store_(store), settings_(how), params_(std::move(params)), faults_(std::move(faults)) {
+    if (!faults_) return;
+    if (const testing::fault* f = strike(testing::fault_kind::bandwidth)) bytes_per_second_ = f->bytes;
+    if (const testing::fault* f = strike(testing::fault_kind::idle_abort)) idle_limit_ = f->delay;
+}
 
 std::size_t read_stream::on_message(std::string_view message) {
     if (end_) {
         return 0;
     }
+    idle_ = false;
     request parsed;
     try {
         if (!parsed.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
@@ -54,6 +75,8 @@ void read_stream::fail(status why) {
         end_ = std::move(why);
         ranges_.clear();
         outstanding_.clear();
+        afterwards_.clear();
+        held_.reset();
     }
 }
 
@@ -83,6 +106,9 @@ void read_stream::open(const spec& wanted) {
         params_.require_bucket(wanted.bucket());
         if (wanted.has_routing_token()) {
             params_.check_routing_token(wanted.routing_token());
+        }
+        if (faults_) {
+            faults_->check_token(display_name(bucket_, wanted.object()), params_, wanted.routing_token());
         }
     }
     object_ptr object = store_.open(bucket_, wanted.object());
@@ -142,26 +168,53 @@ void read_stream::add(const request& message) {
                 );
             }
         }
-        added.push_back({object_, range.read_id(), bytes.begin, bytes.end});
+        added.push_back({object_, range.read_id(), bytes.begin, bytes.end, 0, bytes.begin});
     }
     if (!bad_ids.empty()) {
         // Only the offenders are named: of the others nothing is wrong, and clients fail what is named.
         constexpr auto code = status_code::out_of_range;
         throw call_error({code, complaint, encode_range_errors(static_cast<int>(code), complaint, bad_ids)});
     }
-    ranges_.insert(ranges_.end(), added.begin(), added.end());
+    for (active_range& range : added) {
+        if (faults_) {
+            range.number = faults_->next_range();
+            if (strike(testing::fault_kind::mute, &range) != nullptr) {
+                ++mute_ranges_;
+                continue;
+            }
+        }
+        ranges_.push_back(std::move(range));
+    }
+}
+
+bidi_response::range_data read_stream::take_chunk(active_range& range, std::int64_t max_bytes) {
+    bidi_response::range_data data;
+    data.object = range.object;
+    data.read_id = range.read_id;
+    data.offset = range.offset;
+    data.length = std::min(range.end - range.offset, max_bytes);
+    range.offset += data.length;
+    data.range_end = range.offset == range.end;
+    if (data.range_end) {
+        outstanding_.erase(range.read_id);
+    }
+    return data;
 }
 
 read_stream::step read_stream::next() {
     if (end_) {
-        return finish_step{*end_};
+        return finish_step{*end_, goaway_};
     }
     if (!object_) {
         return wait_step{};
     }
+    if (faults_) {
+        if (std::optional<step> instead = faulty_step()) return *std::move(instead);
+    }
     if (opening_due_ && !object_->checksum_is_cheap()) {
         return checksum_step{object_};
     }
+    if (faults_) return faulty_send();
     send_step send;
     if (std::exchange(opening_due_, false)) {
         send.opening = object_;
@@ -169,18 +222,8 @@ read_stream::step read_stream::next() {
     if (!ranges_.empty()) {
         active_range range = std::move(ranges_.front());
         ranges_.pop_front();
-        // Not emplace(): clang does not yet know the members' initializers where it decides whether that may be.
-        send.data = bidi_response::range_data{};
-        bidi_response::range_data& data = *send.data;
-        data.object = range.object;
-        data.read_id = range.read_id;
-        data.offset = range.offset;
-        data.length = std::min(range.end - range.offset, settings_.max_chunk_bytes);
-        range.offset += data.length;
-        data.range_end = range.offset == range.end;
-        if (data.range_end) {
-            outstanding_.erase(range.read_id);
-        } else {
+        send.data = take_chunk(range, settings_.max_chunk_bytes);
+        if (!send.data->range_end) {
             ranges_.push_back(std::move(range));
         }
     }
@@ -198,20 +241,33 @@ framed_message read_stream::encode(const send_step& what) const {
     bidi_response response;
     if (what.opening) {
         const stored_object& object = *what.opening;
-        object_attributes attributes{
-            bucket_, spec_.object(), object.identity(), object.generation(), object.finalized(), {}
-        };
-        attributes.crc32c = object.checksum();
-        response.metadata = object_metadata(attributes, spec_.has_read_mask() ? &spec_.read_mask() : nullptr)
-                                .SerializeAsString();
+        if (!what.no_metadata) {
+            object_attributes attributes{
+                bucket_, spec_.object(), object.identity(), object.generation(), object.finalized(), {}
+            };
+            attributes.crc32c = object.checksum();
+            response.metadata =
+                object_metadata(attributes, spec_.has_read_mask() ? &spec_.read_mask() : nullptr)
+                    .SerializeAsString();
+        }
         response.read_handle = make_read_handle(bucket_, spec_.object(), object.generation());
     }
+    if (what.new_handle != 0) {
+        const std::int64_t generation = what.data->object->generation();
+        response.read_handle = make_read_handle(bucket_, spec_.object(), generation, what.new_handle);
+    }
     response.data = what.data;
-    if (response.data && response.data->length != 0) {
-        response.data->object->check();
-        response.data->crc32c = response.data->object->checksum(response.data->offset, response.data->length);
+    response.more_data = what.more_data;
+    if (response.data) {
+        add_checksum(*response.data);
+        for (bidi_response::range_data& data : response.more_data) add_checksum(data);
     }
     return emulator::encode(response);
+}
+
+void read_stream::change(const change_step& how) const {
+    if (how.replace) store_.replace(bucket_, spec_.object());
+    if (how.grow_bytes != 0) store_.grow(bucket_, spec_.object(), how.grow_bytes);
 }
 
 }  // namespace rangeio::emulator

@@ -87,4 +87,8 @@ void request_params::check_routing_token(std::string_view token) const {
     }
 }
 
+bool request_params::has_routing_token(std::string_view token) const {
+    return contains(values_of("routing_token"), token);
+}
+
 }  // namespace rangeio::emulator

@@ -21,6 +21,8 @@ public:
     /// Throws call_error INVALID_ARGUMENT, naming the header, when it has a routing token and not this one.
     void check_routing_token(std::string_view token) const;
 
+    bool has_routing_token(std::string_view token) const;
+
 private:
     std::vector<std::string> values_of(std::string_view name) const;
 

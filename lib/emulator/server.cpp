@@ -1,24 +1,47 @@
 #include <rangeio/emulator.hpp>
 #include <rangeio/error.hpp>
 
-#include "emulator/gate.hpp"
+#include "emulator/background.hpp"
 #include "emulator/listen_address.hpp"
-#include "emulator/reactors.hpp"
+#include "emulator/listener.hpp"
 #include "emulator/service.hpp"
-
-#include <grpcpp/security/server_credentials.h>
-#include <grpcpp/server.h>
-#include <grpcpp/server_builder.h>
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <exception>
+#include <memory>
 #include <mutex>
-#include <optional>
+#include <utility>
 
 namespace rangeio::emulator {
 namespace {
 
 constexpr std::size_t max_max_chunk_bytes = std::size_t{2} << 20;
+
+// What the script may ask for of memory.
+constexpr std::uint64_t max_grow_bytes = std::uint64_t{1} << 30;
+constexpr std::uint64_t max_surplus_bytes = std::uint64_t{1} << 20;
+
+void check(const testing::fault_script& script, const std::string& address) {
+    for (const testing::fault& f : script.faults) {
+        std::string wrong;
+        if (f.kind == testing::fault_kind::grow && f.bytes > max_grow_bytes) {
+            wrong = fmt::format("bytes is {}, more than {}", f.bytes, max_grow_bytes);
+        }
+        if (f.kind == testing::fault_kind::surplus && f.bytes > max_surplus_bytes) {
+            wrong = fmt::format("bytes is {}, more than {}", f.bytes, max_surplus_bytes);
+        }
+        if (f.kind == testing::fault_kind::goaway && address.starts_with("unix:")) {
+            wrong = fmt::format("it needs a port, and {} is none", address);
+        }
+        if (!wrong.empty()) {
+            throw error(failure(
+                errc::invalid_argument, fmt::format("fault {}: {}", testing::to_string(f.kind), wrong)
+            ));
+        }
+    }
+}
 
 const server_options& checked(const server_options& options) {
     if (options.max_chunk_bytes() == 0 || options.max_chunk_bytes() > max_max_chunk_bytes) {
@@ -37,62 +60,69 @@ const server_options& checked(const server_options& options) {
             ));
         }
     }
+    check(options.faults(), options.listen());
     return options;
+}
+
+bool has(const testing::fault_script& script, testing::fault_kind kind) {
+    return std::ranges::any_of(script.faults, [kind](const testing::fault& f) { return f.kind == kind; });
+}
+
+// Whether listeners will follow one another on the port. Throws if somebody else has it.
+bool free_if_shared(const server_options& options) {
+    if (!has(options.faults(), testing::fault_kind::goaway)) return false;
+    if (const error_code taken = why_not_listening(options.listen())) {
+        throw error(failure(taken, fmt::format("cannot listen on {}: {}", options.listen(), taken.message()))
+        );
+    }
+    return true;
 }
 
 }  // namespace
 
 class server::impl {
 public:
-    explicit impl(const server_options& options) : service_(checked(options)), dispatcher_(service_, calls_) {
-        grpc::ServerBuilder builder;
-        int port = 0;
-        builder.AddListeningPort(options.listen(), grpc::InsecureServerCredentials(), &port);
-        builder.RegisterCallbackGenericService(&dispatcher_);
-        // Otherwise a second emulator could listen on the same port, and each would get half of the calls.
-        builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-        // Clients may keep their connections alive as often as they like.
-        builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1);
-        builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-        server_ = builder.BuildAndStart();
-        if (!server_ || port == 0) {
-            const error_code why = why_not_listening(options.listen());
-            throw error(failure(
-                why ? why : make_error_code(errc::invalid_argument),
-                fmt::format(
-                    "cannot listen on {}: {}",
-                    options.listen(),
-                    why ? why.message() : "it is not an address of the form host:port"
-                )
-            ));
-        }
-        address_ = with_port(options.listen(), port);
+    explicit impl(const server_options& options)
+        : service_(checked(options), [this] { restarts_.run([this] { restart(); }); }), restarts_(1) {
+        const std::lock_guard lock(mutex_);
+        // The port is only lent to the listeners that follow one another, so it has to be free.
+        const bool shared_port = free_if_shared(options);
+        listener_ = std::make_unique<listener>(service_, options.listen(), shared_port);
+        address_ = with_port(options.listen(), listener_->port());
     }
 
     ~impl() { shutdown(); }
 
     void shutdown() {
         // The second of two callers waits for the first.
-        const std::lock_guard lock(shutdown_mutex_);
+        const std::lock_guard lock(mutex_);
         service_.workers().request_stop();
-        if (server_) {
-            // A deadline in the past: calls are cancelled at once.
-            server_->Shutdown(gpr_inf_past(GPR_CLOCK_MONOTONIC));
-            calls_.wait_empty();
-            server_.reset();
-        }
+        listener_.reset();
     }
 
     const std::string& address() const noexcept { return address_; }
     server_stats stats() const noexcept { return service_.counters().read(); }
 
 private:
+    // The connections end as with a server that is shut down. Another one is there already, so that clients which come back
+    // at once find it.
+    void restart() {
+        const std::lock_guard lock(mutex_);
+        if (!listener_) return;
+        try {
+            std::unique_ptr<listener> old = std::make_unique<listener>(service_, address_, true);
+            std::swap(old, listener_);
+            old->go_away();
+        } catch (const std::exception&) {
+            // No room for another one. Better the old one with its connections than none.
+        }
+    }
+
     service service_;
-    gate calls_;
-    dispatcher dispatcher_;
-    std::mutex shutdown_mutex_;
-    std::unique_ptr<grpc::Server> server_;
+    std::mutex mutex_;
+    std::unique_ptr<listener> listener_;
     std::string address_;
+    background restarts_;  // ends before what it uses
 };
 
 server::server(server_options options) : impl_(std::make_unique<impl>(options)) {}

@@ -13,6 +13,7 @@
 
 #include <sys/stat.h>
 
+#include <new>
 #include <utility>
 
 namespace rangeio::emulator {
@@ -41,11 +42,22 @@ file_identity identity_of(const unique_fd& fd) {
 
 }  // namespace
 
-service::service(const server_options& options)
+service::service(const server_options& options, std::function<void()> go_away)
     : strict_(options.strict()),
       max_chunk_bytes_(static_cast<std::int64_t>(options.max_chunk_bytes())),
       store_(options.root(), options.unfinalized()),
-      workers_(worker_threads) {}
+      go_away_(std::move(go_away)),
+      workers_(worker_threads) {
+    if (!options.faults().faults.empty()) faults_.emplace(options.faults(), options.fault_seed());
+}
+
+void service::go_away() noexcept {
+    try {
+        go_away_();
+    } catch (const std::bad_alloc&) {
+        // Then the fault has ended its own call, and that was all.
+    }
+}
 
 void service::check(const request_params& params, std::string_view bucket) const {
     if (strict_) {

@@ -5,10 +5,13 @@
 #include "emulator/background.hpp"
 #include "emulator/call_counters.hpp"
 #include "emulator/directory_walk.hpp"
+#include "emulator/fault_state.hpp"
 #include "emulator/object_store.hpp"
 #include "emulator/request_params.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,7 +21,8 @@ namespace rangeio::emulator {
 /// throws call_error, and may take as long as reading a directory or a whole file does.
 class service {
 public:
-    explicit service(const server_options& options);
+    /// `go_away`: ends all connections, soon, and from another thread.
+    service(const server_options& options, std::function<void()> go_away);
 
     std::string get_object(std::string_view request, const request_params& params);
     std::string list_objects(std::string_view request, const request_params& params);
@@ -29,6 +33,9 @@ public:
     call_counters& counters() noexcept { return counters_; }
     const call_counters& counters() const noexcept { return counters_; }
     background& workers() noexcept { return workers_; }
+    /// Null: none.
+    fault_state* faults() noexcept { return faults_ ? &*faults_ : nullptr; }
+    void go_away() noexcept;
     bool strict() const noexcept { return strict_; }
     std::int64_t max_chunk_bytes() const noexcept { return max_chunk_bytes_; }
 
@@ -39,6 +46,8 @@ private:
     std::int64_t max_chunk_bytes_;
     object_store store_;
     directory_cache directories_;
+    std::optional<fault_state> faults_;
+    std::function<void()> go_away_;
     call_counters counters_;
     background workers_;
 };

@@ -6,7 +6,7 @@
 
 namespace rangeio::emulator {
 
-/// The status codes that this service answers with; the numbers are gRPC's.
+/// The status codes that this service answers with; the numbers are gRPC's. Faults add what they like.
 enum class status_code {
     ok = 0,
     cancelled = 1,
@@ -19,6 +19,7 @@ enum class status_code {
     out_of_range = 11,
     unimplemented = 12,
     internal = 13,
+    unavailable = 14,
 };
 
 /// How a call ends. No gRPC type, so that everything below the reactors builds and is tested without gRPC.

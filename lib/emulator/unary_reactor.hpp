@@ -16,7 +16,7 @@ class unary_reactor final : public call_reactor {
 public:
     unary_reactor(
         service& shared,
-        gate& calls,
+        open_calls& calls,
         rpc_counters& counters,
         grpc::GenericCallbackServerContext& context,
         unary_handler handler
@@ -38,7 +38,10 @@ private:
 class unknown_reactor final : public call_reactor {
 public:
     unknown_reactor(
-        service& shared, gate& calls, rpc_counters& counters, grpc::GenericCallbackServerContext& context
+        service& shared,
+        open_calls& calls,
+        rpc_counters& counters,
+        grpc::GenericCallbackServerContext& context
     )
         : call_reactor(shared, calls, counters, context), method_(context.method()) {}
 

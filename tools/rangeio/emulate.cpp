@@ -1,4 +1,5 @@
 #include <rangeio/emulator.hpp>
+#include <rangeio/testing/fault_script.hpp>
 
 #include "commands.hpp"
 #include "event_loop.hpp"
@@ -9,17 +10,23 @@
 #include <fmt/format.h>
 
 #include <csignal>
+#include <cstddef>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace rangeio::tool {
 namespace {
+
+constexpr std::size_t max_faults_bytes = std::size_t{1} << 20;
 
 class emulate_arguments {
 public:
     emulate_arguments() = default;
 
     emulator::server_options server;
+    std::string faults;
     bool lenient = false;
 };
 
@@ -30,7 +37,26 @@ bool is_loopback(std::string_view address) {
     return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
+testing::fault_script faults_of(const std::string& given) {
+    std::string text = given;
+    std::string prefix;
+    if (given.starts_with('@')) {
+        const std::string path = given.substr(1);
+        text = read_file(path, max_faults_bytes, path + ": cannot be read");
+        if (text.size() > max_faults_bytes) {
+            throw failed(fmt::format("{}: more than {} bytes are no fault script", path, max_faults_bytes));
+        }
+        prefix = path + ": ";
+    }
+    try {
+        return testing::fault_script::parse(text);
+    } catch (const std::invalid_argument& wrong) {
+        throw usage_failed(fmt::format("--faults: {}{}", prefix, wrong.what()));
+    }
+}
+
 void run_emulate(const std::shared_ptr<emulate_arguments>& args) {
+    args->server.faults(faults_of(args->faults));
     args->server.strict(!args->lenient);
     // Caught from here on: who has read the address may stop us at once.
     asio::io_context loop(1);
@@ -82,12 +108,29 @@ void add_emulate(CLI::App& app, command& chosen) {
         ->option_text("BUCKET/OBJECT")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    emulate
+        .add_option(
+            "--faults",
+            args->faults,
+            "what to do to those who read: a fault script as text, or @FILE with one as text or JSON. See "
+            "docs/emulator.md"
+        )
+        ->option_text("TEXT");
+    const auto take_seed = [args](const std::uint64_t& seed) { args->server.fault_seed(seed); };
+    emulate
+        .add_option_function<std::uint64_t>(
+            "--fault-seed",
+            take_seed,
+            "what faults with a chance are drawn from; default: that of the script, or 1"
+        )
+        ->option_text("N");
     emulate.add_flag("--non-strict", args->lenient, "let pass what only some servers refuse");
     emulate.footer(
         "The first line on standard output is the address, HOST:PORT. There is no encryption and no access "
         "control.\n\n"
         "Examples:\n"
         "  rangeio emulate --root buckets\n"
+        "  rangeio emulate --root buckets --faults 'reset byte=1000000; latency delay=5ms'\n"
         "  rangeio ls --endpoint 127.0.0.1:PORT gs://some-bucket"
     );
     emulate.callback([args, &chosen] { chosen = [args] { run_emulate(args); }; });

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <rangeio/testing/fault_script.hpp>
+
+#include "emulator/request_params.hpp"
+#include "testing/armed_faults.hpp"
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rangeio::emulator {
+
+/// A fault script at work, as far as all calls share it.
+///
+/// Threads: all members are safe to call at once.
+class fault_state {
+public:
+    using place = testing::armed_faults::place;
+
+    /// What is not certain is drawn from the seed and the place alone: the order in which threads get here does not count.
+    fault_state(const testing::fault_script& script, std::uint64_t seed);
+
+    /// The number of the call that begins now.
+    std::uint64_t begin_call();
+    /// The fault that strikes here, if one does; it is counted. Valid as long as this object.
+    const testing::fault* strike(testing::fault_kind kind, const place& here);
+    std::uint64_t room_before_fault(const place& here) const;
+    /// The number of a new read handle.
+    std::uint64_t next_handle();
+
+    /// `peer`, which reads `object`, is being told to come back with this token.
+    void redirected(const std::string& object, const std::string& peer, std::string token);
+    /// Throws call_error INVALID_ARGUMENT, naming what is missing, when a call should have brought a token in its header
+    /// and in its spec and did not.
+    ///
+    /// That is: a call with such a token in one place only; and the next call for the object on the connection of the
+    /// redirected one, unless it had begun before. One token is asked for once. Calls on other connections may be those of
+    /// clients that know nothing of it.
+    void check_token(
+        const std::string& object,
+        const std::string& peer,
+        std::uint64_t call,
+        const request_params& header,
+        std::string_view spec
+    );
+
+private:
+    struct expected {
+        std::string peer;
+        std::string token;
+        std::uint64_t from_call;
+    };
+
+    mutable std::mutex mutex_;
+    testing::armed_faults faults_;
+    std::uint64_t calls_ = 0;
+    std::uint64_t handles_ = 0;
+    std::map<std::string, std::vector<expected>, std::less<>> tokens_;  // by object
+};
+
+/// The faults on one call. Threads: none; the caller serialises.
+class call_faults {
+public:
+    call_faults(fault_state& shared, std::string peer);
+
+    /// Of the call as a whole.
+    const testing::fault* strike(testing::fault_kind kind) { return strike(kind, 0, 0); }
+    /// Of a range, by its number.
+    const testing::fault* strike(testing::fault_kind kind, std::uint64_t range, std::uint64_t at_range) {
+        return shared_->strike(kind, {number_, range, sent_, at_range});
+    }
+    std::uint64_t room_before_fault(std::uint64_t range, std::uint64_t at_range) const {
+        return shared_->room_before_fault({number_, range, sent_, at_range});
+    }
+    std::uint64_t next_range() noexcept { return ++ranges_; }
+    void sent(std::int64_t bytes) noexcept { sent_ += static_cast<std::uint64_t>(bytes); }
+    std::uint64_t bytes_sent() const noexcept { return sent_; }
+    std::uint64_t next_handle() { return shared_->next_handle(); }
+    void redirected(const std::string& object, std::string token) {
+        shared_->redirected(object, peer_, std::move(token));
+    }
+    void check_token(const std::string& object, const request_params& header, std::string_view spec) {
+        shared_->check_token(object, peer_, number_, header, spec);
+    }
+
+private:
+    fault_state* shared_;
+    std::string peer_;
+    std::uint64_t number_;
+    std::uint64_t ranges_ = 0;
+    std::uint64_t sent_ = 0;
+};
+
+}  // namespace rangeio::emulator

@@ -1,0 +1,192 @@
+#include "emulator/faulty.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <limits>
+
+using namespace testing;
+
+// Faults that change what is sent. Each test sees the whole stream.
+
+TEST_CASE("fault bad-checksum: one chunk has a checksum that is not that of its bytes") {
+    faulty_fixture f("bad-checksum byte=400");
+    const seen_stream got(f, {{0, 1000, 1}});
+    REQUIRE(got.chunks.size() == 2);
+    CHECK(got.chunks[0].bytes == f.content.substr(0, 400));
+    CHECK(got.chunks[0].good_checksum);
+    CHECK(got.chunks[1].bytes == f.content.substr(400));
+    CHECK_FALSE(got.chunks[1].good_checksum);
+    CHECK(got.chunks[1].end);
+    CHECK(got.outcome.code == code::ok);
+}
+
+TEST_CASE("fault wrong-offset: a chunk says that its bytes lie elsewhere") {
+    faulty_fixture f("wrong-offset bytes=3");
+    const seen_stream got(f, {{10, 20, 1}});
+    REQUIRE(got.chunks.size() == 1);
+    CHECK(got.chunks[0].offset == 13);
+    CHECK(got.chunks[0].bytes == f.content.substr(10, 20));
+    CHECK(got.chunks[0].good_checksum);
+}
+
+TEST_CASE("fault wrong-offset: an offset that no integer could hold stays within them") {
+    faulty_fixture f("wrong-offset bytes=9223372036854775807");
+    const seen_stream got(f, {{10, 20, 1}});
+    REQUIRE(got.chunks.size() == 1);
+    CHECK(got.chunks[0].offset == std::numeric_limits<std::int64_t>::max());
+}
+
+TEST_CASE("fault surplus: zeros follow the bytes of a range, and the checksum is that of all of them") {
+    faulty_fixture f("surplus range=2 bytes=5");
+    const seen_stream got(f, {{0, 10, 1}, {10, 10, 2}});
+    REQUIRE(got.chunks.size() == 2);
+    CHECK(got.chunks[0].bytes == f.content.substr(0, 10));
+    CHECK(got.chunks[1].bytes == f.content.substr(10, 10) + std::string(5, '\0'));
+    CHECK(got.chunks[1].good_checksum);
+    CHECK(got.chunks[1].end);
+}
+
+TEST_CASE("fault short-end: a range ends before its last bytes") {
+    faulty_fixture f("short-end bytes=3");
+    const seen_stream got(f, {{0, 10, 1}});
+    REQUIRE(got.chunks.size() == 1);
+    CHECK(got.chunks[0].bytes == f.content.substr(0, 7));
+    CHECK(got.chunks[0].good_checksum);
+    CHECK(got.chunks[0].end);
+    CHECK(got.outcome.code == code::ok);
+}
+
+TEST_CASE("fault unknown-id: the same chunk comes under an id that nobody used, too") {
+    faulty_fixture f("unknown-id");
+    const seen_stream got(f, {{0, 10, 1}});
+    REQUIRE(got.chunks.size() == 2);
+    CHECK(got.chunks[0].id != 1);
+    CHECK(got.chunks[0].bytes == f.content.substr(0, 10));
+    CHECK(got.chunks[1].id == 1);
+    CHECK(got.chunks[1].bytes == f.content.substr(0, 10));
+    CHECK(got.responses.size() == 1);
+}
+
+TEST_CASE("fault repeat: a chunk comes twice") {
+    faulty_fixture f("repeat byte=4");
+    const seen_stream got(f, {{0, 10, 1}});
+    REQUIRE(got.chunks.size() == 3);
+    CHECK(got.chunks[0].bytes == f.content.substr(0, 4));
+    for (std::size_t i : {1, 2}) {
+        CHECK(got.chunks[i].offset == 4);
+        CHECK(got.chunks[i].bytes == f.content.substr(4, 6));
+        CHECK(got.chunks[i].end);
+    }
+}
+
+TEST_CASE("fault late-id: an empty chunk follows a range that is over, in a message of its own") {
+    faulty_fixture f("late-id");
+    const seen_stream got(f, {{0, 10, 1}});
+    REQUIRE(got.chunks.size() == 2);
+    CHECK(got.chunks[0].end);
+    CHECK(got.chunks[1].message == 1);
+    CHECK(got.chunks[1].id == 1);
+    CHECK(got.chunks[1].offset == 10);
+    CHECK(got.chunks[1].bytes.empty());
+    CHECK(got.chunks[1].good_checksum);
+    CHECK_FALSE(got.chunks[1].end);
+}
+
+TEST_CASE("fault no-range-end: all bytes come, and nothing says that these were all") {
+    faulty_fixture f("no-range-end range=1");
+    const seen_stream got(f, {{0, 10, 1}, {0, 10, 2}});
+    REQUIRE(got.chunks.size() == 2);
+    CHECK(got.chunks[0].bytes == f.content.substr(0, 10));
+    CHECK_FALSE(got.chunks[0].end);
+    CHECK(got.chunks[1].end);
+    CHECK(got.outcome.code == code::ok);
+}
+
+TEST_CASE("fault double-range-end: the end is said again, in an empty chunk") {
+    faulty_fixture f("double-range-end");
+    const seen_stream got(f, {{0, 10, 1}});
+    REQUIRE(got.chunks.size() == 2);
+    CHECK(got.chunks[0].end);
+    CHECK(got.chunks[1].message == 1);
+    CHECK(got.chunks[1].offset == 10);
+    CHECK(got.chunks[1].bytes.empty());
+    CHECK(got.chunks[1].end);
+}
+
+TEST_CASE("fault empty-range-end: the end is said in an empty chunk only") {
+    faulty_fixture f("empty-range-end");
+    const seen_stream got(f, {{0, 10, 1}});
+    REQUIRE(got.chunks.size() == 2);
+    CHECK(got.chunks[0].bytes == f.content.substr(0, 10));
+    CHECK_FALSE(got.chunks[0].end);
+    CHECK(got.chunks[1].message == 1);
+    CHECK(got.chunks[1].bytes.empty());
+    CHECK(got.chunks[1].good_checksum);
+    CHECK(got.chunks[1].end);
+}
+
+TEST_CASE("fault empty-range-end: the stream breaks in between when a reset stands behind the last byte") {
+    faulty_fixture f("empty-range-end; reset byte=10");
+    const seen_stream got(f, {{0, 10, 1}});
+    CHECK(got.bytes(1) == f.content.substr(0, 10));
+    CHECK(got.chunks.size() == 1);
+    CHECK_FALSE(got.chunks[0].end);
+    CHECK(got.outcome.code == code::unavailable);
+}
+
+TEST_CASE("fault no-metadata: a stream that is opened with a handle gets no metadata, any other does") {
+    faulty_fixture f("no-metadata");
+    storage::BidiReadObjectRequest request = bidi_request("o", {{0, 10, 1}});
+    const seen_stream first(f, request);
+    REQUIRE(first.responses.size() == 1);
+    CHECK(first.responses[0].has_metadata());
+    *request.mutable_read_object_spec()->mutable_read_handle() = first.responses[0].read_handle();
+    const seen_stream second(f, request);
+    REQUIRE(second.responses.size() == 1);
+    CHECK_FALSE(second.responses[0].has_metadata());
+    CHECK(second.responses[0].has_read_handle());
+    CHECK(second.bytes(1) == f.content.substr(0, 10));
+    CHECK(seen_stream(f, request).responses[0].has_metadata());
+}
+
+TEST_CASE("fault new-handle: another handle comes in mid-stream, and opens the object as the first does") {
+    faulty_fixture f("new-handle byte=500");
+    storage::BidiReadObjectRequest request = bidi_request("o", {{0, 1000, 1}});
+    const seen_stream got(f, request);
+    REQUIRE(got.responses.size() == 2);
+    REQUIRE(got.responses[1].has_read_handle());
+    CHECK(got.responses[1].read_handle().handle() != got.responses[0].read_handle().handle());
+    CHECK(got.bytes(1) == f.content);
+    for (const auto& response : got.responses) {
+        *request.mutable_read_object_spec()->mutable_read_handle() = response.read_handle();
+        CHECK(seen_stream(f, request).bytes(1) == f.content);
+    }
+}
+
+TEST_CASE("fault batch: one message has chunks of several ranges") {
+    faulty_fixture f("batch bytes=3; chunk bytes=5");
+    const seen_stream got(f, {{0, 5, 1}, {5, 10, 2}, {20, 5, 3}, {30, 5, 4}});
+    CHECK(got.responses.size() == 2);
+    REQUIRE(got.chunks.size() == 5);
+    CHECK(got.responses[0].object_data_ranges_size() == 3);
+    CHECK(got.responses[0].has_metadata());
+    CHECK(got.responses[1].object_data_ranges_size() == 2);
+    for (const seen_chunk& chunk : got.chunks) CHECK(chunk.good_checksum);
+    CHECK(got.bytes(1) == f.content.substr(0, 5));
+    CHECK(got.bytes(2) == f.content.substr(5, 10));
+    CHECK(got.bytes(3) == f.content.substr(20, 5));
+    CHECK(got.bytes(4) == f.content.substr(30, 5));
+}
+
+TEST_CASE("fault chunk: messages of one byte") {
+    faulty_fixture f("chunk bytes=1 call=1");
+    const seen_stream got(f, {{0, 100, 1}});
+    REQUIRE(got.chunks.size() == 100);
+    for (std::size_t i = 0; i < got.chunks.size(); ++i) {
+        CHECK(got.chunks[i].message == i);
+        CHECK(got.chunks[i].bytes == f.content.substr(i, 1));
+        CHECK(got.chunks[i].end == (i == 99));
+    }
+    CHECK(seen_stream(f, {{0, 100, 1}}).chunks.size() == 1);
+}

@@ -1,0 +1,232 @@
+#include <rangeio/proto/any.hpp>
+#include <rangeio/proto/rpc.pb.h>
+
+#include "emulator/faulty.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace testing;
+
+// Faults that end calls, or keep them from ending.
+
+namespace {
+
+template <class Detail>
+Detail detail_of(const call_outcome& outcome) {
+    rangeio::proto::rpc::Status status;
+    REQUIRE(status.ParseFromString(outcome.details));
+    CHECK(status.code() == outcome.code);
+    REQUIRE(status.details_size() == 1);
+    Detail detail;
+    REQUIRE(rangeio::proto::unpack(status.details(0), detail));
+    return detail;
+}
+
+}  // namespace
+
+TEST_CASE("fault fail-open: a call ends with the status in place of its first response, the next one does not"
+) {
+    faulty_fixture f("fail-open status=PERMISSION_DENIED");
+    const seen_stream got(f, {{0, 10, 1}});
+    CHECK(got.responses.empty());
+    CHECK(got.outcome.code == 7);
+    CHECK(got.outcome.details.empty());
+    CHECK(seen_stream(f, {{0, 10, 1}}).bytes(1) == f.content.substr(0, 10));
+}
+
+TEST_CASE("fault hang-open: nothing is answered until the client gives up") {
+    faulty_fixture f("hang-open call=1");
+    raw_call call = f.open_stream();
+    call.write(bidi_request("o", {{0, 10, 1}}).SerializeAsString());
+    // Another call is served meanwhile.
+    CHECK(seen_stream(f, {{0, 10, 1}}).bytes(1) == f.content.substr(0, 10));
+    call.cancel();
+    seen got;
+    CHECK(got.read_all(call).code == code::cancelled);
+    CHECK(got.responses.empty());
+}
+
+TEST_CASE("fault hang-open: the emulator ends while a call hangs") {
+    faulty_fixture f("hang-open");
+    raw_call call = f.open_stream();
+    call.write(bidi_request("o", {{0, 10, 1}}).SerializeAsString());
+    f.server.shutdown();
+    seen got;
+    CHECK(got.read_all(call).code != code::ok);
+}
+
+TEST_CASE("fault reset: at a byte of the call, whatever its ranges") {
+    faulty_fixture f("reset byte=150 status=INTERNAL");
+    const seen_stream got(f, {{0, 100, 1}, {500, 100, 2}});
+    CHECK(got.bytes(1) == f.content.substr(0, 100));
+    CHECK(got.bytes(2) == f.content.substr(500, 50));
+    CHECK(got.outcome.code == 13);
+}
+
+TEST_CASE("fault reset: at a byte of a range") {
+    faulty_fixture f("reset range=2 byte=30");
+    const seen_stream got(f, {{0, 100, 1}, {500, 100, 2}, {700, 100, 3}});
+    CHECK(got.bytes(1) == f.content.substr(0, 100));
+    CHECK(got.bytes(2) == f.content.substr(500, 30));
+    CHECK(got.bytes(3) == f.content.substr(700, 100));
+    CHECK(got.outcome.code == code::unavailable);
+}
+
+TEST_CASE("fault reset: before the first byte nothing is sent, behind the last one everything") {
+    faulty_fixture f("reset call=1; reset call=2 byte=10");
+    CHECK(seen_stream(f, {{0, 10, 1}}).responses.empty());
+    const seen_stream got(f, {{0, 10, 1}});
+    CHECK(got.bytes(1) == f.content.substr(0, 10));
+    CHECK(got.chunks.at(0).end);
+    CHECK(got.outcome.code == code::unavailable);
+}
+
+TEST_CASE("fault redirect: ABORTED with a token, and with a handle if that is asked for") {
+    faulty_fixture f("redirect call=1 token=t-1 handle=yes; redirect call=2 byte=40 token=t-2");
+    const seen_stream first(f, {{0, 100, 1}});
+    CHECK(first.responses.empty());
+    CHECK(first.outcome.code == code::aborted);
+    const auto told = detail_of<storage::BidiReadObjectRedirectedError>(first.outcome);
+    CHECK(told.routing_token() == "t-1");
+    CHECK(told.read_handle().handle().starts_with("rangeio-emulator:"));
+
+    storage::BidiReadObjectRequest request = bidi_request("o", {{0, 100, 1}});
+    request.mutable_read_object_spec()->set_routing_token("t-1");
+    *request.mutable_read_object_spec()->mutable_read_handle() = told.read_handle();
+    const seen_stream second(f, request, bucket_params + "&routing_token=t-1");
+    CHECK(second.bytes(1) == f.content.substr(0, 40));
+    CHECK(second.outcome.code == code::aborted);
+    const auto again = detail_of<storage::BidiReadObjectRedirectedError>(second.outcome);
+    CHECK(again.routing_token() == "t-2");
+    CHECK_FALSE(again.has_read_handle());
+}
+
+TEST_CASE("fault redirect: the next call on the connection has to bring the token, in its header and its spec"
+) {
+    faulty_fixture f("redirect token=t/1");
+    f.files.write("b/other", "text");
+    raw_call earlier = f.open_stream();
+    earlier.write(bidi_request("o", {}).SerializeAsString());
+    seen begun;
+    // The fault strikes where it is first looked for.
+    CHECK(begun.read_all(earlier).code == code::aborted);
+
+    storage::BidiReadObjectRequest request = bidi_request("o", {{0, 10, 1}});
+    const auto run = [&](bool header, bool spec) {
+        if (spec) request.mutable_read_object_spec()->set_routing_token("t/1");
+        return seen_stream(f, request, bucket_params + (header ? "&routing_token=t/1" : ""));
+    };
+    SUBCASE("both") {
+        CHECK(run(true, true).bytes(1) == f.content.substr(0, 10));
+    }
+    SUBCASE("both, the header percent-encoded") {
+        request.mutable_read_object_spec()->set_routing_token("t/1");
+        CHECK(seen_stream(f, request, bucket_params + "&routing_token=t%2F1").outcome.code == code::ok);
+    }
+    SUBCASE("the header only") {
+        const call_outcome outcome = run(true, false).outcome;
+        CHECK(outcome.code == code::invalid_argument);
+        CHECK(
+            outcome.message ==
+            "the read_object_spec does not have routing_token=t/1, to which the client was redirected"
+        );
+    }
+    SUBCASE("the spec only") {
+        const call_outcome outcome = run(false, true).outcome;
+        CHECK(outcome.code == code::invalid_argument);
+        CHECK(outcome.message.starts_with("the header x-goog-request-params does not have routing_token=t/1")
+        );
+    }
+    SUBCASE("none") {
+        const call_outcome outcome = run(false, false).outcome;
+        CHECK(outcome.code == code::invalid_argument);
+        CHECK(outcome.message.starts_with("neither the header x-goog-request-params nor the read_object_spec")
+        );
+        // It is asked for once.
+        CHECK(run(false, false).outcome.code == code::ok);
+    }
+    SUBCASE("other objects and other connections have nothing to do with it") {
+        CHECK(seen_stream(f, bidi_request("other", {{0, 0, 1}})).outcome.code == code::ok);
+        raw_client stranger(f.server.address());
+        raw_call call = stranger.start(bidi_read_object, bucket_params);
+        call.write(request.SerializeAsString());
+        call.half_close();
+        seen got;
+        CHECK(got.read_all(call).code == code::ok);
+        CHECK(run(false, false).outcome.code == code::invalid_argument);
+    }
+}
+
+TEST_CASE("fault redirect: a call that had begun before is not asked for the token") {
+    faulty_fixture f("redirect call=2 token=t");
+    raw_call earlier = f.open_stream();
+    // Its headers are there once this is answered; its first message is not.
+    earlier.write(bidi_request("o", {}).SerializeAsString());
+    seen got;
+    got.read(earlier, 1);
+    raw_call waiting = f.open_stream();
+    CHECK(waiting.write(bidi_request("o", {{0, 10, 1}}).SerializeAsString()));
+    CHECK(got.read_all(waiting).code == code::aborted);
+    earlier.write(bidi_request("", {{0, 10, 1}}).SerializeAsString());
+    got.read(earlier, 1);
+    CHECK(got.bytes(1) == f.content.substr(0, 10));
+}
+
+TEST_CASE("fault redirect: a lenient emulator does not ask for the token") {
+    faulty_fixture f("redirect token=t", 1000, rangeio::emulator::server_options().strict(false));
+    CHECK(seen_stream(f, {{0, 10, 1}}).outcome.code == code::aborted);
+    CHECK(seen_stream(f, {{0, 10, 1}}).outcome.code == code::ok);
+}
+
+TEST_CASE("fault range-error: the call ends with the status, and names the range") {
+    faulty_fixture f("range-error range=2 byte=5 status=DATA_LOSS");
+    const seen_stream got(f, {{0, 10, 7}, {0, 10, 8}});
+    CHECK(got.bytes(8) == f.content.substr(0, 5));
+    CHECK(got.outcome.code == 15);
+    const auto detail = detail_of<storage::BidiReadObjectError>(got.outcome);
+    REQUIRE(detail.read_range_errors_size() == 1);
+    CHECK(detail.read_range_errors(0).read_id() == 8);
+    CHECK(detail.read_range_errors(0).status().code() == 15);
+}
+
+TEST_CASE("fault ok-early: the call ends with OK while a range is pending") {
+    faulty_fixture f("ok-early byte=5");
+    raw_call call = f.open_stream();
+    call.write(bidi_request("o", {{0, 10, 1}}).SerializeAsString());
+    seen got;
+    CHECK(got.read_all(call).code == code::ok);
+    CHECK(got.bytes(1) == f.content.substr(0, 5));
+    CHECK_FALSE(got.chunks.at(0).end);
+}
+
+TEST_CASE("fault mute: one range is never answered, and holds the call open") {
+    faulty_fixture f("mute range=1");
+    raw_call call = f.open_stream();
+    call.write(bidi_request("o", {{0, 10, 1}, {10, 10, 2}}).SerializeAsString());
+    call.half_close();
+    seen got;
+    got.read(call, 1);
+    CHECK(got.bytes(2) == f.content.substr(10, 10));
+    CHECK(f.server.stats().bidi_read_object.open == 1);
+    call.cancel();
+    CHECK(got.read_all(call).code == code::cancelled);
+    CHECK(got.chunks.size() == 1);
+}
+
+TEST_CASE("fault idle-abort: a call on which nothing is pending ends with ABORTED and no detail") {
+    faulty_fixture f("idle-abort delay=20ms");
+    raw_call call = f.open_stream();
+    call.write(bidi_request("o", {{0, 10, 1}}).SerializeAsString());
+    seen got;
+    const auto start = std::chrono::steady_clock::now();
+    const call_outcome outcome = got.read_all(call);
+    CHECK(std::chrono::steady_clock::now() - start >= std::chrono::milliseconds(20));
+    CHECK(got.bytes(1) == f.content.substr(0, 10));
+    CHECK(outcome.code == code::aborted);
+    CHECK(outcome.details.empty());
+}
+
+TEST_CASE("fault idle-abort: a call that ends in time does not notice") {
+    faulty_fixture f("idle-abort delay=60s");
+    CHECK(seen_stream(f, {{0, 10, 1}}).outcome.code == code::ok);
+}
