@@ -1,5 +1,7 @@
 #include "testing/scripted_service.hpp"
 
+#include "testing/object_content.hpp"
+
 #include <fmt/format.h>
 
 #include <utility>
@@ -46,10 +48,7 @@ std::shared_ptr<mrd_factory> scripted_service::transport(
 }
 
 std::byte scripted_service::content(std::int64_t generation, std::uint64_t offset) noexcept {
-    std::uint64_t z =
-        (offset + 1) * 0x9e3779b97f4a7c15 + static_cast<std::uint64_t>(generation) * 0xbf58476d1ce4e5b9;
-    z ^= z >> 29;
-    return static_cast<std::byte>(z * 0x94d049bb133111eb >> 56);
+    return object_content(generation, offset);
 }
 
 bool scripted_service::holds(std::span<const std::byte> bytes, std::uint64_t offset) const noexcept {

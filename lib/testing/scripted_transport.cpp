@@ -1,14 +1,11 @@
-#include <rangeio/crc32c.hpp>
-
 #include "grpc/mrd.hpp"
-#include "grpc/service_status.hpp"
+#include "testing/scripted_message.hpp"
 #include "testing/scripted_service.hpp"
 
 #include <fmt/format.h>
 
 #include <span>
 #include <utility>
-#include <vector>
 
 namespace rangeio::testing {
 namespace {
@@ -49,26 +46,9 @@ private:
     }
 
     void deliver(const call_script::response& response) override {
-        const object_info object = info();
-        const std::string handle = fmt::format("handle {}", service().state.handles);
-        // All payloads of the message in one slice.
-        std::vector<std::byte> bytes;
-        std::vector<wire::data_chunk> chunks;
-        for (const call_script::chunk& c : response.chunks) {
-            wire::data_chunk out;
-            out.read_id = c.read_id;
-            out.read_offset = c.offset;
-            out.read_length = static_cast<std::int64_t>(c.size);
-            out.has_read_range = true;
-            out.range_end = c.range_end;
-            out.has_data = true;
-            out.payload = {0, bytes.size(), c.size};
-            for (std::uint64_t i = 0; i < c.size; ++i) {
-                bytes.push_back(scripted_service::content(object.generation, c.source + i));
-            }
-            out.crc32c = crc32c(std::span(bytes).last(c.size)) + (c.damaged ? 1U : 0U);
-            chunks.push_back(out);
-            if (in().traced()) {
+        const scripted_message message(response, info(), service().state.handles);
+        if (in().traced()) {
+            for (const call_script::chunk& c : response.chunks) {
                 in().note(fmt::format(
                     "sends {} bytes at {} of range {}{}{}",
                     c.size,
@@ -79,28 +59,13 @@ private:
                 ));
             }
         }
-        const std::vector<wire::slice> message{bytes};
-        incoming out;
-        out.message = message;
-        out.chunks = chunks;
-        if (response.metadata) out.metadata = &object;
-        if (response.handle) out.read_handle = &handle;
-        events_->on_response(out);
+        events_->on_response(message.view());
     }
 
     void deliver_end(const call_script::ending& how) override {
         if (in().traced()) in().note(fmt::format("ends the call: {}", how.status == 0 ? "OK" : how.text));
         const auto events = std::move(events_);
-        call_end end;
-        end.why = from_status(how.status, how.text);
-        if (how.redirect) {
-            call_end::redirection to;
-            to.routing_token = how.redirect->token;
-            if (how.redirect->handle) to.read_handle = "handle of " + how.redirect->token;
-            end.redirect = std::move(to);
-        }
-        for (const std::int64_t id : how.blamed) end.range_errors.push_back({id, end.why});
-        events->on_done(end);
+        events->on_done(to_call_end(how));
     }
 
     std::shared_ptr<bidi_call_events> events_;

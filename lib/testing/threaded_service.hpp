@@ -1,0 +1,49 @@
+#pragma once
+
+#include <rangeio/testing/threaded_service.hpp>
+
+#include "testing/call_script.hpp"
+
+#include <boost/asio/thread_pool.hpp>
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+
+namespace rangeio::testing {
+
+/// What the calls of a threaded service have in common.
+class threaded_service::shared {
+public:
+    explicit shared(const threaded_service_options& options);
+
+    /// Requires: the lock. Only the first one is kept.
+    void complain(std::string_view what);
+    object_info info(std::int64_t generation) const;
+    static object_ref object() { return {"bucket", "object"}; }
+
+    mutable std::mutex mutex;
+    // All of this, and the scripts of the calls, under the lock.
+    service_state state;
+    const std::int64_t first_generation;
+    std::uint64_t calls = 0;
+    std::uint64_t calls_resumed = 0;
+    std::uint64_t calls_open = 0;
+    std::string complaint;
+    std::condition_variable call_ended;
+
+    asio::thread_pool threads;
+};
+
+std::shared_ptr<mrd_factory> make_threaded_transport(
+    std::shared_ptr<threaded_service::shared> service,
+    const asio::any_io_executor& executor,
+    std::chrono::nanoseconds open_timeout,
+    const retry_policy& retry,
+    bool multi_request
+);
+
+}  // namespace rangeio::testing

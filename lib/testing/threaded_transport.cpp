@@ -1,0 +1,288 @@
+#include "grpc/mrd.hpp"
+#include "testing/scripted_message.hpp"
+#include "testing/threaded_service.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <set>
+#include <span>
+#include <utility>
+
+namespace rangeio::testing {
+namespace {
+
+using namespace rangeio::grpc_transport;
+
+/// The routing tokens that the streams of one factory may bring along, which share them. Under the service's lock.
+struct token_book {
+    std::set<std::string, std::less<>> given;
+    bool learnt = false;  // the client knows one of them by now
+};
+
+/// One call. Whatever it does next, one task of the service's threads does at a time; confirmations of writes apart.
+class threaded_call final : public bidi_call, public std::enable_shared_from_this<threaded_call> {
+public:
+    threaded_call(
+        std::shared_ptr<threaded_service::shared> service,
+        std::shared_ptr<token_book> tokens,
+        std::shared_ptr<runtime::context_core> core,
+        std::shared_ptr<bidi_call_events> events,
+        bool resumed
+    )
+        : service_(std::move(service)),
+          tokens_(std::move(tokens)),
+          core_(std::move(core)),
+          events_(std::move(events)),
+          resumed_(resumed),
+          timer_(service_->threads) {}
+
+    void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
+        const std::lock_guard lock(service_->mutex);
+        const std::string& token = spec.routing_token;
+        if (token.empty() ? tokens_->learnt : !tokens_->given.contains(token)) {
+            service_->complain(fmt::format("a call brings the routing token \"{}\"", token));
+        }
+        // The script knows one client, and here are several, each with tokens of its own: that was the check.
+        service_->state.expected_token = token;
+        script_.emplace(
+            service_->state, service_->calls + 1, !spec.read_handle.empty(), token, spec.object.generation()
+        );
+        accept(ranges);
+        ++service_->calls;
+        ++service_->calls_open;
+        if (resumed_) ++service_->calls_resumed;
+    }
+
+    void write(std::span<const fsm::wire_range> ranges) override {
+        const std::lock_guard lock(service_->mutex);
+        if (over_) return;
+        if (confirming_ != 0) service_->complain("a message is written while another one is");
+        accept(ranges);
+    }
+
+    void cancel() noexcept override {
+        const std::lock_guard lock(service_->mutex);
+        if (!ending_) ending_ = call_script::ending{1, "the call was cancelled", {}, {}};
+        wake();
+    }
+
+private:
+    // What follows requires the lock, unless it says otherwise.
+
+    void accept(std::span<const fsm::wire_range> ranges) {
+        if (ranges.size() > fsm::max_ranges_per_message) {
+            service_->complain("more than 100 ranges are in one message");
+        }
+        for (const fsm::wire_range& r : ranges) {
+            script_->ask(
+                r.read_id, static_cast<std::uint64_t>(r.offset), static_cast<std::uint64_t>(r.length)
+            );
+        }
+        if (!script_->complaint().empty()) service_->complain(script_->complaint());
+        ++confirming_;
+        asio::post(service_->threads, [self = shared_from_this()] { self->confirm(); });
+        wake();
+    }
+
+    // Without the lock.
+    void confirm() {
+        std::shared_ptr<bidi_call_events> events;
+        {
+            const std::lock_guard lock(service_->mutex);
+            --confirming_;
+            if (ending_) {  // the write has failed
+                wake();
+                return;
+            }
+            ++holds_;
+            events = events_;
+        }
+        events->on_write_done();
+        events.reset();
+        const std::lock_guard lock(service_->mutex);
+        --holds_;
+        wake();
+    }
+
+    void wake() {
+        if (over_ || !script_) return;
+        if (doing_ == doing::waiting) {
+            // A response that is due later is due then, whatever is asked meanwhile.
+            if (due_ && !ending_) return;
+            ++wait_;
+            timer_.cancel();
+            doing_ = doing::nothing;
+        }
+        if (doing_ != doing::nothing) return;
+        doing_ = doing::queued;
+        asio::post(service_->threads, [self = shared_from_this()] { self->serve(); });
+    }
+
+    // Without the lock. One step, then others have their turns.
+    void serve() {
+        std::unique_lock lock(service_->mutex);
+        doing_ = doing::serving;
+        if (!ending_) {
+            call_script::step next;
+            if (due_) {
+                next = std::move(*due_);
+                due_.reset();
+            } else {
+                next = script_->next();
+            }
+            if (next.delay.count() > 0) {
+                wait_for(std::move(next));
+                return;
+            }
+            if (!next.send && !next.end) {
+                doing_ = doing::nothing;
+                return;
+            }
+            if (next.end) {
+                ending_ = std::move(next.end);
+            } else {
+                deliver(*next.send, lock);
+            }
+        }
+        doing_ = doing::nothing;
+        if (!ending_) {
+            wake();
+        } else if (confirming_ == 0 && holds_ == 0) {
+            finish(lock);
+        }
+    }
+
+    void deliver(const call_script::response& response, std::unique_lock<std::mutex>& lock) {
+        object_info object = service_->info(script_->generation());
+        const std::uint64_t handles = service_->state.handles;
+        lock.unlock();
+        {
+            const scripted_message message(response, std::move(object), handles);
+            events_->on_response(message.view());
+        }
+        lock.lock();
+    }
+
+    void wait_for(call_script::step next) {
+        doing_ = doing::waiting;
+        timer_.expires_after(std::exchange(next.delay, {}));
+        if (next.send || next.end) due_ = std::move(next);
+        timer_.async_wait([self = shared_from_this(), number = ++wait_](const error_code&) {
+            self->waited(number);
+        });
+    }
+
+    // Without the lock.
+    void waited(std::uint64_t number) {
+        {
+            const std::lock_guard lock(service_->mutex);
+            if (number != wait_ || doing_ != doing::waiting) return;
+            if (!due_) script_->waited();
+            doing_ = doing::queued;
+        }
+        serve();
+    }
+
+    void finish(std::unique_lock<std::mutex>& lock) {
+        // What is dropped here may be the last of a pool, and that needs its context to die.
+        const runtime::context_core::stay stay(core_);
+        over_ = true;
+        --service_->calls_open;
+        const bool told = ending_->redirect && !ending_->redirect->token.empty();
+        if (told) tokens_->given.insert(ending_->redirect->token);
+        service_->call_ended.notify_all();
+        auto events = std::move(events_);
+        lock.unlock();
+        events->on_done(to_call_end(*ending_));
+        events.reset();
+        lock.lock();
+        if (told) tokens_->learnt = true;
+    }
+
+    enum class doing { nothing, queued, waiting, serving };
+
+    const std::shared_ptr<threaded_service::shared> service_;
+    const std::shared_ptr<token_book> tokens_;
+    const std::shared_ptr<runtime::context_core> core_;
+    std::shared_ptr<bidi_call_events> events_;
+    const bool resumed_;
+    std::optional<call_script> script_;
+    std::optional<call_script::step> due_;
+    std::optional<call_script::ending> ending_;
+    asio::steady_timer timer_;
+    std::uint64_t wait_ = 0;  // waits so far: which of them a timer was set for
+    doing doing_ = doing::nothing;
+    std::size_t confirming_ = 0;  // writes that are not confirmed
+    std::size_t holds_ = 0;       // confirmations under way
+    bool over_ = false;
+};
+
+/// Makes the calls of one stream.
+class threaded_connector final : public bidi_connector {
+public:
+    threaded_connector(
+        std::shared_ptr<threaded_service::shared> service,
+        std::shared_ptr<token_book> tokens,
+        std::shared_ptr<runtime::context_core> core
+    )
+        : service_(std::move(service)), tokens_(std::move(tokens)), core_(std::move(core)) {}
+
+    // A stream has one call after another, never two at once.
+    std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
+        return std::make_shared<threaded_call>(
+            service_, tokens_, core_, std::move(events), std::exchange(begun_, true)
+        );
+    }
+
+private:
+    const std::shared_ptr<threaded_service::shared> service_;
+    const std::shared_ptr<token_book> tokens_;
+    const std::shared_ptr<runtime::context_core> core_;
+    bool begun_ = false;
+};
+
+class threaded_factory final : public mrd_factory {
+public:
+    threaded_factory(
+        std::shared_ptr<threaded_service::shared> service, mrd::environment environment, bool multi_request
+    )
+        : service_(std::move(service)), environment_(std::move(environment)), multi_request_(multi_request) {}
+
+    std::shared_ptr<multi_range_downloader> create() override {
+        mrd::environment own = environment_;
+        own.connector = std::make_shared<threaded_connector>(service_, tokens_, own.core);
+        return std::make_shared<mrd>(std::move(own));
+    }
+    bool supports_multi_request() const noexcept override { return multi_request_; }
+    const object_ref& object() const noexcept override { return environment_.source->object(); }
+
+private:
+    const std::shared_ptr<threaded_service::shared> service_;
+    const std::shared_ptr<token_book> tokens_ = std::make_shared<token_book>();
+    const mrd::environment environment_;
+    const bool multi_request_;
+};
+
+}  // namespace
+
+std::shared_ptr<mrd_factory> make_threaded_transport(
+    std::shared_ptr<threaded_service::shared> service,
+    const asio::any_io_executor& executor,
+    std::chrono::nanoseconds open_timeout,
+    const retry_policy& retry,
+    bool multi_request
+) {
+    mrd::environment out;
+    out.source = std::make_shared<object_source>(threaded_service::shared::object());
+    out.core = runtime::core_of(executor);
+    out.executor = executor;
+    out.open_timeout = open_timeout;
+    out.retry = retry;
+    return std::make_shared<threaded_factory>(std::move(service), std::move(out), multi_request);
+}
+
+}  // namespace rangeio::testing

@@ -1,0 +1,141 @@
+#include <rangeio/fetch.hpp>
+#include <rangeio/testing/threaded_service.hpp>
+
+#include "support/run.hpp"
+
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace testing;
+using rangeio::byte_range;
+using rangeio::fetch_options;
+using rangeio::mrd_pool;
+using rangeio::pool_options;
+using rangeio::retry_policy;
+using rangeio::testing::fault_script;
+using rangeio::testing::threaded_service;
+using rangeio::testing::threaded_service_options;
+
+namespace {
+
+constexpr std::uint64_t object_bytes = 100'000;
+constexpr std::int64_t generation = 7;
+
+/// Impatient, so that what never answers is given up soon.
+retry_policy impatient() {
+    return retry_policy().initial_backoff(1ms).max_backoff(5ms).stall_timeout(50ms);
+}
+
+bool is_right(std::span<const std::byte> bytes, std::uint64_t offset) {
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        if (bytes[i] != threaded_service::content(generation, offset + i)) return false;
+    }
+    return true;
+}
+
+asio::awaitable<void> read_all(const mrd_pool& pool, unsigned times, std::atomic<unsigned>& right) {
+    std::vector<std::byte> memory(object_bytes);
+    const byte_range all(0, object_bytes);
+    const fetch_options options = fetch_options().min_chunk_bytes(5000);
+    for (unsigned i = 0; i < times; ++i) {
+        co_await fetch(pool, all, memory, options);
+        if (is_right(memory, 0)) ++right;
+    }
+}
+
+/// Four coroutines on two threads read everything five times each; returns how many reads were right.
+unsigned read_on_threads(threaded_service& service) {
+    asio::thread_pool threads(2);
+    std::atomic<unsigned> right{0};
+    mrd_pool pool(
+        threads.get_executor(),
+        service.transport(threads.get_executor(), 20s, impatient()),
+        pool_options().size(3)
+    );
+    for (int i = 0; i < 4; ++i) {
+        asio::co_spawn(threads, read_all(pool, 5, right), [](std::exception_ptr thrown) {
+            CHECK_FALSE(thrown);
+        });
+    }
+    threads.join();
+    return right;
+}
+
+}  // namespace
+
+TEST_CASE("threaded_service: serves the object's bytes to many threads") {
+    threaded_service service(threaded_service_options().object_bytes(object_bytes).max_chunk_bytes(3000));
+    CHECK(read_on_threads(service) == 20);
+    CHECK(service.complaint().empty());
+    CHECK(service.calls() >= 1);
+    CHECK(service.calls() <= 3);
+    CHECK(service.calls_resumed() == 0);
+}
+
+TEST_CASE("threaded_service: what its script breaks is resumed, and counted") {
+    const char* faults =
+        "reset byte=20000 times=10; redirect byte=30000 times=5 token=t handle=yes; goaway byte=7 times=3\n"
+        "mute chance=20% times=2; bad-checksum times=5 chance=50%; ok-early byte=40000 times=3";
+    threaded_service service(threaded_service_options()
+                                 .object_bytes(object_bytes)
+                                 .max_chunk_bytes(3000)
+                                 .faults(fault_script::parse(faults)));
+    CHECK(read_on_threads(service) == 20);
+    CHECK(service.complaint().empty());
+    CHECK(service.calls_resumed() >= 10);
+    CHECK(service.calls() <= service.calls_resumed() + 3);
+}
+
+TEST_CASE("threaded_service: a call that waits for its time ends when it is cancelled") {
+    std::string faults;
+    SUBCASE("it never answers") {
+        faults = "hang-open";
+    }
+    SUBCASE("it answers late") {
+        faults = "slow-open delay=60s";
+    }
+    SUBCASE("its first response is late") {
+        faults = "latency delay=60s";
+    }
+    SUBCASE("it says later that it is idle") {
+        faults = "idle-abort delay=60s";
+    }
+    threaded_service service(threaded_service_options().faults(fault_script::parse(faults)));
+    asio::io_context io;
+    {
+        mrd_pool pool(io.get_executor(), service.transport(io.get_executor()));
+        outcome opened;
+        asio::co_spawn(io, pool.initialize(), opened.handler());
+        while (service.calls() == 0) io.run_one_for(1ms);
+        run(io, pool.close());
+        CHECK(service.calls_open() == 0);
+    }
+    io.run_for(1s);
+}
+
+TEST_CASE("threaded_service: contexts go while calls on them are under way") {
+    threaded_service service(threaded_service_options()
+                                 .object_bytes(object_bytes)
+                                 .max_chunk_bytes(100)
+                                 .faults(fault_script::parse("reset chance=1% times=0")));
+    std::atomic<unsigned> right{0};
+    for (int round = 0; round < 30; ++round) {
+        std::unique_ptr<mrd_pool> pool;
+        asio::io_context io;
+        pool = std::make_unique<mrd_pool>(
+            io.get_executor(), service.transport(io.get_executor(), 20s, impatient())
+        );
+        for (int i = 0; i < 3; ++i) {
+            asio::co_spawn(io, read_all(*pool, 1, right), [](std::exception_ptr) {});
+        }
+        for (int step = 0; step < round / 2; ++step) io.run_one_for(1ms);
+        if (round % 2 == 0) pool.reset();
+        // `io` goes first, with reads under way; the pool after it, if it is still there.
+    }
+    CHECK(service.complaint().empty());
+}
