@@ -44,6 +44,20 @@ TEST_CASE("latencies: percentiles are those of the sorted times, at most 1.6 % t
     }
 }
 
+TEST_CASE("latencies: those of several add up") {
+    latencies all;
+    latencies some;
+    latencies others;
+    for (std::int64_t i = 1; i < 1000; ++i) {
+        all.add(std::chrono::nanoseconds(i * i));
+        (i % 3 == 0 ? some : others).add(std::chrono::nanoseconds(i * i));
+    }
+    some.add(others);
+    CHECK(some.count() == all.count());
+    CHECK(some.max() == all.max());
+    for (const double share : {0.1, 0.5, 0.99}) CHECK(some.percentile(share) == all.percentile(share));
+}
+
 TEST_CASE("latencies: a time before its beginning counts as none") {
     latencies times;
     times.add(std::chrono::nanoseconds(-5));

@@ -17,6 +17,12 @@ void latencies::add(std::chrono::nanoseconds time) noexcept {
     max_ = std::max(max_, static_cast<std::int64_t>(value));
 }
 
+void latencies::add(const latencies& others) noexcept {
+    for (std::size_t i = 0; i < buckets; ++i) counts_[i] += others.counts_[i];
+    count_ += others.count_;
+    max_ = std::max(max_, others.max_);
+}
+
 std::chrono::nanoseconds latencies::percentile(double share) const noexcept {
     const auto wanted = static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(count_)));
     std::uint64_t seen = 0;

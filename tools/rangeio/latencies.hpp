@@ -12,6 +12,7 @@ namespace rangeio::tool {
 class latencies {
 public:
     void add(std::chrono::nanoseconds time) noexcept;
+    void add(const latencies& others) noexcept;
 
     std::uint64_t count() const noexcept { return count_; }
     /// The time in which this share, 0 to 1, of the operations was over; at most 1.6 % too long, never more

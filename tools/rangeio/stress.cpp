@@ -3,6 +3,7 @@
 
 #include "commands.hpp"
 #include "process.hpp"
+#include "stress_threads.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -35,6 +36,7 @@ public:
     std::string replay;
     bool list = false;
     bool json = false;
+    stress_threads threads;
 };
 
 class named_program {
@@ -135,11 +137,21 @@ void explore(const stress_arguments& args) {
 
 void add_stress(CLI::App& app, command& chosen) {
     const auto args = std::make_shared<stress_arguments>();
-    CLI::App& stress = *app.add_subcommand("stress", "Hunts races: explores schedules of small programs.");
+    CLI::App& stress =
+        *app.add_subcommand("stress", "Hunts races: explores schedules, or hammers real pools on threads.");
     stress.footer(
         "Small programs (tasks, a pool, faults) run in simulated time, in many schedules; the first one that "
         "goes\n"
-        "wrong is made short and printed as a table. docs/testing-races.md describes the programs."
+        "wrong is made short and printed as a table. docs/testing-races.md describes the programs.\n\n"
+        "With --threads, workers open, read, cancel and close in real time, and check every byte. What they "
+        "ask\n"
+        "for is decided by --seed, their order by the machine. Without --scripted or OBJECT they read from "
+        "an\n"
+        "emulator in this process. Anything that no fault explains is a violation, and ends the run.\n\n"
+        "Examples:\n"
+        "  rangeio stress --explore dfs\n"
+        "  rangeio stress --threads 8 --duration 60s --faults all\n"
+        "  rangeio stress --threads 8 --scripted --faults 'reset chance=5% times=0; mute chance=1% times=0'"
     );
     stress
         .add_option(
@@ -158,7 +170,7 @@ void add_stress(CLI::App& app, command& chosen) {
         args->seed,
         0,
         UINT64_MAX / 2,
-        "the first seed; the schedules have this and the next ones"
+        "of chance: the schedules have this and the next ones; it decides what workers ask for, not when"
     );
     add_count(stress, "--depth", args->depth, 1, 16, "ordering constraints that PCT looks for");
     add_count(
@@ -175,8 +187,23 @@ void add_stress(CLI::App& app, command& chosen) {
         .add_option("--replay", args->replay, "show one run of --program, by the name that a report gave it")
         ->option_text("RUN");
     stress.add_flag("--list", args->list, "print the names of the shipped programs");
-    stress.add_flag("--json", args->json, "one JSON object a line for each program");
-    stress.callback([args, &chosen] { chosen = [args] { explore(*args); }; });
+    stress.add_flag(
+        "--json", args->json, "one JSON object a line: for each program; or for each second, and at the end"
+    );
+    args->threads.add_to(stress);
+    for (const char* of_programs :
+         {"--explore", "--schedules", "--depth", "--deviations", "--program", "--replay", "--list"}) {
+        stress.get_option("--threads")->excludes(stress.get_option(of_programs));
+    }
+    stress.callback([args, &chosen] {
+        chosen = [args] {
+            if (args->threads.chosen()) {
+                args->threads.run(args->seed, args->json);
+            } else {
+                explore(*args);
+            }
+        };
+    });
 }
 
 }  // namespace rangeio::tool
