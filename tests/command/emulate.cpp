@@ -100,6 +100,68 @@ TEST_CASE("emulate: warns when others can reach it") {
     CHECK(got.err.starts_with("rangeio: warning: "));
 }
 
+TEST_CASE("emulate: faults from the command line, and the reader gets every byte all the same") {
+    fixture here({"--faults", "reset byte=100000; redirect byte=200000 token=there; bad-checksum call=3"});
+    const std::string content = pattern(300'000);
+    here.put("object", content);
+    const outcome got = here.run({"cat", "gs://bucket/object"});
+    CAPTURE(got.err);
+    CHECK(got.code == 0);
+    CHECK(got.out == content);
+}
+
+TEST_CASE("emulate: faults from a file, as text and as JSON") {
+    const scratch root;
+    std::string script;
+    SUBCASE("text") {
+        script = "# the first call only\nfail-open status=PERMISSION_DENIED\n";
+    }
+    SUBCASE("JSON") {
+        script = R"({"seed": 3, "faults": [{"kind": "fail-open", "status": "PERMISSION_DENIED"}]})";
+    }
+    root.write("script", script);
+    fixture here({"--faults", "@" + root / "script", "--fault-seed", "9"});
+    here.put("object", "content");
+    const outcome refused = here.run({"cat", "gs://bucket/object"});
+    CHECK(refused.code == 1);
+    CHECK(refused.one_line());
+    CHECK(refused.err.find("PERMISSION_DENIED") != std::string::npos);
+    CHECK(here.run({"cat", "gs://bucket/object"}).out == "content");
+}
+
+TEST_CASE("emulate: a fault script that is wrong is an error, and says what and where") {
+    const scratch root;
+    root.write("wrong", "[{\"kind\": \"reset\"}, {\"kind\": \"rest\"}]");
+    root.write("large", std::string((std::size_t{1} << 20) + 1, '#'));
+    std::string given;
+    std::string expected;
+    int code = 2;
+    SUBCASE("text") {
+        given = "reset speed=1";
+        expected = "--faults: fault \"reset speed=1\": \"speed\" is no key";
+    }
+    SUBCASE("a file") {
+        given = "@" + root / "wrong";
+        expected = "--faults: " + root / "wrong" + ": fault 2: \"rest\" is no kind of fault";
+    }
+    SUBCASE("no file") {
+        given = "@" + root / "missing";
+        expected = root / "missing" + ": cannot be read: No such file or directory";
+        code = 1;
+    }
+    SUBCASE("too large") {
+        given = "@" + root / "large";
+        expected = root / "large" + ": more than 1048576 bytes are no fault script";
+        code = 1;
+    }
+    const outcome got = run({"emulate", "--root", root.path(), "--faults", given});
+    CAPTURE(got.err);
+    CHECK(got.code == code);
+    CHECK(got.out.empty());
+    CHECK(got.one_line());
+    CHECK(got.err.find(expected) != std::string::npos);
+}
+
 TEST_SUITE_END();
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 using rangeio::testing::fault_kind;
 using rangeio::testing::fault_kinds;
@@ -14,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::string complaint(const char* text) {
+std::string complaint(std::string_view text) {
     try {
         fault_script::parse(text);
     } catch (const std::invalid_argument& e) {
@@ -62,6 +63,7 @@ TEST_CASE("fault_script: what is written is what was read, for every kind") {
             try {
                 const auto script = fault_script::parse(line + with);
                 CHECK(fault_script::parse(script.text()).faults == script.faults);
+                CHECK(fault_script::parse(script.json()).faults == script.faults);
                 f = script.faults[0];
             } catch (const std::invalid_argument&) {
                 // A key that means nothing to this kind, or one that it lacks.
@@ -95,6 +97,70 @@ TEST_CASE("fault_script: what is wrong is named") {
     );
     CHECK(complaint("reset speed=1") == "fault \"reset speed=1\": \"speed\" is no key");
     CHECK(complaint("redirect handle=maybe") == "fault \"redirect handle=maybe\": handle is yes or no");
+}
+
+TEST_CASE("fault_script: JSON has the keys of the text, as numbers and words") {
+    const auto script = fault_script::parse(R"(
+        [{"kind": "reset", "call": 2, "byte": 100, "status": "INTERNAL"},
+         {"kind": "reset", "status": 13, "times": 0, "chance": "25%"},
+         {"delay": "5ms", "kind": "latency"},
+         {"kind": "redirect", "token": "t-1", "handle": true, "range": 3}]
+    )");
+    CHECK_FALSE(script.seed);
+    CHECK(
+        script.text() ==
+        "reset call=2 byte=100 status=INTERNAL; reset times=0 chance=25% status=INTERNAL; latency delay=5ms; "
+        "redirect range=3 token=t-1 handle=yes"
+    );
+    CHECK(fault_script::parse(script.json()).faults == script.faults);
+    CHECK(
+        fault_script::parse("reset byte=7").json() == R"([{"kind":"reset","byte":7,"status":"UNAVAILABLE"}])"
+    );
+    CHECK(fault_script::parse("[]").faults.empty());
+    CHECK(fault_script::parse("").json() == "[]");
+}
+
+TEST_CASE("fault_script: JSON may bring a seed") {
+    const auto script =
+        fault_script::parse(R"({"seed": 18446744073709551615, "faults": [{"kind": "reset"}]})");
+    CHECK(script.seed == 18446744073709551615U);
+    CHECK(script.faults.size() == 1);
+    const auto again = fault_script::parse(script.json());
+    CHECK(again.seed == script.seed);
+    CHECK(again.faults == script.faults);
+}
+
+TEST_CASE("fault_script: what is wrong with JSON is named, and where") {
+    CHECK(complaint("[\n{\"kind\": \"reset\",}]").starts_with("line 2: no JSON: "));
+    CHECK(complaint("[").starts_with("line 1: no JSON: "));
+    CHECK(complaint("[] []").starts_with("line 1: no JSON: "));
+    CHECK(complaint(std::string(100, '[')).starts_with("line 1: no JSON: "));
+    CHECK(complaint("[7]") == "fault 1: it is no object");
+    CHECK(complaint("[{}]") == "fault 1: \"kind\" is missing, or no string");
+    CHECK(complaint(R"([{"kind": 3}])") == "fault 1: \"kind\" is missing, or no string");
+    CHECK(complaint(R"([{"kind": "reset"}, {"kind": "rest"}])") == "fault 2: \"rest\" is no kind of fault");
+    CHECK(complaint(R"([{"kind": "reset", "speed": 1}])") == "fault 1: \"speed\" is no key");
+    CHECK(complaint(R"([{"kind": "reset", "byte": -1}])") == "fault 1: byte=-1 is not a whole number from 0");
+    CHECK(
+        complaint(R"([{"kind": "reset", "byte": 1.5}])").find("is not a whole number") != std::string::npos
+    );
+    CHECK(
+        complaint(R"([{"kind": "reset", "byte": [1]}])") == "fault 1: byte=[1] is not a whole number from 0"
+    );
+    CHECK(
+        complaint(R"([{"kind": "reset", "call": null}])") == "fault 1: call=null is not a whole number from 1"
+    );
+    CHECK(complaint(R"([{"kind": "reset", "delay": "1s"}])") == "fault 1: reset takes no delay");
+    CHECK(complaint(R"([{"kind": "latency"}])") == "fault 1: a delay is missing");
+    CHECK(complaint(R"([{"kind": "redirect", "handle": "maybe"}])") == "fault 1: handle is yes or no");
+    CHECK(
+        complaint(R"([{"kind": "redirect", "token": "a b"}])") ==
+        "fault 1: a token is not empty, and has no white space, no ; and no #"
+    );
+    CHECK(complaint("{}") == "\"faults\" is missing, or no array");
+    CHECK(complaint(R"({"faults": 1})") == "\"faults\" is missing, or no array");
+    CHECK(complaint(R"({"faults": [], "sed": 1})") == "\"sed\" is no key of a script");
+    CHECK(complaint(R"({"faults": [], "seed": -1})") == "\"seed\" is not a whole number from 0");
 }
 
 TEST_CASE("pool_program: what is wrong is named, with its line") {
