@@ -1,0 +1,127 @@
+#include "emulator/engine_fixture.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+using namespace testing;
+using rangeio::client_options;
+using rangeio::object_ref;
+using rangeio::retry_policy;
+using rangeio::emulator::server_options;
+using rangeio::testing::fault;
+using rangeio::testing::fault_kind;
+using rangeio::testing::fault_kinds;
+using rangeio::testing::fault_script;
+
+// docs/emulator.md is held to what there is: it has each kind, and its examples do what it says.
+
+namespace {
+
+constexpr std::size_t size = 300'000;
+
+std::string page() {
+    const char* path = std::getenv("RANGEIO_EMULATOR_PAGE");
+    REQUIRE_MESSAGE(path != nullptr, "RANGEIO_EMULATOR_PAGE names no docs/emulator.md");
+    std::ifstream in(path);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+struct example {
+    std::string heading;
+    std::string line;
+};
+
+// The commands in blocks of shell, and below which heading they stand.
+std::vector<example> examples() {
+    std::vector<example> out;
+    std::istringstream in(page());
+    std::string heading;
+    bool inside = false;
+    for (std::string line; std::getline(in, line);) {
+        if (line.starts_with("#") && !inside) heading = line.substr(line.find_first_not_of("# "));
+        if (line.starts_with("```")) {
+            inside = line == "```sh";
+        } else if (inside) {
+            out.push_back({heading, line});
+        }
+    }
+    return out;
+}
+
+std::string between(const std::string& text, const std::string& begin, char end) {
+    const auto at = text.find(begin);
+    if (at == text.npos) return {};
+    return text.substr(at + begin.size(), text.find(end, at + begin.size()) - at - begin.size());
+}
+
+asio::awaitable<void> read_all(
+    rangeio::client& client, object_ref object, std::vector<std::byte>& memory, bool& failed
+) {
+    const rangeio::byte_range whole(0, size);
+    try {
+        rangeio::mrd_pool pool = co_await client.open(object);
+        co_await fetch(pool, whole, memory);
+    } catch (const rangeio::error&) {
+        failed = true;
+    }
+}
+
+void run_example(const std::string& line) {
+    const std::string faults = between(line, "--faults '", '\'');
+    server_options options;
+    options.faults(fault_script::parse(faults));
+    const std::string unfinalized = between(line, "--unfinalized ", ' ');
+    if (!unfinalized.empty()) options.unfinalized("b-1/" + unfinalized.substr(unfinalized.find('/') + 1));
+    // As the command's, but for its patience.
+    const auto quick = retry_policy().initial_backoff(1ms).max_backoff(4ms).attempts(50).stall_timeout(200ms);
+    engine_fixture f(options, client_options().retry(quick));
+    const std::string content = pattern(size);
+    const object_ref object = f.put("object", content);
+    std::vector<std::byte> memory(size);
+    bool failed = false;
+    f.run(read_all(f.client, object, memory, failed));
+    CHECK(failed == line.ends_with("# the read fails"));
+    if (!failed) CHECK(std::ranges::equal(memory, std::as_bytes(std::span(content))));
+}
+
+}  // namespace
+
+TEST_CASE("docs/emulator.md: there is an example of each kind of fault, below its name") {
+    std::set<std::string> shown;
+    for (const example& e : examples()) {
+        const std::string faults = between(e.line, "--faults '", '\'');
+        if (faults.empty()) continue;
+        CAPTURE(e.line);
+        const fault_script script = fault_script::parse(faults);
+        CHECK(std::ranges::any_of(script.faults, [&](const fault& f) {
+            return to_string(f.kind) == e.heading;
+        }));
+        shown.insert(e.heading);
+    }
+    for (const fault_kind kind : fault_kinds()) {
+        CAPTURE(to_string(kind));
+        CHECK(shown.contains(std::string(to_string(kind))));
+    }
+}
+
+TEST_CASE("docs/emulator.md: the examples do to a read what the page says") {
+    for (const example& e : examples()) {
+        CAPTURE(e.line);
+        CHECK(e.line.starts_with("rangeio emulate --root buckets"));
+        run_example(e.line);
+    }
+}
+
+TEST_CASE("docs/emulator.md: the script in JSON is one") {
+    const std::string text = page();
+    const auto begin = text.find("```json\n") + 8;
+    const fault_script script = fault_script::parse(text.substr(begin, text.find("```", begin) - begin));
+    CHECK(script.seed == 7);
+    CHECK(script.faults.size() == 2);
+}
