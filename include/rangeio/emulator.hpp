@@ -103,6 +103,7 @@ struct server_stats {
     rpc_stats list_objects;
     rpc_stats get_bucket;
     rpc_stats get_storage_layout;
+    rpc_stats get_folder;
     /// Calls of methods that are not served.
     rpc_stats unknown;
     /// Ranges asked for on read streams, those refused included.

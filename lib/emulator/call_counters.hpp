@@ -25,6 +25,7 @@ struct call_counters {
     rpc_counters list_objects;
     rpc_counters get_bucket;
     rpc_counters get_storage_layout;
+    rpc_counters get_folder;
     rpc_counters unknown;
     std::atomic<std::uint64_t> ranges_requested{0};
     std::atomic<std::uint64_t> ranges_served{0};
@@ -38,6 +39,7 @@ struct call_counters {
             list_objects.read(),
             get_bucket.read(),
             get_storage_layout.read(),
+            get_folder.read(),
             unknown.read(),
             ranges_requested,
             ranges_served,

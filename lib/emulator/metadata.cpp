@@ -167,4 +167,15 @@ proto::storage::control::v2::StorageLayout storage_layout(std::string_view bucke
     return layout;
 }
 
+proto::storage::control::v2::Folder folder_metadata(
+    std::string_view bucket, std::string_view folder, const file_identity& directory
+) {
+    proto::storage::control::v2::Folder metadata;
+    metadata.set_name(fmt::format("{}/folders/{}/", bucket_resource(bucket), folder));
+    metadata.set_metageneration(metageneration);
+    set(*metadata.mutable_create_time(), directory.changed_ns);
+    set(*metadata.mutable_update_time(), directory.changed_ns);
+    return metadata;
+}
+
 }  // namespace rangeio::emulator

@@ -33,4 +33,8 @@ proto::storage::v2::Bucket bucket_metadata(std::string_view bucket, const file_i
 
 proto::storage::control::v2::StorageLayout storage_layout(std::string_view bucket);
 
+proto::storage::control::v2::Folder folder_metadata(
+    std::string_view bucket, std::string_view folder, const file_identity& directory
+);
+
 }  // namespace rangeio::emulator

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -41,6 +42,28 @@ unique_fd open_root(const std::filesystem::path& path) {
     return fd;
 }
 
+// `name` and `kind` say what was looked for, should a step fail.
+unique_fd descend(
+    const unique_fd& root,
+    std::string_view bucket,
+    std::span<const std::string> components,
+    const std::string& name,
+    std::string_view kind
+) {
+    unique_fd directory(::openat(root.get(), std::string(bucket).c_str(), directory_flags));
+    if (!directory) {
+        throw_errno(errno, fmt::format("gs://{}", bucket), "bucket");
+    }
+    for (const std::string& component : components) {
+        unique_fd next(::openat(directory.get(), component.c_str(), directory_flags));
+        if (!next) {
+            throw_errno(errno, name, kind);
+        }
+        directory = std::move(next);
+    }
+    return directory;
+}
+
 std::string key_of(std::string_view bucket, std::string_view object) {
     return fmt::format("{}/{}", bucket, object);
 }
@@ -57,6 +80,10 @@ unique_fd object_store::open_bucket(std::string_view bucket) const {
         throw_errno(errno, fmt::format("gs://{}", name), "bucket");
     }
     return fd;
+}
+
+unique_fd object_store::open_folder(std::string_view bucket, std::string_view folder) const {
+    return descend(root_, bucket, components_of(bucket, folder), display_name(bucket, folder), "folder");
 }
 
 bool object_store::is_finalized(std::string_view bucket, std::string_view object) const {
@@ -149,17 +176,8 @@ object_ptr object_store::open(std::string_view bucket, std::string_view object) 
     // The lock is held while the file is looked at: otherwise two calls could see two states of it and note
     // them in the wrong order, and a generation would go backwards.
     const std::lock_guard lock(mutex_);
-    unique_fd directory(::openat(root_.get(), std::string(bucket).c_str(), directory_flags));
-    if (!directory) {
-        throw_errno(errno, fmt::format("gs://{}", bucket), "bucket");
-    }
-    for (std::size_t i = 0; i + 1 < components.size(); ++i) {
-        unique_fd next(::openat(directory.get(), components[i].c_str(), directory_flags));
-        if (!next) {
-            throw_errno(errno, name, "object");
-        }
-        directory = std::move(next);
-    }
+    const unique_fd directory =
+        descend(root_, bucket, {components.data(), components.size() - 1}, name, "object");
 
     // Looked at before it is opened: opening a device or a FIFO has effects.
     struct stat st{};

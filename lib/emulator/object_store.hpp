@@ -45,6 +45,9 @@ public:
     /// The directory of a bucket. Throws call_error NOT_FOUND.
     unique_fd open_bucket(std::string_view bucket) const;
 
+    /// A directory below that of a bucket. Throws as `open` does.
+    unique_fd open_folder(std::string_view bucket, std::string_view folder) const;
+
     /// The generation that `open` would report of a file in this state.
     std::int64_t generation_of(std::string_view bucket, std::string_view object, const struct stat& st) const;
 

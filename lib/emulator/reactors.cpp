@@ -26,6 +26,11 @@ constexpr std::array unary_methods{
         &service::get_storage_layout,
         &call_counters::get_storage_layout,
     },
+    unary_method{
+        "/google.storage.control.v2.StorageControl/GetFolder",
+        &service::get_folder,
+        &call_counters::get_folder
+    },
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 
 #include <sys/stat.h>
 
+#include <cstddef>
 #include <new>
 #include <utility>
 
@@ -35,9 +36,25 @@ Message parse(std::string_view text, std::string_view name) {
 file_identity identity_of(const unique_fd& fd) {
     struct stat st{};
     if (::fstat(fd.get(), &st) != 0) {
-        throw call_error(status_code::internal, "cannot look at the bucket's directory");
+        throw call_error(status_code::internal, "cannot look at a directory");
     }
     return file_identity::of(st);
+}
+
+// For what is neither written nor deleted here: its metadata never changes.
+template <class Request>
+void check_metageneration(const Request& request, std::string_view name) {
+    if (request.has_if_metageneration_match() && request.if_metageneration_match() != metageneration) {
+        throw call_error(
+            status_code::failed_precondition, fmt::format("{}: if_metageneration_match does not hold", name)
+        );
+    }
+    if (request.has_if_metageneration_not_match() &&
+        request.if_metageneration_not_match() == metageneration) {
+        throw call_error(
+            status_code::aborted, fmt::format("{}: if_metageneration_not_match does not hold", name)
+        );
+    }
 }
 
 }  // namespace
@@ -146,18 +163,7 @@ std::string service::get_bucket(std::string_view text, const request_params& par
     const std::string bucket = bucket_of(request.name());
     check(params, request.name());
     const file_identity directory = identity_of(store_.open_bucket(bucket));
-    if (request.has_if_metageneration_match() && request.if_metageneration_match() != metageneration) {
-        throw call_error(
-            status_code::failed_precondition,
-            fmt::format("gs://{}: if_metageneration_match does not hold", bucket)
-        );
-    }
-    if (request.has_if_metageneration_not_match() &&
-        request.if_metageneration_not_match() == metageneration) {
-        throw call_error(
-            status_code::aborted, fmt::format("gs://{}: if_metageneration_not_match does not hold", bucket)
-        );
-    }
+    check_metageneration(request, fmt::format("gs://{}", bucket));
     return bucket_metadata(bucket, directory).SerializeAsString();
 }
 
@@ -176,6 +182,29 @@ std::string service::get_storage_layout(std::string_view text, const request_par
     check(params, resource);
     (void)store_.open_bucket(bucket);
     return storage_layout(bucket).SerializeAsString();
+}
+
+std::string service::get_folder(std::string_view text, const request_params& params) {
+    const auto request = parse<proto::storage::control::v2::GetFolderRequest>(text, "GetFolderRequest");
+    constexpr std::string_view infix = "/folders/";
+    const std::string_view name = request.name();
+    const std::size_t at = name.find(infix);
+    if (at == name.npos) {
+        throw call_error(
+            status_code::invalid_argument, "the name is not of the form projects/_/buckets/NAME/folders/PATH"
+        );
+    }
+    const std::string_view resource = name.substr(0, at);
+    const std::string bucket = bucket_of(resource);
+    check(params, resource);
+    // A folder's name ends with a slash; clients may leave it out.
+    std::string_view folder = name.substr(at + infix.size());
+    if (folder.ends_with('/')) {
+        folder.remove_suffix(1);
+    }
+    const file_identity directory = identity_of(store_.open_folder(bucket, folder));
+    check_metageneration(request, display_name(bucket, folder));
+    return folder_metadata(bucket, folder, directory).SerializeAsString();
 }
 
 }  // namespace rangeio::emulator

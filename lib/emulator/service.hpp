@@ -28,6 +28,7 @@ public:
     std::string list_objects(std::string_view request, const request_params& params);
     std::string get_bucket(std::string_view request, const request_params& params);
     std::string get_storage_layout(std::string_view request, const request_params& params);
+    std::string get_folder(std::string_view request, const request_params& params);
 
     object_store& store() noexcept { return store_; }
     call_counters& counters() noexcept { return counters_; }

@@ -24,6 +24,7 @@ inline const std::string get_object = "/google.storage.v2.Storage/GetObject";
 inline const std::string list_objects = "/google.storage.v2.Storage/ListObjects";
 inline const std::string get_bucket = "/google.storage.v2.Storage/GetBucket";
 inline const std::string get_storage_layout = "/google.storage.control.v2.StorageControl/GetStorageLayout";
+inline const std::string get_folder = "/google.storage.control.v2.StorageControl/GetFolder";
 
 inline const std::string bucket_name = "projects/_/buckets/b";
 inline const std::string bucket_params = "bucket=projects/_/buckets/b";

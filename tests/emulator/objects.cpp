@@ -205,6 +205,38 @@ TEST_CASE("GetBucket and GetStorageLayout: a zonal bucket") {
     CHECK(f.refused(get_storage_layout, layout_request).code == code::invalid_argument);
 }
 
+TEST_CASE("GetFolder: directories are folders, and nothing else is") {
+    fixture f;
+    f.files.write("b/a/deep/o", "x");
+    std::filesystem::create_directory(f.files.path() / "b/empty");
+    std::filesystem::create_directory_symlink("a", f.files.path() / "b/link");
+    control::GetFolderRequest request;
+    for (const std::string name : {"a", "a/", "a/deep", "empty/"}) {
+        CAPTURE(name);
+        request.set_name(bucket_name + "/folders/" + name);
+        const auto folder = f.ask<control::Folder>(get_folder, request);
+        CHECK(folder.name() == request.name() + (name.ends_with('/') ? "" : "/"));
+        CHECK(folder.metageneration() == 1);
+        CHECK(folder.create_time().seconds() > 0);
+    }
+    request.set_if_metageneration_match(7);
+    CHECK(f.refused(get_folder, request).code == code::failed_precondition);
+    request.clear_if_metageneration_match();
+    for (const std::string name : {"none", "a/deep/o", "a/deep/none", "..", "a/../a", "a//deep", "link"}) {
+        CAPTURE(name);
+        request.set_name(bucket_name + "/folders/" + name);
+        CHECK(f.refused(get_folder, request).code == code::not_found);
+    }
+    request.set_name("projects/_/buckets/none/folders/a");
+    CHECK(f.refused(get_folder, request, "bucket=projects/_/buckets/none").code == code::not_found);
+    CHECK(f.refused(get_folder, request).code == code::invalid_argument);
+    for (const std::string& name : {bucket_name, bucket_name + "/folders/", bucket_name + "/folders//"}) {
+        CAPTURE(name);
+        request.set_name(name);
+        CHECK(f.refused(get_folder, request).code == code::invalid_argument);
+    }
+}
+
 TEST_CASE("a checksum that many ask for at once is right for each") {
     fixture f;
     const std::string content = pattern(std::size_t{40} << 20);
