@@ -1,5 +1,6 @@
 """A client of google-cloud-storage on an emulator: what its suites share."""
 
+import contextlib
 import io
 import unittest
 
@@ -34,7 +35,9 @@ class Case(emulated.Deadlines, unittest.IsolatedAsyncioTestCase):
     @staticmethod
     async def close(mrd):
         if mrd.is_stream_open:
-            await mrd.close()
+            # A downloader that could not resume says that it is open, but cannot be closed.
+            with contextlib.suppress(ValueError):
+                await mrd.close()
 
     @staticmethod
     async def read(mrd, *ranges, **how):
