@@ -1,0 +1,27 @@
+#pragma once
+
+#include <rangeio/error.hpp>
+#include <rangeio/testing/world.hpp>
+
+#include "support/fault_cells.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace testing {
+
+/// What a reader saw, and how often a fault struck.
+struct cell_result {
+    std::string seen;
+    std::uint64_t struck = 0;
+};
+
+/// An error, as the table shows it.
+std::string error_text(const rangeio::failure& why);
+/// Two reads, one after the other, in the words of the table: what each ended with, "ok" for the right bytes.
+std::string cell_text(const std::string& first, const std::string& second, bool more_than_one_call);
+
+/// Reads in `w` what a cell says, while its script is played. What must not be is a violation of the world.
+cell_result simulate_cell(rangeio::testing::sim::world& w, const std::string& script, stage when);
+
+}  // namespace testing
