@@ -22,6 +22,7 @@ mrd_fsm::mrd_fsm(const options& o) : options_(o), judge_(o.retry) {
 
 void mrd_fsm::open(mrd_actions& out) {
     if (state_ == mrd_state::fresh) want_call(out);
+    if (state_ == mrd_state::closing && call_ == call_state::none) end(out);  // it was closed before
 }
 
 std::int64_t mrd_fsm::add_range(
@@ -49,10 +50,11 @@ void mrd_fsm::cancel_range(std::int64_t number, const failure& why, mrd_actions&
 
 void mrd_fsm::close(const failure& ranges_fail_with, const failure& stream_ends_with, mrd_actions& out) {
     if (state_ >= mrd_state::closing) return;
+    const bool fresh = state_ == mrd_state::fresh;
     state_ = mrd_state::closing;
     end_ = stream_ends_with;
     fail_all(ranges_fail_with, out);
-    if (call_ == call_state::none) end(out);
+    if (call_ == call_state::none && !fresh) end(out);  // a fresh one has no owner yet to be told
     if (call_ == call_state::there) give_up(call_fate::broken, out);
     // A call that is due, or has been given up, ends by itself.
 }

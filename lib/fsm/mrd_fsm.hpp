@@ -18,13 +18,14 @@
 // clang-format off
 // | stream    | call          | add_range     | leaves by                                                              |
 // |-----------|---------------|---------------|------------------------------------------------------------------------|
-// | fresh     | none          | queues        | open -> opening; close -> closed                                       |
+// | fresh     | none          | queues        | open -> opening; close -> closing                                      |
 // | opening   | due or there  | queues, sends | first response -> ready; its end -> opening, waiting, failed; closing  |
 // | ready     | there         | queues, sends | its end -> reopening, waiting, dormant, failed; close -> closing       |
 // | waiting   | none          | queues        | alarm -> opening, reopening; nothing is left -> dormant; close -> closed |
 // | reopening | due or there  | queues, sends | first response -> ready; its end as ready; closing                     |
 // | dormant   | none          | wakes it      | a range -> reopening, waiting; close -> closed                         |
 // | closing   | due or there  | refused       | its end -> closed, or failed if it was closed with a reason            |
+// |           | none          | refused       | open -> the same: it was closed before it was opened                   |
 // | closed    | none          | refused       | (the end)                                                              |
 // | failed    | none          | refused       | (the end)                                                              |
 // clang-format on

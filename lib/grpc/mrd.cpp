@@ -37,10 +37,7 @@ mrd::~mrd() = default;
 void mrd::open(std::shared_ptr<stream_listener> owner) {
     owner_ = std::move(owner);
     self_ = self();
-    if (!env_.core->enter(*this)) {
-        close(errc::shut_down);
-        return;
-    }
+    if (!env_.core->enter(*this)) close(errc::shut_down);
     try {
         machine_.feed_reserving([](mrd_fsm& m, mrd_actions& out) { m.open(out); });
     } catch (...) {

@@ -158,7 +158,7 @@ public:
 };
 
 struct fixture {
-    explicit fixture(const retry_policy& retry = {}) {
+    explicit fixture(const retry_policy& retry = {}, bool open_now = true) {
         mrd::environment env;
         env.connector = connector;
         env.source = std::make_shared<object_source>(object_ref("b-1", "o"));
@@ -168,7 +168,7 @@ struct fixture {
         env.retry = retry;
         env.seed = [] { return 42; };
         stream = std::make_shared<mrd>(env);
-        stream->open(owner);
+        if (open_now) stream->open(owner);
     }
     ~fixture() {
         if (stream != nullptr) stream->close({});
@@ -376,4 +376,34 @@ TEST_CASE("mrd: the open timeout spans all calls of an opening and the waits bet
     CHECK(f.call().told_to_end);
     f.call().end(cancelled);
     CHECK(f.owner->heard == "failed ");
+}
+
+TEST_CASE("mrd: a stream that is opened after it was closed tells its end, and nothing of it stays") {
+    std::string told;
+    SUBCASE("in order") {
+        told = "ended ";
+    }
+    SUBCASE("with a reason") {
+        told = "failed ";
+    }
+    fixture f({}, false);
+    const auto got = f.read(4, 15);
+    f.stream->close(told == "ended " ? failure() : failure(errc::shut_down));
+    REQUIRE(got->outcome);
+    CHECK(got->outcome->why);
+    CHECK(f.owner->heard.empty());
+    f.stream->open(f.owner);
+    CHECK(f.owner->heard == told);
+    CHECK(f.owner.use_count() == 1);
+    CHECK(f.connector->calls.empty());
+    CHECK(f.stream.use_count() == 1);  // else it is still in its context
+}
+
+TEST_CASE("mrd: a stream that is opened when its context has gone tells so, and nothing of it stays") {
+    fixture f({}, false);
+    f.core->shut_down();
+    f.stream->open(f.owner);
+    CHECK(f.owner->heard == "failed ");
+    CHECK(f.connector->calls.empty());
+    CHECK(f.stream.use_count() == 1);
 }

@@ -64,7 +64,8 @@ mrd_model::state mrd_model::initial() const {
 void mrd_model::events(const state& s, std::vector<event>& out) const {
     const auto at = s.machine.state();
     if (!s.queue.empty()) out.push_back({kind::perform});
-    if (at == mrd_state::fresh) out.push_back({kind::open});
+    const bool unopened = at == mrd_state::closing && s.machine.call() == mrd_fsm::call_state::none;
+    if (at == mrd_state::fresh || unopened) out.push_back({kind::open});
     if (s.adds > 0) {
         for (std::uint8_t length = 1; length <= max_length; ++length) {
             out.push_back({kind::add, false, 0, length});

@@ -257,10 +257,13 @@ TEST_CASE("mrd_fsm: closing fails what is under way, and ends when the call has 
     CHECK(s.call_ended() == "");
 }
 
-TEST_CASE("mrd_fsm: closing a stream that was never opened ends it at once") {
+TEST_CASE("mrd_fsm: a stream that is closed before it is opened ends when somebody is there to be told") {
     stream s;
     s.add(1, 0, 8);
-    CHECK(s.close() == "r1 0: stream closed, ended");
+    CHECK(s.close() == "r1 0: stream closed");
+    CHECK(s.add(2, 0, 8) == "r2 0: stream closed");
+    CHECK(s.open() == "ended");
+    CHECK(s.machine().state() == mrd_state::closed);
     CHECK(s.open() == "");
 }
 
