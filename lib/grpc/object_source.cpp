@@ -7,7 +7,8 @@
 
 namespace rangeio::grpc_transport {
 
-object_source::object_source(object_ref object) : object_(std::move(object)) {
+object_source::object_source(object_ref object)
+    : object_(std::move(object)), pinned_generation_(object_.generation()) {
     object_info named;
     named.bucket = object_.bucket();
     named.name = object_.name();

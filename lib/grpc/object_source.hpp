@@ -27,7 +27,7 @@ private:
     const object_ref object_;
     mutable std::mutex mutex_;
     std::shared_ptr<const object_info> info_;
-    std::int64_t pinned_generation_ = 0;
+    std::int64_t pinned_generation_;  // 0: none yet
     std::string read_handle_;
     std::string routing_token_;
 };

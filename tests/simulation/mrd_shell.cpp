@@ -241,6 +241,16 @@ TEST_CASE("mrd: S7: the next call carries the newest handle, the newest token, t
     CHECK(f.connector->calls.size() == 3);
 }
 
+TEST_CASE("object_source: S7: a generation that was named is pinned before the first response") {
+    object_source source(object_ref("b-1", "o", 7));
+    object_info info;
+    info.generation = 8;
+    CHECK(source.learn(&info, nullptr).code() == errc::generation_changed);
+    CHECK(source.spec().object.generation() == 7);
+    info.generation = 7;
+    CHECK_FALSE(source.learn(&info, nullptr));
+}
+
 TEST_CASE("mrd: S7: a wait is drawn from what the machine allows, and the call follows when it is over") {
     std::vector<std::chrono::nanoseconds> waits;
     for (int round = 0; round < 2; ++round) {
