@@ -174,16 +174,17 @@ void pool_cache_core::cancel(cache_waiter& who, const failure& why) noexcept {
 
 void pool_cache_core::close_now() noexcept {
     stop_admitting();
-    on_shutdown();
+    machine_.feed([](pool_cache_fsm& m, cache_actions& out) { m.close(0, out); });
+    drain();
     for (const auto& weak : pools_) {
         if (const auto pool = weak.lock()) pool->close_now();
     }
 }
 
-// The streams and what waits for them are participants themselves.
+// The pools, too: the cache leaves when its last stream has ended, and a stream of somebody else's factory need not know
+// that its context goes.
 void pool_cache_core::on_shutdown() noexcept {
-    machine_.feed([](pool_cache_fsm& m, cache_actions& out) { m.close(0, out); });
-    drain();
+    close_now();
 }
 
 pool_cache_stats pool_cache_core::stats() const {
