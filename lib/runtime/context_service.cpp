@@ -116,9 +116,10 @@ void context_core::shut_down() noexcept {
         std::unique_lock lock(mutex_);
         while (!inside_.empty() || stays_ != 0) {
             lock.unlock();
-            const bool helped = help();
+            const help done = help_on();
             lock.lock();
-            if (helped) continue;
+            if (done == help::helped) continue;
+            if (done == help::in_vain) break;
             all_left_.wait(lock, [this] { return inside_.empty() && stays_ == 0; });
         }
         over_ = true;

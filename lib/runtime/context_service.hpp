@@ -85,9 +85,11 @@ public:
     void shut_down() noexcept;
 
 protected:
+    /// `waits`: the others have threads of their own. `in_vain`: nobody is left who could go on.
+    enum class help : unsigned char { waits, helped, in_vain };
     /// Called while shut_down() waits, under no lock: lets others go on if they have no thread of their own, as in a
-    /// simulation. False: they have, or there is nothing to do.
-    virtual bool help() noexcept { return false; }
+    /// simulation. When that is in vain, shut_down() gives up.
+    virtual help help_on() noexcept { return help::waits; }
 
 private:
     std::mutex mutex_;

@@ -61,7 +61,11 @@ public:
 
 private:
     // Whoever waits for other threads is the only thread there is.
-    bool help() noexcept override { return world_.step_outside(); }
+    help help_on() noexcept override {
+        if (world_.step_outside()) return help::helped;
+        world_.violate("a context is being destroyed, and what has to end there never does");
+        return help::in_vain;
+    }
 
     world& world_;
 };

@@ -2,6 +2,8 @@
 #include <rangeio/testing/sim_context.hpp>
 #include <rangeio/testing/sim_timer.hpp>
 
+#include "runtime/context_service.hpp"
+
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -356,4 +358,28 @@ TEST_CASE("kit: at a preemption point others go on, and then it continues") {
     );
     CHECK(result.exhausted);
     CHECK(seen == std::set<std::string>{"aAb", "abA", "baA"});
+}
+
+namespace {
+
+class stubborn final : public rangeio::runtime::participant {
+    void on_shutdown() noexcept override {}
+};
+
+}  // namespace
+
+TEST_CASE("kit: a context whose destruction waits for what never ends is a violation, and no hang") {
+    const auto result = explore(
+        [](world& w) {
+            const auto stays = std::make_shared<stubborn>();
+            auto io = std::make_unique<context>(w);
+            const auto core = rangeio::runtime::core_of(io->get_executor());
+            core->enter(*stays);
+            io.reset();
+            core->leave(*stays);
+        },
+        explore_options().schedules(1)
+    );
+    REQUIRE(result.found);
+    CHECK(result.text().find("a context is being destroyed") != std::string::npos);
 }
