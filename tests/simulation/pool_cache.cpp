@@ -1,7 +1,7 @@
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
+#include <rangeio/testing/manual_time.hpp>
 
-#include "simulation/manual_time.hpp"
 #include "simulation/scripted_service.hpp"
 #include "support/run.hpp"
 
@@ -66,7 +66,7 @@ struct cache_fixture {
     rangeio::retry_policy retry;
     scripted_service service{std::string(100'000, 'x'), 2, 1000};
     asio::io_context context;
-    std::shared_ptr<manual_time> time = manual_time::install(context);
+    rangeio::testing::manual_time time{context};
     std::unique_ptr<mrd_pool_cache> cache;
 };
 
@@ -277,7 +277,7 @@ TEST_CASE("cache: a lease that outlives its pool cannot read on a stream that wa
 TEST_CASE("cache: a stream that dies while it is idle is out, and the next pool opens another") {
     cache_fixture f;
     visit(f, visit(*f.cache, named()));
-    f.until([&] { return f.time->alarms() == 1; });
+    f.until([&] { return f.time.alarms() == 1; });
     f.service.break_all(not_found);
     f.until([&] { return f.cache->stats().died == 1; });
     CHECK(f.cache->stats().idle_streams == 0);
@@ -303,22 +303,22 @@ TEST_CASE("cache: a stream whose call ends while it is idle is kept, and opens a
 
 TEST_CASE("cache: idle streams expire by an alarm, which is there only while something can expire") {
     cache_fixture f(pool_cache_options().idle_timeout(10s));
-    f.until([&] { return f.time->alarms() == 0; });
+    f.until([&] { return f.time.alarms() == 0; });
     visit(f, visit(*f.cache, named("a")));
-    f.until([&] { return f.time->alarms() == 1; });
-    f.time->pass(6s);
+    f.until([&] { return f.time.alarms() == 1; });
+    f.time.pass(6s);
     visit(f, visit(*f.cache, named("b")));
-    f.until([&] { return f.time->alarms() == 1; });
-    f.time->pass(4s);
+    f.until([&] { return f.time.alarms() == 1; });
+    f.time.pass(4s);
     CHECK(f.cache->stats().expired == 1);
     CHECK(f.cache->stats().idle_streams == 1);
-    f.until([&] { return f.time->alarms() == 1; });
+    f.until([&] { return f.time.alarms() == 1; });
     // Taken just in time; the alarm that was set for it has nothing to do.
     std::unique_ptr<mrd_pool> pool;
     run(f.context, open_into(*f.cache, named("b"), pool));
     CHECK(f.service.calls() == 2);
-    f.until([&] { return f.time->alarms() == 0; });
-    f.time->pass(100s);
+    f.until([&] { return f.time.alarms() == 0; });
+    f.time.pass(100s);
     run(f.context, fetch_some(*pool));
     CHECK(f.cache->stats().expired == 1);
 }
@@ -369,7 +369,7 @@ TEST_CASE("P9: closing the cache ends its idle streams and its pools, and all wh
     f.context.poll();
     CHECK(f.cache->stats().idle_streams == 0);
     CHECK(f.cache->stats().closed == 1);
-    f.until([&] { return f.time->alarms() == 0; });
+    f.until([&] { return f.time.alarms() == 0; });
 
     const auto refused = [](mrd_pool_cache& cache, mrd_pool& open_pool) -> asio::awaitable<void> {
         const auto object = named();
@@ -414,7 +414,7 @@ TEST_CASE("P9: the deadline of closing the cache cancels what is leased; a cance
     f.context.restart();
     f.context.poll();
     CHECK_FALSE(end.code);
-    f.time->pass(5s);
+    f.time.pass(5s);
     f.settle(end);
     CHECK_FALSE(end.code->failed());
     CHECK(held);

@@ -1,37 +1,26 @@
-#pragma once
+#include <rangeio/testing/manual_time.hpp>
 
 #include "runtime/context_service.hpp"
 
-#include <boost/asio/io_context.hpp>
-
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <cstddef>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
 
-namespace testing {
+namespace rangeio::testing {
 
-/// Time that passes when the test says so, on contexts that this is installed on before their first use.
-class manual_time final : public rangeio::runtime::context_core {
+class manual_time::core final : public runtime::context_core {
 public:
-    static std::shared_ptr<manual_time> install(boost::asio::io_context& context) {
-        auto out = std::make_shared<manual_time>();
-        boost::asio::make_service<rangeio::runtime::context_service>(context, out);
-        return out;
-    }
-
-    std::shared_ptr<rangeio::runtime::alarm> set_alarm(
-        const boost::asio::any_io_executor&, std::chrono::nanoseconds delay, std::function<void()> then
+    std::shared_ptr<runtime::alarm> set_alarm(
+        const asio::any_io_executor&, std::chrono::nanoseconds delay, std::function<void()> then
     ) override {
         auto out = std::make_shared<pending>();
-        out->due = now() + delay;
         out->then = std::move(then);
         const std::lock_guard lock(mutex_);
+        out->due = now_ + delay;
+        std::erase_if(alarms_, [](const auto& a) { return a.expired(); });
         alarms_.push_back(out);
         return out;
     }
@@ -41,17 +30,14 @@ public:
         return now_;
     }
 
-    /// Alarms that have neither rung nor been cancelled.
-    std::size_t alarms() {
+    std::size_t alarms() const {
         const std::lock_guard lock(mutex_);
-        std::erase_if(alarms_, [](const auto& a) { return a.expired(); });
         return static_cast<std::size_t>(std::ranges::count_if(alarms_, [](const auto& a) {
             const auto alive = a.lock();
             return alive != nullptr && !alive->over;
         }));
     }
 
-    /// Lets time pass, and rings what is due on the calling thread.
     void pass(std::chrono::nanoseconds time) {
         std::vector<std::shared_ptr<pending>> due;
         {
@@ -62,13 +48,14 @@ public:
                 if (a != nullptr && !a->over && a->due <= now_) due.push_back(std::move(a));
             }
         }
+        std::ranges::stable_sort(due, {}, &pending::due);
         for (const auto& a : due) {
             if (!a->over.exchange(true)) a->then();
         }
     }
 
 private:
-    struct pending final : rangeio::runtime::alarm {
+    struct pending final : runtime::alarm {
         void cancel() noexcept override { over = true; }
         std::chrono::steady_clock::time_point due;
         std::function<void()> then;
@@ -80,4 +67,20 @@ private:
     std::vector<std::weak_ptr<pending>> alarms_;
 };
 
-}  // namespace testing
+manual_time::manual_time(asio::execution_context& context) : core_(std::make_shared<core>()) {
+    asio::make_service<runtime::context_service>(context, core_);
+}
+
+std::chrono::steady_clock::time_point manual_time::now() const noexcept {
+    return core_->now();
+}
+
+std::size_t manual_time::alarms() const {
+    return core_->alarms();
+}
+
+void manual_time::pass(std::chrono::nanoseconds time) {
+    core_->pass(time);
+}
+
+}  // namespace rangeio::testing
