@@ -1,10 +1,10 @@
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/pool_program.hpp>
-#include <rangeio/testing/scripted_service.hpp>
 #include <rangeio/testing/sim_context.hpp>
 #include <rangeio/testing/sim_timer.hpp>
 
+#include "testing/program_pools.hpp"
 #include "testing/watched_memory.hpp"
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -14,8 +14,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <array>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -31,22 +32,20 @@ public:
     run(const pool_program& program, world& in)
         : program_(program),
           world_(in),
-          service_(in, service_options(program)),
-          io_(std::make_unique<sim::context>(in, "io")) {
+          io_(std::make_unique<sim::context>(in, "io")),
+          pools_(program, in, *io_) {
         has_close_ = program.end == pool_program::finish::abandon || program.end == pool_program::finish::any;
         has_cancel_.resize(program.tasks.size());
         for (const auto& task : program.tasks) {
             for (const auto& op : task.operations) {
-                has_close_ = has_close_ || op.what == action::close || op.what == action::destroy;
+                has_close_ = has_close_ || ends_something(op.what);
                 if (op.what == action::cancel) has_cancel_[op.task] = true;
             }
         }
-        pool_ = std::make_unique<mrd_pool>(
-            io_->get_executor(),
-            factory(),
-            pool_options().size(program.pool_size).open_timeout(program.open_timeout)
-        );
     }
+
+    // The coroutines that refer to the rest go first.
+    ~run() { io_.reset(); }
 
     void go() {
         for (std::size_t i = 0; i < program_.tasks.size(); ++i) {
@@ -68,15 +67,17 @@ public:
                 world_.check(world_.now() - start <= program_.within, "the tasks take longer than they may");
             }
             for (auto& t : tasks_) t.held.release();
-            if (end == pool_program::finish::close && pool_ != nullptr) {
-                sim::spawn(io_->get_executor(), "closing at the end", close());
+            world_.run();
+            pools_.check_quiet();
+            if (end == pool_program::finish::close) {
+                sim::spawn(io_->get_executor(), "closing at the end", pools_.close_all());
                 world_.run();
             }
-            pool_.reset();
+            drop_handles();
         }
         world_.run();
         if (!world_.violation().empty()) return;
-        world_.check(service_.calls_open() == 0, "calls of the service are open though nobody is there");
+        pools_.check_over();
         world_.check(memory_.intact(), "a destination was written after its operation had ended");
     }
 
@@ -86,65 +87,44 @@ private:
         sim::executor where;
         asio::cancellation_signal cancel;
         lease held;
+        const scripted_service* reads_from = nullptr;  // by that lease
     };
 
-    static scripted_service_options service_options(const pool_program& program) {
-        scripted_service_options out;
-        out.object_bytes(program.object_bytes);
-        out.finalized(program.finalized);
-        out.max_chunk_bytes(program.max_chunk_bytes);
-        out.faults(program.faults);
-        return out;
+    static bool ends_something(action what) noexcept {
+        return what == action::close || what == action::destroy || what == action::close_cache ||
+               what == action::destroy_cache;
     }
 
-    std::shared_ptr<mrd_factory> factory() const {
-        if (program_.streams == pool_program::kind::transport) {
-            return service_.transport(io_->get_executor(), program_.open_timeout);
-        }
-        return service_.streams(program_.streams == pool_program::kind::shared);
+    // Those of the pools first, or else the cache.
+    void drop_handles() {
+        const bool cache_first = program_.cache && world_.choose(2) == 1;
+        if (cache_first) pools_.drop_cache();
+        for (std::size_t i = 0; i < tasks_.size(); ++i) pools_.drop(i);
+        world_.run();
+        pools_.check_unused();
+        pools_.drop_cache();
     }
 
-    // At any moment, in either order: the context goes, and the pool's handle.
+    // At any moments, in any order: the context, the cache, the pools and the leases go.
     void abandon() {
-        const std::size_t steps = world_.choose(48);
-        const bool pool_first = world_.choose(2) == 1;
-        for (std::size_t i = 0; i < steps && world_.step(); ++i) {
+        std::vector<std::function<void()>> there;
+        there.emplace_back([this] { io_.reset(); });
+        for (std::size_t i = 0; i < pools_.handles(); ++i) {
+            there.emplace_back([this, i] { pools_.drop_handle(i); });
         }
-        if (pool_first) pool_.reset();
-        io_.reset();
-        if (pool_ != nullptr) check_balance();
-        pool_.reset();
+        for (auto& t : tasks_) there.emplace_back([&t] { t.held.release(); });
+        for (std::size_t most = 48; !there.empty(); most = 4) {
+            const std::size_t steps = world_.choose(most);
+            for (std::size_t i = 0; i < steps && world_.step(); ++i) {
+            }
+            const auto next = there.begin() + static_cast<std::ptrdiff_t>(world_.choose(there.size()));
+            (*next)();
+            there.erase(next);
+            pools_.check_balance();
+        }
+        // A task may have come by others before the context went.
         for (auto& t : tasks_) t.held.release();
-    }
-
-    asio::awaitable<void> close() {
-        failure why;
-        try {
-            co_await pool_->close();
-        } catch (const error& e) {
-            why = e.why();
-        }
-        if (why && program_.faults.faults.empty()) {
-            world_.violate(fmt::format("closing at the end fails: {}", why.message()));
-        }
-        const auto s = pool_->stats();
-        world_.check(
-            s.opening + s.ready + s.reconnecting + s.closing + s.leases + s.waiters == 0,
-            "the pool is closed and its gauges are not zero"
-        );
-    }
-
-    void check_balance() {
-        if (pool_ == nullptr) return;
-        const auto s = pool_->stats();
-        world_.check(
-            s.opened == s.opening + s.ready + s.reconnecting + s.closed + s.failed,
-            "the pool's counters do not balance"
-        );
-        world_.check(
-            s.opening + s.ready + s.reconnecting + s.closing <= program_.pool_size,
-            "the pool has more streams than it may"
-        );
+        for (std::size_t i = 0; i < pools_.handles(); ++i) pools_.drop_handle(i);
     }
 
     asio::awaitable<void> perform(std::size_t index) {
@@ -164,7 +144,7 @@ private:
                 "an operation resumes its caller on another executor"
             );
             if (world_.traced()) world_.note(op.text + ": " + (why ? why.message() : "done"));
-            check_balance();
+            pools_.check_balance();
             if (!why) continue;
             if (!is_explained(index, op, why)) {
                 world_.violate(fmt::format(
@@ -180,7 +160,12 @@ private:
         task_state& me = tasks_[index];
         switch (op.what) {
             case action::release: me.held.release(); co_return;
-            case action::destroy: pool_.reset(); co_return;
+            case action::destroy: pools_.drop(index); co_return;
+            case action::destroy_cache: pools_.drop_cache(); co_return;
+            case action::close_cache: co_await pools_.close_cache(op.time); co_return;
+            case action::open:
+            case action::open_latest: co_await pools_.open(index, op); co_return;
+            case action::close: co_await pools_.close(index, op.time); co_return;
             case action::cancel: {
                 // A signal is emitted where the coroutine runs; and whether it still does is known there.
                 asio::post(tasks_[op.task].where, [this, task = op.task] {
@@ -196,29 +181,29 @@ private:
             case action::read_leased: co_await read_leased(me, op); co_return;
             default: break;
         }
-        if (pool_ == nullptr) throw error(errc::pool_closed);
+        mrd_pool& pool = pools_.of(index);
         switch (op.what) {
-            case action::initialize: co_await pool_->initialize(); break;
+            case action::initialize: co_await pool.initialize(); break;
             case action::acquire: {
                 // The old one goes first: whoever holds a lease while it waits for another may wait for itself.
                 me.held.release();
-                lease got = co_await pool_->acquire(op.time);
+                lease got = co_await pool.acquire(op.time);
                 me.held = std::move(got);
+                me.reads_from = &pools_.service_of(index);
                 break;
             }
-            case action::read: co_await read(op); break;
-            case action::split: co_await split(op); break;
-            case action::close: co_await pool_->close(op.time); break;
+            case action::read: co_await read(index, op); break;
+            case action::split: co_await split(index, op); break;
             default: break;
         }
     }
 
-    asio::awaitable<void> read(const pool_program::operation& op) {
+    asio::awaitable<void> read(std::size_t index, const pool_program::operation& op) {
         const auto memory = memory_.take(op.range.length());
         fetch_options options;
         options.concurrency(op.parts).min_chunk_bytes(1).timeout(op.time);
-        const auto got = co_await try_fetch(*pool_, op.range, memory, options);
-        if (got) check_bytes(memory.first(*got), op);
+        const auto got = co_await try_fetch(pools_.of(index), op.range, memory, options);
+        if (got) check_bytes(pools_.service_of(index), memory.first(*got), op);
         memory_.retire(memory);
         if (!got) throw error(got.error());
         world_.check(*got == op.range.length(), "a read is shorter than its range and no error");
@@ -234,12 +219,12 @@ private:
         } catch (const error& e) {
             why = e.why();
         }
-        if (!why) check_bytes(memory.first(got), op);
+        if (!why) check_bytes(*me.reads_from, memory.first(got), op);
         memory_.retire(memory);
         if (why) throw error(why);
     }
 
-    asio::awaitable<void> split(const pool_program::operation& op) {
+    asio::awaitable<void> split(std::size_t index, const pool_program::operation& op) {
         std::vector<std::uint64_t> lengths;
         const byte_range all = op.range;
         for (std::uint64_t i = 0; i < op.parts; ++i) {
@@ -247,17 +232,21 @@ private:
         }
         fetch_options options;
         options.min_chunk_bytes(1).timeout(op.time);
-        const auto blocks = co_await fetch_split(*pool_, all.offset(), lengths, options);
+        const auto blocks = co_await fetch_split(pools_.of(index), all.offset(), lengths, options);
         std::uint64_t at = all.offset();
         for (const byte_block& b : blocks) {
-            world_.check(service_.holds(b.span(), at), "a chunk has other bytes than the object");
+            world_.check(
+                pools_.service_of(index).holds(b.span(), at), "a chunk has other bytes than the object"
+            );
             at += b.span().size();
         }
         world_.check(at == all.offset() + all.length(), "the chunks are not as long as what was asked for");
     }
 
-    void check_bytes(std::span<const std::byte> bytes, const pool_program::operation& op) {
-        if (!service_.holds(bytes, op.range.offset())) {
+    void check_bytes(
+        const scripted_service& from, std::span<const std::byte> bytes, const pool_program::operation& op
+    ) {
+        if (!from.holds(bytes, op.range.offset())) {
             world_.violate(fmt::format("{}: other bytes than the object has", op.text));
         }
     }
@@ -282,12 +271,11 @@ private:
     const pool_program& program_;
     world& world_;
     watched_memory memory_;
-    scripted_service service_;
     bool has_close_ = false;
     std::vector<bool> has_cancel_;
-    std::unique_ptr<mrd_pool> pool_;
     std::deque<task_state> tasks_;
-    std::unique_ptr<sim::context> io_;  // goes first, with the coroutines that refer to the rest
+    std::unique_ptr<sim::context> io_;
+    program_pools pools_;
 };
 
 }  // namespace

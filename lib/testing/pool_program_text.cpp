@@ -58,6 +58,8 @@ struct action_row {
     bool range = false;
     bool concurrency = false;
     std::string_view time_key{};  // empty: none
+    bool object = false;
+    bool cache = false;  // makes sense with one only
 };
 constexpr std::array actions{
     action_row{action::initialize, "initialize"},
@@ -70,6 +72,10 @@ constexpr std::array actions{
     action_row{action::destroy, "destroy"},
     action_row{action::cancel, "cancel"},
     action_row{action::wait, "wait"},
+    action_row{action::open, "open", false, false, {}, true, true},
+    action_row{action::open_latest, "open-latest", false, false, {}, true, true},
+    action_row{action::close_cache, "close-cache", false, false, "deadline", false, true},
+    action_row{action::destroy_cache, "destroy-cache", false, false, {}, false, true},
 };
 
 class parser {
@@ -88,6 +94,9 @@ public:
             }
         }
         if (out_.tasks.empty()) complain("the program has no task");
+        if (!out_.cache && !needs_cache_.empty()) {
+            complain(fmt::format("\"{}\" needs a cache, and the program has none", needs_cache_));
+        }
         for (const auto& [task, operation, name] : cancels_) {
             const auto whom = std::ranges::find(out_.tasks, name, &pool_program::task::name);
             if (whom == out_.tasks.end())
@@ -111,6 +120,8 @@ private:
             out_.max_chunk_bytes = number_from(rest, 1, 1 << 20, "the chunk's size");
         } else if (name == "pool") {
             out_.pool_size = number_from(rest, 1, 64, "the pool's size");
+        } else if (name == "cache") {
+            cache(rest);
         } else if (name == "streams") {
             if (rest != "shared" && rest != "exclusive") complain("streams are shared or exclusive");
             out_.streams = rest == "shared" ? pool_program::kind::shared : pool_program::kind::exclusive;
@@ -125,6 +136,8 @@ private:
             out_.errors_allowed = rest == "allowed";
         } else if (name == "within") {
             out_.within = time_of(rest);
+        } else if (name == "calls") {
+            out_.max_calls = number_from(rest, 0, 100'000, "calls");
         } else if (name == "end") {
             finish(rest);
         } else if (name == "faults") {
@@ -134,6 +147,25 @@ private:
             task(rest);
         } else {
             complain(fmt::format("\"{}\" is no directive", name));
+        }
+    }
+
+    void cache(std::string_view rest) {
+        pool_cache_options& options = out_.cache.emplace();
+        options.idle_timeout({});
+        while (!rest.empty()) {
+            std::string_view value = cut(rest, ' ');
+            const std::string_view pair = value;
+            const std::string_view key = cut(value, '=');
+            if (key == "idle-pools") {
+                options.max_idle_pools(number_from(value, 0, 64, key));
+            } else if (key == "idle-streams") {
+                options.max_idle_streams_per_key(number_from(value, 0, 64, key));
+            } else if (key == "idle-timeout") {
+                options.idle_timeout(time_of(value));
+            } else {
+                complain(fmt::format("a cache takes no \"{}\"", pair));
+            }
         }
     }
 
@@ -174,6 +206,7 @@ private:
         const auto row = std::ranges::find(actions, name, &action_row::name);
         if (row == actions.end()) complain(fmt::format("\"{}\" is no operation", name));
         out.what = row->what;
+        if (row->cache) needs_cache_ = name;
         if (row->range) range(cut(rest, ' '), out);
         if (row->what == action::cancel)
             cancels_.push_back({out_.tasks.size(), index, std::string(cut(rest, ' '))});
@@ -185,6 +218,8 @@ private:
             const std::string_view value = pair.substr(std::min(equals + 1, pair.size()));
             if (row->concurrency && key == "concurrency") {
                 out.parts = number_from(value, 1, 64, "concurrency");
+            } else if (row->object && key == "object") {
+                out.object = number_from(value, 0, 15, "object");
             } else if (!row->time_key.empty() && key == row->time_key) {
                 out.time = time_of(value);
             } else {
@@ -215,6 +250,7 @@ private:
         std::string name;
     };
     pool_program out_;
+    std::string needs_cache_;  // an operation that does
     std::vector<cancel_to_resolve> cancels_;
 };
 

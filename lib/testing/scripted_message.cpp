@@ -15,7 +15,7 @@ namespace rangeio::testing {
 using namespace grpc_transport;
 
 scripted_message::scripted_message(
-    const call_script::response& response, object_info object, std::uint64_t handles
+    const call_script::response& response, object_info object, std::int64_t content, std::uint64_t handles
 )
     : object_(std::move(object)),
       handle_(fmt::format("handle {}", handles)),
@@ -31,7 +31,7 @@ scripted_message::scripted_message(
         out.has_data = true;
         out.payload = {0, bytes_.size(), c.size};
         for (std::uint64_t i = 0; i < c.size; ++i) {
-            bytes_.push_back(object_content(object_.generation, c.source + i));
+            bytes_.push_back(object_content(content, c.source + i));
         }
         out.crc32c = crc32c(std::span(bytes_).last(c.size)) + (c.damaged ? 1U : 0U);
         chunks_.push_back(out);

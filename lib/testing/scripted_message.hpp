@@ -14,8 +14,10 @@ namespace rangeio::testing {
 /// A response of a script with its bytes, as a transport delivers it: all payloads lie in one slice.
 class scripted_message {
 public:
-    /// `handles`: how many read handles were made so far.
-    scripted_message(const call_script::response& response, object_info object, std::uint64_t handles);
+    /// `content`: which bytes, as `object_content` takes it. `handles`: how many read handles were made so far.
+    scripted_message(
+        const call_script::response& response, object_info object, std::int64_t content, std::uint64_t handles
+    );
     scripted_message(const scripted_message&) = delete;
     scripted_message& operator=(const scripted_message&) = delete;
 

@@ -18,7 +18,8 @@ scripted_service::shared::shared(sim::world& w, const scripted_service_options& 
               return w.choose(n) == n - 1;
           }
       ),
-      first_generation(state.generation) {
+      first_generation(state.generation),
+      number(options.object()) {
     state.size = options.object_bytes();
     state.finalized = options.finalized();
     state.max_chunk_bytes = std::max<std::uint64_t>(options.max_chunk_bytes(), 1);
@@ -34,6 +35,10 @@ object_info scripted_service::shared::info(std::int64_t generation) const {
     return out;
 }
 
+object_ref scripted_service::shared::object() const {
+    return {"bucket", number == 0 ? "object" : fmt::format("object-{}", number)};
+}
+
 scripted_service::scripted_service(sim::world& in, scripted_service_options options)
     : shared_(std::make_shared<shared>(in, options)) {}
 
@@ -42,9 +47,12 @@ std::shared_ptr<mrd_factory> scripted_service::streams(bool multi_request) const
 }
 
 std::shared_ptr<mrd_factory> scripted_service::transport(
-    const sim::executor& executor, std::chrono::nanoseconds open_timeout, bool multi_request
+    const sim::executor& executor,
+    std::chrono::nanoseconds open_timeout,
+    bool multi_request,
+    std::int64_t generation
 ) const {
-    return make_scripted_transport(shared_, executor, open_timeout, multi_request);
+    return make_scripted_transport(shared_, executor, open_timeout, multi_request, generation);
 }
 
 std::byte scripted_service::content(std::int64_t generation, std::uint64_t offset) noexcept {
@@ -54,10 +62,16 @@ std::byte scripted_service::content(std::int64_t generation, std::uint64_t offse
 bool scripted_service::holds(std::span<const std::byte> bytes, std::uint64_t offset) const noexcept {
     for (std::int64_t g = shared_->first_generation; g <= shared_->state.generation; ++g) {
         bool same = true;
-        for (std::size_t i = 0; i < bytes.size() && same; ++i) same = bytes[i] == content(g, offset + i);
+        for (std::size_t i = 0; i < bytes.size() && same; ++i) {
+            same = bytes[i] == object_content(shared_->content_of(g), offset + i);
+        }
         if (same) return true;
     }
     return false;
+}
+
+object_ref scripted_service::object() const {
+    return shared_->object().generation(shared_->state.generation);
 }
 
 std::uint64_t scripted_service::object_bytes() const noexcept {

@@ -3,6 +3,7 @@
 #include <rangeio/testing/scripted_service.hpp>
 
 #include "testing/call_script.hpp"
+#include "testing/object_content.hpp"
 
 #include <memory>
 #include <string>
@@ -16,11 +17,17 @@ public:
     sim::world& in;
     service_state state;
     const std::int64_t first_generation;
+    const unsigned number;
     std::uint64_t calls = 0;
     std::uint64_t calls_open = 0;
 
     object_info info(std::int64_t generation) const;
-    object_ref object() const { return {"bucket", "object"}; }
+    /// Its name alone.
+    object_ref object() const;
+    /// Which bytes a generation has, for `object_content`. No other object has these: generations stay far below.
+    std::int64_t content_of(std::int64_t generation) const noexcept {
+        return generation + (std::int64_t{number} << 32);
+    }
 };
 
 /// Plays one call in its world: asks the script what comes next, waits as long as it says, and hands it on.
@@ -38,7 +45,11 @@ protected:
     /// Ends the call with CANCELLED, soon.
     void stop() noexcept;
     bool ended() const noexcept { return ended_; }
-    object_info info() const { return service_->info(script_->generation()); }
+    object_info info() const { return service_->info(generation()); }
+    std::int64_t generation() const noexcept { return script_->generation(); }
+    std::byte content(std::uint64_t offset) const noexcept {
+        return object_content(service_->content_of(generation()), offset);
+    }
     sim::world& in() const noexcept { return service_->in; }
     sim::actor_id actor() const noexcept { return actor_; }
     scripted_service::shared& service() const noexcept { return *service_; }
@@ -73,7 +84,8 @@ std::shared_ptr<mrd_factory> make_scripted_transport(
     std::shared_ptr<scripted_service::shared> service,
     const sim::executor& executor,
     std::chrono::nanoseconds open_timeout,
-    bool multi_request
+    bool multi_request,
+    std::int64_t generation
 );
 
 }  // namespace rangeio::testing

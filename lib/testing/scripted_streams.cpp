@@ -15,8 +15,8 @@ namespace {
 /// A stream that is a script: it serves what it is asked for, and fails with what its script ends with.
 class scripted_stream final : public call_player, public multi_range_downloader {
 public:
-    explicit scripted_stream(std::shared_ptr<scripted_service::shared> service)
-        : call_player(std::move(service)) {}
+    scripted_stream(std::shared_ptr<scripted_service::shared> service, bool multi_request)
+        : call_player(std::move(service)), multi_request_(multi_request) {}
 
     void open(std::shared_ptr<stream_listener> owner) override {
         owner_ = std::move(owner);
@@ -31,6 +31,9 @@ public:
             read->done({why_ ? why_ : failure(errc::stream_closed), 0});
             return 0;
         }
+        // Two users do not know of one another, so this is also how a stream that has two is found out.
+        if (!multi_request_ && !reads_.empty())
+            in().violate("a stream that takes one range is asked for two");
         outstanding_ += read->range().length();
         reads_.emplace(id, pending{read, 0});
         if (owner_ != nullptr) ask_for(id, *read);
@@ -102,7 +105,7 @@ private:
         }
         std::vector<std::byte> bytes;
         for (std::uint64_t i = 0; i < c.size; ++i) {
-            bytes.push_back(scripted_service::content(info().generation, c.source + i));
+            bytes.push_back(content(c.source + i));
         }
         copying_ = c.read_id;
         const auto half = std::span(bytes).first(bytes.size() / 2);
@@ -140,6 +143,7 @@ private:
         owner->ended(why);
     }
 
+    const bool multi_request_;
     std::shared_ptr<stream_listener> owner_;
     reads reads_;
     std::int64_t last_id_ = 0;
@@ -156,7 +160,7 @@ public:
     streams_factory(std::shared_ptr<scripted_service::shared> service, bool multi_request)
         : service_(std::move(service)), object_(service_->object()), multi_request_(multi_request) {}
     std::shared_ptr<multi_range_downloader> create() override {
-        return std::make_shared<scripted_stream>(service_);
+        return std::make_shared<scripted_stream>(service_, multi_request_);
     }
     bool supports_multi_request() const noexcept override { return multi_request_; }
     const object_ref& object() const noexcept override { return object_; }

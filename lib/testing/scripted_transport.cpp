@@ -46,7 +46,9 @@ private:
     }
 
     void deliver(const call_script::response& response) override {
-        const scripted_message message(response, info(), service().state.handles);
+        const scripted_message message(
+            response, info(), service().content_of(generation()), service().state.handles
+        );
         if (in().traced()) {
             for (const call_script::chunk& c : response.chunks) {
                 in().note(fmt::format(
@@ -104,10 +106,11 @@ std::shared_ptr<mrd_factory> make_scripted_transport(
     std::shared_ptr<scripted_service::shared> service,
     const sim::executor& executor,
     std::chrono::nanoseconds open_timeout,
-    bool multi_request
+    bool multi_request,
+    std::int64_t generation
 ) {
     mrd::environment out;
-    out.source = std::make_shared<object_source>(service->object());
+    out.source = std::make_shared<object_source>(service->object().generation(generation));
     out.connector = std::make_shared<scripted_connector>(std::move(service));
     out.core = runtime::core_of(executor);
     out.executor = executor;

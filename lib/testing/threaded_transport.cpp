@@ -157,11 +157,11 @@ private:
     }
 
     void deliver(const call_script::response& response, std::unique_lock<std::mutex>& lock) {
-        object_info object = service_->info(script_->generation());
+        const object_info object = service_->info(script_->generation());
         const std::uint64_t handles = service_->state.handles;
         lock.unlock();
         {
-            const scripted_message message(response, std::move(object), handles);
+            const scripted_message message(response, object, object.generation, handles);
             events_->on_response(message.view());
         }
         lock.lock();

@@ -179,4 +179,34 @@ TEST_CASE("pool_program: what is wrong is named, with its line") {
     );
     CHECK(program_complaint("end soon") == "line 1: a program ends with close, destroy, abandon or any");
     CHECK(program_complaint("errors some") == "line 1: errors are allowed or none");
+    CHECK(
+        program_complaint("cache idle-pools=65") == "line 1: idle-pools is \"65\", not a number from 0 to 64"
+    );
+    CHECK(program_complaint("cache size=1") == "line 1: a cache takes no \"size=1\"");
+    CHECK(program_complaint("cache idle-timeout") == "line 1: \"\" is not a time like 5ms");
+    CHECK(
+        program_complaint("cache\ntask a: open object=16") ==
+        "line 2: object is \"16\", not a number from 0 to 15"
+    );
+    CHECK(program_complaint("cache\ntask a: read 0-1 object=1") == "line 2: read takes no \"object=1\"");
+    CHECK(program_complaint("task a: open") == "\"open\" needs a cache, and the program has none");
+    CHECK(program_complaint("calls many") == "line 1: calls is \"many\", not a number from 0 to 100000");
+}
+
+TEST_CASE("pool_program: a cache has the options of its line, and the library's where that is silent") {
+    const auto plain = pool_program::parse("cache\ntask a: open; close-cache deadline=2ms");
+    REQUIRE(plain.cache);
+    CHECK(plain.cache->max_idle_pools() == rangeio::pool_cache_options().max_idle_pools());
+    CHECK(
+        plain.cache->max_idle_streams_per_key() == rangeio::pool_cache_options().max_idle_streams_per_key()
+    );
+    CHECK(plain.cache->idle_timeout().count() == 0);
+    CHECK(plain.tasks.at(0).operations.at(1).time == std::chrono::milliseconds(2));
+    const auto set =
+        pool_program::parse("cache idle-pools=1 idle-streams=0 idle-timeout=5ms\ntask a: open-latest object=3"
+        );
+    CHECK(set.cache->max_idle_pools() == 1);
+    CHECK(set.cache->max_idle_streams_per_key() == 0);
+    CHECK(set.cache->idle_timeout() == std::chrono::milliseconds(5));
+    CHECK(set.tasks.at(0).operations.at(0).object == 3);
 }

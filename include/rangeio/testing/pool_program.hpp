@@ -1,22 +1,28 @@
 #pragma once
 
 #include <rangeio/byte_range.hpp>
+#include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/testing/explore.hpp>
 #include <rangeio/testing/fault_script.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace rangeio::testing {
 
-/// A small program against a pool: some tasks, a service, and what goes wrong. Run in a world, it checks what holds for
-/// every pool: bytes are right or the error is one that the program explains, each operation ends once, no destination is
-/// written after its operation has ended, nothing waits without somebody to wake it, the counters balance at all times,
-/// and when everything has ended they are zero, and so are the calls of the service.
+/// A small program against a pool, or a cache of pools: some tasks, a service, and what goes wrong. Run in a world, it
+/// checks what holds for every pool: bytes are right or the error is one that the program explains, each operation ends
+/// once, no destination is written after its operation has ended, nothing waits without somebody to wake it, the counters
+/// balance at all times, and when everything has ended they are zero, and so are the calls of the service. When nothing
+/// can happen any more, each stream of the service is that of one pool, or idle in the cache.
+///
+/// Of a cache it checks, too: it keeps no more than it may; an object that is opened is as new as the service has it; from
+/// the first moment of its end nothing is taken, kept or opened; and when close() returns no call is open.
 ///
 /// As text, one directive a line, `#` begins a comment:
 ///
@@ -24,19 +30,26 @@ namespace rangeio::testing {
 ///     chunk 4                    # the most bytes of a response; default 8
 ///     streams shared             # or exclusive; scripted streams. Or: transport, the library's own over scripted calls
 ///     pool 2                     # its size; default 1
+///     cache idle-pools=1 idle-streams=2 idle-timeout=5ms
+///                                # each task has a pool of its own, from a cache; as pool_cache_options, but for the
+///                                # timeout: default none
 ///     open-timeout 5ms           # default: none
 ///     early-timers 1             # so many times a timer may be due although others could go on; default 0
 ///     faults reset byte=4 chance=50%
 ///     errors none                # no operation may fail, whatever the faults; default allowed: if a fault explains it
 ///     within 10s                 # the most virtual time that the tasks may take; default: any
-///     end close                  # or destroy, or abandon (at any moment, in any order), or any of these
+///     calls 4                    # the most calls that may be begun; default: any
+///     end close                  # or destroy, or any of these, or abandon: context, cache, pools and leases go in any
+///                                # order, at any moments
 ///     task a: read 0-16 concurrency=2 timeout=5ms; wait 1ms; read 16-24
 ///     task b: acquire; read-leased 0-4; release
 ///     task c: initialize; cancel a; close deadline=1ms
 ///
 /// Operations: initialize, acquire [timeout=T], release, read A-B [concurrency=N] [timeout=T], read-leased A-B
-/// [timeout=T], split A-B,N (N chunks), close [deadline=T], destroy (the pool's handle), cancel TASK, wait T. A task ends
-/// with its first operation that is cancelled or meets a closed pool; other errors end the operation only.
+/// [timeout=T], split A-B,N (N chunks), close [deadline=T], destroy (the pool's handle), cancel TASK, wait T. With a cache:
+/// open [object=N] (names the generation that is live; in place of the pool before, whose lease stays), open-latest
+/// [object=N] (names none), close-cache [deadline=T], destroy-cache; and what was closed is destroyed. A task ends with its
+/// first operation that is cancelled or meets a closed pool; other errors end the operation only.
 class pool_program {
 public:
     /// Throws std::invalid_argument that names the line and what is wrong with it.
@@ -57,14 +70,19 @@ public:
         close,
         destroy,
         cancel,
-        wait
+        wait,
+        open,
+        open_latest,
+        close_cache,
+        destroy_cache
     };
     struct operation {
         action what = action::wait;
         byte_range range;
         std::size_t parts = 1;  // concurrency, or chunks
         std::chrono::nanoseconds time{0};
-        std::size_t task = 0;  // whom to cancel
+        std::size_t task = 0;    // whom to cancel
+        std::size_t object = 0;  // which to open
         std::string text;
     };
     struct task {
@@ -78,10 +96,12 @@ public:
     bool finalized = true;
     std::uint64_t max_chunk_bytes = 8;
     std::size_t pool_size = 1;
+    std::optional<pool_cache_options> cache;
     kind streams = kind::shared;
     std::chrono::nanoseconds open_timeout{0};
     std::size_t early_timers = 0;
     std::chrono::nanoseconds within{0};
+    std::optional<std::uint64_t> max_calls;
     bool errors_allowed = true;
     finish end = finish::close;
     fault_script faults;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/multi_range_downloader.hpp>
+#include <rangeio/object.hpp>
 #include <rangeio/testing/fault_script.hpp>
 #include <rangeio/testing/sim_context.hpp>
 #include <rangeio/testing/world.hpp>
@@ -25,6 +26,13 @@ public:
     }
     std::uint64_t object_bytes() const noexcept { return object_bytes_; }
 
+    /// Which object: each number has a name and bytes of its own. Default 0, named `object`; others are `object-N`.
+    scripted_service_options& object(unsigned number) {
+        object_ = number;
+        return *this;
+    }
+    unsigned object() const noexcept { return object_; }
+
     /// Whether nothing will be appended to it any more. Default true.
     scripted_service_options& finalized(bool yes) {
         finalized_ = yes;
@@ -48,6 +56,7 @@ public:
 
 private:
     std::uint64_t object_bytes_ = 64;
+    unsigned object_ = 0;
     bool finalized_ = true;
     std::uint64_t max_chunk_bytes_ = 8;
     fault_script faults_;
@@ -55,7 +64,8 @@ private:
 
 /// A service with one object in a world: it opens, serves, and breaks as its script says. Its threads are outside actors.
 ///
-/// What a client must not do (ask for no byte, for a range twice, forget a routing token) is a violation of the world.
+/// What a client must not do (ask for no byte, for a range twice, forget a routing token, ask a stream for two ranges at
+/// once that takes one) is a violation of the world.
 ///
 /// Lifetimes: the world outlives it; the service may go before the factories and streams do.
 class scripted_service {
@@ -64,16 +74,22 @@ public:
 
     /// Streams that are scripts themselves: for pools and what uses them. `multi_request`: whether a pool may share them.
     std::shared_ptr<mrd_factory> streams(bool multi_request = true) const;
-    /// The streams of this library, over calls that are scripts. `executor` serves their time-outs.
+    /// The streams of this library, over calls that are scripts. `executor` serves their time-outs. `generation` is the
+    /// one that they accept; 0: the first that they meet.
     std::shared_ptr<mrd_factory> transport(
-        const sim::executor& executor, std::chrono::nanoseconds open_timeout = {}, bool multi_request = true
+        const sim::executor& executor,
+        std::chrono::nanoseconds open_timeout = {},
+        bool multi_request = true,
+        std::int64_t generation = 0
     ) const;
 
-    /// The byte at `offset`, in a generation.
+    /// The byte at `offset` of object 0, in a generation.
     static std::byte content(std::int64_t generation, std::uint64_t offset) noexcept;
-    /// Whether these are the bytes at `offset`, all of one generation that there was.
+    /// Whether these are the bytes at `offset` of its object, all of one generation that there was.
     bool holds(std::span<const std::byte> bytes, std::uint64_t offset) const noexcept;
 
+    /// The object's name, and the generation that is live.
+    object_ref object() const;
     std::uint64_t object_bytes() const noexcept;
     /// Calls, or scripted streams, that were begun; and those that have not ended.
     std::uint64_t calls() const noexcept;

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <rangeio/mrd_pool.hpp>
+#include <rangeio/mrd_pool_cache.hpp>
+#include <rangeio/testing/pool_program.hpp>
+#include <rangeio/testing/scripted_service.hpp>
+#include <rangeio/testing/sim_context.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace rangeio::testing {
+
+/// What the tasks of a program work with: one pool for all of them, or a cache and a pool for each. It knows which rules
+/// these keep, as far as they can be seen from outside.
+///
+/// Lifetimes: outlives the context. After that, nothing is opened any more.
+class program_pools {
+public:
+    program_pools(const pool_program& program, sim::world& in, sim::context& io);
+
+    /// The pool of a task. Throws errc::pool_closed if it has none.
+    mrd_pool& of(std::size_t task) const;
+    /// What that reads from.
+    const scripted_service& service_of(std::size_t task) const;
+
+    asio::awaitable<void> open(std::size_t task, const pool_program::operation& op);
+    asio::awaitable<void> close(std::size_t task, std::chrono::nanoseconds deadline);
+    void drop(std::size_t task);
+    asio::awaitable<void> close_cache(std::chrono::nanoseconds deadline);
+    void drop_cache();
+
+    /// Closes the cache, or the pool if there is none. No lease is out.
+    asio::awaitable<void> close_all();
+    /// What can be dropped, one by one: the pools, then the cache.
+    std::size_t handles() const noexcept { return slots_.size() + (program_.cache ? 1 : 0); }
+    void drop_handle(std::size_t index);
+
+    /// At any moment.
+    void check_balance();
+    /// When nothing can happen any more, and no lease is out.
+    void check_quiet();
+    /// The same when no pool is there, either.
+    void check_unused();
+    /// The same when nothing is there.
+    void check_over();
+
+private:
+    struct slot {
+        std::unique_ptr<mrd_pool> pool;
+        std::size_t object = 0;
+    };
+
+    std::shared_ptr<mrd_factory> factory(std::size_t object, std::int64_t generation) const;
+    bool scripted() const noexcept { return program_.streams != pool_program::kind::transport; }
+    std::uint64_t calls() const noexcept;
+    std::uint64_t calls_open() const noexcept;
+    slot& slot_of(std::size_t task) { return slots_[program_.cache ? task : 0]; }
+    const slot& slot_of(std::size_t task) const { return slots_[program_.cache ? task : 0]; }
+    void note_end();
+
+    const pool_program& program_;
+    sim::world& world_;
+    sim::executor executor_;
+    std::deque<scripted_service> services_;  // by object
+    std::unique_ptr<mrd_pool_cache> cache_;
+    std::optional<pool_cache_stats> at_end_;  // of the cache, at the first moment of its end
+    std::vector<slot> slots_;
+};
+
+}  // namespace rangeio::testing
