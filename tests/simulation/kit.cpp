@@ -1,4 +1,5 @@
 #include <rangeio/testing/explore.hpp>
+#include <rangeio/testing/scripted_service.hpp>
 #include <rangeio/testing/sim_context.hpp>
 #include <rangeio/testing/sim_timer.hpp>
 
@@ -382,4 +383,40 @@ TEST_CASE("kit: a context whose destruction waits for what never ends is a viola
     );
     REQUIRE(result.found);
     CHECK(result.text().find("a context is being destroyed") != std::string::npos);
+}
+
+namespace {
+
+class nobody_listens final : public rangeio::stream_listener {
+    void opened(std::shared_ptr<const rangeio::object_info>) noexcept override {}
+    void reconnecting() noexcept override {}
+    void reconnected() noexcept override {}
+    void ended(const rangeio::failure&) noexcept override {}
+};
+
+class dropped_read final : public rangeio::range_read {
+    rangeio::byte_range range() const noexcept override { return {0, 8}; }
+    std::uint32_t deliver(std::uint64_t, std::span<const std::byte>, std::uint32_t crc) noexcept override {
+        return crc;
+    }
+    void done(const rangeio::range_outcome&) noexcept override {}
+};
+
+}  // namespace
+
+TEST_CASE("kit: a stream that takes one range at a time and is asked for two has two users: a violation") {
+    for (const bool multi_request : {false, true}) {
+        const auto result = explore(
+            [&](world& w) {
+                const rangeio::testing::scripted_service service(w);
+                const auto stream = service.streams(multi_request)->create();
+                stream->open(std::make_shared<nobody_listens>());
+                for (int i = 0; i < 2; ++i) stream->read(std::make_shared<dropped_read>());
+                stream->close({});
+                w.run();
+            },
+            explore_options().schedules(1)
+        );
+        CHECK(static_cast<bool>(result.found) == !multi_request);
+    }
 }
