@@ -1,0 +1,135 @@
+#include "emulator/engine_fixture.hpp"
+
+#include <boost/asio/detached.hpp>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace testing;
+using rangeio::byte_range;
+using rangeio::fetch_options;
+using rangeio::lease;
+using rangeio::mrd_pool;
+using rangeio::mrd_pool_cache;
+using rangeio::object_ref;
+
+// Client, cache, pools and context may go in any order, over real calls, and a lease before or after them all. What is left
+// of a call is counted by the server; what is left in memory, the address sanitizer tells.
+
+namespace {
+
+constexpr std::size_t mib = std::size_t{1} << 20;
+
+enum class thing { client, cache, cached_pool, pool, context };
+
+/// What there is to destroy.
+struct things {
+    explicit things(const std::string& endpoint) {
+        context = std::make_unique<asio::io_context>();
+        client.emplace(context->get_executor(), rangeio::client_options().endpoint(endpoint).channels(2));
+        cache.emplace(client->pool_cache());
+    }
+    ~things() {
+        // The coroutines that are left use the rest.
+        context.reset();
+    }
+
+    void destroy(thing what) {
+        switch (what) {
+            case thing::client: client.reset(); break;
+            case thing::cache: cache.reset(); break;
+            case thing::cached_pool: cached_pool.reset(); break;
+            case thing::pool: pool.reset(); break;
+            case thing::context: context.reset(); break;
+        }
+    }
+
+    std::unique_ptr<asio::io_context> context;
+    std::optional<rangeio::client> client;
+    std::optional<mrd_pool_cache> cache;
+    std::optional<mrd_pool> cached_pool;
+    std::optional<mrd_pool> pool;
+    lease held;
+};
+
+asio::awaitable<void> open_all(things& t, object_ref object) {
+    // A stream that a pool has left in the cache, a pool of the cache with a lease, and one that is none of the cache.
+    {
+        mrd_pool before = co_await t.cache->open(object);
+        object.generation(before.info()->generation);
+        t.cached_pool.emplace(co_await t.cache->open(object));
+        co_await before.close();
+    }
+    t.pool.emplace(co_await t.client->open(object));
+    t.held = co_await t.cached_pool->acquire();
+}
+
+/// Begins to read the whole object. The operation does not need the handle any more.
+void begin_reading(asio::io_context& context, const mrd_pool& pool, std::span<std::byte> memory) {
+    const byte_range whole(0, memory.size());
+    asio::co_spawn(context, fetch(pool, whole, memory, fetch_options().concurrency(4)), asio::detached);
+}
+
+// The server hears of the end of a call when gRPC gets round to telling it.
+void wait_until_over(const rangeio::emulator::server& server) {
+    const auto limit = std::chrono::steady_clock::now() + 20s;
+    while (server.stats().bidi_read_object.open != 0 && std::chrono::steady_clock::now() < limit) {
+        std::this_thread::yield();
+    }
+    CHECK(server.stats().bidi_read_object.open == 0);
+}
+
+void destroy_in_every_order(bool reading) {
+    const std::string content = pattern(2 * mib);
+    scratch files;
+    files.write("b-1/o", content);
+    rangeio::emulator::server server(
+        rangeio::emulator::server_options().root(files.path()).max_chunk_bytes(1 << 16)
+    );
+    const object_ref object("b-1", "o");
+    std::array order{thing::client, thing::cache, thing::cached_pool, thing::pool, thing::context};
+    int number = 0;
+    do {
+        things t(server.address());
+        run(*t.context, open_all(t, object));
+        REQUIRE(t.cache->stats().idle_streams == 1);
+        std::array<std::vector<std::byte>, 2> memory;
+        if (reading) {
+            for (auto& m : memory) m.resize(content.size());
+            begin_reading(*t.context, *t.cached_pool, memory[0]);
+            begin_reading(*t.context, *t.pool, memory[1]);
+        }
+        // So many steps of the event loop before and between: each is somewhere else in the reads.
+        const int steps = number % 7;
+        if (number++ % 2 == 0) t.held.release();
+        for (const thing what : order) {
+            if (t.context != nullptr) {
+                t.context->restart();
+                for (int i = 0; i < steps; ++i) t.context->poll_one();
+            }
+            t.destroy(what);
+        }
+        // Nothing may be writing there any more: the context has gone.
+        for (auto& m : memory) m = {};
+        t.held.release();
+        wait_until_over(server);
+    } while (std::next_permutation(order.begin(), order.end()));
+    CHECK(number == 120);
+    CHECK(server.stats().bidi_read_object.calls >= 3 * 120);
+    CHECK((server.stats().ranges_requested > 0) == reading);
+}
+
+}  // namespace
+
+TEST_CASE("lifetimes: client, cache, pools and context go in every order, idle, and no call stays open") {
+    destroy_in_every_order(false);
+}
+
+TEST_CASE("lifetimes: client, cache, pools and context go in every order of a read, and no call stays open") {
+    destroy_in_every_order(true);
+}
