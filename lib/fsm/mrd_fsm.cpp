@@ -1,5 +1,7 @@
 #include "fsm/mrd_fsm.hpp"
 
+#include <rangeio/byte_range.hpp>
+
 #include "described.hpp"
 
 #include <algorithm>
@@ -26,13 +28,13 @@ void mrd_fsm::open(mrd_actions& out) {
 }
 
 std::int64_t mrd_fsm::add_range(
-    std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length, mrd_actions& out
+    std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length, mrd_actions& out, bool tail
 ) {
     if (state_ >= mrd_state::closing) {
         out.push_back({mrd_action_kind::complete, cookie, 0, end_ ? end_ : failure(errc::stream_closed)});
         return 0;
     }
-    const std::int64_t number = ranges_.add(cookie, offset, length).number;
+    const std::int64_t number = ranges_.add(cookie, offset, length, tail).number;
     outstanding_bytes_ += length;
     if (state_ == mrd_state::dormant) {
         follow(judge_.woken(), out);
@@ -46,6 +48,11 @@ std::int64_t mrd_fsm::add_range(
 void mrd_fsm::cancel_range(std::int64_t number, const failure& why, mrd_actions& out) {
     stream_range* const r = ranges_.find(number);
     if (r != nullptr && r->pending()) finish(*r, why, false, out);
+}
+
+void mrd_fsm::renew(mrd_actions& out) {
+    // A call that is still to come will be new, and one that was given up is about to be followed by another.
+    if (opened_ && call_ == call_state::there) give_up(call_fate::renewed, out);
 }
 
 void mrd_fsm::close(const failure& ranges_fail_with, const failure& stream_ends_with, mrd_actions& out) {
@@ -62,7 +69,9 @@ void mrd_fsm::close(const failure& ranges_fail_with, const failure& stream_ends_
 void mrd_fsm::want_call(mrd_actions& out) {
     state_ = opened_ ? mrd_state::reopening : mrd_state::opening;
     call_ = call_state::due;
-    out.push_back({mrd_action_kind::start_call});
+    mrd_action start{mrd_action_kind::start_call};
+    start.attempt = judge_.attempts();
+    out.push_back(std::move(start));
 }
 
 // Its message is taken here and not when the call was wanted: the shell may still have been sending the last one of
@@ -125,31 +134,49 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
         counted_.orphan_bytes += size;
         return {};
     }
-    const std::uint64_t expected = r->offset + r->received;
-    const std::uint64_t due = r->length - r->received;
-    if (size > 0 && std::cmp_not_equal(offset, expected)) {
-        const auto why = described(
+    verdict said;
+    said.offset = r->offset;
+    said.length = r->length;
+    said.why = unfit(*r, offset, size);
+    if (said.why) {
+        bad_piece(*r, said.why, size, range_end, out);
+        return said;
+    }
+    r->copying = true;
+    r->ending = range_end;
+    r->copy_size = size;
+    r->copy_offset = static_cast<std::uint64_t>(offset);
+    moved_ = moved_ || size > 0;
+    said.accept = true;
+    said.cookie = r->cookie;
+    said.position = r->received;
+    return said;
+}
+
+// What is wrong with a piece, as far as that can be told without its bytes.
+failure mrd_fsm::unfit(const stream_range& r, std::int64_t offset, std::uint64_t size) noexcept {
+    const std::uint64_t expected = r.offset + r.received;
+    const std::uint64_t due = r.length - r.received;
+    if (size > 0 && r.tail && (offset < 0 || std::cmp_greater(offset, byte_range::max_end - due))) {
+        return described(
+            errc::protocol_error, "the service sent a tail of {} bytes at offset {}", due, offset
+        );
+    }
+    if (size > 0 && !r.tail && std::cmp_not_equal(offset, expected)) {
+        return described(
             errc::protocol_error, "the service sent a chunk at offset {} where {} was due", offset, expected
         );
-        bad_piece(*r, why, size, range_end, out);
-        return {};
     }
     if (size > due) {
-        const auto why = described(
+        return described(
             errc::protocol_error,
             "the service sent {} bytes at offset {} where {} were due",
             size,
             offset,
             due
         );
-        bad_piece(*r, why, size, range_end, out);
-        return {};
     }
-    r->copying = true;
-    r->ending = range_end;
-    r->copy_size = size;
-    moved_ = moved_ || size > 0;
-    return {true, r->cookie, r->received};
+    return {};
 }
 
 void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions& out) {
@@ -161,6 +188,8 @@ void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions
         bad_piece(*r, damage, r->copy_size, r->ending, out);
         return;
     }
+    // Its checksum says that the service means what it says, so what it says of the offset counts, too.
+    if (r->copy_size > 0 && std::exchange(r->tail, false)) r->offset = r->copy_offset;
     r->received += r->copy_size;
     outstanding_bytes_ -= r->copy_size;
     if (r->copy_size > 0) r->bad = 0;
@@ -210,7 +239,13 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
         ++counted_.redirected;
     }
     ranges_.call_ended();
-    follow(judge_.call_ended(fate, why, outstanding_bytes_ != 0, opened_, now), out);
+    const auto next = judge_.call_ended(fate, why, outstanding_bytes_ != 0, opened_, now);
+    mrd_action over{mrd_action_kind::call_over};
+    over.why = std::move(why);
+    over.fate = fate;
+    over.attempt = judge_.attempts();
+    out.push_back(std::move(over));
+    follow(next, out);
 }
 
 void mrd_fsm::wait_over(std::uintptr_t cookie, mrd_actions& out) {
@@ -229,7 +264,10 @@ void mrd_fsm::follow(const resume_judge::verdict& next, mrd_actions& out) {
     if (next.then == what_next::call) return want_call(out);
     state_ = mrd_state::waiting;
     waits_for_ = ++last_alarm_;
-    out.push_back({mrd_action_kind::wait, waits_for_, 0, {}, next.delay});
+    mrd_action wait{mrd_action_kind::wait, waits_for_};
+    wait.delay = next.delay;
+    wait.attempt = judge_.attempts();
+    out.push_back(std::move(wait));
 }
 
 void mrd_fsm::sleep(mrd_actions& out) {
@@ -257,7 +295,10 @@ void mrd_fsm::idle(mrd_actions& out) {
 void mrd_fsm::give_up(call_fate fate, mrd_actions& out) {
     call_ = call_state::given_up;
     fate_ = fate;
-    out.push_back({mrd_action_kind::cancel_call});
+    mrd_action cancel{mrd_action_kind::cancel_call};
+    cancel.fate = fate;
+    cancel.received = ranges_.orphans_due();
+    out.push_back(std::move(cancel));
 }
 
 void mrd_fsm::send_if_possible(mrd_actions& out) {
@@ -291,13 +332,18 @@ void mrd_fsm::look(std::uintptr_t cookie, mrd_actions& out) {
 }
 
 // `service_is_done`: nothing more will come for this range, it need not be remembered.
-void mrd_fsm::finish(stream_range& r, const failure& why, bool service_is_done, mrd_actions& out) {
+void mrd_fsm::finish(
+    stream_range& r, const failure& why, bool service_is_done, mrd_actions& out, bool refused
+) {
     if (r.copying) {
         if (!r.verdict) r.verdict = why;
         return;
     }
     outstanding_bytes_ -= r.length - r.received;
-    out.push_back({mrd_action_kind::complete, r.cookie, r.received, why});
+    mrd_action answer{mrd_action_kind::complete, r.cookie, r.received, why};
+    answer.offset = r.offset;
+    answer.refused = refused;
+    out.push_back(std::move(answer));
     ranges_.drop(r, service_is_done);
     retire_if_due(out);
     if (outstanding_bytes_ == 0) idle(out);
@@ -320,7 +366,7 @@ call_fate mrd_fsm::fail_named(const call_end& end_of_call, mrd_actions& out) {
         if (!e.why || status_of(e.why) == status_aborted || r->read_id() != e.read_id) continue;
         // An orphan may be at fault, too: it does not come along to the next call.
         fate = call_fate::ranges_failed;
-        if (r->pending()) finish(*r, e.why, true, out);
+        if (r->pending()) finish(*r, e.why, true, out, true);
     }
     return fate;
 }

@@ -35,6 +35,9 @@
 // at no more cost than on a stream that is open. So an idle time-out of the service costs nothing.
 //
 // A range whose bytes are being copied answers only when the copy is over, whatever happens meanwhile.
+//
+// A tail is asked for from the end of the object until a byte of it has come, then from where that lay: the object
+// may have grown when it is asked for again.
 
 namespace rangeio::fsm {
 
@@ -60,17 +63,19 @@ struct range_error {
 };
 
 enum class mrd_action_kind : std::uint8_t {
-    start_call,    // ask begin_call(), then open a call; its first message has the spec and message()
-    write,         // ask begin_write(), then send message()
-    cancel_call,   // end the call; call_ended() follows
-    wait,          // call wait_over(cookie) after a time drawn evenly from zero to `delay`
+    start_call,  // ask begin_call(), then open a call; its first message has the spec and message(). `attempt`
+    write,       // ask begin_write(), then send message()
+    cancel_call,   // end the call; call_ended() follows. `fate` says why, `received` how many bytes it owes
+    wait,          // call wait_over(cookie) after a time drawn evenly from zero to `delay`. `attempt`
     watch,         // call look(cookie) after `delay`
     cancel_wait,   // drop that alarm
     cancel_watch,  // and that one
     opened,        // tell the owner: ready
     reconnecting,  // tell the owner; reconnected or ended follows
     reconnected,
-    complete,  // the range of `cookie` is done: `received` bytes are right, or `why`; nothing touches its memory
+    call_over,  // tell who watches: a call ended by `fate` with `why`, `attempt` are used up; not if it was closed
+    complete,  // the range of `cookie` is done: `received` bytes from `offset` on are right, or `why`; nothing touches
+               // its memory. `refused`: `why` is what the service says of it
     ended,  // tell the owner: over; only ranges that come later are answered after it. `why` is empty after
             // close()
 };
@@ -81,6 +86,10 @@ struct mrd_action {
     std::uint64_t received = 0;
     failure why{};
     std::chrono::nanoseconds delay{0};
+    std::uint64_t offset = 0;
+    call_fate fate = call_fate::broken;
+    unsigned attempt = 0;
+    bool refused = false;
 };
 using mrd_actions = std::vector<mrd_action>;
 
@@ -98,12 +107,15 @@ public:
 
     // Events from the owner.
     void open(mrd_actions& out);
-    /// Queues a range of at least one byte and sends it as soon as the wire is free. Returns its number.
+    /// Queues a range of at least one byte and sends it as soon as the wire is free. Returns its number. `tail`: the
+    /// last `length` bytes are meant.
     std::int64_t add_range(
-        std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length, mrd_actions& out
+        std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length, mrd_actions& out, bool tail = false
     );
     /// No effect on a range that is done.
     void cancel_range(std::int64_t number, const failure& why, mrd_actions& out);
+    /// What has been opened goes on with another call.
+    void renew(mrd_actions& out);
     /// Ends the stream. Ranges that are under way fail with the one, `ended` tells the other; empty: closed
     /// as asked.
     void close(const failure& ranges_fail_with, const failure& stream_ends_with, mrd_actions& out);
@@ -122,6 +134,9 @@ public:
         bool accept = false;
         std::uintptr_t cookie = 0;
         std::uint64_t position = 0;  // where in the range the chunk belongs
+        // For those who watch.
+        failure why;                           // not accepted: it is a bad piece; empty: nobody wants it
+        std::uint64_t offset = 0, length = 0;  // of the range
     };
     /// A chunk has been parsed. Accepted: copy it, then call end_chunk. Else its bytes are to be dropped.
     verdict begin_chunk(
@@ -164,7 +179,7 @@ public:
     /// Room for so many actions, besides those that are waiting to be performed, is enough for whatever may
     /// happen before the next newcomer: each range is answered once, and of any other action no second one
     /// comes before the first has been performed.
-    std::size_t action_bound() const noexcept { return ranges_.all().size() + 12; }
+    std::size_t action_bound() const noexcept { return ranges_.all().size() + 13; }
 
     // The state, for checkers.
     const std::vector<stream_range>& ranges() const noexcept { return ranges_.all(); }
@@ -191,8 +206,11 @@ private:
     void send_if_possible(mrd_actions& out);
     void watch(mrd_actions& out);
     void look_later(mrd_actions& out);
+    static failure unfit(const stream_range& r, std::int64_t offset, std::uint64_t size) noexcept;
     void bad_piece(stream_range& r, const failure& why, std::uint64_t size, bool range_end, mrd_actions& out);
-    void finish(stream_range& r, const failure& why, bool service_is_done, mrd_actions& out);
+    void finish(
+        stream_range& r, const failure& why, bool service_is_done, mrd_actions& out, bool refused = false
+    );
     void fail_all(const failure& why, mrd_actions& out);
     call_fate fail_named(const call_end& end_of_call, mrd_actions& out);
     void retire_if_due(mrd_actions& out);

@@ -144,6 +144,10 @@ void pool_fsm::set_load(stream_id id, std::uint64_t bytes) {
     if (stream* s = find(id)) s->load = bytes;
 }
 
+bool pool_fsm::waits(waiter_id who) const noexcept {
+    return std::ranges::find(waiters_, who, &waiter::id) != waiters_.end();
+}
+
 bool pool_fsm::knows(stream_id id) const noexcept {
     return std::ranges::find(streams_, id, &stream::id) != streams_.end();
 }

@@ -88,6 +88,8 @@ public:
     void set_load(stream_id id, std::uint64_t bytes);
 
     pool_state state() const noexcept { return state_; }
+    /// Whether somebody stands in line for a lease.
+    bool waits(waiter_id who) const noexcept;
     /// Whether the stream is there, or is gone with leases on it still out.
     bool knows(stream_id id) const noexcept;
     pool_stats stats() const noexcept;

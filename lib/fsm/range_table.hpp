@@ -20,7 +20,7 @@
 
 namespace rangeio::fsm {
 
-/// One range as it stands in a request: a length of zero never does (S5).
+/// One range as it stands in a request: a length of zero never does (S5). A negative offset counts from the end.
 struct wire_range {
     std::int64_t read_id = 0;
     std::int64_t offset = 0;
@@ -43,19 +43,19 @@ struct stream_range {
     std::uint32_t stale = 0;     // names that the service still uses and nobody wants
     std::uint64_t orphans = 0;   // bytes that it still owes under those
     range_state state = range_state::queued;
+    bool tail = false;     // the last `length` bytes: until one has come nobody knows where they begin
     bool copying = false;  // between begin_chunk and end_chunk
     bool ending = false;   // the chunk that is being copied is the last one
     std::uint64_t copy_size = 0;
+    std::uint64_t copy_offset = 0;
     failure verdict;  // what to answer with once the copy is over
 
     std::int64_t read_id() const noexcept { return number + (std::int64_t{asks} << 40); }
     bool pending() const noexcept { return state == range_state::queued || state == range_state::sent; }
     wire_range rest() const noexcept {
-        return {
-            read_id(),
-            static_cast<std::int64_t>(offset + received),
-            static_cast<std::int64_t>(length - received)
-        };
+        const auto due = static_cast<std::int64_t>(length - received);
+        if (tail) return {read_id(), -due, due};
+        return {read_id(), static_cast<std::int64_t>(offset + received), due};
     }
 };
 
@@ -63,7 +63,7 @@ struct stream_range {
 class range_table {
 public:
     /// The newcomer is queued.
-    stream_range& add(std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length);
+    stream_range& add(std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length, bool tail);
     stream_range* find(std::int64_t number) noexcept;
     /// By any of the names that it has had.
     stream_range* find_by_read_id(std::int64_t read_id) noexcept;

@@ -14,6 +14,7 @@
 // |-------------------------|-----------------------------------------------|-----------------------------------------|
 // | with a redirect         | another at once; too many in a row: fail      | sleep                                   |
 // | by us: too many orphans | another at once                               | sleep                                   |
+// | by us: to be renewed    | another at once                               | sleep                                   |
 // | naming ranges that fail | another at once: there are fewer of them now  | sleep                                   |
 // | by us: it stalled       | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | naming ranges, no more  | an attempt                                    | sleep; if unanswered, an attempt is gone |
@@ -28,7 +29,15 @@ namespace rangeio::fsm {
 
 using time_point = std::chrono::steady_clock::time_point;  // an input: nothing here looks at a clock
 
-enum class call_fate : std::uint8_t { broken, redirected, stalled, retired, ranges_failed, ranges_named };
+enum class call_fate : std::uint8_t {
+    broken,
+    redirected,
+    stalled,
+    retired,
+    renewed,
+    ranges_failed,
+    ranges_named
+};
 
 /// The status of the service behind a failure, by number; 0: it is not the service's.
 int status_of(const failure& why) noexcept;

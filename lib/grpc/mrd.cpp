@@ -181,6 +181,7 @@ void mrd::perform(mrd_action& action) noexcept {
             open_alarm_.reset();
             owner_->opened(env_.source->info());
             break;
+        case mrd_action_kind::call_over: break;
         case mrd_action_kind::reconnecting: owner_->reconnecting(); break;
         case mrd_action_kind::reconnected: owner_->reconnected(); break;
         case mrd_action_kind::complete: {

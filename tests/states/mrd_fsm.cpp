@@ -22,7 +22,7 @@ mrd_model model_of(int ranges, std::uint8_t max_length, std::size_t max_per_mess
 void search(const mrd_model& model) {
     rangeio::states::search_and_report(
         fmt::format(
-            "mrd_fsm, {} range(s) of {} byte(s), {} a message{}{}{}{}{}{}",
+            "mrd_fsm, {} range(s) of {} byte(s), {} a message{}{}{}{}{}{}{}{}",
             model.ranges,
             model.max_length == 1 ? "1" : fmt::format("1-{}", model.max_length),
             model.max_per_message,
@@ -30,6 +30,8 @@ void search(const mrd_model& model) {
             model.stalls ? "" : ", no watchdog",
             model.names ? "" : ", no ranges named",
             model.aging ? ", time passes" : "",
+            model.tails ? ", tails of an object that grows" : "",
+            model.renews ? ", streams renewed" : "",
             model.late ? ", actions performed late" : "",
             model.silent ? ", liveness with a silent service" : ""
         ),
@@ -67,6 +69,23 @@ TEST_CASE("mrd_fsm, every state: a service that falls silent at any moment") {
         model.silent = true;
         search(model);
     }
+}
+
+TEST_CASE("mrd_fsm, every state: tails of an object that grows, on streams that are renewed at any moment") {
+    for (mrd_model model : {model_of(1, 3, 1), model_of(2, 1, 2)}) {
+        model.tails = model.renews = true;
+        search(model);
+        model.silent = true;
+        search(model);
+    }
+    for (mrd_model model : {model_of(2, 2, 2), model_of(3, 1, 3)}) {
+        model.tails = model.renews = true;
+        model.stalls = model.names = false;
+        search(model);
+    }
+    mrd_model late = model_of(1, 2, 1);
+    late.late = late.tails = late.renews = true;
+    search(late);
 }
 
 TEST_CASE("mrd_fsm, every state: the budget of time runs out at any moment") {

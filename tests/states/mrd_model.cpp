@@ -20,6 +20,7 @@ using rule = mrd_rule;
 namespace {
 
 constexpr std::int64_t unknown_number = 99;
+constexpr std::uint64_t growth = 5;
 constexpr unsigned attempt_limit = 1;
 constexpr unsigned redirect_limit = 1;
 
@@ -69,12 +70,15 @@ void mrd_model::events(const state& s, std::vector<event>& out) const {
     if (s.adds > 0) {
         for (std::uint8_t length = 1; length <= max_length; ++length) {
             out.push_back({kind::add, false, 0, length});
+            if (tails) out.push_back({kind::add, true, 0, length});
         }
     }
     if (at < mrd_state::closing) {
         out.push_back({kind::close});
         out.push_back({kind::close_with});
+        if (renews) out.push_back({kind::renew});
     }
+    if (tails && !s.grown) out.push_back({kind::grow});
     for (const range& r : s.ranges) {
         const bool known = find(s.machine, r.number) != nullptr;
         if (known) out.push_back({kind::cancel, false, 0, 0, r.number});  // more than once, and too late, too
@@ -129,6 +133,7 @@ void mrd_model::range_events(const state& s, const range& r, std::vector<event>&
         }
         if (!bad_pieces) continue;
         out.push_back({kind::chunk, end, 0, static_cast<std::uint8_t>(rest + 1), r.number});
+        if (!r.placed) continue;  // wherever the first bytes of a tail come from, there it begins
         out.push_back({kind::chunk, end, 1, 1, r.number});
         out.push_back({kind::chunk, end, -1, 1, r.number});
     }
@@ -145,9 +150,9 @@ void mrd_model::send_chunk(state& s, const event& e, mrd_actions& out) const {
     }
     const bool live = known != nullptr && known->state == range_state::sent;
     const std::uint64_t received = live ? known->received : 0;
-    const std::uint64_t due = offset_of(e.number) + (r != nullptr ? r->sent : 0U);
+    const std::uint64_t due = r != nullptr ? r->base + r->sent : offset_of(e.number);
     const std::int64_t offset = static_cast<std::int64_t>(due) + e.offset;
-    const bool in_place = e.offset == 0 && live && offset_of(e.number) + received == due;
+    const bool in_place = e.offset == 0 && live && (!r->placed || r->base + received == due);
     const bool fits = e.size == 0 ? e.offset == 0 : in_place && received + e.size <= known->length;
     // A service may guess the id of a range that is in a message which has not been sent: no harm in
     // believing it.
@@ -180,6 +185,7 @@ void mrd_model::end_chunk(state& s, bool damaged, mrd_actions& out) const {
     } else {
         r->good = static_cast<std::uint8_t>(r->good + s.copy_size);
         if (s.copy_size > 0) r->bad = 0;
+        if (s.copy_size > 0) r->placed = true;
         if (s.copy_size > 0 || find(s.machine, number)->ending) {
             s.progress = true;
             s.attempts = s.redirects = 0;
@@ -252,10 +258,14 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
             range r;
             r.number = ranges - s.adds;
             r.length = e.size;
+            r.base = offset_of(r.number);
+            r.tail = e.end;
+            r.placed = !e.end;
             r.stopped = m.state() >= mrd_state::closing;
             s.ranges.push_back(r);
-            const auto number =
-                m.add_range(static_cast<std::uintptr_t>(r.number), offset_of(r.number), r.length, out);
+            const auto number = m.add_range(
+                static_cast<std::uintptr_t>(r.number), r.tail ? 0 : r.base, r.length, out, r.tail
+            );
             require(s, number == (r.stopped ? 0 : r.number), rule::s1_routing);
             break;
         }
@@ -269,6 +279,8 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
             for (range& r : s.ranges) r.stopped = true;
             m.close(errc::stream_closed, e.what == kind::close ? failure() : failure(errc::shut_down), out);
             break;
+        case kind::renew: m.renew(out); break;
+        case kind::grow: s.grown = true; break;
         case kind::timer: m.wait_over(std::exchange(s.timer, 0), out); break;
         case kind::look: m.look(std::exchange(s.alarm, 0), out); break;
         case kind::time_passes: s.aged = true; break;
@@ -345,6 +357,7 @@ void mrd_model::perform(state& s, const mrd_action& a) const {
             );
             s.reconnecting = !s.reconnecting;
             break;
+        case mrd_action_kind::call_over:
         case mrd_action_kind::complete: break;
     }
     if (out.empty()) return;
@@ -358,8 +371,15 @@ void mrd_model::ask(state& s) const {
         range* const r = find(s, w.read_id & 0xff);
         require(s, r != nullptr && w.length > 0 && !r->asked && !r->answered, rule::s5_zero);
         if (r == nullptr) continue;
-        const std::uint64_t from = offset_of(r->number) + r->good;
-        const bool rest = std::cmp_equal(w.offset, from) && w.length == r->length - r->good;
+        if (!r->placed) {
+            require(s, w.offset == -w.length && w.length == r->length, rule::s12_tail);
+            r->base = offset_of(r->number) + (s.grown ? growth : 0);
+        } else if (r->tail) {
+            require(s, std::cmp_equal(w.offset, r->base + r->good), rule::s12_tail);
+        }
+        const std::uint64_t from = r->base + r->good;
+        const bool at_its_place = !r->placed || std::cmp_equal(w.offset, from);
+        const bool rest = at_its_place && w.length == r->length - r->good;
         require(s, rest && w.read_id == r->read_id(), rule::s7_last_good_byte);
         r->asked = true;
         r->over = r->cut = false;
@@ -416,10 +436,12 @@ std::string mrd_model::name(const event& e) const {
     };
     switch (e.what) {
         case kind::open: return "the owner opens the stream";
-        case kind::add: return fmt::format("a range of {} is added", e.size);
+        case kind::add: return fmt::format("a {} of {} is added", e.end ? "tail" : "range", e.size);
         case kind::cancel: return fmt::format("range {} is cancelled", e.number);
         case kind::close: return "the owner closes the stream";
         case kind::close_with: return "the owner ends the stream with a failure";
+        case kind::renew: return "the owner has the stream renewed";
+        case kind::grow: return "the object grows";
         case kind::perform: return "the shell performs the next action";
         case kind::timer: return "the wait is over";
         case kind::look: return "the watchdog looks";
@@ -459,6 +481,7 @@ std::string mrd_model::key(const state& s) const {
     const bool closing = m.state() >= mrd_state::closing;
     const bool there = m.call() == mrd_fsm::call_state::there;
     put(m.state(), m.call(), s.adds);
+    if (tails) put(s.grown);
     put(flags(s.call, s.cancelled, s.closed_in_order, s.failed, s.ended));
     if (!closing) {
         put(flags(s.timer, s.alarm, s.timer == m.waits_for(), s.alarm == m.watches_for(), s.aged),
@@ -479,6 +502,7 @@ std::string mrd_model::key(const state& s) const {
         const auto add = [&one](auto... values) { (one.push_back(static_cast<char>(values)), ...); };
         add(r.state, flags(r.asks != 0, known->asked, known->stopped, known->refused, known->answered));
         add(r.stale, r.orphans);
+        if (known->tail) add(flags(known->placed, known->base != offset_of(r.number)) + 8);
         if (known->asked) add(flags(known->over, known->cut, known->right), known->length - known->sent);
         if (!orphan) add(r.length, r.received, r.bad);
         if (r.copying) add(flags(r.ending, r.verdict) + 4);

@@ -32,7 +32,9 @@ public:
     bool late = false;
     bool bad_pieces = true;
     bool stalls = true;
-    bool names = true;  // the service names ranges when it ends a call
+    bool names = true;    // the service names ranges when it ends a call
+    bool tails = false;   // the owner asks for tails, too, and the object grows
+    bool renews = false;  // the owner has the stream renewed
     /// The budget of time may run out.
     bool aging = false;
     /// What counts as fair is a service that says nothing any more; else one that does its work.
@@ -45,12 +47,15 @@ public:
         std::uint8_t good = 0;   // bytes that were copied and undamaged
         std::uint8_t bad = 0;    // bad pieces in a row
         std::uint32_t asks = 0;  // its present name
-        bool asked = false;      // the service knows of it
-        bool over = false;       // the service has said that it is done
-        bool cut = false;        // it said so too early
-        bool right = true;       // nothing wrong has been sent under this name
-        bool stopped = false;    // the owner has cancelled it, or the stream has ended for it
-        bool refused = false;    // the service has named it
+        std::uint64_t base = 0;  // where it begins, as far as the service is concerned
+        bool tail = false;
+        bool placed = false;   // the stream knows where it begins
+        bool asked = false;    // the service knows of it
+        bool over = false;     // the service has said that it is done
+        bool cut = false;      // it said so too early
+        bool right = true;     // nothing wrong has been sent under this name
+        bool stopped = false;  // the owner has cancelled it, or the stream has ended for it
+        bool refused = false;  // the service has named it
         bool answered = false;
 
         std::int64_t read_id() const { return number + (std::int64_t{asks} << 40); }
@@ -74,6 +79,7 @@ public:
         std::uintptr_t alarm = 0;
         bool aged = false;          // the budget is over
         bool started_aged = false;  // the first attempt came after that
+        bool grown = false;         // the object
         bool closed_in_order = false;
         bool failed = false;  // ended otherwise, or is about to
         bool ended = false;   // the machine has said so
@@ -97,6 +103,8 @@ public:
         cancel,
         close,
         close_with,
+        renew,
+        grow,
         perform,
         timer,
         look,
@@ -119,7 +127,7 @@ public:
     };
     struct event {
         kind what = kind::open;
-        bool end = false;
+        bool end = false;        // of a range that is added: it is a tail
         std::int8_t offset = 0;  // from the one that is due
         std::uint8_t size = 0;
         std::int64_t number = 0;

@@ -40,6 +40,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(rule::count)> rule_na
     "S8: orphan bytes are those that the call still owes; too many end the call, and no others do",
     "S9: a call is given up when nothing came between two looks, and only then",
     "S10: a range that the service names fails with what it says, the others do not",
+    "S12: a tail is asked for from the end until a byte has come, then from where that lay, and told so",
     "every range is answered once, and not during a copy",
     "the end of the stream is told once, last, and only if nothing is left",
     "the outstanding bytes are those of the ranges that are not answered",
@@ -73,6 +74,7 @@ void check_answer(
     require(s, s.copying != r->number, rule::answers);
     require(s, a.received == r->good, rule::s4_right_bytes);
     require(s, (a.received == r->length) <= !a.why, rule::s5_complete);
+    require(s, r->stopped || a.offset == (r->placed ? r->base : 0), rule::s12_tail);
     if (!a.why && a.received < r->length) require(s, r->cut && r->right, rule::s6_short);
     const bool tried = r->bad > model.bad_limit;
     if (a.why && !r->stopped && !r->refused) require(s, tried, rule::s4_tries);
@@ -106,6 +108,8 @@ void check_given_up(const mrd_fsm& before, const mrd_model::event& e, const mrd_
     if (e.what == kind::look) {
         const bool meant = before.watches_for() != 0 && before.watches_for() != s.machine.watches_for();
         require(s, cancels == (meant && had && !s.moved), rule::s9_stall);
+    } else if (e.what == kind::renew) {
+        require(s, cancels == (had && before.has_opened()), rule::s7_single_flight);
     } else if (cancels && !closes) {
         require(s, s.machine.orphans_due() > mrd_model::orphan_limit, rule::s8_orphans);
     }

@@ -42,6 +42,13 @@ public:
     std::string add(std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length) {
         return feed([&](mrd_actions& out) { machine_.add_range(cookie, offset, length, out); });
     }
+    /// The last `length` bytes.
+    std::string add_tail(std::uintptr_t cookie, std::uint64_t length) {
+        return feed([&](mrd_actions& out) { machine_.add_range(cookie, 0, length, out, true); });
+    }
+    std::string renew() {
+        return feed([&](mrd_actions& out) { machine_.renew(out); });
+    }
     std::string cancel(std::int64_t id, const failure& why = errc::timed_out) {
         return feed([&](mrd_actions& out) { machine_.cancel_range(id, why, out); });
     }
@@ -84,6 +91,8 @@ public:
         return feed([&](mrd_actions& out) { machine_.look(machine_.watches_for(), out); });
     }
 
+    /// Of the last event, as they were decided.
+    const mrd_actions& decided() const { return decided_; }
     const mrd_fsm::verdict& verdict() const { return verdict_; }
     mrd_fsm& machine() { return machine_; }
     const mrd_fsm::counts& counted() const { return machine_.counted(); }
@@ -107,6 +116,7 @@ private:
             const std::string text = perform(mrd_action(out[i]), out);
             if (!text.empty()) line += (line.empty() ? "" : ", ") + text;
         }
+        decided_ = std::move(out);
         return line;
     }
 
@@ -126,6 +136,7 @@ private:
                 return fmt::format(
                     "wait {}", std::chrono::duration_cast<std::chrono::milliseconds>(a.delay).count()
                 );
+            case mrd_action_kind::call_over:
             case mrd_action_kind::watch:
             case mrd_action_kind::cancel_watch: return "";
             case mrd_action_kind::cancel_wait: return "wait no more";
@@ -140,6 +151,7 @@ private:
 
     mrd_fsm machine_;
     mrd_fsm::verdict verdict_;
+    mrd_actions decided_;
 };
 
 /// A stream that has opened and whose wire is free.
