@@ -7,6 +7,7 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/object.hpp>
+#include <rangeio/observer.hpp>
 #include <rangeio/retry_policy.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -99,6 +100,14 @@ public:
     }
     const retry_policy& retry() const noexcept { return retry_; }
 
+    /// Who hears what happens on all pools of this client that have no observer of their own, and in read(). Default:
+    /// nobody.
+    client_options& observe(std::shared_ptr<observer> by) {
+        observer_ = std::move(by);
+        return *this;
+    }
+    const std::shared_ptr<observer>& observed_by() const noexcept { return observer_; }
+
 private:
     std::string endpoint_;
     credentials auth_;
@@ -106,6 +115,7 @@ private:
     std::string user_project_;
     std::chrono::nanoseconds rpc_timeout_ = std::chrono::seconds(60);
     retry_policy retry_;
+    std::shared_ptr<observer> observer_;
 };
 
 /// Which objects a listing has, and how it is cut.

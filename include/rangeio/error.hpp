@@ -50,7 +50,8 @@ enum class errc {
     shut_down,
     /// Too many redirects in a row.
     too_many_redirects,
-    /// The object was replaced while it was being read.
+    /// The object was replaced, or deleted, while it was being read: the generation that the first response told of
+    /// is not there any more.
     generation_changed,
     /// A `direct_buffer` was used against its contract: overlap, overfill, underfill, use after close.
     buffer_misuse,

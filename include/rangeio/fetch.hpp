@@ -113,6 +113,16 @@ public:
     std::span<std::byte> destination;
 };
 
+/// The end of an object.
+class object_tail {
+public:
+    object_tail() = default;
+
+    /// Where `bytes` begin in the object.
+    std::uint64_t offset = 0;
+    byte_block bytes;
+};
+
 /// Reads one byte range of the pool's object into the front of `destination`, in parts, on several streams at
 /// once.
 ///
@@ -125,11 +135,15 @@ public:
 ///             What was read is discarded. The streams stay open; what still arrives is dropped there.
 /// Errors:     errc::range_not_satisfiable (past the end), errc::not_found, errc::short_read,
 ///             errc::data_corrupted, errc::protocol_error, errc::timed_out, errc::pool_closed,
-///             errc::stream_closed, errc::invalid_argument, asio::error::operation_aborted (cancelled), or a
-///             gRPC status. Of the part that failed first; the others are cancelled and over by then: nothing
-///             touches `destination` after completion, whatever the outcome.
+///             errc::stream_closed, errc::generation_changed (it was replaced or deleted),
+///             errc::invalid_argument, asio::error::operation_aborted (cancelled), or a gRPC status. Of the part
+///             that failed first; the others are cancelled and over by then: nothing touches `destination` after
+///             completion, whatever the outcome.
 /// Throws:     `rangeio::error` carrying one of these; std::bad_alloc. `try_fetch` returns them instead.
 /// Threads:    any number of reads may run on one pool.
+/// Growing:    the size of an object that is being appended to is that of info(), and a lower bound. What lies
+///             beyond is asked for all the same, and read if the stream knows of it; mrd_pool::refresh_size() makes
+///             sure.
 /// Units:      bytes.
 asio::awaitable<std::size_t> fetch(
     const mrd_pool& pool, byte_range range, std::span<std::byte> destination, fetch_options options = {}
@@ -149,6 +163,17 @@ asio::awaitable<byte_block> fetch(const mrd_pool& pool, byte_range range, fetch_
 /// As `fetch`, with the failure as a value.
 asio::awaitable<result<std::size_t>> try_fetch(
     const mrd_pool& pool, byte_range range, std::span<std::byte> destination, fetch_options options = {}
+);
+
+/// Reads the last `length` bytes of the object, or all of it if it has fewer.
+///
+/// Of an object that is being appended to, these are the last ones at the moment at which the service is asked,
+/// whatever info() said before: one round trip on an open pool, on one stream, which goes on with another call. If
+/// the call breaks, the same bytes are read on, however much the object has grown since.
+///
+/// Returns, resumes, lifetimes, cancels, errors: as `fetch`; past the end there is nothing.
+asio::awaitable<object_tail> fetch_tail(
+    const mrd_pool& pool, std::uint64_t length, fetch_options options = {}
 );
 
 /// Reads adjacent chunks from `start` on, all at once, each into memory of its own. The concurrency is shared

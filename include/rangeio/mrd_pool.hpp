@@ -4,6 +4,7 @@
 #include <rangeio/error.hpp>
 #include <rangeio/multi_range_downloader.hpp>
 #include <rangeio/object.hpp>
+#include <rangeio/observer.hpp>
 #include <rangeio/pool_stats.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -15,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 
 namespace rangeio {
 
@@ -61,10 +63,19 @@ public:
     }
     std::chrono::nanoseconds open_timeout() const noexcept { return open_timeout_; }
 
+    /// Who hears what happens, see `observer`. Default: the observer of the client, if the pool is made by one; else
+    /// of the factory. With a factory of your own the pool tells of itself, and the streams of what they choose to.
+    pool_options& observe(std::shared_ptr<observer> by) {
+        observer_ = std::move(by);
+        return *this;
+    }
+    const std::shared_ptr<observer>& observed_by() const noexcept { return observer_; }
+
 private:
     std::size_t size_ = 4;
     sharing_policy sharing_ = sharing_policy::round_robin;
     std::chrono::nanoseconds open_timeout_ = std::chrono::seconds(30);
+    std::shared_ptr<observer> observer_;
 };
 
 /// The right to send ranges on one stream of a pool. Move-only; its destructor gives it back, without
@@ -148,9 +159,22 @@ public:
     /// stream to end in order, after the last one has ended.
     asio::awaitable<void> close(std::chrono::nanoseconds deadline_after = {});
 
+    /// How large the object is by now: what a call that is opened for the question reports, one round trip. It is
+    /// what info() says from then on, and what is read up to there is read from calls that know of it. A finalized
+    /// object does not grow: then nothing is asked.
+    ///
+    /// A stream of the pool goes on with another call for this, and all of them do if the object has grown. So reads
+    /// that are under way are resumed, and take a round trip longer.
+    ///
+    /// Initializes the pool if nobody has. `timeout` is for all of it, default 60 s; zero: no limit.
+    /// Cancels:    whatever types the awaiting coroutine lets through.
+    /// Errors:     as acquire() and `fetch`; errc::generation_changed.
+    asio::awaitable<std::uint64_t> refresh_size(std::chrono::nanoseconds timeout = std::chrono::seconds(60));
+
     pool_stats stats() const;
 
-    /// The object as the first stream reported it; empty before a stream was opened.
+    /// The object as the first stream reported it, or refresh_size() or fetch_tail() since then; empty before a
+    /// stream was opened.
     std::optional<object_info> info() const;
 
     const object_ref& object() const noexcept;

@@ -3,6 +3,8 @@
 #include <rangeio/byte_range.hpp>
 #include <rangeio/error.hpp>
 #include <rangeio/object.hpp>
+#include <rangeio/observer.hpp>
+#include <rangeio/stream_stats.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +20,8 @@ public:
     failure why;
     /// Bytes from the start of the range whose checksum was right.
     std::uint64_t received = 0;
+    /// Where the range begins in the object: of a tail known only once bytes have come, and 0 before.
+    std::uint64_t offset = 0;
 };
 
 /// One range under way on a stream, owned by the operation that wants it.
@@ -27,6 +31,9 @@ public:
 class range_read {
 public:
     virtual byte_range range() const noexcept = 0;
+    /// Whether the last `range().length()` bytes of the object are meant, or all if it has fewer, wherever they
+    /// begin; then `range().offset()` says nothing.
+    virtual bool tail() const noexcept { return false; }
     /// Takes bytes that belong `position` bytes into the range, and extends `crc` by them. They count only
     /// once the checksum of their chunk was right: the same position may be delivered again, with other
     /// bytes.
@@ -83,6 +90,11 @@ public:
     /// Open and healthy, no range under way and no byte still to come, those of cancelled ranges included: somebody
     /// else could go on with it. The default suits a stream on which nothing comes for a range that is done.
     virtual bool quiet() const noexcept { return outstanding_bytes() == 0; }
+    /// Goes on with another call, whose response tells of the object anew: a call that was opened before something
+    /// was appended need not know of it. What is under way is resumed there. The default is for streams that cannot.
+    virtual void renew() noexcept {}
+    /// The object as the newest response told of it. Null before that, and on streams that do not keep it.
+    virtual std::shared_ptr<const object_info> info() const noexcept { return nullptr; }
 };
 
 /// Makes the streams of one pool.
@@ -96,6 +108,11 @@ public:
     virtual bool supports_multi_request() const noexcept = 0;
     /// What is being read, for messages.
     virtual const object_ref& object() const noexcept = 0;
+
+    /// What happened to the streams made here.
+    virtual stream_stats stats() const noexcept { return {}; }
+    /// Who hears of them; the pool tells it what concerns the pool. Null: nobody.
+    virtual std::shared_ptr<observer> observed_by() const noexcept { return nullptr; }
 };
 
 }  // namespace rangeio

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <rangeio/stream_stats.hpp>
+
+#include <chrono>
 #include <cstdint>
 
 namespace rangeio {
@@ -29,6 +32,13 @@ public:
     std::uint64_t leases = 0;
     /// Gauge: callers that wait for a stream.
     std::uint64_t waiters = 0;
+
+    /// Leases that were granted to somebody who had to wait, for a stream to open or to be given back.
+    std::uint64_t waits = 0;
+    /// How long they waited, all together.
+    std::chrono::nanoseconds wait_time{0};
+    /// What happened to the streams that this pool opened. Not part of the balance.
+    stream_stats streams;
 
     friend bool operator==(const pool_stats&, const pool_stats&) = default;
 };

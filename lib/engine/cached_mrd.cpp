@@ -86,6 +86,15 @@ bool cached_mrd::quiet() const noexcept {
     return s != nullptr && s->quiet();
 }
 
+void cached_mrd::renew() noexcept {
+    if (const auto s = stream()) s->renew();
+}
+
+std::shared_ptr<const object_info> cached_mrd::info() const noexcept {
+    const auto s = stream();
+    return s == nullptr ? nullptr : s->info();
+}
+
 void cached_mrd::attach(std::shared_ptr<multi_range_downloader> stream) noexcept {
     const std::lock_guard lock(mutex_);
     stream_ = std::move(stream);

@@ -27,6 +27,8 @@ public:
     std::shared_ptr<multi_range_downloader> create() override;
     bool supports_multi_request() const noexcept override { return fresh_->supports_multi_request(); }
     const object_ref& object() const noexcept override { return fresh_->object(); }
+    stream_stats stats() const noexcept override { return fresh_->stats(); }
+    std::shared_ptr<observer> observed_by() const noexcept override { return fresh_->observed_by(); }
 
     mrd_factory& fresh() const noexcept { return *fresh_; }
 
@@ -52,6 +54,8 @@ public:
     void close(const failure& why) noexcept override;
     std::uint64_t outstanding_bytes() const noexcept override;
     bool quiet() const noexcept override;
+    void renew() noexcept override;
+    std::shared_ptr<const object_info> info() const noexcept override;
 
     // For the cache, which calls them one at a time.
     mrd_factory& fresh() const noexcept { return factory_->fresh(); }

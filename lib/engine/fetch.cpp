@@ -2,9 +2,11 @@
 #include <rangeio/split_range.hpp>
 
 #include "bytes/planner.hpp"
+#include "engine/fetch_block.hpp"
 #include "engine/fetch_plan.hpp"
 #include "engine/pool_core.hpp"
 #include "engine/pool_wait.hpp"
+#include "engine/time_budget.hpp"
 #include "engine/transfer.hpp"
 #include "runtime/operation.hpp"
 
@@ -19,42 +21,17 @@
 namespace rangeio {
 namespace {
 
+using engine::allocate;
+using engine::opened;
 using engine::pool_core;
+using engine::time_budget;
 using engine::transfer;
 using engine::transfer_part;
 using pool_ptr = std::shared_ptr<pool_core>;
 using std::chrono::nanoseconds;
 
-/// What is left of a timeout that began when this was made. Zero stands for none, so what is left never is.
-class time_budget {
-public:
-    time_budget(const asio::any_io_executor& executor, nanoseconds timeout) : timeout_(timeout) {
-        if (timeout_ <= nanoseconds::zero()) return;
-        core_ = runtime::core_of(executor);
-        start_ = core_->now();
-    }
-    nanoseconds left() const {
-        if (core_ == nullptr) return {};
-        return std::max<nanoseconds>(timeout_ - (core_->now() - start_), nanoseconds(1));
-    }
-
-private:
-    const nanoseconds timeout_;
-    std::shared_ptr<runtime::context_core> core_;
-    std::chrono::steady_clock::time_point start_;
-};
-
 std::string doing(byte_range range) {
     return " " + to_string(range);
-}
-
-/// The object, once a stream has told of it. Opens the pool if nobody has.
-asio::awaitable<result<std::shared_ptr<const object_info>>> opened(pool_ptr pool, nanoseconds timeout) {
-    if (auto info = pool->info()) co_return info;
-    const auto op = std::make_shared<engine::pool_wait>(pool, &pool_core::initialize);
-    co_await runtime::await_operation(op, timeout);
-    if (op->why()) co_return op->why();
-    co_return pool->info();
 }
 
 std::vector<transfer_part> parts_into(
@@ -112,36 +89,6 @@ asio::awaitable<std::size_t> fetch_into_view(
     const auto out = co_await fetch_into(std::move(pool), range, room, options);
     destination.commit(out.value());
     co_return *out;
-}
-
-/// Memory that is not zeroed: it is about to be written.
-byte_block allocate(std::uint64_t size) {
-    auto* const memory = size > byte_range::max_end ? nullptr : new (std::nothrow) std::byte[size];
-    if (memory == nullptr) {
-        throw error(failure(errc::invalid_argument, fmt::format("there is no memory for {} bytes", size)));
-    }
-    return {std::unique_ptr<std::byte[]>(memory), static_cast<std::size_t>(size)};
-}
-
-asio::awaitable<byte_block> fetch_block(pool_ptr pool, byte_range range, fetch_options options) {
-    const time_budget time(co_await asio::this_coro::executor, options.timeout());
-    const auto object = co_await opened(pool, time.left());
-    if (!object) throw error(pool->explain(object.error(), doing(range)));
-    // Planned before it is allocated: an absurd length is the range's error, not the memory's.
-    const auto ranges = engine::plan_fetch(range, **object, options);
-    if (!ranges) throw error(pool->explain(ranges.error(), doing(range)));
-    std::uint64_t length = 0;
-    for (const byte_range& part : *ranges) length += part.length();
-    byte_block memory = allocate(length);
-    const byte_range planned(range.offset(), length);
-    options.timeout(time.left());
-    const auto got = co_await fetch_into(pool, planned, memory.span(), options);
-    if (got.value() < length) {
-        byte_block exact = allocate(*got);
-        std::ranges::copy(memory.span().first(*got), exact.data());
-        co_return exact;
-    }
-    co_return memory;
 }
 
 asio::awaitable<std::vector<byte_block>> fetch_chunks(
@@ -239,6 +186,49 @@ asio::awaitable<void> fetch_scattered(
 
 }  // namespace
 
+namespace engine {
+
+asio::awaitable<result<std::shared_ptr<const object_info>>> opened(pool_ptr pool, nanoseconds timeout) {
+    if (auto info = pool->info()) co_return info;
+    const auto op = std::make_shared<pool_wait>(pool, &pool_core::initialize);
+    co_await runtime::await_operation(op, timeout);
+    if (op->why()) co_return op->why();
+    co_return pool->info();
+}
+
+byte_block allocate(std::uint64_t size) {
+    auto* const memory = size > byte_range::max_end ? nullptr : new (std::nothrow) std::byte[size];
+    if (memory == nullptr) {
+        throw error(failure(errc::invalid_argument, fmt::format("there is no memory for {} bytes", size)));
+    }
+    return {std::unique_ptr<std::byte[]>(memory), static_cast<std::size_t>(size)};
+}
+
+byte_block shrink(byte_block block, std::size_t size) {
+    if (size >= block.size()) return block;
+    byte_block exact = allocate(size);
+    std::ranges::copy(block.span().first(size), exact.data());
+    return exact;
+}
+
+asio::awaitable<byte_block> fetch_block(pool_ptr pool, byte_range range, fetch_options options) {
+    const time_budget time(co_await asio::this_coro::executor, options.timeout());
+    const auto object = co_await opened(pool, time.left());
+    if (!object) throw error(pool->explain(object.error(), doing(range)));
+    // Planned before it is allocated: an absurd length is the range's error, not the memory's.
+    const auto ranges = engine::plan_fetch(range, **object, options);
+    if (!ranges) throw error(pool->explain(ranges.error(), doing(range)));
+    std::uint64_t length = 0;
+    for (const byte_range& part : *ranges) length += part.length();
+    byte_block memory = allocate(length);
+    const byte_range planned(range.offset(), length);
+    options.timeout(time.left());
+    const auto got = co_await fetch_into(pool, planned, memory.span(), options);
+    co_return shrink(std::move(memory), got.value());
+}
+
+}  // namespace engine
+
 asio::awaitable<std::size_t> fetch(
     const mrd_pool& pool, byte_range range, std::span<std::byte> destination, fetch_options options
 ) {
@@ -252,7 +242,7 @@ asio::awaitable<std::size_t> fetch(
 }
 
 asio::awaitable<byte_block> fetch(const mrd_pool& pool, byte_range range, fetch_options options) {
-    return fetch_block(engine::pool_access::core(pool), range, options);
+    return engine::fetch_block(engine::pool_access::core(pool), range, options);
 }
 
 asio::awaitable<result<std::size_t>> try_fetch(

@@ -76,7 +76,8 @@ pool_core::pool_core(
 )
     : executor_(std::move(executor)),
       factory_(std::move(factory)),
-      options_(options),
+      core_(runtime::core_of(executor_)),
+      observer_(options.observed_by() != nullptr ? options.observed_by() : factory_->observed_by()),
       machine_(machine_options(options, *factory_)) {
     streams_.reserve(options.size());
 }
@@ -102,6 +103,7 @@ void pool_core::enter(
         machine_.feed_reserving([&](pool_fsm& m, pool_actions& out) {
             refresh_loads(m);
             (m.*event)(id_of(waiter), out);
+            if (m.waits(id_of(waiter))) waiter.waits_since = core_->now();
         });
     } catch (...) {
         waiter.under_way.reset();
@@ -134,12 +136,35 @@ void pool_core::release(stream_id id) noexcept {
 }
 
 pool_stats pool_core::stats() const {
-    return machine_.peek([](const pool_fsm& m) { return m.stats(); });
+    return machine_.peek([this](const pool_fsm& m) {
+        pool_stats out = m.stats();
+        out.streams = factory_->stats();
+        const std::lock_guard lock(mutex_);
+        out.waits = waits_;
+        out.wait_time = wait_time_;
+        return out;
+    });
 }
 
 std::shared_ptr<const object_info> pool_core::info() const {
     const std::lock_guard lock(mutex_);
     return info_;
+}
+
+void pool_core::learn(const multi_range_downloader& from) {
+    auto info = from.info();
+    std::vector<std::shared_ptr<multi_range_downloader>> others;
+    {
+        const std::lock_guard lock(mutex_);
+        if (info == nullptr || info->size < info_->size || info_->finalized) return;
+        if (info->size > info_->size) {
+            for (const entry& e : streams_) {
+                if (e.stream.get() != &from) others.push_back(e.stream);
+            }
+        }
+        info_ = std::move(info);
+    }
+    for (const auto& stream : others) stream->renew();
 }
 
 failure pool_core::explain(const failure& why, const std::string& doing) const {
@@ -156,6 +181,24 @@ void pool_core::drain() noexcept {
     const auto alive = shared_from_this();
     const runtime::completion_batch batch;
     machine_.drain([this](pool_action& action) { perform(action); });
+    if (observer_ != nullptr) tell_if_closed();
+}
+
+void pool_core::tell_if_closed() noexcept {
+    const bool closed = machine_.peek([](const pool_fsm& m) { return m.state() == fsm::pool_state::closed; });
+    if (closed && !told_closed_.exchange(true)) observer_->on_event({event_kind::pool_closed, object()});
+}
+
+void pool_core::count_wait(const pool_waiter& waiter) noexcept {
+    if (!waiter.waits_since) return;
+    event what(event_kind::lease_waited, object());
+    what.time = core_->now() - *waiter.waits_since;
+    {
+        const std::lock_guard lock(mutex_);
+        ++waits_;
+        wait_time_ += what.time;
+    }
+    if (observer_ != nullptr) observer_->on_event(what);
 }
 
 void pool_core::perform(pool_action& action) noexcept {
@@ -171,6 +214,7 @@ void pool_core::perform(pool_action& action) noexcept {
             out.pool_ = shared_from_this();
             out.stream_ = stream(action.stream);
             out.stream_id_ = action.stream;
+            count_wait(waiter);
             waiter.granted(std::move(out));
             break;
         }

@@ -6,8 +6,11 @@
 #include "runtime/context_service.hpp"
 #include "runtime/machine_host.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +24,9 @@ public:
     /// The answer to initialize and close, too: then `why` may be empty.
     virtual void answered(const failure& why) noexcept = 0;
 
-    /// For the pool: keeps the object alive while it waits.
+    /// For the pool: keeps the object alive while it waits, and since when, if it does.
     std::shared_ptr<pool_waiter> under_way;
+    std::optional<std::chrono::steady_clock::time_point> waits_since;
 
 protected:
     ~pool_waiter() = default;
@@ -47,8 +51,11 @@ public:
     void release(fsm::stream_id id) noexcept;
 
     pool_stats stats() const;
-    /// The object as the first stream reported it; null before that.
+    /// The object as the first stream reported it, or the last one that was renewed; null before that.
     std::shared_ptr<const object_info> info() const;
+    /// `from` has gone on with a call that tells of the object anew. If the object has grown, the other streams do
+    /// so, too.
+    void learn(const multi_range_downloader& from);
     const object_ref& object() const noexcept { return factory_->object(); }
     const asio::any_io_executor& executor() const noexcept { return executor_; }
     /// `failure` with the object's name before its message, as callers get to see it.
@@ -67,6 +74,8 @@ private:
     void refresh_loads(fsm::pool_fsm& machine) const;
     void drain() noexcept;
     void perform(fsm::pool_action& action) noexcept;
+    void count_wait(const pool_waiter& waiter) noexcept;
+    void tell_if_closed() noexcept;
     void open_stream(fsm::stream_id id) noexcept;
     std::shared_ptr<multi_range_downloader> stream(fsm::stream_id id) const;
 
@@ -76,12 +85,16 @@ private:
 
     const asio::any_io_executor executor_;
     const std::shared_ptr<mrd_factory> factory_;
-    const pool_options options_;
+    const std::shared_ptr<runtime::context_core> core_;
+    const std::shared_ptr<observer> observer_;
+    std::atomic<bool> told_closed_ = false;
     runtime::machine_host<fsm::pool_fsm, fsm::pool_action> machine_;
 
     mutable std::mutex mutex_;  // of what follows; taken after the machine's, never before
     std::vector<entry> streams_;
     std::shared_ptr<const object_info> info_;
+    std::uint64_t waits_ = 0;
+    std::chrono::nanoseconds wait_time_{0};
 };
 
 /// The way from the public handles to what is behind them.

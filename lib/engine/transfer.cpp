@@ -21,8 +21,10 @@ struct transfer::part final : public range_read, public pool_waiter {
     std::shared_ptr<multi_range_downloader> stream;
     std::int64_t read_id = 0;
     std::uint64_t received = 0;
+    std::uint64_t offset = 0;
 
     byte_range range() const noexcept override { return what.range; }
+    bool tail() const noexcept override { return what.tail; }
 
     std::uint32_t deliver(
         std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
@@ -40,9 +42,7 @@ struct transfer::part final : public range_read, public pool_waiter {
         return crc32c_extend(crc, bytes);
     }
 
-    void done(const range_outcome& outcome) noexcept override {
-        owner->finish(*this, outcome.why, outcome.received);
-    }
+    void done(const range_outcome& outcome) noexcept override { owner->finish(*this, outcome); }
 
     void granted(lease granted) noexcept override {
         {
@@ -53,7 +53,7 @@ struct transfer::part final : public range_read, public pool_waiter {
         owner->send(*this);
     }
 
-    void answered(const failure& why) noexcept override { owner->finish(*this, why, 0); }
+    void answered(const failure& why) noexcept override { owner->finish(*this, {why}); }
 };
 
 transfer::transfer(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts)
@@ -90,6 +90,10 @@ std::uint64_t transfer::received(std::size_t index) const noexcept {
     return parts_[index].received;
 }
 
+std::uint64_t transfer::offset(std::size_t index) const noexcept {
+    return parts_[index].offset;
+}
+
 void transfer::start() noexcept {
     for (std::size_t i = 0; i < size_; ++i) begin(parts_[i]);
     if (owner_ != nullptr) {
@@ -115,7 +119,7 @@ void transfer::begin(part& p) noexcept {
     try {
         pool_->acquire(std::shared_ptr<pool_waiter>(self(), &p));
     } catch (...) {
-        finish(p, make_error_code(boost::system::errc::not_enough_memory), 0);
+        finish(p, {make_error_code(boost::system::errc::not_enough_memory)});
         return;
     }
     bool late = false;
@@ -136,7 +140,7 @@ void transfer::send(part& p) noexcept {
         if (!why) p.at = part::stage::reading;
     }
     if (why) {
-        finish(p, why, 0);
+        finish(p, {why});
         return;
     }
     const auto stream = p.stream;
@@ -144,7 +148,7 @@ void transfer::send(part& p) noexcept {
     try {
         id = stream->read(std::shared_ptr<range_read>(self(), &p));
     } catch (...) {
-        finish(p, make_error_code(boost::system::errc::not_enough_memory), 0);
+        finish(p, {make_error_code(boost::system::errc::not_enough_memory)});
         return;
     }
     {
@@ -155,18 +159,19 @@ void transfer::send(part& p) noexcept {
     if (why) stream->cancel(id, why);
 }
 
-void transfer::finish(part& p, const failure& why, std::uint64_t received) noexcept {
+void transfer::finish(part& p, const range_outcome& how) noexcept {
     const auto alive = self();
     lease released;
     bool first = false;
     {
         const std::lock_guard lock(mutex_);
         p.at = part::stage::done;
-        p.received = received;
+        p.received = how.received;
+        p.offset = how.offset;
         p.stream.reset();
         released = std::move(p.held);
-        first = why && !why_;
-        if (first) why_ = why;
+        first = how.why && !why_;
+        if (first) why_ = how.why;
     }
     released.release();
     if (first) cancel_parts();

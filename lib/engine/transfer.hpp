@@ -26,6 +26,7 @@ struct scatter_piece {
 struct transfer_part {
     byte_range range;
     std::vector<scatter_piece> pieces;
+    bool tail = false;  // see range_read
 };
 
 /// Several ranges of one object, read at once: one counter and one wake-up, no coroutine for each.
@@ -51,6 +52,8 @@ public:
     std::size_t parts() const noexcept { return size_; }
     /// Right bytes at the front of part `index`.
     std::uint64_t received(std::size_t index) const noexcept;
+    /// Where part `index` begins in the object; of a tail 0 if nothing came.
+    std::uint64_t offset(std::size_t index) const noexcept;
 
 private:
     struct part;
@@ -66,7 +69,7 @@ private:
     void reject(const failure& why) noexcept override { why_ = why; }
     void begin(part& p) noexcept;
     void send(part& p) noexcept;
-    void finish(part& p, const failure& why, std::uint64_t received) noexcept;
+    void finish(part& p, const range_outcome& how) noexcept;
     void one_less() noexcept;
     void cancel_parts() noexcept;
     std::shared_ptr<transfer> self() { return std::static_pointer_cast<transfer>(shared_from_this()); }

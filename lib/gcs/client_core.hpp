@@ -19,12 +19,14 @@ public:
           runtime_(runtime::core_of(executor_)),
           rpc_timeout_(options.rpc_timeout()),
           retry_(checked(options.retry())),
+          observer_(options.observed_by()),
           channels_(grpc_transport::channels::make(executor_, options)) {}
 
     const asio::any_io_executor& executor() const noexcept { return executor_; }
     const std::shared_ptr<runtime::context_core>& runtime() const noexcept { return runtime_; }
     std::chrono::nanoseconds rpc_timeout() const noexcept { return rpc_timeout_; }
     const retry_policy& retry() const noexcept { return retry_; }
+    const std::shared_ptr<observer>& observed_by() const noexcept { return observer_; }
     const std::shared_ptr<grpc_transport::channels>& channels() const noexcept { return channels_; }
 
 private:
@@ -32,12 +34,13 @@ private:
     const std::shared_ptr<runtime::context_core> runtime_;
     const std::chrono::nanoseconds rpc_timeout_;
     const retry_policy retry_;
+    const std::shared_ptr<observer> observer_;
     const std::shared_ptr<grpc_transport::channels> channels_;
 };
 
 /// Streams on `object`. They share what the first of them learns: generation, read handle.
 std::shared_ptr<mrd_factory> make_factory(
-    const client_core& core, object_ref object, std::chrono::nanoseconds open_timeout
+    const client_core& core, object_ref object, const pool_options& options
 );
 
 }  // namespace rangeio::gcs

@@ -18,12 +18,15 @@ namespace {
 
 class grpc_mrd_factory final : public mrd_factory {
 public:
-    grpc_mrd_factory(const client_core& core, object_ref object, std::chrono::nanoseconds open_timeout) {
+    grpc_mrd_factory(const client_core& core, object_ref object, const pool_options& options) {
+        const auto& own = options.observed_by();
         environment_.connector = grpc_transport::make_grpc_connector(core.channels());
         environment_.source = std::make_shared<grpc_transport::object_source>(std::move(object));
+        environment_.reports =
+            std::make_shared<grpc_transport::stream_reports>(own != nullptr ? own : core.observed_by());
         environment_.core = core.runtime();
         environment_.executor = core.executor();
-        environment_.open_timeout = open_timeout;
+        environment_.open_timeout = options.open_timeout();
         environment_.retry = core.retry();
     }
 
@@ -32,6 +35,8 @@ public:
     }
     bool supports_multi_request() const noexcept override { return true; }
     const object_ref& object() const noexcept override { return environment_.source->object(); }
+    stream_stats stats() const noexcept override { return environment_.reports->counted(); }
+    std::shared_ptr<observer> observed_by() const noexcept override { return environment_.reports->to(); }
 
 private:
     grpc_transport::mrd::environment environment_;
@@ -62,7 +67,7 @@ private:
 asio::awaitable<mrd_pool> open_pool(
     std::shared_ptr<client_core> core, object_ref object, pool_options options
 ) {
-    auto factory = make_factory(*core, std::move(object), options.open_timeout());
+    auto factory = make_factory(*core, std::move(object), options);
     mrd_pool pool(core->executor(), std::move(factory), options);
     co_await pool.initialize();
     co_return pool;
@@ -83,7 +88,7 @@ asio::awaitable<std::size_t> read_once(
     }
     if (range.empty()) co_return 0;
     const pool_options defaults;
-    const auto factory = make_factory(*core, std::move(object), defaults.open_timeout());
+    const auto factory = make_factory(*core, std::move(object), defaults);
     const auto owner = std::make_shared<single_owner>();
     const std::vector<byte_range> asked(1, range);
     std::vector<engine::transfer_part> parts(1);
@@ -102,9 +107,9 @@ asio::awaitable<std::size_t> read_once(
 }  // namespace
 
 std::shared_ptr<mrd_factory> make_factory(
-    const client_core& core, object_ref object, std::chrono::nanoseconds open_timeout
+    const client_core& core, object_ref object, const pool_options& options
 ) {
-    return std::make_shared<grpc_mrd_factory>(core, std::move(object), open_timeout);
+    return std::make_shared<grpc_mrd_factory>(core, std::move(object), options);
 }
 
 }  // namespace gcs
@@ -117,12 +122,12 @@ asio::awaitable<mrd_pool> client::open(object_ref object, pool_options options) 
 }
 
 mrd_pool client::pool(object_ref object, pool_options options) {
-    return {core_->executor(), gcs::make_factory(*core_, std::move(object), options.open_timeout()), options};
+    return {core_->executor(), gcs::make_factory(*core_, std::move(object), options), options};
 }
 
 mrd_pool_cache client::pool_cache(pool_cache_options options) {
     auto maker = [core = core_](const object_ref& object, const pool_options& how) {
-        return gcs::make_factory(*core, object, how.open_timeout());
+        return gcs::make_factory(*core, object, how);
     };
     return {core_->executor(), std::move(maker), options};
 }

@@ -5,6 +5,7 @@
 #include "runtime/interleave.hpp"
 #include "runtime/operation.hpp"
 
+#include <optional>
 #include <utility>
 
 namespace rangeio::grpc_transport {
@@ -29,6 +30,7 @@ mrd_fsm::options machine_options(const retry_policy& retry) {
 
 mrd::mrd(environment env)
     : env_(std::move(env)),
+      number_(env_.reports->number_stream()),
       machine_(machine_options(env_.retry)),
       chance_(static_cast<std::minstd_rand::result_type>(env_.seed ? env_.seed() : std::random_device()())) {}
 
@@ -37,6 +39,7 @@ mrd::~mrd() = default;
 void mrd::open(std::shared_ptr<stream_listener> owner) {
     owner_ = std::move(owner);
     self_ = self();
+    open_since_ = env_.core->now();
     if (!env_.core->enter(*this)) close(errc::shut_down);
     try {
         machine_.feed_reserving([](mrd_fsm& m, mrd_actions& out) { m.open(out); });
@@ -56,7 +59,7 @@ std::int64_t mrd::read(std::shared_ptr<range_read> read) {
     std::int64_t id = 0;
     try {
         id = machine_.feed_reserving([&](mrd_fsm& m, mrd_actions& out) {
-            return m.add_range(cookie, range.offset(), range.length(), out);
+            return m.add_range(cookie, range.offset(), range.length(), out, read->tail());
         });
     } catch (...) {
         read->under_way.reset();
@@ -83,6 +86,12 @@ bool mrd::quiet() const noexcept {
     return machine_.peek([](const mrd_fsm& m) { return m.quiet(); });
 }
 
+void mrd::renew() noexcept {
+    env_.source->forget_handle();
+    machine_.feed([](mrd_fsm& m, mrd_actions& out) { m.renew(out); });
+    drain();
+}
+
 void mrd::on_shutdown() noexcept {
     close(errc::shut_down);
 }
@@ -92,7 +101,16 @@ void mrd::on_response(const incoming& response) noexcept {
         close_with(stale, stale);
         return;
     }
-    machine_.feed([](mrd_fsm& m, mrd_actions& out) { m.response(out); });
+    const bool resumed = machine_.feed([](mrd_fsm& m, mrd_actions& out) {
+        const bool awaited = m.state() == fsm::mrd_state::reopening;
+        m.response(out);
+        return awaited;
+    });
+    if (resumed) {
+        event what = about(event_kind::stream_resumed);
+        what.time = since(call_since_);
+        env_.reports->tell(what);
+    }
     for (const wire::data_chunk& chunk : response.chunks) take_chunk(response, chunk);
     drain();
 }
@@ -104,7 +122,7 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
     const auto verdict = machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
         return m.begin_chunk(chunk.read_id, chunk.read_offset, chunk.payload.size, chunk.range_end, out);
     });
-    if (!verdict.accept) return;
+    if (!verdict.accept) return report_piece(verdict, chunk.payload.size, verdict.why);
     range_read& read = *from_cookie(verdict.cookie);
     runtime::interleave("before bytes are copied");
     std::uint64_t position = verdict.position;
@@ -126,6 +144,16 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
         );
     }
     machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.end_chunk(chunk.read_id, damage, out); });
+    if (damage) report_piece(verdict, chunk.payload.size, damage);
+}
+
+void mrd::report_piece(const mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept {
+    if (!why && bytes == 0) return;  // a range_end that nobody waits for
+    event what = about(why ? event_kind::bad_piece : event_kind::orphans_dropped);
+    what.bytes = bytes;
+    if (why) what.range = {said.offset, said.length};
+    what.why = why;
+    env_.reports->tell(what);
 }
 
 void mrd::on_write_done() noexcept {
@@ -139,8 +167,9 @@ void mrd::on_done(const call_end& end) noexcept {
             machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.close(why, why, out); });
         }
     }
+    const failure why = env_.source->judge(end.why);
     machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
-        m.call_ended({end.why, end.redirect.has_value(), end.range_errors}, env_.core->now(), out);
+        m.call_ended({why, end.redirect.has_value(), end.range_errors}, env_.core->now(), out);
     });
     drain();
 }
@@ -158,40 +187,48 @@ void mrd::drain() noexcept {
 
 void mrd::perform(mrd_action& action) noexcept {
     switch (action.kind) {
-        case mrd_action_kind::start_call: start_call(); break;
+        case mrd_action_kind::start_call: start_call(action); break;
         case mrd_action_kind::write: send_message(); break;
         case mrd_action_kind::cancel_call:
+            report_call(action);
             if (call_ != nullptr) call_->cancel();
             break;
+        case mrd_action_kind::call_over: report_call(action); break;
         case mrd_action_kind::wait:
-            set_alarm(
-                wait_alarm_,
-                jittered(action.delay),
-                [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) { m.wait_over(cookie, out); }
-            );
+            action.delay = jittered(action.delay);
+            report_call(action);
+            waited_ = true;
+            set_alarm(wait_alarm_, action.delay, [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) {
+                m.wait_over(cookie, out);
+            });
             break;
         case mrd_action_kind::watch:
             set_alarm(watch_alarm_, action.delay, [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) {
                 m.look(cookie, out);
             });
             break;
-        case mrd_action_kind::cancel_wait: wait_alarm_.reset(); break;
+        case mrd_action_kind::cancel_wait:
+            wait_alarm_.reset();
+            waited_ = false;
+            break;
         case mrd_action_kind::cancel_watch: watch_alarm_.reset(); break;
         case mrd_action_kind::opened:
             open_alarm_.reset();
+            report_call(action);
             owner_->opened(env_.source->info());
             break;
-        case mrd_action_kind::call_over: break;
         case mrd_action_kind::reconnecting: owner_->reconnecting(); break;
         case mrd_action_kind::reconnected: owner_->reconnected(); break;
         case mrd_action_kind::complete: {
             const auto read = std::move(from_cookie(action.cookie)->under_way);
-            read->done({std::move(action.why), action.received});
+            if (action.refused) report_answer(action, *read);
+            read->done({std::move(action.why), action.received, action.offset});
             break;
         }
         case mrd_action_kind::ended: {
             drop_alarms();
             call_.reset();
+            report_call(action);
             const auto alive = std::move(self_);
             const auto owner = std::move(owner_);
             if (owner != nullptr) owner->ended(action.why);
@@ -201,9 +238,57 @@ void mrd::perform(mrd_action& action) noexcept {
     }
 }
 
-void mrd::start_call() noexcept {
+// What concerns a call as a whole is told from here, in the order in which the machine decided it.
+void mrd::report_call(const mrd_action& action) noexcept {
+    const auto kind = [&]() -> std::optional<event_kind> {
+        switch (action.kind) {
+            case mrd_action_kind::opened: return event_kind::stream_opened;
+            case mrd_action_kind::start_call:
+            case mrd_action_kind::wait: return event_kind::stream_resuming;
+            case mrd_action_kind::ended: return event_kind::stream_ended;
+            case mrd_action_kind::cancel_call:
+                if (action.fate == fsm::call_fate::stalled) return event_kind::stream_stalled;
+                if (action.fate == fsm::call_fate::retired) return event_kind::stream_retired;
+                return std::nullopt;
+            case mrd_action_kind::call_over:
+                if (action.fate == fsm::call_fate::redirected) return event_kind::stream_redirected;
+                if (action.fate == fsm::call_fate::stalled || action.fate == fsm::call_fate::retired ||
+                    action.fate == fsm::call_fate::renewed) {
+                    return std::nullopt;  // it was our doing, and told before
+                }
+                return event_kind::stream_broke;
+            default: return std::nullopt;
+        }
+    }();
+    if (!kind) return;
+    event what = about(*kind);
+    what.why = action.why;
+    what.attempt = action.attempt;
+    what.time = action.delay;
+    if (*kind == event_kind::stream_retired) what.bytes = action.received;
+    if (*kind == event_kind::stream_stalled) what.time = env_.retry.stall_timeout();
+    if (*kind == event_kind::stream_opened) what.time = since(open_since_);
+    env_.reports->tell(what);
+}
+
+void mrd::report_answer(const mrd_action& action, const range_read& read) noexcept {
+    event what = about(event_kind::range_refused);
+    what.range = read.range();
+    what.why = action.why;
+    env_.reports->tell(what);
+}
+
+event mrd::about(event_kind what) const noexcept {
+    event out(what, env_.source->object());
+    out.stream = number_;
+    return out;
+}
+
+void mrd::start_call(const mrd_action& action) noexcept {
     call_.reset();
-    if (!std::exchange(begun_, true) && env_.open_timeout > std::chrono::nanoseconds::zero()) {
+    const bool first = !std::exchange(begun_, true);
+    const bool told = std::exchange(waited_, false);
+    if (first && env_.open_timeout > std::chrono::nanoseconds::zero()) {
         // Of all calls that the opening may take, and the waits between them.
         set_alarm(open_alarm_, env_.open_timeout, [](mrd_fsm& m, mrd_actions& out) {
             if (m.has_opened()) return;
@@ -212,6 +297,8 @@ void mrd::start_call() noexcept {
         });
     }
     if (!machine_.feed([](mrd_fsm& m, mrd_actions& out) { return m.begin_call(out); })) return;
+    if (!first && !told) report_call(action);
+    call_since_ = env_.core->now();
     try {
         call_ = env_.connector->create(std::shared_ptr<bidi_call_events>(self(), this));
         call_->start(env_.source->spec(), machine_.peek([](const mrd_fsm& m) {

@@ -6,9 +6,11 @@
 #include "fsm/mrd_fsm.hpp"
 #include "grpc/bidi_call.hpp"
 #include "grpc/object_source.hpp"
+#include "grpc/stream_reports.hpp"
 #include "runtime/context_service.hpp"
 #include "runtime/machine_host.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -23,6 +25,7 @@ public:
     struct environment {
         std::shared_ptr<bidi_connector> connector;
         std::shared_ptr<object_source> source;
+        std::shared_ptr<stream_reports> reports;
         std::shared_ptr<runtime::context_core> core;  // of the executor
         asio::any_io_executor executor;               // for the alarms, nothing else runs there
         std::chrono::nanoseconds open_timeout{0};     // 0: none
@@ -39,6 +42,8 @@ public:
     void close(const failure& why) noexcept override;
     std::uint64_t outstanding_bytes() const noexcept override;
     bool quiet() const noexcept override;
+    void renew() noexcept override;
+    std::shared_ptr<const object_info> info() const noexcept override { return env_.source->info(); }
 
 private:
     void on_shutdown() noexcept override;
@@ -47,10 +52,15 @@ private:
     void on_done(const call_end& end) noexcept override;
 
     void take_chunk(const incoming& response, const wire::data_chunk& chunk) noexcept;
+    void report_piece(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept;
+    void report_call(const fsm::mrd_action& action) noexcept;
+    void report_answer(const fsm::mrd_action& action, const range_read& read) noexcept;
+    event about(event_kind what) const noexcept;
+    std::chrono::nanoseconds since(fsm::time_point then) const noexcept { return env_.core->now() - then; }
     void close_with(const failure& ranges, const failure& stream) noexcept;
     void drain() noexcept;
     void perform(fsm::mrd_action& action) noexcept;
-    void start_call() noexcept;
+    void start_call(const fsm::mrd_action& action) noexcept;
     void send_message() noexcept;
     void out_of_memory() noexcept;
     template <class Event>
@@ -64,6 +74,7 @@ private:
     std::shared_ptr<mrd> self() { return std::static_pointer_cast<mrd>(shared_from_this()); }
 
     const environment env_;
+    const std::uint64_t number_;
     runtime::machine_host<fsm::mrd_fsm, fsm::mrd_action> machine_;
 
     // Touched by perform() alone, or before open(). The alarms go before the stream leaves its context.
@@ -73,7 +84,10 @@ private:
     std::shared_ptr<runtime::alarm> open_alarm_;
     std::shared_ptr<runtime::alarm> wait_alarm_;
     std::shared_ptr<runtime::alarm> watch_alarm_;
-    bool begun_ = false;  // the first call
+    bool begun_ = false;   // the first call
+    bool waited_ = false;  // the call that is to be made has been reported
+    fsm::time_point open_since_{};
+    std::atomic<fsm::time_point> call_since_{};  // read on the delivering thread, too
     std::minstd_rand chance_;
 };
 

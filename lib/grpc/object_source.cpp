@@ -1,5 +1,7 @@
 #include "grpc/object_source.hpp"
 
+#include "described.hpp"
+
 #include <fmt/format.h>
 
 #include <new>
@@ -38,6 +40,8 @@ failure object_source::learn(const object_info* metadata, const std::string* rea
             };
         }
         // The service names buckets in full; callers name them as they address them.
+        // Calls of several streams may answer out of turn, and an object only ever grows.
+        if (pinned_generation_ != 0 && !metadata->finalized && metadata->size < info_->size) return {};
         object_info known = *metadata;
         known.bucket = object_.bucket();
         info_ = std::make_shared<const object_info>(std::move(known));
@@ -45,6 +49,28 @@ failure object_source::learn(const object_info* metadata, const std::string* rea
         return {};
     } catch (const std::bad_alloc&) {
         return make_error_code(boost::system::errc::not_enough_memory);
+    }
+}
+
+void object_source::forget_handle() noexcept {
+    const std::lock_guard lock(mutex_);
+    read_handle_.clear();
+}
+
+failure object_source::judge(const failure& why) const noexcept {
+    if (why.code() != errc::not_found && why.code() != errc::precondition_failed) return why;
+    const std::lock_guard lock(mutex_);
+    if (pinned_generation_ == 0) return why;  // it was never there
+    const failure changed = described(
+        errc::generation_changed,
+        "generation {} is being read, and is not there any more: {}",
+        pinned_generation_,
+        why.message()
+    );
+    try {
+        return {changed.code(), changed.message(), why.grpc_status()};
+    } catch (const std::bad_alloc&) {
+        return changed;
     }
 }
 

@@ -17,6 +17,12 @@ public:
     call_spec spec() const;
     /// Takes what a response says. Fails if that speaks of another generation than the pinned one.
     failure learn(const object_info* metadata, const std::string* read_handle) noexcept;
+    /// The next call says nothing of the last ones, so that its response tells of the object anew: one to a handle
+    /// need not.
+    void forget_handle() noexcept;
+    /// What the end of a call means: that the object which was being read is not there any more is an error of its
+    /// own.
+    failure judge(const failure& why) const noexcept;
     /// Takes where a redirect points to. What it does not say stays as it was.
     failure redirect(const call_end::redirection& where) noexcept;
     /// As last reported. Never null: before the first response it has the object's name only.

@@ -19,7 +19,8 @@ scripted_service::shared::shared(sim::world& w, const scripted_service_options& 
           }
       ),
       first_generation(state.generation),
-      number(options.object()) {
+      number(options.object()),
+      observed_by(options.observed_by()) {
     state.size = options.object_bytes();
     state.finalized = options.finalized();
     state.max_chunk_bytes = std::max<std::uint64_t>(options.max_chunk_bytes(), 1);

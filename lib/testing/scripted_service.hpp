@@ -18,6 +18,7 @@ public:
     service_state state;
     const std::int64_t first_generation;
     const unsigned number;
+    const std::shared_ptr<rangeio::observer> observed_by;
     std::uint64_t calls = 0;
     std::uint64_t calls_open = 0;
 

@@ -58,6 +58,10 @@ public:
     }
 
     std::uint64_t outstanding_bytes() const noexcept override { return outstanding_; }
+    // It serves what is there now, so it need not be renewed.
+    std::shared_ptr<const object_info> info() const noexcept override {
+        return opened_ ? std::make_shared<const object_info>(call_player::info()) : nullptr;
+    }
 
 private:
     struct pending {
@@ -88,7 +92,7 @@ private:
 
     void deliver(const call_script::response& response) override {
         if (!std::exchange(opened_, true) && !closing_) {
-            owner_->opened(std::make_shared<const object_info>(info()));
+            owner_->opened(std::make_shared<const object_info>(call_player::info()));
         }
         for (const call_script::chunk& c : response.chunks) take(c);
     }

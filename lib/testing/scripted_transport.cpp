@@ -94,6 +94,8 @@ public:
     std::shared_ptr<multi_range_downloader> create() override { return std::make_shared<mrd>(environment_); }
     bool supports_multi_request() const noexcept override { return multi_request_; }
     const object_ref& object() const noexcept override { return environment_.source->object(); }
+    stream_stats stats() const noexcept override { return environment_.reports->counted(); }
+    std::shared_ptr<observer> observed_by() const noexcept override { return environment_.reports->to(); }
 
 private:
     const mrd::environment environment_;
@@ -111,6 +113,7 @@ std::shared_ptr<mrd_factory> make_scripted_transport(
 ) {
     mrd::environment out;
     out.source = std::make_shared<object_source>(service->object().generation(generation));
+    out.reports = std::make_shared<stream_reports>(service->observed_by);
     out.connector = std::make_shared<scripted_connector>(std::move(service));
     out.core = runtime::core_of(executor);
     out.executor = executor;

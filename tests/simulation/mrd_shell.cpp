@@ -1,205 +1,14 @@
-#include <rangeio/crc32c.hpp>
+#include "simulation/mrd_fixture.hpp"
 
-#include "grpc/mrd.hpp"
-
-#include <boost/asio/io_context.hpp>
-
-#include <doctest/doctest.h>
-
-#include <algorithm>
-#include <chrono>
-#include <cstring>
-#include <memory>
+#include <future>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-// The shell of the stream: that it does what the machine decides. The test is the service and the clock.
+// The shell of the stream: that it does what the machine decides.
 
-namespace {
-
-using namespace rangeio;
-using namespace rangeio::grpc_transport;
-using namespace std::chrono_literals;
-
-const std::string content = "The quick brown fox jumps over the lazy dog.";
-const failure unavailable(error_code(14, grpc_category()), "gone", 14);
-const failure cancelled(error_code(1, grpc_category()), "cancelled", 1);
-
-class manual_alarm final : public runtime::alarm {
-public:
-    manual_alarm(std::chrono::nanoseconds after, std::function<void()> what)
-        : delay(after), then(std::move(what)) {}
-    void cancel() noexcept override { then = nullptr; }
-
-    std::chrono::nanoseconds delay;
-    std::function<void()> then;
-};
-
-/// Alarms that go off when the test says so.
-class manual_core final : public runtime::context_core {
-public:
-    std::shared_ptr<runtime::alarm> set_alarm(
-        const asio::any_io_executor&, std::chrono::nanoseconds delay, std::function<void()> then
-    ) override {
-        auto out = std::make_shared<manual_alarm>(delay, std::move(then));
-        alarms_.push_back(out);
-        return out;
-    }
-
-    /// The delays of the alarms that are set, the oldest first.
-    std::vector<std::chrono::nanoseconds> alarms() {
-        std::vector<std::chrono::nanoseconds> out;
-        for (const auto& weak : alarms_) {
-            if (const auto one = weak.lock()) out.push_back(one->delay);
-        }
-        return out;
-    }
-    /// The newest one goes off.
-    void go_off() {
-        std::erase_if(alarms_, [](const auto& weak) { return weak.expired(); });
-        REQUIRE_FALSE(alarms_.empty());
-        const auto newest = alarms_.back().lock();
-        alarms_.pop_back();
-        newest->then();
-    }
-
-private:
-    std::vector<std::weak_ptr<manual_alarm>> alarms_;
-};
-
-class manual_call final : public bidi_call {
-public:
-    explicit manual_call(std::shared_ptr<bidi_call_events> to) : events(std::move(to)) {}
-
-    void start(const call_spec& with, std::span<const fsm::wire_range> ranges) override {
-        spec = with;
-        asked.assign(ranges.begin(), ranges.end());
-    }
-    void write(std::span<const fsm::wire_range> ranges) override {
-        asked.insert(asked.end(), ranges.begin(), ranges.end());
-    }
-    void cancel() noexcept override { told_to_end = true; }
-
-    void respond(const std::optional<std::string>& handle = {}) {
-        object_info info;
-        info.generation = 7;
-        info.size = content.size();
-        incoming out;
-        out.metadata = &info;
-        if (handle) out.read_handle = &*handle;
-        events->on_response(out);
-    }
-    void send(std::int64_t id, std::size_t offset, std::size_t size, bool end = false) {
-        const auto payload = std::as_bytes(std::span(content)).subspan(offset, size);
-        const std::vector<wire::slice> message{payload};
-        wire::data_chunk chunk;
-        chunk.has_read_range = true;
-        chunk.read_id = id;
-        chunk.read_offset = static_cast<std::int64_t>(offset);
-        chunk.range_end = end;
-        chunk.has_data = true;
-        chunk.payload = {0, 0, size};
-        chunk.crc32c = crc32c(payload) + (damage ? 1 : 0);
-        incoming out;
-        out.message = message;
-        out.chunks = {&chunk, 1};
-        events->on_response(out);
-    }
-    void end(const call_end& how) { std::exchange(events, nullptr)->on_done(how); }
-
-    std::shared_ptr<bidi_call_events> events;
-    call_spec spec{object_ref("b-1", "o"), {}, {}};
-    std::vector<fsm::wire_range> asked;
-    bool told_to_end = false;
-    bool damage = false;
-};
-
-class manual_connector final : public bidi_connector {
-public:
-    std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
-        calls.push_back(std::make_shared<manual_call>(std::move(events)));
-        return calls.back();
-    }
-
-    std::vector<std::shared_ptr<manual_call>> calls;
-};
-
-class reader final : public range_read {
-public:
-    reader(std::uint64_t offset, std::uint64_t length) : range_(offset, length), memory(length, '.') {}
-
-    byte_range range() const noexcept override { return range_; }
-    std::uint32_t deliver(
-        std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
-    ) noexcept override {
-        std::memcpy(memory.data() + position, bytes.data(), bytes.size());
-        return crc32c_extend(crc, bytes);
-    }
-    void done(const range_outcome& how) noexcept override { outcome = how; }
-
-private:
-    const byte_range range_;
-
-public:
-    std::string memory;
-    std::optional<range_outcome> outcome;
-};
-
-class listener final : public stream_listener {
-public:
-    void opened(std::shared_ptr<const object_info>) noexcept override { heard += "opened "; }
-    void reconnecting() noexcept override { heard += "reconnecting "; }
-    void reconnected() noexcept override { heard += "reconnected "; }
-    void ended(const failure& why) noexcept override { heard += why ? "failed " : "ended "; }
-
-    std::string heard;
-};
-
-struct fixture {
-    explicit fixture(const retry_policy& retry = {}, bool open_now = true) {
-        mrd::environment env;
-        env.connector = connector;
-        env.source = std::make_shared<object_source>(object_ref("b-1", "o"));
-        env.core = core;
-        env.executor = context.get_executor();
-        env.open_timeout = 30s;
-        env.retry = retry;
-        env.seed = [] { return 42; };
-        stream = std::make_shared<mrd>(env);
-        if (open_now) stream->open(owner);
-    }
-    ~fixture() {
-        if (stream != nullptr) stream->close({});
-        for (const auto& one : connector->calls) {
-            if (one->events != nullptr) one->end(cancelled);
-        }
-        core->shut_down();  // hangs if anything has stayed behind
-    }
-
-    manual_call& call() { return *connector->calls.back(); }
-    std::shared_ptr<reader> read(std::uint64_t offset, std::uint64_t length) {
-        auto out = std::make_shared<reader>(offset, length);
-        id = stream->read(out);
-        return out;
-    }
-    void opened(const std::optional<std::string>& handle = {}) {
-        call().events->on_write_done();
-        call().respond(handle);
-        CHECK(owner->heard == "opened ");
-        CHECK(core->alarms().empty());
-    }
-
-    asio::io_context context;
-    std::shared_ptr<manual_core> core = std::make_shared<manual_core>();
-    std::shared_ptr<manual_connector> connector = std::make_shared<manual_connector>();
-    std::shared_ptr<listener> owner = std::make_shared<listener>();
-    std::shared_ptr<mrd> stream;
-    std::int64_t id = 0;
-};
-
-}  // namespace
+using namespace testing;
+using fixture = testing::mrd_fixture;
 
 TEST_CASE("mrd: S7: a range goes on where it was, in the call's first message, and reads as a whole") {
     fixture f;
@@ -396,7 +205,7 @@ TEST_CASE("mrd: a stream that is opened after it was closed tells its end, and n
     SUBCASE("with a reason") {
         told = "failed ";
     }
-    fixture f({}, false);
+    fixture f({}, nullptr, false);
     const auto got = f.read(4, 15);
     f.stream->close(told == "ended " ? failure() : failure(errc::shut_down));
     REQUIRE(got->outcome);
@@ -410,10 +219,75 @@ TEST_CASE("mrd: a stream that is opened after it was closed tells its end, and n
 }
 
 TEST_CASE("mrd: a stream that is opened when its context has gone tells so, and nothing of it stays") {
-    fixture f({}, false);
+    fixture f({}, nullptr, false);
     f.core->shut_down();
     f.stream->open(f.owner);
     CHECK(f.owner->heard == "failed ");
     CHECK(f.connector->calls.empty());
     CHECK(f.stream.use_count() == 1);
+}
+
+TEST_CASE(
+    "mrd: museum S10: while a consumer is slow to take its bytes, other ranges of its stream come and go"
+) {
+    /// Does what it is told while bytes are copied into its memory.
+    class slow_reader final : public range_read {
+    public:
+        explicit slow_reader(std::function<void()> meanwhile) : meanwhile_(std::move(meanwhile)) {}
+        byte_range range() const noexcept override { return {0, 4}; }
+        std::uint32_t deliver(
+            std::uint64_t, std::span<const std::byte> bytes, std::uint32_t crc
+        ) noexcept override {
+            meanwhile_();
+            return crc32c_extend(crc, bytes);
+        }
+        void done(const range_outcome& how) noexcept override { outcome = how; }
+
+        std::optional<range_outcome> outcome;
+
+    private:
+        const std::function<void()> meanwhile_;
+    };
+    fixture f;
+    f.opened();
+    const auto other = f.read(4, 5);
+    const std::int64_t other_id = f.id;
+    f.call().events->on_write_done();
+    bool other_ended = false;
+    std::future<void> asking;
+    const auto slow = std::make_shared<slow_reader>([&] {
+        asking = std::async(std::launch::async, [&] {
+            f.stream->cancel(other_id, errc::timed_out);
+            const auto late = f.read(10, 5);
+        });
+        other_ended = asking.wait_for(1s) == std::future_status::ready && other->outcome.has_value();
+    });
+    const std::int64_t slow_id = f.stream->read(slow);
+    f.call().events->on_write_done();
+    f.call().send(slow_id, 0, 4, true);
+    asking.wait();
+    CHECK(other_ended);
+    REQUIRE(slow->outcome);
+    CHECK_FALSE(slow->outcome->why);
+    REQUIRE(f.call().asked.size() == 3);
+    CHECK(f.call().asked.back().offset == 10);
+}
+
+TEST_CASE("mrd: a stream that is renewed opens a call without a handle, so that it hears of the object anew"
+) {
+    fixture f;
+    f.opened("first");
+    const auto got = f.read(0, 9);
+    f.call().send(1, 0, 4);
+    f.stream->renew();
+    CHECK(f.call().told_to_end);
+    f.call().end(cancelled);
+    REQUIRE(f.connector->calls.size() == 2);
+    CHECK(f.call().spec.read_handle.empty());
+    CHECK(f.call().spec.object.generation() == 7);
+    CHECK(f.call().asked == std::vector<fsm::wire_range>{{1, 4, 5}});
+    f.call().respond("second");
+    f.call().send(1, 4, 5, true);
+    CHECK(got->memory == "The quick");
+    CHECK(f.stream->info()->size == content.size());
 }

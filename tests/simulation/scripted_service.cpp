@@ -117,18 +117,23 @@ private:
         info.size = unfinalized.value_or(everything.size());
         info.finalized = !unfinalized;
         incoming out;
-        if (responses_ == 0) out.metadata = &info;
+        if (responses_ == 0) {
+            out.metadata = &info;
+            size_ = service_.remembers_sizes() ? static_cast<std::size_t>(info.size) : everything.size();
+        }
         wire::data_chunk chunk;
         std::vector<wire::slice> message;
         if (asked) {
-            const auto offset = static_cast<std::size_t>(asked->offset);
-            const auto length = static_cast<std::size_t>(asked->length);
+            const auto wanted = static_cast<std::size_t>(asked->length);
+            const std::size_t offset =
+                asked->offset < 0 ? size_ - std::min(wanted, size_) : static_cast<std::size_t>(asked->offset);
+            const std::size_t length = std::min(wanted, size_ - std::min(offset, size_));
             const std::size_t size = std::min(length, service_.chunk_bytes());
-            const auto payload = everything.subspan(offset, size);
+            const auto payload = everything.subspan(std::min(offset, everything.size()), size);
             message = {payload.first(size / 2), payload.subspan(size / 2)};
             chunk.has_read_range = true;
             chunk.read_id = asked->read_id;
-            chunk.read_offset = asked->offset;
+            chunk.read_offset = static_cast<std::int64_t>(offset);
             chunk.read_length = static_cast<std::int64_t>(size);
             chunk.range_end = size == length;
             chunk.has_data = true;
@@ -137,9 +142,9 @@ private:
             out.message = message;
             out.chunks = {&chunk, 1};
             if (size < length) {
-                const auto sent = static_cast<std::int64_t>(size);
+                const auto next = static_cast<std::int64_t>(offset + size);
                 const std::lock_guard lock(mutex_);
-                ranges_.push_back({asked->read_id, asked->offset + sent, asked->length - sent});
+                ranges_.push_back({asked->read_id, next, static_cast<std::int64_t>(length - size)});
             }
         }
         ++responses_;
@@ -152,6 +157,7 @@ private:
     std::deque<fsm::wire_range> ranges_;
     std::optional<failure> end_;  // what the call is to end with
     std::size_t responses_ = 0;   // of the steps, which come one at a time
+    std::size_t size_ = 0;        // of the object, as far as this call knows
     std::size_t confirming_ = 0;
     bool stepping_ = false;
     bool over_ = false;
@@ -174,11 +180,13 @@ public:
         scripted_service& service,
         const boost::asio::any_io_executor& executor,
         bool multi_request,
-        const retry_policy& retry
+        const retry_policy& retry,
+        std::shared_ptr<observer> to
     )
         : multi_request_(multi_request) {
         environment_.connector = std::make_shared<scripted_connector>(service);
         environment_.source = std::make_shared<object_source>(object_ref("b-1", "o"));
+        environment_.reports = std::make_shared<stream_reports>(std::move(to));
         environment_.core = runtime::core_of(executor);
         environment_.executor = executor;
         environment_.open_timeout = std::chrono::seconds(30);
@@ -187,6 +195,8 @@ public:
     std::shared_ptr<multi_range_downloader> create() override { return std::make_shared<mrd>(environment_); }
     bool supports_multi_request() const noexcept override { return multi_request_; }
     const object_ref& object() const noexcept override { return environment_.source->object(); }
+    stream_stats stats() const noexcept override { return environment_.reports->counted(); }
+    std::shared_ptr<observer> observed_by() const noexcept override { return environment_.reports->to(); }
 
 private:
     mrd::environment environment_;
@@ -210,9 +220,12 @@ scripted_service::~scripted_service() {
 }
 
 std::shared_ptr<mrd_factory> scripted_service::factory(
-    const boost::asio::any_io_executor& executor, bool multi_request, const retry_policy& retry
+    const boost::asio::any_io_executor& executor,
+    bool multi_request,
+    const retry_policy& retry,
+    std::shared_ptr<observer> observer
 ) {
-    return std::make_shared<scripted_factory>(*this, executor, multi_request, retry);
+    return std::make_shared<scripted_factory>(*this, executor, multi_request, retry, std::move(observer));
 }
 
 bool scripted_service::idle() const {
@@ -263,6 +276,16 @@ void scripted_service::unfinalized(std::size_t size) {
 std::optional<std::size_t> scripted_service::unfinalized() const {
     const std::lock_guard lock(mutex_);
     return unfinalized_;
+}
+
+void scripted_service::remember_sizes() {
+    const std::lock_guard lock(mutex_);
+    remember_sizes_ = true;
+}
+
+bool scripted_service::remembers_sizes() const {
+    const std::lock_guard lock(mutex_);
+    return remember_sizes_;
 }
 
 void scripted_service::break_all(int status) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/observer.hpp>
 #include <rangeio/retry_policy.hpp>
 
 #include "grpc/bidi_call.hpp"
@@ -46,7 +47,8 @@ public:
     std::shared_ptr<rangeio::mrd_factory> factory(
         const boost::asio::any_io_executor& executor,
         bool multi_request = true,
-        const rangeio::retry_policy& retry = {}
+        const rangeio::retry_policy& retry = {},
+        std::shared_ptr<rangeio::observer> observer = nullptr
     );
 
     /// Whether everything that was asked for so far has been done, confirmations of writes included.
@@ -61,6 +63,8 @@ public:
     void break_after(std::size_t responses);
     /// From now on, the object is unfinalized and has so many bytes.
     void unfinalized(std::size_t size);
+    /// From now on, a call knows only of the bytes that there were when it was first answered.
+    void remember_sizes();
     /// All calls that are under way end with this gRPC status, now.
     void break_all(int status);
     /// Calls started so far.
@@ -70,6 +74,7 @@ public:
     bool refuses_open();
     std::size_t break_after() const;
     std::optional<std::size_t> unfinalized() const;
+    bool remembers_sizes() const;
     void add_call(std::weak_ptr<scripted_stream> call);
     void post(std::function<void()> task);
 
@@ -87,6 +92,7 @@ private:
     std::size_t refusals_ = 0;
     std::size_t break_after_ = 0;
     std::optional<std::size_t> unfinalized_;
+    bool remember_sizes_ = false;
     std::vector<std::weak_ptr<scripted_stream>> calls_;
     std::vector<std::thread> threads_;
 };

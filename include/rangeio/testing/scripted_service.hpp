@@ -2,6 +2,7 @@
 
 #include <rangeio/multi_range_downloader.hpp>
 #include <rangeio/object.hpp>
+#include <rangeio/observer.hpp>
 #include <rangeio/testing/fault_script.hpp>
 #include <rangeio/testing/sim_context.hpp>
 #include <rangeio/testing/world.hpp>
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 namespace rangeio::testing {
 
@@ -54,12 +56,20 @@ public:
     }
     const fault_script& faults() const noexcept { return faults_; }
 
+    /// Who hears what happens on the streams of transport(). Default: nobody.
+    scripted_service_options& observe(std::shared_ptr<observer> by) {
+        observer_ = std::move(by);
+        return *this;
+    }
+    const std::shared_ptr<observer>& observed_by() const noexcept { return observer_; }
+
 private:
     std::uint64_t object_bytes_ = 64;
     unsigned object_ = 0;
     bool finalized_ = true;
     std::uint64_t max_chunk_bytes_ = 8;
     fault_script faults_;
+    std::shared_ptr<observer> observer_;
 };
 
 /// A service with one object in a world: it opens, serves, and breaks as its script says. Its threads are outside actors.

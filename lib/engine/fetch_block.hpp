@@ -1,0 +1,35 @@
+#pragma once
+
+#include <rangeio/byte_block.hpp>
+#include <rangeio/byte_range.hpp>
+#include <rangeio/error.hpp>
+#include <rangeio/fetch.hpp>
+
+#include "engine/pool_core.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+// What the operations that read have in common.
+
+namespace rangeio::engine {
+
+/// The object, once a stream has told of it. Opens the pool if nobody has.
+asio::awaitable<result<std::shared_ptr<const object_info>>> opened(
+    std::shared_ptr<pool_core> pool, std::chrono::nanoseconds timeout
+);
+
+/// Memory that is not zeroed: it is about to be written. Throws errc::invalid_argument if there is not so much.
+byte_block allocate(std::uint64_t size);
+/// The first `size` bytes of `block`, in memory that is not longer.
+byte_block shrink(byte_block block, std::size_t size);
+
+/// As `fetch` into fresh memory.
+asio::awaitable<byte_block> fetch_block(
+    std::shared_ptr<pool_core> pool, byte_range range, fetch_options options
+);
+
+}  // namespace rangeio::engine

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <rangeio/observer.hpp>
+#include <rangeio/stream_stats.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace rangeio::grpc_transport {
+
+/// What the streams of one factory tell: counted, and handed to the observer if there is one. All of it is rare:
+/// what goes well is not reported, but for the opening of a stream and its end.
+class stream_reports {
+public:
+    explicit stream_reports(std::shared_ptr<observer> to) : observer_(std::move(to)) {}
+
+    std::uint64_t number_stream() noexcept { return ++last_stream_; }
+    /// To be called under no lock.
+    void tell(const event& what) noexcept;
+
+    stream_stats counted() const noexcept;
+    const std::shared_ptr<observer>& to() const noexcept { return observer_; }
+
+private:
+    const std::shared_ptr<observer> observer_;
+    std::atomic<std::uint64_t> last_stream_{0};
+    mutable std::mutex mutex_;
+    stream_stats counted_;
+};
+
+}  // namespace rangeio::grpc_transport

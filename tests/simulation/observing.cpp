@@ -1,0 +1,254 @@
+#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
+
+#include "simulation/manual_time.hpp"
+#include "simulation/mrd_fixture.hpp"
+#include "simulation/scripted_service.hpp"
+#include "support/event_recorder.hpp"
+#include "support/run.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+// What observers hear and what is counted: all of it, in order, once.
+
+using namespace testing;
+using lines = std::vector<std::string>;
+
+namespace {
+
+struct watched_stream {
+    explicit watched_stream(const retry_policy& retry = retry_policy().stall_timeout(0s)) : f(retry, watch) {}
+
+    std::shared_ptr<event_recorder> watch = std::make_shared<event_recorder>();
+    mrd_fixture f;
+};
+
+}  // namespace
+
+TEST_CASE("observer: a stream that opens, breaks and is resumed is told in that order, and its end last") {
+    watched_stream w;
+    w.f.opened();
+    const auto got = w.f.read(0, 9);
+    w.f.call().end(unavailable);
+    w.f.call().respond();
+    w.f.call().send(1, 0, 9, true);
+    w.f.stream->close({});
+    w.f.call().end(cancelled);
+    CHECK(
+        w.watch->texts() ==
+        lines{
+            "stream_opened",
+            "stream_broke attempt=1 why=UNAVAILABLE",
+            "stream_resuming attempt=1",
+            "stream_resumed",
+            "stream_ended",
+        }
+    );
+    for (const auto& e : w.watch->events()) CHECK(e.stream == 1);
+    CHECK(w.f.reports->counted().resumed == 1);
+}
+
+TEST_CASE("observer: a wait before the next call is told once, as long as it was drawn") {
+    watched_stream w(retry_policy().initial_backoff(1s).stall_timeout(0s));
+    w.f.opened();
+    const auto got = w.f.read(0, 9);
+    w.f.call().end(unavailable);
+    w.f.call().end(unavailable);
+    REQUIRE(w.f.core->alarms().size() == 1);
+    const auto drawn = w.f.core->alarms().front();
+    w.f.core->go_off();
+    CHECK(
+        w.watch->texts() ==
+        lines{
+            "stream_opened",
+            "stream_broke attempt=1 why=UNAVAILABLE",
+            "stream_resuming attempt=1",
+            "stream_broke attempt=2 why=UNAVAILABLE",
+            "stream_resuming attempt=2",
+        }
+    );
+    CHECK(w.watch->events().back().time == drawn);
+    CHECK(w.f.reports->counted().resumed == 0);  // nobody has answered
+}
+
+TEST_CASE("observer: an idle stream that breaks says so, and resumes with the next range") {
+    watched_stream w;
+    w.f.opened();
+    w.f.call().end(unavailable);
+    CHECK(w.watch->texts() == lines{"stream_opened", "stream_broke why=UNAVAILABLE"});
+    const auto got = w.f.read(0, 4);
+    w.f.call().respond();
+    CHECK(w.watch->texts().size() == 4);
+    CHECK(w.watch->texts().back() == "stream_resumed");
+}
+
+TEST_CASE("observer: a redirect is told as one, and is no break") {
+    watched_stream w;
+    w.f.opened();
+    const auto got = w.f.read(0, 9);
+    call_end end = unavailable;
+    end.redirect.emplace().routing_token = "secret";
+    w.f.call().end(end);
+    CHECK(w.watch->texts()[1] == "stream_redirected why=UNAVAILABLE");
+    CHECK(w.watch->texts()[2] == "stream_resuming");
+    CHECK(w.watch->count("stream_broke") == 0);
+    CHECK(w.f.reports->counted().redirected == 1);
+    for (const auto& text : w.watch->texts()) CHECK(text.find("secret") == std::string::npos);
+}
+
+TEST_CASE("observer: a stall is told when it is seen, not when the call ends") {
+    watched_stream w(retry_policy().stall_timeout(20s));
+    w.f.opened();
+    const auto got = w.f.read(0, 9);
+    for (int look = 0; look < 5; ++look) w.f.core->go_off();
+    CHECK(w.watch->texts() == lines{"stream_opened", "stream_stalled"});
+    CHECK(w.watch->events().back().time == 20s);
+    w.f.call().end(cancelled);
+    CHECK(w.watch->texts().back() == "stream_resuming attempt=1");
+    CHECK(w.watch->count("stream_broke") == 0);
+    CHECK(w.f.reports->counted().stalled == 1);
+}
+
+TEST_CASE("observer: bad pieces are told with their range and what was wrong") {
+    watched_stream w;
+    w.f.opened();
+    const auto got = w.f.read(4, 9);
+    w.f.call().events->on_write_done();
+    SUBCASE("a checksum") {
+        w.f.call().damage = true;
+        w.f.call().send(1, 4, 5);
+        CHECK(w.watch->texts().back().starts_with("bad_piece bytes=5 range=[4, 13) why=data corrupted"));
+        CHECK(w.f.reports->counted().checksum_failures == 1);
+    }
+    SUBCASE("an offset") {
+        w.f.call().send(1, 5, 5);
+        CHECK(w.watch->texts().back().starts_with("bad_piece bytes=5 range=[4, 13) why="));
+        CHECK(w.f.reports->counted().checksum_failures == 0);
+    }
+    SUBCASE("surplus bytes") {
+        w.f.call().send(1, 4, 10);
+        CHECK(w.watch->texts().back().starts_with("bad_piece bytes=10 range=[4, 13) why="));
+        CHECK(w.f.reports->counted().checksum_failures == 0);
+    }
+    CHECK(w.watch->texts().size() == 2);
+    CHECK(w.f.reports->counted().bad_pieces == 1);
+    CHECK(w.f.reports->counted().orphan_bytes == 0);
+}
+
+TEST_CASE("observer: orphan bytes are told as they are dropped, and a call that owes too many") {
+    watched_stream w(retry_policy().stall_timeout(0s).max_orphan_bytes(8));
+    w.f.opened();
+    const auto got = w.f.read(0, 8);
+    w.f.stream->cancel(w.f.id, errc::timed_out);
+    w.f.call().send(1, 0, 3);
+    w.f.call().send(1, 3, 2);
+    CHECK(w.watch->texts() == lines{"stream_opened", "orphans_dropped bytes=3", "orphans_dropped bytes=2"});
+    CHECK(w.f.reports->counted().orphan_bytes == 5);
+    w.f.call().events->on_write_done();
+    const auto more = w.f.read(0, 9);
+    w.f.stream->cancel(w.f.id, errc::timed_out);
+    CHECK(w.watch->texts().back() == "stream_retired bytes=12");
+    CHECK(w.f.reports->counted().retired == 1);
+}
+
+TEST_CASE("observer: a range that the service refuses is told, its neighbours are not") {
+    watched_stream w;
+    w.f.opened();
+    const auto bad = w.f.read(900, 4);
+    w.f.call().events->on_write_done();
+    const auto good = w.f.read(0, 4);
+    call_end end = failure(errc::range_not_satisfiable, "of the call", 11);
+    end.range_errors.push_back({1, failure(errc::range_not_satisfiable, "of the range", 11)});
+    w.f.call().end(end);
+    CHECK(w.watch->count("range_refused") == 1);
+    CHECK(w.watch->texts()[1].starts_with("range_refused range=[900, 904)"));
+    CHECK(w.f.reports->counted().refused == 1);
+}
+
+TEST_CASE("observer: what fails for good is told as the end of the stream") {
+    watched_stream w(retry_policy::none().stall_timeout(0s));
+    w.f.opened();
+    const auto got = w.f.read(0, 9);
+    w.f.call().end(unavailable);
+    CHECK(w.watch->texts().back() == "stream_ended why=UNAVAILABLE");
+}
+
+TEST_CASE("observer: everything is counted if nobody watches, too") {
+    mrd_fixture f(retry_policy().stall_timeout(0s));
+    f.opened();
+    const auto got = f.read(0, 9);
+    f.call().end(unavailable);
+    f.call().respond();
+    f.call().damage = true;
+    f.call().send(1, 0, 9);
+    CHECK(f.reports->counted().resumed == 1);
+    CHECK(f.reports->counted().checksum_failures == 1);
+}
+
+TEST_CASE("observer: who waits for a lease is told and counted with the time, who does not is neither") {
+    asio::io_context context;
+    const auto time = manual_time::install(context);
+    scripted_service service(std::string(100, 'x'), 1, 100);
+    const auto watch = std::make_shared<event_recorder>();
+    const auto own = rangeio::pool_options().size(1).observe(watch);
+    mrd_pool pool(context.get_executor(), service.factory(context.get_executor(), false), own);
+    const auto initialize = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.initialize(); };
+    const auto acquire = [](mrd_pool& p, lease& out) -> asio::awaitable<void> { out = co_await p.acquire(); };
+    lease first;
+    lease second;
+    run(context, initialize(pool));
+    run(context, acquire(pool, first));
+    CHECK(pool.stats().waits == 0);
+    CHECK(watch->texts().empty());
+    outcome end;
+    asio::co_spawn(context, acquire(pool, second), end.handler());
+    context.restart();
+    context.poll();
+    CHECK(pool.stats().waiters == 1);
+    time->pass(3s);
+    first.release();
+    context.restart();
+    context.poll();
+    REQUIRE(end.code);
+    CHECK(pool.stats().waits == 1);
+    CHECK(pool.stats().wait_time == 3s);
+    REQUIRE(watch->texts() == lines{"lease_waited"});
+    CHECK(watch->events().front().time == 3s);
+    second.release();
+    const auto close = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.close(); };
+    run(context, close(pool));
+    CHECK(watch->texts().back() == "pool_closed");
+    CHECK(watch->count("pool_closed") == 1);
+}
+
+TEST_CASE(
+    "observer: of a pool and its streams the end of the pool is told last, and the counts are the events"
+) {
+    asio::io_context context;
+    scripted_service service(std::string(100'000, 'x'), 2, 1000);
+    const auto watch = std::make_shared<event_recorder>();
+    mrd_pool pool(
+        context.get_executor(),
+        service.factory(context.get_executor(), true, {}, watch),
+        rangeio::pool_options().size(2)
+    );
+    service.break_after(5);
+    const auto read = [](mrd_pool& p) -> asio::awaitable<void> {
+        const byte_range all(0, 100'000);
+        const auto two = rangeio::fetch_options().concurrency(2).min_chunk_bytes(1);
+        const auto got = co_await fetch(p, all, two);
+        CHECK(got.size() == 100'000);
+        co_await p.close();
+    };
+    run(context, read(pool));
+    const auto stats = pool.stats();
+    CHECK(stats.streams.resumed > 0);
+    CHECK(stats.streams.resumed == watch->count("stream_resumed"));
+    CHECK(stats.waits == watch->count("lease_waited"));
+    CHECK(watch->count("stream_opened") == 2);
+    CHECK(watch->count("stream_ended") == 2);
+    CHECK(watch->texts().back() == "pool_closed");
+    CHECK(stats.opened == stats.opening + stats.ready + stats.reconnecting + stats.closed + stats.failed);
+}
