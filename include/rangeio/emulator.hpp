@@ -46,7 +46,8 @@ public:
         return *this;
     }
     /// Makes an object, given as `bucket/object`, one that is still being appended to: it has no finalize
-    /// time, and it keeps its generation while its file grows. May be called once for each such object.
+    /// time, and it keeps its generation while its file grows. It is finalized when nobody may write the file any
+    /// more (`chmod a-w`). May be called once for each such object.
     server_options& unfinalized(std::string object) {
         unfinalized_.insert(std::move(object));
         return *this;

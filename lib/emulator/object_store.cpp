@@ -86,7 +86,10 @@ unique_fd object_store::open_folder(std::string_view bucket, std::string_view fo
     return descend(root_, bucket, components_of(bucket, folder), display_name(bucket, folder), "folder");
 }
 
-bool object_store::is_finalized(std::string_view bucket, std::string_view object) const {
+bool object_store::is_finalized(std::string_view bucket, std::string_view object, const struct stat& st)
+    const {
+    constexpr mode_t anybody_writes = S_IWUSR | S_IWGRP | S_IWOTH;
+    if ((st.st_mode & anybody_writes) == 0) return true;
     return unfinalized_.empty() || !unfinalized_.contains(key_of(bucket, object));
 }
 
@@ -201,7 +204,7 @@ object_ptr object_store::open(std::string_view bucket, std::string_view object) 
     }
     const file_identity now = file_identity::of(st);
     auto opened = std::make_shared<const stored_object>(
-        name, std::move(file), now, next_generation(key, now), !unfinalized_.contains(key)
+        name, std::move(file), now, next_generation(key, now), is_finalized(bucket, object, st)
     );
     remember(key, opened);
     return opened;

@@ -27,7 +27,8 @@ namespace rangeio::emulator {
 /// Threads: all members are safe to call at once.
 class object_store {
 public:
-    /// The names `BUCKET/OBJECT` in `unfinalized` are objects that are still being appended to.
+    /// The names `BUCKET/OBJECT` in `unfinalized` are objects that are still being appended to, as long as somebody
+    /// may write their files.
     /// Throws rangeio::error, naming the path, when the root is not a readable directory.
     object_store(std::filesystem::path root, std::set<std::string> unfinalized);
 
@@ -51,7 +52,7 @@ public:
     /// The generation that `open` would report of a file in this state.
     std::int64_t generation_of(std::string_view bucket, std::string_view object, const struct stat& st) const;
 
-    bool is_finalized(std::string_view bucket, std::string_view object) const;
+    bool is_finalized(std::string_view bucket, std::string_view object, const struct stat& st) const;
 
 private:
     // What is known of one name. Kept when the file is replaced, so that the next generation is greater even

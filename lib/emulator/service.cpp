@@ -145,7 +145,7 @@ std::string service::list_objects(std::string_view text, const request_params& p
             object.name,
             file_identity::of(object.state),
             store_.generation_of(bucket, object.name, object.state),
-            store_.is_finalized(bucket, object.name),
+            store_.is_finalized(bucket, object.name, object.state),
             {},
         };
         *response.add_objects() =

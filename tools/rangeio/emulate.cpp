@@ -102,8 +102,8 @@ void add_emulate(CLI::App& app, command& chosen) {
         .add_option_function<std::vector<std::string>>(
             "--unfinalized",
             take_unfinalized,
-            "this object is still being appended to: it keeps its generation while its file grows. May be "
-            "given several times"
+            "this object is still being appended to: it keeps its generation while its file grows, and is "
+            "finalized when nobody may write the file any more (chmod a-w). May be given several times"
         )
         ->option_text("BUCKET/OBJECT")
         ->expected(1)
