@@ -22,9 +22,8 @@ std::string tail_of(const event& what) {
         case event_kind::stream_retired:
             return fmt::format("is retired, it owes {} orphan bytes", what.bytes);
         case event_kind::stream_resuming:
-            return fmt::format(
-                "resumes after a wait of {}, attempt {}", milliseconds(what.time), what.attempt
-            );
+            if (what.attempt == 0) return "goes on with another call";
+            return fmt::format("resumes after {}, attempt {}", milliseconds(what.time), what.attempt);
         case event_kind::stream_resumed: return "resumed after " + milliseconds(what.time);
         case event_kind::stream_ended:
             return what.why ? fmt::format("failed: {}", reason(what)) : std::string("ended");

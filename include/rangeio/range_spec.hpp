@@ -35,6 +35,9 @@ public:
     ///         errc::invalid_argument when `object_size` is above `byte_range::max_end`.
     byte_range resolve(std::uint64_t object_size) const;
 
+    /// Whether it reaches to the end, wherever that is: `A-` and `-N`.
+    constexpr bool open_ended() const noexcept { return form_ != form::from_to; }
+
     friend constexpr bool operator==(const range_spec&, const range_spec&) noexcept = default;
 
 private:

@@ -188,6 +188,7 @@ void run_bench(const std::shared_ptr<bench_arguments>& args) {
         ));
     }
     if (args->how.generation() != 0) args->object.generation(args->how.generation());
+    const log_scope log(args->how);
     asio::io_context loop(1);
     bench_result result;
     const int signal = run_interruptible(loop, bench(loop, args, &result));

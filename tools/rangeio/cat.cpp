@@ -6,6 +6,10 @@
 #include "event_loop.hpp"
 #include "process.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -19,6 +23,8 @@ public:
 
     std::vector<object_ref> objects;
     std::vector<range_spec> ranges;
+    bool follow = false;
+    std::chrono::milliseconds poll = std::chrono::seconds(1);
     reading how;
 };
 
@@ -40,6 +46,23 @@ std::vector<byte_range> resolve(const std::vector<range_spec>& specs, const obje
     return ranges;
 }
 
+/// Writes what is appended to the object from `from` on, until it is finalized.
+asio::awaitable<void> follow(
+    mrd_pool& pool, std::uint64_t from, std::shared_ptr<const cat_arguments> args, const block_sink& sink
+) {
+    const read_ahead ahead(args->how.pool_size(), args->how.concurrency());
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    while (!opened_object(pool).finalized) {
+        timer.expires_after(args->poll);
+        co_await timer.async_wait(asio::use_awaitable);
+        const std::uint64_t size = co_await pool.refresh_size(args->how.timeout());
+        if (size <= from) continue;
+        const std::vector<byte_range> appended(1, byte_range::from_to(from, size));
+        co_await read_in_order(pool, appended, ahead, args->how.fetching(), sink);
+        from = size;
+    }
+}
+
 asio::awaitable<void> cat(asio::io_context& loop, std::shared_ptr<const cat_arguments> args) {
     client service(loop.get_executor(), args->how.client());
     const read_ahead ahead(args->how.pool_size(), args->how.concurrency());
@@ -48,6 +71,7 @@ asio::awaitable<void> cat(asio::io_context& loop, std::shared_ptr<const cat_argu
         mrd_pool pool = co_await service.open(object, args->how.pool());
         const std::vector<byte_range> ranges = resolve(args->ranges, opened_object(pool));
         co_await read_in_order(pool, ranges, ahead, args->how.fetching(), sink);
+        if (args->follow) co_await follow(pool, ranges.front().end(), args, sink);
     }
 }
 
@@ -57,6 +81,12 @@ void run_cat(const std::shared_ptr<cat_arguments>& args) {
         if (args->objects.size() > 1) throw usage_failed("--generation: there is more than one object");
         args->objects.front().generation(args->how.generation());
     }
+    if (args->follow && args->objects.size() > 1)
+        throw usage_failed("--follow: there is more than one object");
+    if (args->follow && (args->ranges.size() > 1 || !args->ranges.front().open_ended())) {
+        throw usage_failed("--follow: a range must be one, A- or -N");
+    }
+    const log_scope log(args->how);
     // No signal is caught: there is nothing to clean up, and a blocked write must not outlive them.
     asio::io_context loop(1);
     run(loop, cat(loop, args));
@@ -87,11 +117,26 @@ void add_cat(CLI::App& app, command& chosen) {
         ->option_text("A-B")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    cat.add_flag(
+        "--follow",
+        args->follow,
+        "go on with what is appended to the object, until it is finalized; with --range -N from the last N "
+        "bytes on"
+    );
+    add_duration(
+        cat,
+        "--poll",
+        args->poll,
+        std::chrono::milliseconds(1),
+        std::chrono::hours(1),
+        "with --follow, look for more every so often"
+    );
     args->how.add_to(cat);
     cat.footer(
         "Examples:\n"
         "  rangeio cat gs://logs/2024/today.txt | grep ERROR\n"
-        "  rangeio cat --range 0-16 --range -64 gs://data/table.parquet | xxd"
+        "  rangeio cat --range 0-16 --range -64 gs://data/table.parquet | xxd\n"
+        "  rangeio cat --follow --range -1000 gs://logs/2024/today.txt"
     );
     cat.callback([args, &chosen] { chosen = [args] { run_cat(args); }; });
 }

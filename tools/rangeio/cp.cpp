@@ -95,6 +95,7 @@ asio::awaitable<void> cp_to_file(
 
 void run_cp(const std::shared_ptr<cp_arguments>& args) {
     if (args->how.generation() != 0) args->object.generation(args->how.generation());
+    const log_scope log(args->how);
     asio::io_context loop(1);
     if (args->target == "-") {
         // As cat: nothing to clean up.

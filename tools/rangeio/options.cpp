@@ -209,6 +209,16 @@ void reading::add_to(CLI::App& app) {
         ->group(reading_group);
     add_generation(app, generation_);
     app.get_option("--generation")->group(reading_group);
+    const auto be_verbose = [this](std::int64_t) { log_ = std::make_shared<event_log>(); };
+    app.add_flag_function(
+           "-v,--verbose",
+           be_verbose,
+           "a line on standard error for each stream that opens, breaks, resumes or ends and whatever else "
+           "happens to it, "
+           "and a summary"
+    )
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+        ->group(reading_group);
     connection_.add_to(app);
 }
 

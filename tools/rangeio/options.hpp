@@ -5,12 +5,15 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/object.hpp>
 
+#include "event_log.hpp"
+
 #include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 namespace rangeio::tool {
@@ -73,9 +76,12 @@ public:
 
     void add_to(CLI::App& app);
 
-    client_options client() const { return connection_.client(pool_size_); }
+    client_options client() const { return connection_.client(pool_size_).observe(log_); }
+    /// Of --verbose; null without it. To be finished when the work is over.
+    const std::shared_ptr<event_log>& log() const noexcept { return log_; }
     pool_options pool() const;
     fetch_options fetching() const;
+    std::chrono::milliseconds timeout() const noexcept { return connection_.timeout(); }
     std::uint64_t pool_size() const noexcept { return pool_size_; }
     std::uint64_t concurrency() const noexcept { return concurrency_; }
     std::int64_t generation() const noexcept { return static_cast<std::int64_t>(generation_); }
@@ -85,6 +91,21 @@ private:
     std::uint64_t pool_size_ = 4;
     std::uint64_t concurrency_ = 4;
     std::uint64_t generation_ = 0;
+    std::shared_ptr<event_log> log_;
+};
+
+/// Finishes the log of a command when its work is over, however it ends.
+class log_scope {
+public:
+    explicit log_scope(const reading& how) : log_(how.log()) {}
+    log_scope(const log_scope&) = delete;
+    log_scope& operator=(const log_scope&) = delete;
+    ~log_scope() {
+        if (log_ != nullptr) log_->finish();
+    }
+
+private:
+    const std::shared_ptr<event_log> log_;
 };
 
 /// `--generation` alone.

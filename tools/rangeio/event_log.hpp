@@ -1,0 +1,45 @@
+#pragma once
+
+#include <rangeio/observer.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace rangeio::tool {
+
+/// What `--verbose` shows: a line on standard error for each event, and a summary at the end.
+///
+/// Events come on threads that must not wait, and standard error may be a pipe that nobody reads: so another thread
+/// writes. Lines that come while a thousand of them wait are counted, not kept.
+class event_log final : public observer {
+public:
+    event_log();
+    event_log(const event_log&) = delete;
+    event_log& operator=(const event_log&) = delete;
+    ~event_log() override { finish(); }
+
+    void on_event(const event& what) noexcept override;
+    /// Writes what is left, and the summary. What happens afterwards is not shown. Not for several threads at once.
+    void finish() noexcept;
+
+private:
+    void write_lines();
+    std::string summary() const;
+
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<std::string> lines_;
+    bool finished_ = false;
+    std::uint64_t lost_ = 0;
+    std::uint64_t opened_ = 0, ended_ = 0, resumed_ = 0, redirected_ = 0, stalled_ = 0, retired_ = 0;
+    std::uint64_t refused_ = 0, bad_pieces_ = 0, orphan_bytes_ = 0, waits_ = 0;
+    std::chrono::nanoseconds wait_time_{0};
+    std::thread writer_;
+};
+
+}  // namespace rangeio::tool
