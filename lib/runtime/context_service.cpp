@@ -101,16 +101,19 @@ void context_core::dispose(const asio::any_io_executor& executor, std::shared_pt
 }
 
 void context_core::shut_down() noexcept {
-    std::vector<std::shared_ptr<participant>> under_way;
-    {
-        const std::lock_guard lock(mutex_);
-        shut_down_ = true;
-        for (participant& p : inside_) {
-            if (auto alive = p.weak_from_this().lock()) under_way.push_back(std::move(alive));
+    // Without a list of its own, for which there might be no memory: those that have been told move to the back.
+    for (;;) {
+        std::shared_ptr<participant> next;
+        {
+            const std::lock_guard lock(mutex_);
+            shut_down_ = true;
+            if (inside_.empty() || inside_.front().told_) break;
+            inside_.front().told_ = true;
+            next = inside_.front().weak_from_this().lock();
+            inside_.splice(inside_.end(), inside_, inside_.begin());
         }
+        if (next != nullptr) next->on_shutdown();
     }
-    for (const auto& p : under_way) p->on_shutdown();
-    under_way.clear();
     std::vector<std::shared_ptr<void>> dead;
     {
         std::unique_lock lock(mutex_);

@@ -34,6 +34,7 @@ protected:
 
 private:
     friend context_core;
+    bool told_ = false;  // of the shutdown
 };
 
 /// A pending timer. Dropping the last reference cancels it.

@@ -6,6 +6,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <array>
 #include <cstddef>
@@ -29,29 +30,27 @@ asio::awaitable<void> operation::suspend(std::shared_ptr<operation> op, clock_du
     return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
         [op = std::move(op), timeout](auto&& handler) {
             const asio::any_io_executor executor = asio::get_associated_executor(handler);
-            op->launch(std::forward<decltype(handler)>(handler), executor, timeout);
+            op->slot_ = asio::get_associated_cancellation_slot(handler);
+            op->handler_.emplace(std::forward<decltype(handler)>(handler));
+            op->launch(executor, timeout);
         },
         asio::use_awaitable
     );
 }
 
-void operation::launch(
-    asio::any_completion_handler<void()> handler,
-    const asio::any_io_executor& executor,
-    clock_duration timeout
-) {
+// The coroutine is suspended already: what is thrown from here would not reach it, but destroy it.
+void operation::launch(const asio::any_io_executor& executor, clock_duration timeout) noexcept {
     // Another thread may complete the operation while start() runs, so everything else comes first.
-    handler_.emplace(std::move(handler));
     executor_ = executor;
-    work_.emplace(executor);
     self_ = std::static_pointer_cast<operation>(shared_from_this());
     const auto alive = self_;
     failure obstacle;
     try {
+        work_.emplace(executor);
         core_ = core_of(executor);
         const std::weak_ptr<operation> weak = self_;
-        if (auto slot = asio::get_associated_cancellation_slot(*handler_); slot.is_connected()) {
-            slot.assign([weak](asio::cancellation_type type) {
+        if (slot_.is_connected()) {
+            slot_.assign([weak](asio::cancellation_type type) {
                 if (type == asio::cancellation_type::none) return;
                 if (const auto op = weak.lock()) op->cancel(make_error_code(asio::error::operation_aborted));
             });
@@ -61,8 +60,9 @@ void operation::launch(
                 if (const auto op = weak.lock()) op->cancel(errc::timed_out);
             });
         }
-    } catch (const std::bad_alloc&) {
-        // Thrown from here it would end the coroutine instead of reaching it.
+    } catch (const boost::system::system_error& e) {
+        obstacle = e.code();
+    } catch (...) {
         obstacle = make_error_code(boost::system::errc::not_enough_memory);
     }
     if (!obstacle && !core_->enter(*this)) obstacle = errc::shut_down;
@@ -83,11 +83,9 @@ void operation::complete() noexcept {
 void operation::resume() {
     if (alarm_ != nullptr) alarm_->cancel();
     alarm_.reset();
-    if (auto slot = asio::get_associated_cancellation_slot(*handler_); slot.is_connected()) slot.clear();
+    if (slot_.is_connected()) slot_.clear();
     work_.reset();
-    auto handler = std::move(*handler_);
-    handler_.reset();
-    std::move(handler)();
+    handler_();
 }
 
 void operation::on_shutdown() noexcept {
@@ -160,8 +158,6 @@ void completion_batch::abandon(std::shared_ptr<operation> first) noexcept {
     while (first != nullptr) {
         const auto op = std::move(first);
         first = std::move(op->next_);
-        if (!op->handler_) continue;
-        const auto dropped = std::move(*op->handler_);
         op->handler_.reset();
     }
 }

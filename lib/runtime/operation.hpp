@@ -3,10 +3,11 @@
 #include <rangeio/error.hpp>
 
 #include "runtime/context_service.hpp"
+#include "runtime/resumption.hpp"
 
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 
 #include <atomic>
@@ -43,16 +44,13 @@ private:
     template <class Op>
     friend asio::awaitable<void> await_operation(std::shared_ptr<Op> op, clock_duration timeout);
 
-    void launch(
-        asio::any_completion_handler<void()> handler,
-        const asio::any_io_executor& executor,
-        clock_duration timeout
-    );
+    void launch(const asio::any_io_executor& executor, clock_duration timeout) noexcept;
     void resume();
     void on_shutdown() noexcept override;
     static asio::awaitable<void> suspend(std::shared_ptr<operation> op, clock_duration timeout);
 
-    std::optional<asio::any_completion_handler<void()>> handler_;  // 1.81: its move assignment never returns
+    resumption handler_;
+    asio::cancellation_slot slot_;  // of the coroutine; it outlives the suspension
     asio::any_io_executor executor_;
     std::optional<asio::executor_work_guard<asio::any_io_executor>> work_;
     std::shared_ptr<context_core> core_;
