@@ -74,11 +74,11 @@ class multi_range_downloader {
 public:
     virtual ~multi_range_downloader() = default;
 
-    /// Begins to open. Ranges that were added before ride in the opening message: open and first read
+    /// Begins to open. If it throws, it has had no effect. Ranges that were added before ride in the opening message: open and first read
     /// together cost one round trip.
     virtual void open(std::shared_ptr<stream_listener> owner) = 0;
     /// Queues a range of at least one byte. Returns an id for `cancel`; `read->done` may have been called by
-    /// then.
+    /// then. If it throws, it has had no effect, and `done` is not called.
     virtual std::int64_t read(std::shared_ptr<range_read> read) = 0;
     /// Detaches a range: its `done` is called with `why`, at once or when a copy that is under way is over.
     /// No effect on a range that is done.

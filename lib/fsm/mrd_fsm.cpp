@@ -61,7 +61,13 @@ void mrd_fsm::close(const failure& ranges_fail_with, const failure& stream_ends_
     state_ = mrd_state::closing;
     end_ = stream_ends_with;
     fail_all(ranges_fail_with, out);
-    if (call_ == call_state::none && !fresh) end(out);  // a fresh one has no owner yet to be told
+    if (call_ == call_state::none) {
+        if (!fresh) end(out);  // a fresh one has no owner yet to be told
+        return;
+    }
+    // Nobody else should be sent here until the call has ended.
+    const bool failing = opened_ && stream_ends_with;
+    if (failing && !std::exchange(told_, true)) out.push_back({mrd_action_kind::reconnecting});
     if (call_ == call_state::there) give_up(call_fate::broken, out);
     // A call that is due, or has been given up, ends by itself.
 }
@@ -104,6 +110,16 @@ bool mrd_fsm::begin_write() {
     ranges_.take(message_, options_.max_per_message);
     wire_ = message_.empty() ? wire_state::free : wire_state::writing;
     return wire_ == wire_state::writing;
+}
+
+void mrd_fsm::starve(mrd_actions& out) {
+    if (call_ == call_state::there) give_up(call_fate::starved, out);
+}
+
+void mrd_fsm::unwatched(std::uintptr_t cookie, mrd_actions& out) {
+    if (cookie != watches_for_) return;
+    watches_for_ = 0;
+    starve(out);
 }
 
 void mrd_fsm::write_done(mrd_actions& out) {
@@ -234,6 +250,7 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
     call_fate fate = given_up ? fate_ : by_name;
     failure why = end_of_call.why;
     if (fate == call_fate::stalled) why = described(errc::stalled, "no byte came for the stall timeout");
+    if (fate == call_fate::starved) why = make_error_code(boost::system::errc::not_enough_memory);
     if (end_of_call.redirected) {
         fate = call_fate::redirected;
         ++counted_.redirected;

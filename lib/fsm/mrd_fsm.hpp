@@ -124,6 +124,9 @@ public:
     // wanted any more.
     bool begin_call(mrd_actions& out);
     bool begin_write();
+    /// There was no memory to send that message on, or to set the watch: another call goes on.
+    void starve(mrd_actions& out);
+    void unwatched(std::uintptr_t cookie, mrd_actions& out);
     // The alarms, which may come late: those that were cancelled or have a successor have no effect.
     void wait_over(std::uintptr_t cookie, mrd_actions& out);
     void look(std::uintptr_t cookie, mrd_actions& out);

@@ -36,6 +36,8 @@ void pool_cache_fsm::open(caller_id user, pool_id id, time_point now, cache_acti
         out.push_back({cache_action_kind::detach, 0, user, errc::pool_closed});
         return;
     }
+    // First of all: without memory nothing may have changed.
+    if (streams_.capacity() == streams_.size()) streams_.reserve(2 * streams_.size() + 4);
     expire(now, out);
     if (stream* const s = newest_that_fits(*p)) {
         ++hits_;

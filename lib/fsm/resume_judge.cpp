@@ -9,6 +9,7 @@ namespace {
 
 bool retries(const retry_policy& policy, const failure& why, bool established) {
     if (!why) return true;  // the service said OK and owes us bytes
+    if (why.code() == boost::system::errc::not_enough_memory) return established;
     return policy.retries(status_of(why), established);
 }
 
@@ -22,8 +23,8 @@ int status_of(const failure& why) noexcept {
 resume_judge::verdict resume_judge::call_ended(
     call_fate fate, const failure& why, bool pending, bool established, time_point now
 ) noexcept {
-    const bool at_fault =
-        fate == call_fate::broken || fate == call_fate::stalled || fate == call_fate::ranges_named;
+    const bool at_fault = fate == call_fate::broken || fate == call_fate::stalled ||
+                          fate == call_fate::starved || fate == call_fate::ranges_named;
     if (fate == call_fate::broken && !retries(policy_, why, established)) return {what_next::fail, {}, why};
     if (!pending && established) {
         // A call that was answered and owed nothing was a good one, whatever ended it.

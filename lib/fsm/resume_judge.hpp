@@ -17,13 +17,15 @@
 // | by us: to be renewed    | another at once                               | sleep                                   |
 // | naming ranges that fail | another at once: there are fewer of them now  | sleep                                   |
 // | by us: it stalled       | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | by us: out of memory    | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | naming ranges, no more  | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | with a retryable code   | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | with another code       | fail                                          | fail                                    |
 // clang-format on
 //
 // An attempt is made at once if the call before it had brought anything, for most breaks come alone; else after
-// a wait. The loop without waits that this allows pays for each of its rounds with progress.
+// a wait. The loop without waits that this allows pays for each of its rounds with progress. Memory that was not there
+// counts as a retryable code once the stream has been open; before, it is told.
 
 namespace rangeio::fsm {
 
@@ -35,6 +37,7 @@ enum class call_fate : std::uint8_t {
     stalled,
     retired,
     renewed,
+    starved,
     ranges_failed,
     ranges_named
 };

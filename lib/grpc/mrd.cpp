@@ -194,19 +194,22 @@ void mrd::perform(mrd_action& action) noexcept {
             if (call_ != nullptr) call_->cancel();
             break;
         case mrd_action_kind::call_over: report_call(action); break;
-        case mrd_action_kind::wait:
+        case mrd_action_kind::wait: {
+            const auto over = [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) {
+                m.wait_over(cookie, out);
+            };
             action.delay = jittered(action.delay);
             report_call(action);
             waited_ = true;
-            set_alarm(wait_alarm_, action.delay, [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) {
-                m.wait_over(cookie, out);
-            });
+            if (!set_alarm(wait_alarm_, action.delay, over)) machine_.feed(over);
             break;
-        case mrd_action_kind::watch:
-            set_alarm(watch_alarm_, action.delay, [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) {
-                m.look(cookie, out);
-            });
+        }
+        case mrd_action_kind::watch: {
+            const auto look = [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) { m.look(cookie, out); };
+            if (set_alarm(watch_alarm_, action.delay, look)) break;
+            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.unwatched(action.cookie, out); });
             break;
+        }
         case mrd_action_kind::cancel_wait:
             wait_alarm_.reset();
             waited_ = false;
@@ -290,11 +293,15 @@ void mrd::start_call(const mrd_action& action) noexcept {
     const bool told = std::exchange(waited_, false);
     if (first && env_.open_timeout > std::chrono::nanoseconds::zero()) {
         // Of all calls that the opening may take, and the waits between them.
-        set_alarm(open_alarm_, env_.open_timeout, [](mrd_fsm& m, mrd_actions& out) {
+        const auto late = [](mrd_fsm& m, mrd_actions& out) {
             if (m.has_opened()) return;
-            const failure why{errc::timed_out, "the stream did not open in time"};
+            const failure why = described(errc::timed_out, "the stream did not open in time");
             m.close(why, why, out);
-        });
+        };
+        if (!set_alarm(open_alarm_, env_.open_timeout, late)) {
+            const failure why = make_error_code(boost::system::errc::not_enough_memory);
+            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.close(why, why, out); });
+        }
     }
     if (!machine_.feed([](mrd_fsm& m, mrd_actions& out) { return m.begin_call(out); })) return;
     if (!first && !told) report_call(action);
@@ -316,35 +323,25 @@ void mrd::send_message() noexcept {
     try {
         call_->write(machine_.peek([](const mrd_fsm& m) { return std::span(m.message()); }));
     } catch (...) {
-        out_of_memory();
+        machine_.feed([](mrd_fsm& m, mrd_actions& out) { m.starve(out); });
     }
 }
 
-void mrd::out_of_memory() noexcept {
-    const failure why = make_error_code(boost::system::errc::not_enough_memory);
-    close_with(why, why);
-}
-
 template <class Event>
-std::shared_ptr<runtime::alarm> mrd::alarm_after(std::chrono::nanoseconds delay, Event event) {
-    const std::weak_ptr<mrd> weak = self();
-    return env_.core->set_alarm(env_.executor, delay, [weak, event] {
-        const auto alive = weak.lock();
-        if (alive == nullptr) return;
-        alive->machine_.feed(event);
-        alive->drain();
-    });
-}
-
-template <class Event>
-void mrd::set_alarm(
+bool mrd::set_alarm(
     std::shared_ptr<runtime::alarm>& alarm, std::chrono::nanoseconds delay, Event event
 ) noexcept {
     try {
-        alarm = alarm_after(delay, event);
+        const std::weak_ptr<mrd> weak = self();
+        alarm = env_.core->set_alarm(env_.executor, delay, [weak, event] {
+            const auto alive = weak.lock();
+            if (alive == nullptr) return;
+            alive->machine_.feed(event);
+            alive->drain();
+        });
+        return true;
     } catch (...) {
-        // Without it the stream would wait for ever.
-        out_of_memory();
+        return false;
     }
 }
 

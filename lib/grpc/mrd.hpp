@@ -62,11 +62,9 @@ private:
     void perform(fsm::mrd_action& action) noexcept;
     void start_call(const fsm::mrd_action& action) noexcept;
     void send_message() noexcept;
-    void out_of_memory() noexcept;
+    /// False: there was no memory.
     template <class Event>
-    std::shared_ptr<runtime::alarm> alarm_after(std::chrono::nanoseconds delay, Event event);
-    template <class Event>
-    void set_alarm(
+    bool set_alarm(
         std::shared_ptr<runtime::alarm>& alarm, std::chrono::nanoseconds delay, Event event
     ) noexcept;
     void drop_alarms() noexcept;

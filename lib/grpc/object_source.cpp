@@ -2,8 +2,6 @@
 
 #include "described.hpp"
 
-#include <fmt/format.h>
-
 #include <new>
 #include <utility>
 
@@ -26,28 +24,27 @@ call_spec object_source::spec() const {
 
 failure object_source::learn(const object_info* metadata, const std::string* read_handle) noexcept {
     const std::lock_guard lock(mutex_);
+    if (metadata != nullptr && pinned_generation_ != 0 && metadata->generation != pinned_generation_) {
+        return described(
+            errc::generation_changed,
+            "generation {} is being read, the service has {} now",
+            pinned_generation_,
+            metadata->generation
+        );
+    }
     try {
         if (read_handle != nullptr) read_handle_ = *read_handle;
         if (metadata == nullptr) return {};
-        if (pinned_generation_ != 0 && metadata->generation != pinned_generation_) {
-            return {
-                errc::generation_changed,
-                fmt::format(
-                    "generation {} is being read, the service has {} now",
-                    pinned_generation_,
-                    metadata->generation
-                )
-            };
-        }
-        // The service names buckets in full; callers name them as they address them.
         // Calls of several streams may answer out of turn, and an object only ever grows.
-        if (pinned_generation_ != 0 && !metadata->finalized && metadata->size < info_->size) return {};
+        if (is_known() && !metadata->finalized && metadata->size < info_->size) return {};
+        // The service names buckets in full; callers name them as they address them.
         object_info known = *metadata;
         known.bucket = object_.bucket();
         info_ = std::make_shared<const object_info>(std::move(known));
         pinned_generation_ = metadata->generation;
         return {};
     } catch (const std::bad_alloc&) {
+        if (is_known()) return {};  // that is good enough to go on with
         return make_error_code(boost::system::errc::not_enough_memory);
     }
 }
@@ -60,7 +57,7 @@ void object_source::forget_handle() noexcept {
 failure object_source::judge(const failure& why) const noexcept {
     if (why.code() != errc::not_found && why.code() != errc::precondition_failed) return why;
     const std::lock_guard lock(mutex_);
-    if (pinned_generation_ == 0) return why;  // it was never there
+    if (!is_known()) return why;  // it was never there
     const failure changed = described(
         errc::generation_changed,
         "generation {} is being read, and is not there any more: {}",

@@ -30,6 +30,9 @@ public:
     const object_ref& object() const noexcept { return object_; }
 
 private:
+    /// A response has told of the object. A generation may be pinned before, by its name.
+    bool is_known() const noexcept { return info_->generation != 0; }
+
     const object_ref object_;
     mutable std::mutex mutex_;
     std::shared_ptr<const object_info> info_;

@@ -270,7 +270,7 @@ TEST_CASE("mrd_fsm: a stream that is closed before it is opened ends when somebo
 TEST_CASE("mrd_fsm: closing with a reason tells it to the ranges and to the owner") {
     stream s = open_stream();
     s.add(1, 0, 8);
-    CHECK(s.close(errc::shut_down) == "r1 0: shut down, cancel call");
+    CHECK(s.close(errc::shut_down) == "r1 0: shut down, reconnecting, cancel call");
     CHECK(s.add(2, 0, 1) == "r2 0: shut down");
     CHECK(s.call_ended() == "ended: shut down");
     CHECK(s.machine().state() == mrd_state::failed);
@@ -301,7 +301,7 @@ TEST_CASE("mrd_fsm: a stream does not end before the copy that is under way") {
         stream s = open_stream();
         s.add(1, 0, 8);
         s.begin_chunk(1, 0, 4);
-        CHECK(s.close(errc::shut_down) == "cancel call");
+        CHECK(s.close(errc::shut_down) == "reconnecting, cancel call");
         CHECK(s.end_chunk(1) == "r1 4: shut down");
         CHECK(s.call_ended() == "ended: shut down");
     }

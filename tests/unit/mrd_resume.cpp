@@ -203,6 +203,43 @@ TEST_CASE("mrd_fsm: S7: the budget of time is the machine's business, the clock 
     CHECK(s.call_ended(unavailable).ends_with("ended: gone (nothing came for 10 s, attempt 3)"));
 }
 
+TEST_CASE("mrd_fsm: S7: a message for which there is no memory costs its call, and no range") {
+    stream s = open_stream(patient());
+    CHECK(s.add(1, 0, 8) == "write 1:0+8");
+    CHECK(s.starve() == "cancel call");
+    CHECK(s.starve() == "");
+    CHECK(s.add(2, 8, 8) == "");
+    CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 1:0+8 2:8+8");
+    CHECK(s.response() == "reconnected");
+}
+
+TEST_CASE("mrd_fsm: S7: without memory and without attempts the stream fails, and says why") {
+    stream s = open_stream();
+    s.add(1, 0, 8);
+    s.starve();
+    CHECK(
+        s.call_ended(grpc_failure(1, "cancelled")) ==
+        "r1 0: Cannot allocate memory, ended: Cannot allocate memory"
+    );
+}
+
+TEST_CASE("mrd_fsm: S9: a call that cannot be watched is given up for one that can") {
+    stream s = open_stream(patient().stall_timeout(20s));
+    s.add(1, 0, 8);
+    CHECK(s.machine().watches_for() != 0);
+    CHECK(s.unwatched() == "cancel call");
+    CHECK(s.machine().watches_for() == 0);
+    CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 1:0+8");
+    CHECK(s.machine().watches_for() != 0);
+}
+
+TEST_CASE("mrd_fsm: P6: the owner of a stream that fails hears of it before the call has ended") {
+    stream s = open_stream();
+    s.add(1, 0, 8);
+    CHECK(s.close(errc::generation_changed) == "r1 0: generation changed, reconnecting, cancel call");
+    CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "ended: generation changed");
+}
+
 TEST_CASE("mrd_fsm: S7: redirects are followed at once, and not for ever") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);

@@ -87,6 +87,12 @@ public:
     std::string wait_over() {
         return feed([&](mrd_actions& out) { machine_.wait_over(machine_.waits_for(), out); });
     }
+    std::string starve() {
+        return feed([&](mrd_actions& out) { machine_.starve(out); });
+    }
+    std::string unwatched() {
+        return feed([&](mrd_actions& out) { machine_.unwatched(machine_.watches_for(), out); });
+    }
     std::string look() {
         return feed([&](mrd_actions& out) { machine_.look(machine_.watches_for(), out); });
     }

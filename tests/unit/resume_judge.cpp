@@ -106,6 +106,20 @@ TEST_CASE("resume_judge: which statuses are tried again depends on whether the s
     }
 }
 
+TEST_CASE("resume_judge: a lack of memory is tried again once the stream was open, and told before") {
+    const failure no_memory = make_error_code(boost::system::errc::not_enough_memory);
+    for (const bool established : {false, true}) {
+        CAPTURE(established);
+        resume_judge judge{retry_policy()};
+        judge.call_started();
+        const auto next = judge.call_ended(call_fate::broken, no_memory, true, established, {});
+        CHECK(next.then == (established ? what_next::wait : what_next::fail));
+    }
+    resume_judge judge{retry_policy()};
+    judge.call_started();
+    CHECK(judge.call_ended(call_fate::starved, no_memory, true, false, {}).then == what_next::wait);
+}
+
 TEST_CASE("resume_judge: statuses can be added to those and taken from them") {
     resume_judge judge(retry_policy().retry_status(2, true).retry_status(14, false));
     CHECK(broke(judge, {}, status(2)).then == what_next::wait);
