@@ -36,7 +36,8 @@ public:
 
     /// A buffer with `size` bytes of its own.
     ///
-    /// Throws: errc::invalid_argument, saying the size, when there is no such memory.
+    /// Throws: saying the size, boost::system::errc::not_enough_memory when there is no such memory, and
+    ///         errc::invalid_argument when there never is.
     explicit direct_buffer(std::uint64_t size);
 
     /// A buffer on the caller's memory, which is used in place.

@@ -18,7 +18,8 @@ using boost::system::error_code;
 ///
 /// A cancelled operation reports `boost::asio::error::operation_aborted`, as every Asio operation does. A
 /// status of the service for which there is no name here is reported with `grpc_category()` and its own
-/// number.
+/// number. Memory that is not there is std::bad_alloc where the caller asks for it, and
+/// `boost::system::errc::not_enough_memory` where a stream, a timer or a large block would have had it.
 enum class errc {
     /// An argument or an option is unusable; nothing was sent.
     invalid_argument = 1,

@@ -139,7 +139,10 @@ public:
 ///             errc::invalid_argument, asio::error::operation_aborted (cancelled), or a gRPC status. Of the part
 ///             that failed first; the others are cancelled and over by then: nothing touches `destination` after
 ///             completion, whatever the outcome.
-/// Throws:     `rangeio::error` carrying one of these; std::bad_alloc. `try_fetch` returns them instead.
+/// Throws:     `rangeio::error` carrying one of these, or boost::system::errc::not_enough_memory; `try_fetch` returns
+///             them instead. std::bad_alloc.
+/// Guarantee:  basic: the front of `destination` may have been written. The pool stays usable, and reads of others
+///             go on; a stream that had no memory is resumed as one that broke.
 /// Threads:    any number of reads may run on one pool.
 /// Growing:    the size of an object that is being appended to is that of info(), and a lower bound. What lies
 ///             beyond is asked for all the same, and read if the stream knows of it; mrd_pool::refresh_size() makes
@@ -152,7 +155,8 @@ asio::awaitable<std::size_t> fetch(
 /// The same into a view of a `direct_buffer`: the range goes where the view has room, and is committed if it
 /// succeeds.
 ///
-/// Errors: also errc::buffer_misuse if the view has less room than the range has bytes.
+/// Errors:    also errc::buffer_misuse if the view has less room than the range has bytes.
+/// Guarantee: as above, and nothing is committed: the view's region is free again.
 asio::awaitable<std::size_t> fetch(
     const mrd_pool& pool, byte_range range, direct_buffer::view destination, fetch_options options = {}
 );
@@ -179,7 +183,8 @@ asio::awaitable<object_tail> fetch_tail(
 /// Reads adjacent chunks from `start` on, all at once, each into memory of its own. The concurrency is shared
 /// out among them in proportion to their lengths, at least one part each.
 ///
-/// Errors: as `fetch`; errc::range_not_satisfiable if the last chunk ends past the end of the object.
+/// Errors:    as `fetch`; errc::range_not_satisfiable if the last chunk ends past the end of the object.
+/// Guarantee: strong, but for what the pool has opened: there are all chunks or none.
 asio::awaitable<std::vector<byte_block>> fetch_split(
     const mrd_pool& pool,
     std::uint64_t start,
@@ -193,6 +198,7 @@ asio::awaitable<std::vector<byte_block>> fetch_split(
 /// Lifetimes: all destinations until completion.
 /// Errors:    as `fetch`; a range that reaches past the end is errc::range_not_satisfiable, and nothing is
 /// read.
+/// Guarantee: basic: any destination may have been written.
 asio::awaitable<void> fetch_ranges(
     const mrd_pool& pool, std::vector<range_request> ranges, fetch_ranges_options options = {}
 );

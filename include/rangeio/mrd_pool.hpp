@@ -99,6 +99,7 @@ public:
     /// Cancels:    whatever types the awaiting coroutine lets through; nothing touches `destination`
     /// afterwards. Errors:     as `fetch`, and errc::stream_closed when the stream has ended. Units: bytes;
     /// `timeout` of zero, the default: none.
+    /// Guarantee:  basic, as `fetch`; the lease stays, though its stream may have failed.
     asio::awaitable<std::size_t> read(
         byte_range range, std::span<std::byte> destination, std::chrono::nanoseconds timeout = {}
     );
@@ -139,6 +140,7 @@ public:
     /// Cancels:    the waiting only; the open goes on for the others.
     /// Errors:     why the open failed, the same to all who wait, and the pool is ready for another try;
     ///             errc::timed_out (pool_options::open_timeout), errc::pool_closed.
+    /// Guarantee:  strong, also without memory; an open that others wait for goes on.
     asio::awaitable<void> initialize();
 
     /// Leases a stream: an idle one, the one used last first; else a new one if the pool may grow; else a
@@ -148,6 +150,7 @@ public:
     /// Initializes the pool if nobody has. `timeout` is how long to wait, default 60 s; zero: no limit.
     /// Cancels:    the waiting; a lease that was granted meanwhile goes to the next in line.
     /// Errors:     why the open that this call caused failed; errc::timed_out, errc::pool_closed.
+    /// Guarantee:  strong, also without memory: no lease is lost, and none is kept from those who wait.
     asio::awaitable<lease> acquire(std::chrono::nanoseconds timeout = std::chrono::seconds(60));
 
     /// Ends the pool. From its first moment every acquire() fails, opens under way are cancelled, idle
@@ -157,6 +160,7 @@ public:
     /// `deadline_after` is how long leased streams may go on; then they are cancelled. Zero, the default: no
     /// limit. Cancels:    the waiting only; the pool closes all the same. Errors:     the first failure of a
     /// stream to end in order, after the last one has ended.
+    /// Guarantee:  strong: without memory the pool goes on as it was. The destructor needs none.
     asio::awaitable<void> close(std::chrono::nanoseconds deadline_after = {});
 
     /// How large the object is by now: what a call that is opened for the question reports, one round trip. It is

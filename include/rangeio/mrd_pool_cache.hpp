@@ -102,6 +102,7 @@ public:
     /// Cancels:    whatever types the awaiting coroutine lets through; the open is given up.
     /// Errors:     as mrd_pool::initialize(); errc::pool_closed when the cache is closed, before or meanwhile;
     ///             errc::invalid_argument for options of the pool; what the maker of factories throws.
+    /// Guarantee:  basic: a stream that was taken or opened in vain is kept or closed.
     asio::awaitable<mrd_pool> open(object_ref object, pool_options options = {});
 
     /// Ends the cache. From its first moment nothing is taken, kept or opened; its idle streams are closed, and
@@ -111,6 +112,7 @@ public:
     /// `deadline_after` is how long leased streams may go on; then they are cancelled. Zero, the default: no limit.
     /// Cancels:    the waiting only; the cache closes all the same.
     /// Errors:     the first failure of a stream to end in order, after the last one has ended.
+    /// Guarantee:  strong: without memory the cache goes on as it was. The destructor needs none.
     asio::awaitable<void> close(std::chrono::nanoseconds deadline_after = {});
 
     pool_cache_stats stats() const;

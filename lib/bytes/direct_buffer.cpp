@@ -20,13 +20,15 @@ namespace {
 }
 
 std::unique_ptr<std::byte[]> allocate(std::uint64_t size) {
+    auto code = make_error_code(errc::invalid_argument);
     try {
         if (size <= std::uint64_t(std::numeric_limits<std::ptrdiff_t>::max())) {
             return std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(size));
         }
     } catch (const std::bad_alloc&) {
+        code = make_error_code(boost::system::errc::not_enough_memory);
     }
-    throw error({errc::invalid_argument, fmt::format("direct_buffer: no memory for {} bytes", size)});
+    throw error({code, fmt::format("direct_buffer: no memory for {} bytes", size)});
 }
 
 }  // namespace
