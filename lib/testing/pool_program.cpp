@@ -1,5 +1,6 @@
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/testing/allocation_failures.hpp>
 #include <rangeio/testing/pool_program.hpp>
 #include <rangeio/testing/sim_context.hpp>
 #include <rangeio/testing/sim_timer.hpp>
@@ -18,6 +19,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 
 namespace rangeio::testing {
@@ -25,6 +27,8 @@ namespace {
 
 using sim::world;
 using action = pool_program::action;
+
+constexpr unsigned max_tries = program_pools::max_tries;
 
 /// One run of a program. Lives longer than the context in which its coroutines run.
 class run {
@@ -85,6 +89,7 @@ private:
     struct task_state {
         explicit task_state(sim::executor on) : where(on) {}
         sim::executor where;
+        bool had_no_memory = false;
         asio::cancellation_signal cancel;
         lease held;
         const scripted_service* reads_from = nullptr;  // by that lease
@@ -129,21 +134,31 @@ private:
 
     asio::awaitable<void> perform(std::size_t index) {
         for (const auto& op : program_.tasks[index].operations) {
-            world_.note(op.text);
+            note(op, "");
             failure why;
-            try {
-                co_await perform(index, op);
-            } catch (const error& e) {
-                why = e.why();
-            } catch (const boost::system::system_error& e) {
-                why = failure(e.code());
+            // Whoever had no memory tries again: then it has to go as if nothing had been.
+            for (unsigned tries = 0; tries == 0 || (program_pools::is_injected(why) && tries < max_tries);
+                 ++tries) {
+                tasks_[index].had_no_memory = tries != 0;
+                why = {};
+                try {
+                    co_await perform(index, op);
+                } catch (const error& e) {
+                    why = e.why();
+                } catch (const boost::system::system_error& e) {
+                    why = failure(e.code());
+                } catch (const std::bad_alloc&) {
+                    why = make_error_code(boost::system::errc::not_enough_memory);
+                }
+                if (why) note(op, text_of(why));
             }
+            const allocation_exemption own;
+            if (!why) note(op, "done");
             const auto here = sim::world::current();
             world_.check(
                 here == &world_ && world_.running() == tasks_[index].where.actor(),
                 "an operation resumes its caller on another executor"
             );
-            if (world_.traced()) world_.note(op.text + ": " + (why ? why.message() : "done"));
             pools_.check_balance();
             if (!why) continue;
             if (!is_explained(index, op, why)) {
@@ -154,6 +169,28 @@ private:
             if (why.code() == asio::error::operation_aborted || why.code() == errc::pool_closed) break;
         }
         tasks_[index].held.release();
+    }
+
+    // Asio asks for memory to bring a cancellation to a coroutine, and tells who emits if there is none.
+    static void cancel(asio::cancellation_signal& signal) {
+        for (unsigned tries = 1;; ++tries) {
+            try {
+                return signal.emit(asio::cancellation_type::terminal);
+            } catch (const std::bad_alloc&) {
+                if (tries == max_tries) throw;
+            }
+        }
+    }
+
+    static std::string text_of(const failure& why) {
+        const allocation_exemption own;
+        return why.message();
+    }
+
+    void note(const pool_program::operation& op, std::string_view end) {
+        if (!world_.traced()) return;
+        const allocation_exemption own;
+        world_.note(end.empty() ? op.text : fmt::format("{}: {}", op.text, end));
     }
 
     asio::awaitable<void> perform(std::size_t index, const pool_program::operation& op) {
@@ -168,9 +205,7 @@ private:
             case action::close: co_await pools_.close(index, op.time); co_return;
             case action::cancel: {
                 // A signal is emitted where the coroutine runs; and whether it still does is known there.
-                asio::post(tasks_[op.task].where, [this, task = op.task] {
-                    tasks_[task].cancel.emit(asio::cancellation_type::terminal);
-                });
+                asio::post(tasks_[op.task].where, [this, task = op.task] { cancel(tasks_[task].cancel); });
                 co_return;
             }
             case action::wait: {
@@ -178,20 +213,12 @@ private:
                 co_await t.async_wait(asio::use_awaitable);
                 co_return;
             }
-            case action::read_leased: co_await read_leased(me, op); co_return;
+            case action::read_leased: co_await read_leased(index, op); co_return;
+            case action::acquire: co_await acquire(index, op.time); co_return;
             default: break;
         }
-        mrd_pool& pool = pools_.of(index);
         switch (op.what) {
-            case action::initialize: co_await pool.initialize(); break;
-            case action::acquire: {
-                // The old one goes first: whoever holds a lease while it waits for another may wait for itself.
-                me.held.release();
-                lease got = co_await pool.acquire(op.time);
-                me.held = std::move(got);
-                me.reads_from = &pools_.service_of(index);
-                break;
-            }
+            case action::initialize: co_await pools_.of(index).initialize(); break;
             case action::read: co_await read(index, op); break;
             case action::split: co_await split(index, op); break;
             default: break;
@@ -199,29 +226,35 @@ private:
     }
 
     asio::awaitable<void> read(std::size_t index, const pool_program::operation& op) {
-        const auto memory = memory_.take(op.range.length());
+        watched_memory::guard destination(memory_, op.range.length());
+        const auto memory = destination.span();
         fetch_options options;
         options.concurrency(op.parts).min_chunk_bytes(1).timeout(op.time);
         const auto got = co_await try_fetch(pools_.of(index), op.range, memory, options);
         if (got) check_bytes(pools_.service_of(index), memory.first(*got), op);
-        memory_.retire(memory);
         if (!got) throw error(got.error());
         world_.check(*got == op.range.length(), "a read is shorter than its range and no error");
     }
 
-    asio::awaitable<void> read_leased(task_state& me, const pool_program::operation& op) {
+    // The old one goes first: whoever holds a lease while it waits for another may wait for itself.
+    asio::awaitable<void> acquire(std::size_t index, std::chrono::nanoseconds timeout) {
+        task_state& me = tasks_[index];
+        mrd_pool& pool = pools_.of(index);
+        me.held.release();
+        lease got = co_await pool.acquire(timeout);
+        me.held = std::move(got);
+        me.reads_from = &pools_.service_of(index);
+    }
+
+    asio::awaitable<void> read_leased(std::size_t index, const pool_program::operation& op) {
+        task_state& me = tasks_[index];
         if (!me.held) co_return;
-        const auto memory = memory_.take(op.range.length());
-        failure why;
-        std::size_t got = 0;
-        try {
-            got = co_await me.held.read(op.range, memory, op.time);
-        } catch (const error& e) {
-            why = e.why();
-        }
-        if (!why) check_bytes(*me.reads_from, memory.first(got), op);
-        memory_.retire(memory);
-        if (why) throw error(why);
+        // The stream may have failed with that.
+        if (std::exchange(me.had_no_memory, false)) co_await acquire(index, std::chrono::seconds(60));
+        watched_memory::guard destination(memory_, op.range.length());
+        const auto memory = destination.span();
+        const std::size_t got = co_await me.held.read(op.range, memory, op.time);
+        check_bytes(*me.reads_from, memory.first(got), op);
     }
 
     asio::awaitable<void> split(std::size_t index, const pool_program::operation& op) {
@@ -253,6 +286,8 @@ private:
 
     // What the program does and what goes wrong in it accounts for this error.
     bool is_explained(std::size_t task, const pool_program::operation& op, const failure& why) const {
+        // A stream that ended so while the pool was closing; each close() tells of it.
+        if (op.what == action::close && program_pools::is_injected(why)) return true;
         if (!program_.errors_allowed) return false;
         const auto code = why.code();
         if (code == asio::error::operation_aborted) return has_cancel_[task];

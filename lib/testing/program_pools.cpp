@@ -1,8 +1,11 @@
 #include "testing/program_pools.hpp"
 
+#include <rangeio/testing/allocation_failures.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace rangeio::testing {
@@ -138,18 +141,28 @@ void program_pools::drop_cache() {
     cache_.reset();
 }
 
+bool program_pools::is_injected(const failure& why) {
+    return why.code() == boost::system::errc::not_enough_memory && allocation_failures::any_injected();
+}
+
 asio::awaitable<void> program_pools::close_all() {
     failure why;
-    try {
-        if (program_.cache) {
-            co_await close_cache({});
-        } else if (slots_[0].pool != nullptr) {
-            co_await slots_[0].pool->close();
+    for (unsigned tries = 0; tries == 0 || (is_injected(why) && tries < max_tries); ++tries) {
+        why = {};
+        try {
+            if (program_.cache) {
+                co_await close_cache({});
+            } else if (slots_[0].pool != nullptr) {
+                co_await slots_[0].pool->close();
+            }
+        } catch (const error& e) {
+            why = e.why();
+        } catch (const std::bad_alloc&) {
+            why = make_error_code(boost::system::errc::not_enough_memory);
         }
-    } catch (const error& e) {
-        why = e.why();
     }
-    if (why && program_.faults.faults.empty()) {
+    const allocation_exemption own;
+    if (why && !is_injected(why) && program_.faults.faults.empty()) {
         world_.violate(fmt::format("closing at the end fails: {}", why.message()));
     }
     for (const slot& one : slots_) {

@@ -24,6 +24,11 @@ namespace rangeio::testing {
 /// Lifetimes: outlives the context. After that, nothing is opened any more.
 class program_pools {
 public:
+    /// Memory that is made to be missing is missing so often at the most.
+    static constexpr unsigned max_tries = 100;
+    /// Whether it is that from which an operation failed: it may be tried again.
+    static bool is_injected(const failure& why);
+
     program_pools(const pool_program& program, sim::world& in, sim::context& io);
 
     /// The pool of a task. Throws errc::pool_closed if it has none.

@@ -1,5 +1,7 @@
 #include "testing/scripted_service.hpp"
 
+#include <rangeio/testing/allocation_failures.hpp>
+
 #include "testing/object_content.hpp"
 
 #include <fmt/format.h>
@@ -40,10 +42,13 @@ object_ref scripted_service::shared::object() const {
     return {"bucket", number == 0 ? "object" : fmt::format("object-{}", number)};
 }
 
-scripted_service::scripted_service(sim::world& in, scripted_service_options options)
-    : shared_(std::make_shared<shared>(in, options)) {}
+scripted_service::scripted_service(sim::world& in, scripted_service_options options) {
+    const allocation_exemption own;
+    shared_ = std::make_shared<shared>(in, options);
+}
 
 std::shared_ptr<mrd_factory> scripted_service::streams(bool multi_request) const {
+    const allocation_exemption own;
     return make_scripted_streams(shared_, multi_request);
 }
 
@@ -53,6 +58,7 @@ std::shared_ptr<mrd_factory> scripted_service::transport(
     bool multi_request,
     std::int64_t generation
 ) const {
+    const allocation_exemption own;
     return make_scripted_transport(shared_, executor, open_timeout, multi_request, generation);
 }
 
@@ -109,11 +115,13 @@ void call_player::ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t 
 }
 
 void call_player::stop() noexcept {
+    const allocation_exemption own;
     if (!ending_) ending_ = call_script::ending{1, "the call was cancelled", {}, {}};
     wake();
 }
 
 void call_player::resume_end() {
+    const allocation_exemption own;
     --holds_;
     wake();
 }

@@ -33,7 +33,8 @@ public:
 
 /// Plays one call in its world: asks the script what comes next, waits as long as it says, and hands it on.
 ///
-/// A derived class delivers. One step at a time, on an actor of the call's own.
+/// A derived class delivers. One step at a time, on an actor of the call's own. All of it is exempt from
+/// `allocation_failures`: a derived class exempts itself where it is called from outside, and lifts that where it calls.
 class call_player : public std::enable_shared_from_this<call_player> {
 public:
     virtual ~call_player() = default;

@@ -1,4 +1,5 @@
 #include <rangeio/crc32c.hpp>
+#include <rangeio/testing/allocation_failures.hpp>
 
 #include "testing/scripted_service.hpp"
 
@@ -19,6 +20,8 @@ public:
         : call_player(std::move(service)), multi_request_(multi_request) {}
 
     void open(std::shared_ptr<stream_listener> owner) override {
+        allocation_point();
+        const allocation_exemption own;
         owner_ = std::move(owner);
         begin(false, service().state.expected_token);
         for (const auto& [id, r] : reads_) ask_for(id, *r.read);
@@ -26,9 +29,13 @@ public:
     }
 
     std::int64_t read(std::shared_ptr<range_read> read) override {
+        allocation_point();
+        const allocation_exemption own;
         const std::int64_t id = ++last_id_;
         if (closing_ || ended()) {
-            read->done({why_ ? why_ : failure(errc::stream_closed), 0});
+            const failure why = why_ ? why_ : failure(errc::stream_closed);
+            const allocation_exemption::lift out_of_here;
+            read->done({why, 0});
             return 0;
         }
         // Two users do not know of one another, so this is also how a stream that has two is found out.
@@ -41,6 +48,7 @@ public:
     }
 
     void cancel(std::int64_t read_id, const failure& why) noexcept override {
+        const allocation_exemption own;
         const auto it = reads_.find(read_id);
         if (it == reads_.end()) return;
         if (copying_ == read_id) {
@@ -51,6 +59,7 @@ public:
     }
 
     void close(const failure& why) noexcept override {
+        const allocation_exemption own;
         if (std::exchange(closing_, true)) return;
         why_ = why;
         fail_all(why ? why : failure(errc::stream_closed));
@@ -78,7 +87,9 @@ private:
         const pending p = std::move(it->second);
         reads_.erase(it);
         outstanding_ -= p.read->range().length() - p.received;
-        p.read->done({why, p.received});
+        const range_outcome outcome{why, p.received};
+        const allocation_exemption::lift out_of_here;
+        p.read->done(outcome);
     }
 
     void fail_all(const failure& why) noexcept {
@@ -92,7 +103,9 @@ private:
 
     void deliver(const call_script::response& response) override {
         if (!std::exchange(opened_, true) && !closing_) {
-            owner_->opened(std::make_shared<const object_info>(call_player::info()));
+            auto object = std::make_shared<const object_info>(call_player::info());
+            const allocation_exemption::lift out_of_here;
+            owner_->opened(std::move(object));
         }
         for (const call_script::chunk& c : response.chunks) take(c);
     }
@@ -114,9 +127,12 @@ private:
         copying_ = c.read_id;
         const auto half = std::span(bytes).first(bytes.size() / 2);
         const auto rest = std::span(bytes).subspan(half.size());
-        std::uint32_t crc = p.read->deliver(p.received, half, 0);
-        in().preemption_point("in the middle of a chunk");
-        crc = p.read->deliver(p.received + half.size(), rest, crc);
+        {
+            const allocation_exemption::lift out_of_here;
+            const std::uint32_t crc = p.read->deliver(p.received, half, 0);
+            in().preemption_point("in the middle of a chunk");
+            p.read->deliver(p.received + half.size(), rest, crc);
+        }
         copying_ = 0;
         if (!c.damaged) {
             p.received += c.size;
@@ -144,6 +160,7 @@ private:
         }
         fail_all(why ? why : failure(errc::stream_closed));
         const auto owner = std::move(owner_);
+        const allocation_exemption::lift out_of_here;
         owner->ended(why);
     }
 
@@ -164,6 +181,8 @@ public:
     streams_factory(std::shared_ptr<scripted_service::shared> service, bool multi_request)
         : service_(std::move(service)), object_(service_->object()), multi_request_(multi_request) {}
     std::shared_ptr<multi_range_downloader> create() override {
+        allocation_point();
+        const allocation_exemption own;
         return std::make_shared<scripted_stream>(service_, multi_request_);
     }
     bool supports_multi_request() const noexcept override { return multi_request_; }

@@ -1,3 +1,5 @@
+#include <rangeio/testing/allocation_failures.hpp>
+
 #include "grpc/mrd.hpp"
 #include "testing/scripted_message.hpp"
 #include "testing/scripted_service.hpp"
@@ -18,12 +20,23 @@ public:
         : call_player(std::move(service)), events_(std::move(events)) {}
 
     void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
+        allocation_point();
+        const allocation_exemption own;
         begin(!spec.read_handle.empty(), spec.routing_token, spec.object.generation());
         writer_ = in().add_actor(fmt::format("call {} writes", service().calls), true);
-        write(ranges);
+        send(ranges);
     }
 
     void write(std::span<const fsm::wire_range> ranges) override {
+        allocation_point();
+        const allocation_exemption own;
+        send(ranges);
+    }
+
+    void cancel() noexcept override { stop(); }
+
+private:
+    void send(std::span<const fsm::wire_range> ranges) {
         if (ended()) return;
         if (std::exchange(writing_, true)) in().violate("a message is written while another one is");
         if (ranges.size() > fsm::max_ranges_per_message)
@@ -36,12 +49,12 @@ public:
         in().post(writer_, sim::task([self] { self->confirm(); }), "has written");
     }
 
-    void cancel() noexcept override { stop(); }
-
-private:
     void confirm() {
         writing_ = false;
-        events_->on_write_done();
+        {
+            const allocation_exemption::lift out_of_here;
+            events_->on_write_done();
+        }
         resume_end();
     }
 
@@ -61,13 +74,16 @@ private:
                 ));
             }
         }
+        const allocation_exemption::lift out_of_here;
         events_->on_response(message.view());
     }
 
     void deliver_end(const call_script::ending& how) override {
         if (in().traced()) in().note(fmt::format("ends the call: {}", how.status == 0 ? "OK" : how.text));
         const auto events = std::move(events_);
-        events->on_done(to_call_end(how));
+        const call_end end = to_call_end(how);
+        const allocation_exemption::lift out_of_here;
+        events->on_done(end);
     }
 
     std::shared_ptr<bidi_call_events> events_;
@@ -80,6 +96,8 @@ public:
     explicit scripted_connector(std::shared_ptr<scripted_service::shared> service)
         : service_(std::move(service)) {}
     std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
+        allocation_point();
+        const allocation_exemption own;
         return std::make_shared<scripted_call>(service_, std::move(events));
     }
 

@@ -1,3 +1,5 @@
+#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/testing/allocation_sweep.hpp>
 #include <rangeio/testing/sim_context.hpp>
 
 #include "runtime/context_service.hpp"
@@ -50,7 +52,12 @@ public:
     std::shared_ptr<runtime::alarm> set_alarm(
         const asio::any_io_executor& executor, std::chrono::nanoseconds delay, std::function<void()> then
     ) override {
-        auto out = std::make_shared<virtual_alarm>(world_);
+        allocation_point();
+        std::shared_ptr<virtual_alarm> out;
+        {
+            const allocation_exemption own;
+            out = std::make_shared<virtual_alarm>(world_);
+        }
         out->timer = world_.call_after(
             executor.target<sim::executor>()->actor(), delay, task(std::move(then)), "an alarm is due"
         );
@@ -73,6 +80,7 @@ private:
 }  // namespace
 
 context::context(world& in, std::string name) : world_(in), first_(in.add_actor(std::move(name))) {
+    const allocation_exemption own;
     auto& owned = asio::use_service<queues>(*this);
     owned.in = &in;
     owned.actors.push_back(first_);
@@ -85,6 +93,7 @@ context::~context() {
 }
 
 executor context::make_executor(std::string name) {
+    const allocation_exemption own;
     const actor_id who = world_.add_actor(std::move(name));
     asio::use_service<queues>(*this).actors.push_back(who);
     return {*this, who, false};
@@ -108,6 +117,8 @@ public:
     }
 
     void operator()(const std::exception_ptr& thrown) noexcept {
+        if (thrown && allocation_failures::any_injected() && is_out_of_memory(thrown)) return;
+        const allocation_exemption own;
         try {
             if (thrown) std::rethrow_exception(thrown);
         } catch (const std::exception& e) {
@@ -123,17 +134,32 @@ private:
     std::uint64_t operation_;
 };
 
+// Before and after the operation Asio asks for memory, to begin and to call the handler. Without it the coroutine, or the
+// handler, is dropped, and what Asio throws goes to whoever runs the executor.
+asio::awaitable<void> supervised(supervisor watch, asio::awaitable<void> operation) {
+    std::exception_ptr thrown;
+    detail::exempt_from_here(false);
+    try {
+        co_await std::move(operation);
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    detail::exempt_from_here(true);
+    watch(thrown);
+}
+
 }  // namespace
 
 void spawn(
     const executor& where, std::string name, asio::awaitable<void> operation, asio::cancellation_slot cancel
 ) {
+    const allocation_exemption own;
     asio::co_spawn(
         where,
-        std::move(operation),
-        asio::bind_cancellation_slot(
-            cancel, supervisor(where.query(asio::execution::context).in(), std::move(name))
-        )
+        supervised(
+            supervisor(where.query(asio::execution::context).in(), std::move(name)), std::move(operation)
+        ),
+        asio::bind_cancellation_slot(cancel, [](const std::exception_ptr&) {})
     );
 }
 

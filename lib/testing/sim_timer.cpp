@@ -23,12 +23,17 @@ struct timer::state : std::enable_shared_from_this<timer::state> {
         world::timer_id id = 0;
     };
 
+    // The real one needs no memory here.
     void complete(const std::shared_ptr<wait>& w, boost::system::error_code ec) {
+        const allocation_exemption own;
         std::erase_if(waits, [&](const std::weak_ptr<wait>& x) { return x.lock() == w; });
         handler_type handler = std::move(*w->handler);
         w->handler.reset();
         if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) slot.clear();
-        asio::post(w->where, [handler = std::move(handler), ec]() mutable { std::move(handler)(ec); });
+        asio::post(w->where, [handler = std::move(handler), ec]() mutable {
+            const allocation_exemption::lift for_the_handler;
+            std::move(handler)(ec);
+        });
     }
 
     bool cancel(const std::shared_ptr<wait>& w) {
@@ -39,6 +44,7 @@ struct timer::state : std::enable_shared_from_this<timer::state> {
     }
 
     std::size_t cancel() {
+        const allocation_exemption own;
         std::size_t count = 0;
         for (const auto& w : std::exchange(waits, {})) count += cancel(w.lock()) ? 1U : 0U;
         return count;
@@ -50,7 +56,10 @@ struct timer::state : std::enable_shared_from_this<timer::state> {
     std::vector<std::weak_ptr<wait>> waits;
 };
 
-timer::timer(asio::any_io_executor executor) : waits_(std::make_shared<state>(std::move(executor))) {}
+timer::timer(asio::any_io_executor executor) {
+    const allocation_exemption own;
+    waits_ = std::make_shared<state>(std::move(executor));
+}
 
 timer::~timer() {
     if (waits_ != nullptr) waits_->cancel();

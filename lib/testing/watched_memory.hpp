@@ -1,5 +1,8 @@
 #pragma once
 
+#include <rangeio/testing/allocation_failures.hpp>
+
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -13,6 +16,7 @@ namespace rangeio::testing {
 class watched_memory {
 public:
     std::span<std::byte> take(std::size_t size) {
+        const allocation_exemption own;
         blocks_.push_back({std::make_unique<std::byte[]>(size), size, false});
         return {blocks_.back().bytes.get(), size};
     }
@@ -25,6 +29,20 @@ public:
             b.retired = true;
         }
     }
+
+    /// A destination as long as its operation, however that ends.
+    class guard {
+    public:
+        guard(watched_memory& of, std::size_t size) : of_(of), span_(of.take(size)) {}
+        guard(const guard&) = delete;
+        guard& operator=(const guard&) = delete;
+        ~guard() { of_.retire(span_); }
+        std::span<std::byte> span() const noexcept { return span_; }
+
+    private:
+        watched_memory& of_;
+        const std::span<std::byte> span_;
+    };
 
     /// Nothing was written since.
     bool intact() const {

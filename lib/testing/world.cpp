@@ -42,6 +42,7 @@ world* world::current() noexcept {
 }
 
 actor_id world::add_actor(std::string name, bool outside) {
+    const allocation_exemption own;
     actors_.emplace_back();
     actors_.back().name = std::move(name);
     actors_.back().outside = outside;
@@ -49,6 +50,8 @@ actor_id world::add_actor(std::string name, bool outside) {
 }
 
 void world::remove_actor(actor_id who) noexcept {
+    // A coroutine whose handler is dropped here is unwound by a post, in a destructor.
+    const allocation_exemption for_unwinding(allocation_exemption::of::asio);
     actors_[who].removed = true;
     for (auto it = timers_.begin(); it != timers_.end();) {
         const auto dropped =
@@ -63,17 +66,25 @@ void world::remove_actor(actor_id who) noexcept {
 }
 
 void world::post(actor_id who, task t, const char* what) {
+    if (actors_[who].removed) return;
+    const bool exempt = allocation_exemption::active();
+    enqueue(who, {std::move(t), what, exempt});
+}
+
+void world::enqueue(actor_id who, item i) {
+    const allocation_exemption own;
     actor& a = actors_[who];
-    if (a.removed) return;
     if (a.queue.empty()) a.ready_since = ++wakings_;
-    a.queue.push_back({std::move(t), what});
+    a.queue.push_back(std::move(i));
 }
 
 world::timer_id world::call_after(actor_id who, std::chrono::nanoseconds delay, task t, const char* what) {
     const timer_id id = ++last_timer_;
     if (actors_[who].removed) return id;
+    const bool exempt = allocation_exemption::active();
+    const allocation_exemption own;
     const time_point when = now_ + std::max(delay, std::chrono::nanoseconds::zero());
-    timers_.emplace(std::pair(when, id), timer{who, {std::move(t), what}});
+    timers_.emplace(std::pair(when, id), timer{who, {std::move(t), what, exempt}});
     due_.emplace(id, when);
     return id;
 }
@@ -104,7 +115,7 @@ bool world::let_time_pass() {
     while (!timers_.empty() && timers_.begin()->first.first <= now_) {
         auto due = timers_.extract(timers_.begin());
         due_.erase(due.key().second);
-        post(due.mapped().who, std::move(due.mapped().then.run), due.mapped().then.what);
+        enqueue(due.mapped().who, std::move(due.mapped().then));
     }
     return true;
 }
@@ -117,6 +128,7 @@ std::size_t world::pick() {
 }
 
 bool world::step() {
+    const allocation_exemption own;
     for (;;) {
         if (over()) return false;
         list_ready(false);
@@ -136,6 +148,7 @@ bool world::step() {
 }
 
 bool world::step_outside() {
+    const allocation_exemption own;
     for (;;) {
         list_ready(true);
         if (!ready_.empty()) {
@@ -160,8 +173,15 @@ void world::run_one(actor_id who) {
     running_ = who;
     current_world = this;
     try {
+        const allocation_exemption::lift for_the_task;
+        detail::exempt_from_here(next.exempt);
         next.run();
         next.run = task();  // what it holds goes while it is still known who drops it
+    } catch (const std::bad_alloc&) {
+        // One that was injected, and not the caller's to handle: it would leave the run() of an io_context.
+        if (allocation_failures::any_injected())
+            violate("std::bad_alloc leaves a task instead of reaching its coroutine");
+        if (thrown_ == nullptr) thrown_ = std::current_exception();
     } catch (...) {
         if (thrown_ == nullptr) thrown_ = std::current_exception();
     }
@@ -175,12 +195,14 @@ void world::run() {
     }
     if (thrown_ != nullptr) std::rethrow_exception(std::exchange(thrown_, nullptr));
     if (!over() && !expected_.empty()) {
+        const allocation_exemption own;
         violate(fmt::format("never ends: {}; nobody is left to wake it", expected_.begin()->second));
     }
 }
 
 std::size_t world::choose(std::size_t n) {
     if (n < 2 || over()) return 0;
+    const allocation_exemption own;
     const std::size_t taken = strategy_.choose(n);
     decisions_.push_back(static_cast<std::uint32_t>(taken));
     return taken;
@@ -188,6 +210,7 @@ std::size_t world::choose(std::size_t n) {
 
 void world::preemption_point(const char* where) noexcept {
     if (!running_ || preempted_ >= options_.max_preempted()) return;
+    const allocation_exemption own;
     const actor_id me = *running_;
     for (bool told = false; !over();) {
         list_ready(false);
@@ -206,18 +229,21 @@ void world::preemption_point(const char* where) noexcept {
 
 void world::violate(std::string what) noexcept {
     if (!violation_.empty()) return;
+    const allocation_exemption own;
     violation_ = std::move(what);
     if (options_.traced())
         rows_.push_back({steps_, now_, running_.value_or(the_clock), preempted_, violation_, ""});
 }
 
 std::uint64_t world::expect_end(std::string operation) {
+    const allocation_exemption own;
     expected_.emplace(++last_operation_, std::move(operation));
     return last_operation_;
 }
 
 void world::note(std::string what, std::source_location where) {
     if (!options_.traced()) return;
+    const allocation_exemption own;
     rows_.push_back({steps_, now_, running_.value_or(the_clock), preempted_, std::move(what), place_of(where)}
     );
 }

@@ -1,3 +1,4 @@
+#include <rangeio/testing/allocation_failures.hpp>
 #include <rangeio/testing/explore.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 #include <rangeio/testing/sim_context.hpp>
@@ -419,4 +420,13 @@ TEST_CASE("kit: a stream that takes one range at a time and is asked for two has
         );
         CHECK(static_cast<bool>(result.found) == !multi_request);
     }
+}
+
+TEST_CASE("kit: without operator new replaced, allocations cannot be failed, and that is said") {
+    CHECK_THROWS_WITH_AS(
+        rangeio::testing::allocation_failures(1),
+        "operator new is not replaced: one source of the program has to include "
+        "rangeio/testing/replace_new.hpp",
+        std::logic_error
+    );
 }

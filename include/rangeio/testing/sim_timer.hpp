@@ -43,11 +43,13 @@ public:
     std::size_t expires_at(time_point at);
     std::size_t cancel();
 
-    /// Completes with an error_code: none at the expiry, operation_aborted if it was cancelled.
+    /// Completes with an error_code: none at the expiry, operation_aborted if it was cancelled. Asks for no memory that
+    /// an `allocation_failures` could refuse; what Asio's timer throws here would not reach the coroutine.
     template <class Token>
     auto async_wait(Token&& token) {
         return asio::async_initiate<Token, void(boost::system::error_code)>(
             [waits = waits_, own = get_executor()](auto&& handler) {
+                const allocation_exemption kit;
                 const asio::any_io_executor where = asio::get_associated_executor(handler, own);
                 begin_wait(waits, where, std::forward<decltype(handler)>(handler));
             },

@@ -1,0 +1,230 @@
+#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool_cache.hpp>
+#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/testing/allocation_sweep.hpp>
+#include <rangeio/testing/scripted_service.hpp>
+#include <rangeio/testing/sim_context.hpp>
+
+#include "testing/watched_memory.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+// The shells without memory: what the shipped programs (allocation_failures.cpp) do not do, and the side of the wire.
+
+namespace {
+
+using namespace rangeio;
+using namespace rangeio::testing;
+using namespace std::chrono_literals;
+using sim::world;
+
+/// Again until there is memory; then it has to go as if nothing had been.
+template <class Operation>
+asio::awaitable<void> insist(world& w, Operation operation) {
+    for (int tries = 0; tries < 100; ++tries) {
+        try {
+            co_await operation();
+            co_return;
+        } catch (...) {
+            if (!sim::is_out_of_memory(std::current_exception()) || !allocation_failures::any_injected())
+                throw;
+        }
+    }
+    w.violate("there is memory again, and still it fails");
+}
+
+bool balanced(const pool_stats& s) {
+    return s.opened == s.opening + s.ready + s.reconnecting + s.closed + s.failed;
+}
+
+bool at_zero(const pool_stats& s) {
+    return s.opening + s.ready + s.reconnecting + s.closing + s.leases + s.waiters == 0;
+}
+
+/// A service and a context in a world, whose end is looked at.
+struct stage {
+    stage(world& in, fault_script faults = {})
+        : w(in), service(in, scripted_service_options().faults(std::move(faults))), io(in, "io") {}
+
+    void finish() {
+        w.run();
+        pool.reset();
+        cache.reset();
+        w.run();
+        w.check(service.calls_open() == 0, "calls of the service are open though nobody is there");
+        w.check(memory.intact(), "a destination was written after its operation had ended");
+    }
+    void check_bytes(std::span<const std::byte> bytes, std::uint64_t at) {
+        w.check(service.holds(bytes, at), "other bytes than the object has");
+    }
+
+    world& w;
+    watched_memory memory;
+    scripted_service service;
+    std::optional<mrd_pool> pool;
+    std::optional<mrd_pool_cache> cache;
+    sim::context io;
+};
+
+asio::awaitable<void> read_in_all_ways(stage& s, mrd_pool& pool) {
+    const auto whole = [&]() -> asio::awaitable<void> {
+        const byte_range range(0, 20);
+        const auto got = co_await fetch(pool, range);
+        s.check_bytes(got.span(), 0);
+    };
+    const auto view = [&]() -> asio::awaitable<void> {
+        const byte_range range(8, 12);
+        direct_buffer buffer(12);
+        const fetch_options options = fetch_options().min_chunk_bytes(4).timeout(1h);
+        co_await fetch(pool, range, buffer.make_view(0, 12), options);
+        s.check_bytes(buffer.data(), 8);
+    };
+    const auto past_the_end = [&]() -> asio::awaitable<void> {
+        watched_memory::guard destination(s.memory, 20);
+        const byte_range range(60, 20);
+        const auto got = co_await try_fetch(pool, range, destination.span());
+        if (!got && got.error().code() == boost::system::errc::not_enough_memory) throw std::bad_alloc();
+        s.w.check(!got && got.error().code() == errc::range_not_satisfiable, "bytes past the end");
+    };
+    const auto scattered = [&]() -> asio::awaitable<void> {
+        watched_memory::guard one(s.memory, 6);
+        watched_memory::guard other(s.memory, 9);
+        std::vector<range_request> requests;
+        requests.emplace_back(byte_range(3, 6), one.span());
+        requests.emplace_back(byte_range(12, 9), other.span());
+        co_await fetch_ranges(
+            pool, std::move(requests), fetch_ranges_options().max_gap_bytes(8).unit_bytes(10)
+        );
+        s.check_bytes(one.span(), 3);
+        s.check_bytes(other.span(), 12);
+    };
+    co_await insist(s.w, whole);
+    co_await insist(s.w, view);
+    co_await insist(s.w, past_the_end);
+    co_await insist(s.w, scattered);
+    s.w.check(balanced(pool.stats()), "the pool's counters do not balance");
+}
+
+asio::awaitable<void> close_pool(stage& s, mrd_pool& pool) {
+    const auto close = [&]() -> asio::awaitable<void> { co_await pool.close(1h); };
+    co_await insist(s.w, close);
+    s.w.check(at_zero(pool.stats()), "the pool is closed and its gauges are not zero");
+}
+
+asio::awaitable<void> read_and_close(stage& s, mrd_pool& pool) {
+    co_await read_in_all_ways(s, pool);
+    co_await close_pool(s, pool);
+}
+
+asio::awaitable<void> visit(stage& s, mrd_pool_cache& cache, object_ref object) {
+    std::optional<mrd_pool> pool;
+    const auto open = [&]() -> asio::awaitable<void> {
+        const pool_options options = pool_options().size(2);
+        pool.emplace(co_await cache.open(object, options));
+    };
+    co_await insist(s.w, open);
+    const auto read = [&]() -> asio::awaitable<void> {
+        const byte_range range(0, 20);
+        const auto got = co_await fetch(*pool, range);
+        s.check_bytes(got.span(), 0);
+    };
+    co_await insist(s.w, read);
+    s.w.check(balanced(pool->stats()), "the pool's counters do not balance");
+    co_await close_pool(s, *pool);
+}
+
+asio::awaitable<void> visit_and_close(stage& s, mrd_pool_cache& cache) {
+    co_await visit(s, cache, object_ref("bucket", "object"));
+    co_await visit(s, cache, object_ref("bucket", "object", 7));
+    co_await visit(s, cache, object_ref("bucket", "object", 7));
+    const auto close = [&]() -> asio::awaitable<void> { co_await cache.close(1h); };
+    co_await insist(s.w, close);
+    const auto left = cache.stats();
+    s.w.check(left.idle_streams + left.idle_keys == 0, "the cache is closed and its gauges are not zero");
+}
+
+void make_cache(stage& s) {
+    s.cache.emplace(s.io.get_executor(), [&s](const object_ref&, const pool_options&) {
+        return s.service.transport(s.io.get_executor(), 30s);
+    });
+}
+
+void sweep_it(const sim::program& p, std::uint64_t at_least) {
+    for (const std::uint64_t times : {1, 64}) {
+        const auto result = sweep(p, sim::sweep_options().times(times));
+        INFO(result.text());
+        CHECK_FALSE(result.found);
+        CHECK(result.exhausted);
+        CHECK(result.points >= at_least);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("allocations: every way of reading bears the failure of any, and the pool goes on") {
+    sweep_it(
+        [](world& w) {
+            stage s(w);
+            s.pool.emplace(s.io.get_executor(), s.service.transport(s.io.get_executor(), 30s));
+            sim::spawn(s.io.get_executor(), "reader", read_and_close(s, *s.pool));
+            s.finish();
+        },
+        100
+    );
+}
+
+TEST_CASE("allocations: so it does while streams break, are redirected, stall and see bad bytes") {
+    sweep_it(
+        [](world& w) {
+            const auto faults = fault_script::parse(
+                "reset call=1 byte=6 status=UNAVAILABLE; redirect call=2 byte=4 token=there handle=yes; "
+                "bad-checksum"
+            );
+            stage s(w, faults);
+            s.pool.emplace(s.io.get_executor(), s.service.transport(s.io.get_executor(), 30s));
+            sim::spawn(s.io.get_executor(), "reader", read_and_close(s, *s.pool));
+            s.finish();
+        },
+        100
+    );
+}
+
+TEST_CASE("allocations: a cache of pools bears the failure of any") {
+    sweep_it(
+        [](world& w) {
+            stage s(w);
+            make_cache(s);
+            sim::spawn(s.io.get_executor(), "visitor", visit_and_close(s, *s.cache));
+            s.finish();
+        },
+        100
+    );
+}
+
+TEST_CASE("allocations: handles and contexts may go at any failure") {
+    for (const int steps : {0, 3, 6, 9, 14}) {
+        sweep_it(
+            [steps](world& w) {
+                std::optional<stage> s(std::in_place, w);
+                make_cache(*s);
+                sim::spawn(s->io.get_executor(), "visitor", visit_and_close(*s, *s->cache));
+                for (int i = 0; i < steps && w.step(); ++i) {
+                }
+                if (steps % 2 == 0) s->cache.reset();
+                s.reset();
+                w.run();
+            },
+            3
+        );
+    }
+}

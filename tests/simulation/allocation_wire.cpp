@@ -1,0 +1,301 @@
+#include <rangeio/crc32c.hpp>
+#include <rangeio/fetch.hpp>
+#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/testing/sim_context.hpp>
+
+#include "grpc/mrd.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+// What comes from the wire, while there is no memory at all: nothing may be thrown where it is delivered, and bytes are
+// delivered all the same.
+
+namespace {
+
+using namespace rangeio;
+using namespace rangeio::grpc_transport;
+using namespace std::chrono_literals;
+using rangeio::testing::allocation_failures;
+using rangeio::testing::allocation_point;
+namespace sim = rangeio::testing::sim;
+
+const std::string content = "The quick brown fox jumps over the lazy dog.";
+const failure cancelled(error_code(1, grpc_category()), "cancelled", 1);
+
+/// A call that the test plays. It asks for memory where a real one does.
+class played_call final : public bidi_call {
+public:
+    explicit played_call(std::shared_ptr<bidi_call_events> to) : events(std::move(to)) {}
+
+    void start(const call_spec&, std::span<const fsm::wire_range>) override { allocation_point(); }
+    void write(std::span<const fsm::wire_range>) override { allocation_point(); }
+    void cancel() noexcept override { told_to_end = true; }
+
+    std::shared_ptr<bidi_call_events> events;
+    bool told_to_end = false;
+};
+
+class played_connector final : public bidi_connector {
+public:
+    std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
+        allocation_point();
+        calls.push_back(std::make_shared<played_call>(std::move(events)));
+        return calls.back();
+    }
+
+    std::vector<std::shared_ptr<played_call>> calls;
+};
+
+class reader final : public range_read {
+public:
+    reader(std::uint64_t offset, std::uint64_t length) : range_(offset, length), memory(length, '.') {}
+
+    byte_range range() const noexcept override { return range_; }
+    std::uint32_t deliver(
+        std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
+    ) noexcept override {
+        std::memcpy(memory.data() + position, bytes.data(), bytes.size());
+        return crc32c_extend(crc, bytes);
+    }
+    void done(const range_outcome& how) noexcept override { outcome = how; }
+
+private:
+    const byte_range range_;
+
+public:
+    std::string memory;
+    std::optional<range_outcome> outcome;
+};
+
+class listener final : public stream_listener {
+public:
+    void opened(std::shared_ptr<const object_info>) noexcept override {}
+    void reconnecting() noexcept override {}
+    void reconnected() noexcept override {}
+    void ended(const failure& why) noexcept override { end = why; }
+
+    std::optional<failure> end;
+};
+
+struct played_factory final : mrd_factory {
+    explicit played_factory(mrd::environment environment) : env(std::move(environment)) {}
+    std::shared_ptr<multi_range_downloader> create() override { return std::make_shared<mrd>(env); }
+    bool supports_multi_request() const noexcept override { return true; }
+    const object_ref& object() const noexcept override { return env.source->object(); }
+
+    mrd::environment env;
+};
+
+/// The wire, in a world that is asked for executors and alarms only.
+struct wire_fixture {
+    wire_fixture() {
+        env.connector = connector;
+        env.source = std::make_shared<object_source>(object_ref("bucket", "object"));
+        env.core = runtime::core_of(io.get_executor());
+        env.executor = io.get_executor();
+        env.open_timeout = 30s;
+        env.seed = [] { return 42; };
+    }
+    ~wire_fixture() { end_calls(); }
+
+    bidi_call_events& call() { return *connector->calls.back()->events; }
+    void end_call() { std::exchange(connector->calls.back()->events, nullptr)->on_done(cancelled); }
+    /// Those that follow, too.
+    void end_calls() {
+        for (std::size_t i = 0; i < connector->calls.size(); ++i) {
+            const auto events = std::move(connector->calls[i]->events);
+            if (events != nullptr) events->on_done(cancelled);
+        }
+    }
+    /// With memory.
+    void open() {
+        call().on_write_done();
+        object_info info;
+        info.generation = 7;
+        info.size = content.size();
+        const std::string handle = "a handle that is longer than what fits into a string";
+        incoming first;
+        first.metadata = &info;
+        first.read_handle = &handle;
+        call().on_response(first);
+    }
+    /// Without any. Returns how often it was asked for.
+    std::uint64_t deliver(
+        std::int64_t id, std::size_t offset, std::size_t size, bool end, bool damage = false
+    ) {
+        const auto payload = std::as_bytes(std::span(content)).subspan(offset, size);
+        const std::array<wire::slice, 1> message{payload};
+        wire::data_chunk chunk;
+        chunk.has_read_range = true;
+        chunk.read_id = id;
+        chunk.read_offset = static_cast<std::int64_t>(offset);
+        chunk.range_end = end;
+        chunk.has_data = true;
+        chunk.payload = {0, 0, size};
+        chunk.crc32c = crc32c(payload) + (damage ? 1 : 0);
+        incoming out;
+        out.message = message;
+        out.chunks = {&chunk, 1};
+        const allocation_failures outage(1, 1000);
+        call().on_response(out);
+        return outage.counted();
+    }
+
+    sim::replay_strategy plainest{{}};
+    sim::world w{plainest};
+    std::shared_ptr<played_connector> connector = std::make_shared<played_connector>();
+    mrd::environment env;
+    sim::context io{w};
+};
+
+struct stream_fixture : wire_fixture {
+    stream_fixture() {
+        stream->open(owner);
+        open();
+    }
+    ~stream_fixture() {
+        stream->close({});
+        end_calls();
+        CHECK(owner->end);
+    }
+
+    std::shared_ptr<reader> read(std::uint64_t offset, std::uint64_t length) {
+        auto out = std::make_shared<reader>(offset, length);
+        stream->read(out);
+        return out;
+    }
+
+    std::shared_ptr<listener> owner = std::make_shared<listener>();
+    std::shared_ptr<mrd> stream = std::make_shared<mrd>(env);
+};
+
+}  // namespace
+
+TEST_CASE("wire: bytes are delivered, and ranges end, without asking for memory") {
+    stream_fixture f;
+    const auto one = f.read(4, 5);
+    f.call().on_write_done();
+    const auto other = f.read(10, 5);
+    CHECK(f.deliver(1, 4, 3, false) == 0);
+    CHECK(f.deliver(2, 10, 5, true) == 0);
+    CHECK(f.deliver(77, 0, 5, true) == 0);
+    CHECK(f.deliver(1, 7, 2, true) == 0);
+    REQUIRE(one->outcome);
+    CHECK_FALSE(one->outcome->why);
+    CHECK(one->memory == content.substr(4, 5));
+    CHECK(other->memory == content.substr(10, 5));
+    const allocation_failures outage(1, 1000);
+    f.call().on_write_done();
+    CHECK(outage.counted() == 0);
+}
+
+TEST_CASE("wire: a bad piece for which there is no memory to tell of it is asked for again, on another call"
+) {
+    stream_fixture f;
+    const auto one = f.read(4, 5);
+    f.call().on_write_done();
+    CHECK(f.deliver(1, 4, 5, true, true) > 0);
+    CHECK_FALSE(one->outcome);
+    CHECK(f.connector->calls.back()->told_to_end);  // there was no memory for the message that asks again
+    f.end_call();
+    REQUIRE(f.connector->calls.size() == 2);
+    f.call().on_write_done();
+    const std::int64_t again = 1 + (std::int64_t{1} << 40);
+    f.deliver(again, 4, 5, true);
+    REQUIRE(one->outcome);
+    CHECK_FALSE(one->outcome->why);
+    CHECK(one->memory == content.substr(4, 5));
+}
+
+TEST_CASE("wire: news of the object for which there is no memory are missed; another generation is not") {
+    stream_fixture f;
+    const auto one = f.read(4, 5);
+    f.call().on_write_done();
+    object_info news;
+    news.name = "the name of an object that is longer than what fits into a string";
+    news.generation = 7;
+    news.size = 1000;
+    const std::string handle =
+        "another handle that is longer than what fits into the one that there was before";
+    incoming response;
+    response.metadata = &news;
+    response.read_handle = &handle;
+    {
+        const allocation_failures outage(1, 1000);
+        f.call().on_response(response);
+        CHECK(outage.counted() > 0);
+    }
+    CHECK_FALSE(one->outcome);
+    CHECK(f.env.source->info()->size == content.size());
+    f.deliver(1, 4, 5, true);
+    CHECK(one->memory == content.substr(4, 5));
+    const auto other = f.read(10, 5);
+    news.generation = 8;
+    {
+        const allocation_failures outage(1, 1000);
+        f.call().on_response(response);
+    }
+    REQUIRE(other->outcome);
+    CHECK(other->outcome->why.code() == errc::generation_changed);
+}
+
+TEST_CASE("wire: a stream that breaks where no memory comes back fails after its attempts, and says why") {
+    stream_fixture f;
+    const auto one = f.read(4, 5);
+    const auto events = std::move(f.connector->calls.back()->events);
+    const call_end broken = failure(error_code(14, grpc_category()), "gone", 14);
+    {
+        const allocation_failures outage(1, 1'000'000);
+        events->on_done(broken);
+        CHECK(outage.counted() < 100);
+    }
+    REQUIRE(one->outcome);
+    CHECK(one->outcome->why.code() == boost::system::errc::not_enough_memory);
+    REQUIRE(f.owner->end);
+    CHECK(f.owner->end->code() == boost::system::errc::not_enough_memory);
+}
+
+// There is no way to post without memory, and the caller must be woken.
+TEST_CASE("wire: a coroutine whose read ends in an outage is woken after it") {
+    wire_fixture f;
+    std::array<std::byte, 5> memory{};
+    std::optional<std::size_t> got;
+    std::optional<mrd_pool> pool(
+        std::in_place, f.io.get_executor(), std::make_shared<played_factory>(f.env), pool_options().size(1)
+    );
+    const auto read = [](mrd_pool& from, std::span<std::byte> into, auto& out) -> asio::awaitable<void> {
+        const byte_range range(4, 5);
+        out = co_await fetch(from, range, into);
+    };
+    sim::spawn(f.io.get_executor(), "reader", read(*pool, memory, got));
+    const auto settle = [&] {
+        for (int i = 0; i < 20 && f.w.step(); ++i) {
+        }
+    };
+    while (f.connector->calls.empty() && f.w.step()) {
+    }
+    f.open();
+    for (int i = 0; i < 3 && f.w.step(); ++i) {
+    }
+    CHECK_FALSE(got);
+    CHECK(f.deliver(1, 4, 3, false) == 0);
+    CHECK(f.deliver(1, 7, 2, true) >= 1000);  // insists
+    CHECK_FALSE(got);
+    settle();
+    REQUIRE(got);
+    CHECK(*got == 5);
+    CHECK(std::memcmp(memory.data(), content.data() + 4, 5) == 0);
+    pool.reset();
+    f.end_calls();
+    CHECK(f.w.violation() == "");
+}
