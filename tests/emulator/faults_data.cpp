@@ -73,7 +73,7 @@ TEST_CASE("fault repeat: a chunk comes twice") {
     const seen_stream got(f, {{0, 10, 1}});
     REQUIRE(got.chunks.size() == 3);
     CHECK(got.chunks[0].bytes == f.content.substr(0, 4));
-    for (std::size_t i : {1, 2}) {
+    for (const std::size_t i : {std::size_t{1}, std::size_t{2}}) {
         CHECK(got.chunks[i].offset == 4);
         CHECK(got.chunks[i].bytes == f.content.substr(4, 6));
         CHECK(got.chunks[i].end);
