@@ -34,10 +34,10 @@ public:
 
     /// `peer`, which reads `object`, is being told to come back with this token.
     void redirected(const std::string& object, const std::string& peer, std::string token);
-    /// Throws call_error INVALID_ARGUMENT, naming what is missing, when a call should have brought a token in its header
-    /// and in its spec and did not.
+    /// Throws call_error INVALID_ARGUMENT, naming what is wrong, when a call should have brought a token in its header and
+    /// did not, or has another one in its spec. The spec may have none: some clients never set it.
     ///
-    /// That is: a call with such a token in one place only; and the next call for the object on the connection of the
+    /// That is: a call with such a token in its spec only; and the next call for the object on the connection of the
     /// redirected one, unless it had begun before. One token is asked for once. Calls on other connections may be those of
     /// clients that know nothing of it.
     void check_token(
