@@ -24,9 +24,9 @@ private:
     std::unique_lock<std::mutex>& lock_;
 };
 
-std::optional<call_faults> faults_of(service& shared, const grpc::GenericCallbackServerContext& context) {
+std::optional<call_faults> faults_of(service& shared) {
     if (shared.faults() == nullptr) return std::nullopt;
-    return call_faults(*shared.faults(), context.peer());
+    return call_faults(*shared.faults());
 }
 
 }  // namespace
@@ -35,9 +35,7 @@ bidi_reactor::bidi_reactor(
     service& shared, open_calls& calls, rpc_counters& counters, grpc::GenericCallbackServerContext& context
 )
     : call_reactor(shared, calls, counters, context),
-      stream_(
-          shared.store(), {shared.strict(), shared.max_chunk_bytes()}, params(), faults_of(shared, context)
-      ) {}
+      stream_(shared.store(), {shared.strict(), shared.max_chunk_bytes()}, params(), faults_of(shared)) {}
 
 void bidi_reactor::start() {
     lock held(mutex_);

@@ -52,20 +52,16 @@ std::uint64_t fault_state::next_handle() {
     return ++handles_;
 }
 
-void fault_state::redirected(const std::string& object, const std::string& peer, std::string token) {
+void fault_state::redirected(const std::string& object, std::string token, std::string handle) {
     const std::lock_guard lock(mutex_);
     std::vector<expected>& tokens = tokens_[object];
     // Those of clients that never came back.
     if (tokens.size() >= max_expected_tokens) tokens.erase(tokens.begin());
-    tokens.push_back({peer, std::move(token), calls_ + 1});
+    tokens.push_back({std::move(token), std::move(handle)});
 }
 
 void fault_state::check_token(
-    const std::string& object,
-    const std::string& peer,
-    std::uint64_t call,
-    const request_params& header,
-    std::string_view spec
+    const std::string& object, const request_params& header, std::string_view spec, std::string_view handle
 ) {
     const std::lock_guard lock(mutex_);
     const auto found = tokens_.find(object);
@@ -75,11 +71,7 @@ void fault_state::check_token(
         return spec == e.token || header.has_routing_token(e.token);
     };
     auto due = std::ranges::find_if(tokens, brought);
-    if (due == tokens.end()) {
-        due = std::ranges::find_if(tokens, [&](const expected& e) {
-            return e.peer == peer && call >= e.from_call;
-        });
-    }
+    if (due == tokens.end() && !handle.empty()) due = std::ranges::find(tokens, handle, &expected::handle);
     if (due == tokens.end()) return;
     const std::string token = std::move(due->token);
     tokens.erase(due);
@@ -106,7 +98,6 @@ void fault_state::check_token(
     }
 }
 
-call_faults::call_faults(fault_state& shared, std::string peer)
-    : shared_(&shared), peer_(std::move(peer)), number_(shared.begin_call()) {}
+call_faults::call_faults(fault_state& shared) : shared_(&shared), number_(shared.begin_call()) {}
 
 }  // namespace rangeio::emulator

@@ -32,27 +32,24 @@ public:
     /// The number of a new read handle.
     std::uint64_t next_handle();
 
-    /// `peer`, which reads `object`, is being told to come back with this token.
-    void redirected(const std::string& object, const std::string& peer, std::string token);
+    /// A client that reads `object` is being told to come back with this token, and the handle, if that is not empty.
+    void redirected(const std::string& object, std::string token, std::string handle);
     /// Throws call_error INVALID_ARGUMENT, naming what is wrong, when a call should have brought a token in its header and
     /// did not, or has another one in its spec. The spec may have none: some clients never set it.
     ///
-    /// That is: a call with such a token in its spec only; and the next call for the object on the connection of the
-    /// redirected one, unless it had begun before. One token is asked for once. Calls on other connections may be those of
-    /// clients that know nothing of it.
+    /// That is: a call with such a token in its spec only, or with the handle of the redirect. Any other call may be that of
+    /// a stream that knows nothing of the redirect, on the same connection, too. One token is asked for once.
     void check_token(
         const std::string& object,
-        const std::string& peer,
-        std::uint64_t call,
         const request_params& header,
-        std::string_view spec
+        std::string_view spec,
+        std::string_view handle
     );
 
 private:
     struct expected {
-        std::string peer;
         std::string token;
-        std::uint64_t from_call;
+        std::string handle;
     };
 
     mutable std::mutex mutex_;
@@ -65,7 +62,7 @@ private:
 /// The faults on one call. Threads: none; the caller serialises.
 class call_faults {
 public:
-    call_faults(fault_state& shared, std::string peer);
+    explicit call_faults(fault_state& shared);
 
     /// Of the call as a whole.
     const testing::fault* strike(testing::fault_kind kind) { return strike(kind, 0, 0); }
@@ -80,16 +77,20 @@ public:
     void sent(std::int64_t bytes) noexcept { sent_ += static_cast<std::uint64_t>(bytes); }
     std::uint64_t bytes_sent() const noexcept { return sent_; }
     std::uint64_t next_handle() { return shared_->next_handle(); }
-    void redirected(const std::string& object, std::string token) {
-        shared_->redirected(object, peer_, std::move(token));
+    void redirected(const std::string& object, std::string token, std::string handle) {
+        shared_->redirected(object, std::move(token), std::move(handle));
     }
-    void check_token(const std::string& object, const request_params& header, std::string_view spec) {
-        shared_->check_token(object, peer_, number_, header, spec);
+    void check_token(
+        const std::string& object,
+        const request_params& header,
+        std::string_view spec,
+        std::string_view handle
+    ) {
+        shared_->check_token(object, header, spec, handle);
     }
 
 private:
     fault_state* shared_;
-    std::string peer_;
     std::uint64_t number_;
     std::uint64_t ranges_ = 0;
     std::uint64_t sent_ = 0;

@@ -108,7 +108,8 @@ void read_stream::open(const spec& wanted) {
             params_.check_routing_token(wanted.routing_token());
         }
         if (faults_) {
-            faults_->check_token(display_name(bucket_, wanted.object()), params_, wanted.routing_token());
+            const std::string name = display_name(bucket_, wanted.object());
+            faults_->check_token(name, params_, wanted.routing_token(), wanted.read_handle().handle());
         }
     }
     object_ptr object = store_.open(bucket_, wanted.object());

@@ -112,7 +112,7 @@ std::optional<read_stream::step> read_stream::faulty_end() {
         if (f->handle) {
             handle = make_read_handle(bucket_, spec_.object(), object_->generation(), faults_->next_handle());
         }
-        faults_->redirected(display_name(bucket_, spec_.object()), f->token);
+        faults_->redirected(display_name(bucket_, spec_.object()), f->token, handle);
         return end({code, text, encode_redirect(static_cast<int>(code), text, f->token, handle)});
     }
     if (range == nullptr) return std::nullopt;
