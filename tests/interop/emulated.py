@@ -17,20 +17,11 @@ import tempfile
 import time
 import unittest
 
-import environment
-
 BUCKET = "bucket"
 TEST_TIMEOUT_S = 60
 START_TIMEOUT_S = 20
 SCRIPT_TIMEOUT_S = 300
 MIB = 1 << 20
-
-
-def require_faults():
-    """Skips the script where the emulator has no faults to play."""
-    told = subprocess.run([os.environ["RANGEIO_COMMAND"], "emulate", "--help"], capture_output=True, text=True, timeout=20)
-    if "--faults" not in told.stdout:
-        environment.skip("this emulator has no --faults")
 
 
 def pattern(length, seed=1):

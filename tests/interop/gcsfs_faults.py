@@ -70,5 +70,4 @@ class WrongAnswers(Case):
 
 
 if __name__ == "__main__":
-    emulated.require_faults()
     emulated.main()

@@ -185,5 +185,4 @@ class WrongAnswers(Case):
 
 
 if __name__ == "__main__":
-    emulated.require_faults()
     emulated.main()
