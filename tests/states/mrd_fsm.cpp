@@ -78,11 +78,10 @@ TEST_CASE("mrd_fsm, every state: tails of an object that grows, on streams that 
         model.silent = true;
         search(model);
     }
-    for (mrd_model model : {model_of(2, 2, 2), model_of(3, 1, 3)}) {
-        model.tails = model.renews = true;
-        model.stalls = model.names = false;
-        search(model);
-    }
+    mrd_model pieces = model_of(2, 2, 2);
+    pieces.tails = true;
+    pieces.stalls = pieces.names = pieces.bad_pieces = false;
+    search(pieces);
     mrd_model late = model_of(1, 2, 1);
     late.late = late.tails = late.renews = true;
     search(late);
