@@ -10,8 +10,9 @@ namespace rangeio::testing {
 threaded_service::shared::shared(const threaded_service_options& options)
     : state(
           options.faults(),
-          [random = std::mt19937_64(options.seed())](unsigned percent) mutable {
-              return random() % 100 < percent;
+          [random = std::mt19937_64(options.seed()
+           )](const fault& what, std::size_t, const armed_faults::place&) mutable {
+              return random() % 100 < what.percent;
           }
       ),
       first_generation(state.generation),

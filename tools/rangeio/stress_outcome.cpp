@@ -51,7 +51,11 @@ possible_faults::possible_faults(const testing::fault_script& script) {
             case fault_kind::fail_open:
             case fault_kind::reset:
             case fault_kind::range_error: statuses_.insert(f.status); break;
-            case fault_kind::goaway: statuses_.insert(unavailable); break;
+            case fault_kind::goaway:
+                statuses_.insert(unavailable);
+                // So gRPC ends calls that reach a server which is on its way out, before it has heard of them.
+                statuses_.insert(cancelled);
+                break;
             case fault_kind::idle_abort: statuses_.insert(aborted); break;
             case fault_kind::redirect:
                 statuses_.insert(aborted);

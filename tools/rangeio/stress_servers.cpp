@@ -73,15 +73,6 @@ private:
     std::filesystem::path path_;
 };
 
-template <class Options>
-void set_faults(Options& how, const testing::fault_script& faults, std::uint64_t seed) {
-    if constexpr (requires { how.faults(faults).fault_seed(seed); }) {
-        how.faults(faults).fault_seed(seed);
-    } else if (!faults.faults.empty()) {
-        throw usage_failed("the emulator makes no faults: --faults needs --scripted");
-    }
-}
-
 class on_emulator final : public on_server {
 public:
     on_emulator(const testing::fault_script& faults, std::uint64_t seed) : faults_(faults) {
@@ -89,7 +80,12 @@ public:
         add("growing", std::uint64_t{1} << 20);
         emulator::server_options how;
         how.root(directory_.path()).unfinalized("bucket/growing").max_chunk_bytes(std::size_t{32} << 10);
-        set_faults(how, faults, seed);
+        how.faults(faults).fault_seed(seed);
+        // A strict one wants to see a routing token in the next call of the same connection, which here may be
+        // another pool's. The scripted service checks tokens.
+        how.strict(std::ranges::none_of(faults.faults, [](const testing::fault& f) {
+            return f.kind == testing::fault_kind::redirect;
+        }));
         server_ = std::make_unique<emulator::server>(how);
         options_.endpoint(server_->address()).retry(impatient_retry());
     }
