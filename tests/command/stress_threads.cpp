@@ -160,6 +160,7 @@ TEST_CASE("stress --threads: options that do not go together are named") {
     const row rows[] = {
         {{"stress", "--threads", "0"}, "'0' is not a number between 1 and 1024"},
         {{"stress", "--duration", "1s"}, "--duration requires --threads"},
+        {{"stress", "--endpoint", "127.0.0.1:1"}, "--endpoint requires --threads"},
         {{"stress", "--threads", "1", "--explore", "dfs"}, "--explore excludes --threads"},
         {{"stress", "--threads", "1", "--endpoint", "127.0.0.1:1"}, "--endpoint needs an object"},
         {{"stress", "--threads", "1", "--scripted", "gs://bucket/o"}, "--scripted has an object of its own"},

@@ -67,6 +67,10 @@ void stress_threads::add_to(CLI::App& stress) {
         "OBJECT", take_object, "read this object of a server that runs already"
     ));
     connection_.add_to(stress);
+    for (const char* name :
+         {"--endpoint", "--insecure", "--access-token-file", "--user-project", "--timeout"}) {
+        stress.get_option(name)->needs(threads);
+    }
 }
 
 testing::fault_script stress_threads::faults() const {
