@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <string>
 #include <utility>
 
 namespace rangeio::tool {
@@ -186,8 +187,13 @@ std::shared_ptr<pool_box> stress_worker::draw_pool() {
 std::optional<std::int64_t> stress_worker::generation_of(const std::weak_ptr<pool_box>& box) {
     const auto alive = box.lock();
     if (alive == nullptr) return std::nullopt;
-    const auto info = alive->shared.info();
-    if (!info) return std::nullopt;
+    return generation_of(alive->shared);
+}
+
+// A stream that was redirected before its first response, with a read handle, may be open and have learnt nothing.
+std::optional<std::int64_t> stress_worker::generation_of(const mrd_pool& pool) {
+    const auto info = pool.info();
+    if (!info || info->generation == 0) return std::nullopt;
     return info->generation;
 }
 
@@ -204,9 +210,12 @@ void stress_worker::check(
             fmt::format("{}: {} has {} bytes", to_string(what_), to_string(range), bytes.size())
         );
     } else if (!target_.holds(object, generation, offset, bytes)) {
-        pools_.violations().add(
-            fmt::format("{}: {} are other bytes than the object has", to_string(what_), to_string(range))
-        );
+        pools_.violations().add(fmt::format(
+            "{}: {} are other bytes than the object has in generation {}",
+            to_string(what_),
+            to_string(range),
+            generation ? std::to_string(*generation) : "any"
+        ));
     }
     tally_.checked(bytes.size());
 }
