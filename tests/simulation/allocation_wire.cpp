@@ -101,6 +101,7 @@ struct wire_fixture {
     wire_fixture() {
         env.connector = connector;
         env.source = std::make_shared<object_source>(object_ref("bucket", "object"));
+        env.reports = std::make_shared<stream_reports>(nullptr);
         env.core = runtime::core_of(io.get_executor());
         env.executor = io.get_executor();
         env.open_timeout = 30s;

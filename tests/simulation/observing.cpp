@@ -1,7 +1,7 @@
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/testing/manual_time.hpp>
 
-#include "simulation/manual_time.hpp"
 #include "simulation/mrd_fixture.hpp"
 #include "simulation/scripted_service.hpp"
 #include "support/event_recorder.hpp"
@@ -189,7 +189,7 @@ TEST_CASE("observer: everything is counted if nobody watches, too") {
 
 TEST_CASE("observer: who waits for a lease is told and counted with the time, who does not is neither") {
     asio::io_context context;
-    const auto time = manual_time::install(context);
+    rangeio::testing::manual_time time(context);
     scripted_service service(std::string(100, 'x'), 1, 100);
     const auto watch = std::make_shared<event_recorder>();
     const auto own = rangeio::pool_options().size(1).observe(watch);
@@ -207,7 +207,7 @@ TEST_CASE("observer: who waits for a lease is told and counted with the time, wh
     context.restart();
     context.poll();
     CHECK(pool.stats().waiters == 1);
-    time->pass(3s);
+    time.pass(3s);
     first.release();
     context.restart();
     context.poll();
