@@ -17,8 +17,10 @@ object_source::object_source(object_ref object)
 
 call_spec object_source::spec() const {
     const std::lock_guard lock(mutex_);
-    call_spec out{object_, read_handle_, routing_token_};
+    call_spec out{object_, {}, routing_token_};
     if (pinned_generation_ != 0) out.object.generation(pinned_generation_);
+    // Who comes with a handle may not be told of the object; a redirect can bring one before anybody was.
+    if (is_known()) out.read_handle = read_handle_;
     return out;
 }
 

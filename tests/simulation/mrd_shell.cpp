@@ -50,6 +50,24 @@ TEST_CASE("mrd: S7: the next call carries the newest handle, the newest token, t
     CHECK(f.connector->calls.size() == 3);
 }
 
+TEST_CASE("mrd: S7: the handle of a redirect is brought along once the object is known, and not before") {
+    fixture f;
+    call_end end;
+    end.why = unavailable;
+    end.redirect.emplace().routing_token = "there";
+    end.redirect->read_handle = "moved";
+    f.call().end(end);
+    REQUIRE(f.connector->calls.size() == 2);
+    CHECK(f.call().spec.routing_token == "there");
+    CHECK(f.call().spec.read_handle.empty());  // with it the service may leave out what the object is
+    f.opened();
+    CHECK(f.stream->info()->generation == 7);
+    const auto got = f.read(0, 9);
+    f.call().end({});
+    REQUIRE(f.connector->calls.size() == 3);
+    CHECK(f.call().spec.read_handle == "moved");
+}
+
 TEST_CASE("object_source: S7: a generation that was named is pinned before the first response") {
     object_source source(object_ref("b-1", "o", 7));
     object_info info;
