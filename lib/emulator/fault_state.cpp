@@ -76,26 +76,17 @@ void fault_state::check_token(
     const std::string token = std::move(due->token);
     tokens.erase(due);
     if (tokens.empty()) tokens_.erase(found);
-    if (!header.has_routing_token(token)) {
-        throw call_error(
-            status_code::invalid_argument,
-            fmt::format(
-                "the header x-goog-request-params does not have routing_token={}, to which the client was "
-                "redirected",
-                token
-            )
-        );
-    }
-    // Python's client leaves the spec's token out.
-    if (!spec.empty() && spec != token) {
-        throw call_error(
-            status_code::invalid_argument,
-            fmt::format(
-                "the read_object_spec has another routing_token than {}, to which the client was redirected",
-                token
-            )
-        );
-    }
+    const bool in_header = header.has_routing_token(token);
+    const bool in_spec = spec == token;
+    if (in_header && in_spec) return;
+    const std::string_view missing =
+        in_header ? "the read_object_spec does not have"
+        : in_spec ? "the header x-goog-request-params does not have"
+                  : "neither the header x-goog-request-params nor the read_object_spec has";
+    throw call_error(
+        status_code::invalid_argument,
+        fmt::format("{} routing_token={}, to which the client was redirected", missing, token)
+    );
 }
 
 call_faults::call_faults(fault_state& shared) : shared_(&shared), number_(shared.begin_call()) {}

@@ -34,11 +34,11 @@ public:
 
     /// A client that reads `object` is being told to come back with this token, and the handle, if that is not empty.
     void redirected(const std::string& object, std::string token, std::string handle);
-    /// Throws call_error INVALID_ARGUMENT, naming what is wrong, when a call should have brought a token in its header and
-    /// did not, or has another one in its spec. The spec may have none: some clients never set it.
+    /// Throws call_error INVALID_ARGUMENT, naming what is missing, when a call should have brought a token in its header
+    /// and in its spec and did not.
     ///
-    /// That is: a call with such a token in its spec only, or with the handle of the redirect. Any other call may be that of
-    /// a stream that knows nothing of the redirect, on the same connection, too. One token is asked for once.
+    /// That is: a call with such a token in one place only, or with the handle of the redirect. Any other call may be that
+    /// of a stream that knows nothing of the redirect, on the same connection, too. One token is asked for once.
     void check_token(
         const std::string& object,
         const request_params& header,

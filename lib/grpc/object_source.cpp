@@ -2,6 +2,8 @@
 
 #include "described.hpp"
 
+#include <fmt/format.h>
+
 #include <new>
 #include <utility>
 
@@ -60,16 +62,18 @@ failure object_source::judge(const failure& why) const noexcept {
     if (why.code() != errc::not_found && why.code() != errc::precondition_failed) return why;
     const std::lock_guard lock(mutex_);
     if (!is_known()) return why;  // it was never there
-    const failure changed = described(
-        errc::generation_changed,
-        "generation {} is being read, and is not there any more: {}",
-        pinned_generation_,
-        why.message()
-    );
     try {
-        return {changed.code(), changed.message(), why.grpc_status()};
+        return {
+            errc::generation_changed,
+            fmt::format(
+                "generation {} is being read, and is not there any more: {}",
+                pinned_generation_,
+                why.message()
+            ),
+            why.grpc_status(),
+        };
     } catch (const std::bad_alloc&) {
-        return changed;
+        return errc::generation_changed;
     }
 }
 

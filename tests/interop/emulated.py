@@ -32,7 +32,7 @@ def pattern(length, seed=1):
 class Emulator:
     """`rangeio emulate` over a directory of its own. `faults` are in the language of `--faults`."""
 
-    def __init__(self, faults="", unfinalized=(), objects=None):
+    def __init__(self, faults="", unfinalized=(), objects=None, lenient=False):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="rangeio-interop-"))
         (self.root / BUCKET).mkdir()
         for name, content in (objects or {}).items():
@@ -42,6 +42,8 @@ class Emulator:
             command += ["--unfinalized", f"{BUCKET}/{name}"]
         if faults:
             command += ["--faults", faults]
+        if lenient:
+            command += ["--non-strict"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
         try:
             self.address = self._first_line()

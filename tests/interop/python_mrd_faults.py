@@ -25,27 +25,34 @@ PATIENCE_S = 3
 
 
 class Redirects(Case):
+    # A strict emulator wants the token in the specification, too.
+
     async def test_at_the_opening(self):
-        await self.start(faults="redirect token=abc+1%2F=x")
+        await self.start(faults="redirect token=abc+1%2F=x", lenient=True)
         mrd = await self.open()
         self.assertEqual(await self.read(mrd, (0, 0)), [SMALL])
 
     async def test_at_the_opening_with_a_handle(self):
-        await self.start(faults="redirect token=abc handle=yes")
+        await self.start(faults="redirect token=abc handle=yes", lenient=True)
         self.assertEqual(await self.read(await self.open(), (10, 20)), [SMALL[10:30]])
 
     async def test_twice_in_a_row(self):
-        await self.start(faults="redirect token=one; redirect token=two")
+        await self.start(faults="redirect token=one; redirect token=two", lenient=True)
         self.assertEqual(await self.read(await self.open(), (10, 20)), [SMALL[10:30]])
 
     async def test_between_two_chunks(self):
-        await self.start(objects={"o": LARGE}, faults=f"redirect byte={2 * MIB} token=abc handle=yes")
+        await self.start(objects={"o": LARGE}, faults=f"redirect byte={2 * MIB} token=abc handle=yes", lenient=True)
         got = await self.read(await self.open(), (0, 0), (100, 10), (len(LARGE) - 7, 7))
         self.assertEqual(got, [LARGE, LARGE[100:110], LARGE[-7:]])
 
     async def test_between_two_chunks_without_a_handle(self):
-        await self.start(objects={"o": LARGE}, faults=f"redirect byte={2 * MIB} token=abc")
+        await self.start(objects={"o": LARGE}, faults=f"redirect byte={2 * MIB} token=abc", lenient=True)
         self.assertEqual(await self.read(await self.open(), (0, 0)), [LARGE])
+
+    async def test_a_strict_emulator_refuses_a_token_in_the_header_alone(self):
+        await self.start(faults="redirect token=abc")
+        with self.assertRaisesRegex(exceptions.InvalidArgument, "the read_object_spec does not have routing_token=abc"):
+            await self.open()
 
 
 class Breaks(Case):
