@@ -117,7 +117,11 @@ private:
         for (std::size_t i = 0; i < pools_.handles(); ++i) {
             there.emplace_back([this, i] { pools_.drop_handle(i); });
         }
-        for (auto& t : tasks_) there.emplace_back([&t] { t.held.release(); });
+        // A lease may go while its read is under way, and its stream is then somebody else's, too: one that is not shared
+        // does not bear that.
+        if (program_.streams != pool_program::kind::exclusive) {
+            for (auto& t : tasks_) there.emplace_back([&t] { t.held.release(); });
+        }
         for (std::size_t most = 48; !there.empty(); most = 4) {
             const std::size_t steps = world_.choose(most);
             for (std::size_t i = 0; i < steps && world_.step(); ++i) {
