@@ -22,7 +22,7 @@ mrd_model model_of(int ranges, std::uint8_t max_length, std::size_t max_per_mess
 void search(const mrd_model& model) {
     rangeio::states::search_and_report(
         fmt::format(
-            "mrd_fsm, {} range(s) of {} byte(s), {} a message{}{}{}{}{}{}{}{}",
+            "mrd_fsm, {} range(s) of {} byte(s), {} a message{}{}{}{}{}{}{}{}{}",
             model.ranges,
             model.max_length == 1 ? "1" : fmt::format("1-{}", model.max_length),
             model.max_per_message,
@@ -32,6 +32,7 @@ void search(const mrd_model& model) {
             model.aging ? ", time passes" : "",
             model.tails ? ", tails of an object that grows" : "",
             model.renews ? ", streams renewed" : "",
+            model.starves ? ", no memory once" : "",
             model.late ? ", actions performed late" : "",
             model.silent ? ", liveness with a silent service" : ""
         ),
@@ -84,6 +85,16 @@ TEST_CASE("mrd_fsm, every state: tails of an object that grows, on streams that 
     search(pieces);
     mrd_model late = model_of(1, 2, 1);
     late.late = late.tails = late.renews = true;
+    search(late);
+}
+
+TEST_CASE("mrd_fsm, every state: the shell has no memory for a message or an alarm, at any moment") {
+    for (mrd_model model : {model_of(1, 3, 1), model_of(2, 1, 1), model_of(3, 1, 3)}) {
+        model.starves = true;
+        search(model);
+    }
+    mrd_model late = model_of(1, 2, 1);
+    late.late = late.starves = true;
     search(late);
 }
 

@@ -86,6 +86,7 @@ void mrd_model::events(const state& s, std::vector<event>& out) const {
     if (s.timer != 0) out.push_back({kind::timer});
     if (s.alarm != 0) out.push_back({kind::look});
     if (aging && !s.aged) out.push_back({kind::time_passes});
+    if (starves && !s.starved) out.push_back({kind::memory_runs_out});
     if (s.copying != 0) {
         out.push_back({kind::copied});
         if (bad_pieces) out.push_back({kind::damaged});
@@ -197,10 +198,11 @@ void mrd_model::end_chunk(state& s, bool damaged, mrd_actions& out) const {
 // What the policy says, told in another way than resume_judge has it.
 mrd_model::sequel mrd_model::judge(state& s, kind how) const {
     const bool opened = s.machine.has_opened();
-    const bool stalled = how == kind::call_cancelled && s.machine.fate() == fsm::call_fate::stalled;
+    const auto fate = how == kind::call_cancelled ? s.machine.fate() : fsm::call_fate::broken;
+    const bool given_up = fate == fsm::call_fate::stalled || fate == fsm::call_fate::starved;
     if (how == kind::broke_for_good || (how == kind::broke_aborted && !opened)) return sequel::fail;
     const bool our_loss =
-        how == kind::broke || how == kind::broke_well || how == kind::names_excused || stalled;
+        how == kind::broke || how == kind::broke_well || how == kind::names_excused || given_up;
     const bool nothing_to_do =
         opened && std::ranges::all_of(s.ranges, [](const range& r) { return r.answered || r.refused; });
     if (nothing_to_do && s.answers) s.attempts = s.redirects = 0;
@@ -284,6 +286,7 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
         case kind::timer: m.wait_over(std::exchange(s.timer, 0), out); break;
         case kind::look: m.look(std::exchange(s.alarm, 0), out); break;
         case kind::time_passes: s.aged = true; break;
+        case kind::memory_runs_out: s.starving = s.starved = true; break;
         case kind::response:
             s.answers = true;
             if (m.state() == mrd_state::opening) {
@@ -315,6 +318,7 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
 
 // What the shell does; see grpc_transport::mrd::perform().
 void mrd_model::perform(state& s, const mrd_action& a) const {
+    const bool starving = s.starving;
     mrd_actions out;
     switch (a.kind) {
         case mrd_action_kind::start_call: {
@@ -335,14 +339,30 @@ void mrd_model::perform(state& s, const mrd_action& a) const {
             require(s, s.call && !s.writing, rule::s7_single_flight);
             require(s, !s.machine.message().empty(), rule::s2_queue);
             ask(s);
+            if (!std::exchange(s.starving, false)) break;
+            // Nothing leaves. A service that answers all the same has guessed the names.
+            s.writing = false;
+            s.machine.starve(out);
             break;
         case mrd_action_kind::cancel_call:
             if (!s.call) break;
             require(s, s.machine.call() == mrd_fsm::call_state::given_up, rule::s7_single_flight);
             s.cancelled = true;
             break;
-        case mrd_action_kind::wait: s.timer = a.cookie; break;
-        case mrd_action_kind::watch: s.alarm = a.cookie; break;
+        case mrd_action_kind::wait:
+            if (std::exchange(s.starving, false)) {
+                s.machine.wait_over(a.cookie, out);
+            } else {
+                s.timer = a.cookie;
+            }
+            break;
+        case mrd_action_kind::watch:
+            if (std::exchange(s.starving, false)) {
+                s.machine.unwatched(a.cookie, out);
+            } else {
+                s.alarm = a.cookie;
+            }
+            break;
         case mrd_action_kind::cancel_wait: s.timer = 0; break;
         case mrd_action_kind::cancel_watch: s.alarm = 0; break;
         case mrd_action_kind::ended: s.timer = s.alarm = 0; break;
@@ -361,7 +381,8 @@ void mrd_model::perform(state& s, const mrd_action& a) const {
         case mrd_action_kind::complete: break;
     }
     if (out.empty()) return;
-    check_step(*this, s.machine, {kind::perform}, out, s);
+    const bool starved = starving && !s.starving;
+    check_step(*this, s.machine, {starved ? kind::memory_runs_out : kind::perform}, out, s);
     s.queue.insert(s.queue.end(), out.begin(), out.end());
 }
 
@@ -446,6 +467,7 @@ std::string mrd_model::name(const event& e) const {
         case kind::timer: return "the wait is over";
         case kind::look: return "the watchdog looks";
         case kind::time_passes: return "the budget of time passes";
+        case kind::memory_runs_out: return "there is no memory for the next message or alarm";
         case kind::response: return "the first response of the call comes";
         case kind::chunk: return chunk("");
         case kind::stale_chunk: return chunk(" under its old name");
@@ -482,6 +504,7 @@ std::string mrd_model::key(const state& s) const {
     const bool there = m.call() == mrd_fsm::call_state::there;
     put(m.state(), m.call(), s.adds);
     if (tails) put(s.grown);
+    if (starves) put(flags(s.starving, s.starved));
     put(flags(s.call, s.cancelled, s.closed_in_order, s.failed, s.ended));
     if (!closing) {
         put(flags(s.timer, s.alarm, s.timer == m.waits_for(), s.alarm == m.watches_for(), s.aged),

@@ -32,9 +32,10 @@ public:
     bool late = false;
     bool bad_pieces = true;
     bool stalls = true;
-    bool names = true;    // the service names ranges when it ends a call
-    bool tails = false;   // the owner asks for tails, too, and the object grows
-    bool renews = false;  // the owner has the stream renewed
+    bool names = true;     // the service names ranges when it ends a call
+    bool tails = false;    // the owner asks for tails, too, and the object grows
+    bool renews = false;   // the owner has the stream renewed
+    bool starves = false;  // the shell has no memory once, for a message or an alarm
     /// The budget of time may run out.
     bool aging = false;
     /// What counts as fair is a service that says nothing any more; else one that does its work.
@@ -89,6 +90,8 @@ public:
         bool moved = false;         // bytes since the last look
         std::uint8_t attempts = 0;  // without progress, in a row
         std::uint8_t redirects = 0;
+        bool starving = false;  // the next that the shell needs memory for goes without
+        bool starved = false;   // that has been, or is about to be
 
         // Of the last step.
         sequel expected = sequel::none;
@@ -109,6 +112,7 @@ public:
         timer,
         look,
         time_passes,
+        memory_runs_out,
         response,
         chunk,
         stale_chunk,

@@ -110,7 +110,7 @@ void check_given_up(const mrd_fsm& before, const mrd_model::event& e, const mrd_
         require(s, cancels == (meant && had && !s.moved), rule::s9_stall);
     } else if (e.what == kind::renew) {
         require(s, cancels == (had && before.has_opened()), rule::s7_single_flight);
-    } else if (cancels && !closes) {
+    } else if (cancels && !closes && e.what != kind::memory_runs_out) {
         require(s, s.machine.orphans_due() > mrd_model::orphan_limit, rule::s8_orphans);
     }
     if (closes) require(s, cancels == had, rule::s7_single_flight);
