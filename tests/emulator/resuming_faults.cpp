@@ -128,12 +128,12 @@ TEST_CASE("faults over gRPC: what cannot be read through is an error, and the ri
     };
     const std::vector<failing> rows{
         {"fail-open status=PERMISSION_DENIED", errc::permission_denied},
-        {"reset byte=1000 status=NOT_FOUND", errc::not_found},
+        {"reset byte=1000 status=NOT_FOUND", errc::generation_changed},
         {"redirect times=0", errc::too_many_redirects},
         {"bad-checksum times=0", errc::data_corrupted},
         {"short-end", errc::short_read},
         {"range-error status=OUT_OF_RANGE", errc::range_not_satisfiable},
-        {"new-generation; reset byte=1000", errc::not_found},
+        {"new-generation; reset byte=1000", errc::generation_changed},
     };
     for (const failing& r : rows) {
         const std::string script = r.script;
