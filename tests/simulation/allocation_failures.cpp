@@ -35,7 +35,7 @@ TEST_CASE("allocations: the shipped programs bear the failure of any single one"
 }
 
 TEST_CASE("allocations: the shipped programs bear the failure of any single one in random schedules") {
-    for (const std::uint64_t seed : {1, 2, 3}) sweep_shipped(sweep_options().run(run_name::random(seed)));
+    for (const std::uint64_t seed : {1U, 2U, 3U}) sweep_shipped(sweep_options().run(run_name::random(seed)));
 }
 
 TEST_CASE("allocations: the shipped programs bear outages") {

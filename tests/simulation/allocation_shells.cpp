@@ -160,7 +160,7 @@ void make_cache(stage& s) {
 }
 
 void sweep_it(const sim::program& p, std::uint64_t at_least) {
-    for (const std::uint64_t times : {1, 64}) {
+    for (const std::uint64_t times : {1U, 64U}) {
         const auto result = sweep(p, sim::sweep_options().times(times));
         INFO(result.text());
         CHECK_FALSE(result.found);
