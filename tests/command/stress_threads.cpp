@@ -105,8 +105,11 @@ TEST_CASE("stress --threads: an object that turns into another one is a violatio
     server.put("other", other);
     std::filesystem::rename(server.root / "bucket/other", server.root / "bucket/object");
     const outcome got = running.wait();
+    CAPTURE(got.err);
     CHECK(got.code == 1);
-    CHECK(got.err.find("other bytes than the object has") != std::string::npos);
+    // Whoever reads next is the first to see it: on a pool that was open before, or on a new one.
+    const bool gone = got.err.find(": no generation ") != std::string::npos;
+    CHECK((gone || got.err.find(" are other bytes than the object has") != std::string::npos));
     const auto report = report_of(got.out);
     CHECK_FALSE(report.at("violations").as_array().empty());
 }
@@ -146,8 +149,11 @@ TEST_CASE("stress --threads: a worker without progress is named, and not waited 
 }
 
 TEST_CASE("stress --threads: progress is shown when asked for") {
-    const outcome got = run(stress_words({"--duration", "1200ms", "--scripted", "--progress"}));
-    CHECK(got.code == 0);
+    process running(stress_words({"--duration", "1h", "--scripted", "--json", "--progress"}));
+    running.read_line();
+    running.signal(SIGINT);
+    const outcome got = running.wait();
+    CHECK(got.code == 128 + SIGINT);
     CHECK(got.err.find(" op/s  ") != std::string::npos);
     CHECK(got.err.find(" p99 ") != std::string::npos);
 }
