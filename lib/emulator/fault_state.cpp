@@ -10,7 +10,7 @@
 namespace rangeio::emulator {
 namespace {
 
-constexpr std::size_t max_expected_tokens = 1000;
+constexpr std::size_t max_handles = 1000;
 
 // splitmix64
 std::uint64_t mixed(std::uint64_t z) noexcept {
@@ -52,41 +52,41 @@ std::uint64_t fault_state::next_handle() {
     return ++handles_;
 }
 
-void fault_state::redirected(const std::string& object, std::string token, std::string handle) {
+void fault_state::redirected(const std::string& object, const std::string& token, const std::string& handle) {
     const std::lock_guard lock(mutex_);
-    std::vector<expected>& tokens = tokens_[object];
-    // Those of clients that never came back.
-    if (tokens.size() >= max_expected_tokens) tokens.erase(tokens.begin());
-    tokens.push_back({std::move(token), std::move(handle)});
+    redirects& known = redirects_[object];
+    known.tokens.insert(token);
+    if (handle.empty()) return;
+    if (known.handles.size() >= max_handles) known.handles.pop_front();
+    known.handles.emplace_back(handle, token);
 }
 
 void fault_state::check_token(
     const std::string& object, const request_params& header, std::string_view spec, std::string_view handle
 ) {
     const std::lock_guard lock(mutex_);
-    const auto found = tokens_.find(object);
-    if (found == tokens_.end()) return;
-    std::vector<expected>& tokens = found->second;
-    const auto brought = [&](const expected& e) {
-        return spec == e.token || header.has_routing_token(e.token);
+    const auto found = redirects_.find(object);
+    if (found == redirects_.end()) return;
+    const redirects& known = found->second;
+    const auto refuse = [](std::string_view missing, std::string_view token) {
+        throw call_error(
+            status_code::invalid_argument,
+            fmt::format("{} routing_token={}, to which the client was redirected", missing, token)
+        );
     };
-    auto due = std::ranges::find_if(tokens, brought);
-    if (due == tokens.end() && !handle.empty()) due = std::ranges::find(tokens, handle, &expected::handle);
-    if (due == tokens.end()) return;
-    const std::string token = std::move(due->token);
-    tokens.erase(due);
-    if (tokens.empty()) tokens_.erase(found);
-    const bool in_header = header.has_routing_token(token);
-    const bool in_spec = spec == token;
-    if (in_header && in_spec) return;
-    const std::string_view missing =
-        in_header ? "the read_object_spec does not have"
-        : in_spec ? "the header x-goog-request-params does not have"
-                  : "neither the header x-goog-request-params nor the read_object_spec has";
-    throw call_error(
-        status_code::invalid_argument,
-        fmt::format("{} routing_token={}, to which the client was redirected", missing, token)
-    );
+    bool brought = false;
+    for (const std::string& token : known.tokens) {
+        const bool in_header = header.has_routing_token(token);
+        const bool in_spec = spec == token;
+        if (in_header && !in_spec) refuse("the read_object_spec does not have", token);
+        if (in_spec && !in_header) refuse("the header x-goog-request-params does not have", token);
+        brought = brought || in_spec;
+    }
+    const auto due = std::ranges::find(known.handles, handle, [](const auto& given) -> const std::string& {
+        return given.first;
+    });
+    if (brought || due == known.handles.end()) return;
+    refuse("neither the header x-goog-request-params nor the read_object_spec has", due->second);
 }
 
 call_faults::call_faults(fault_state& shared) : shared_(&shared), number_(shared.begin_call()) {}

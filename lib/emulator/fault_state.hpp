@@ -6,11 +6,14 @@
 #include "testing/armed_faults.hpp"
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 namespace rangeio::emulator {
 
@@ -33,12 +36,13 @@ public:
     std::uint64_t next_handle();
 
     /// A client that reads `object` is being told to come back with this token, and the handle, if that is not empty.
-    void redirected(const std::string& object, std::string token, std::string handle);
+    void redirected(const std::string& object, const std::string& token, const std::string& handle);
     /// Throws call_error INVALID_ARGUMENT, naming what is missing, when a call should have brought a token in its header
     /// and in its spec and did not.
     ///
-    /// That is: a call with such a token in one place only, or with the handle of the redirect. Any other call may be that
-    /// of a stream that knows nothing of the redirect, on the same connection, too. One token is asked for once.
+    /// That is: a call with a token of a redirect in one place only, or with the handle of a redirect and no token. Which
+    /// token is not asked: the streams of a client share what they were told, and hear of two redirects in any order. A
+    /// call with neither may be that of a client that knows nothing of a redirect, on the same connection, too.
     void check_token(
         const std::string& object,
         const request_params& header,
@@ -47,16 +51,16 @@ public:
     );
 
 private:
-    struct expected {
-        std::string token;
-        std::string handle;
+    struct redirects {
+        std::set<std::string, std::less<>> tokens;                // no more than the script has
+        std::deque<std::pair<std::string, std::string>> handles;  // and with which token, the oldest first
     };
 
     mutable std::mutex mutex_;
     testing::armed_faults faults_;
     std::uint64_t calls_ = 0;
     std::uint64_t handles_ = 0;
-    std::map<std::string, std::vector<expected>, std::less<>> tokens_;  // by object
+    std::map<std::string, redirects, std::less<>> redirects_;  // by object
 };
 
 /// The faults on one call. Threads: none; the caller serialises.
@@ -77,8 +81,8 @@ public:
     void sent(std::int64_t bytes) noexcept { sent_ += static_cast<std::uint64_t>(bytes); }
     std::uint64_t bytes_sent() const noexcept { return sent_; }
     std::uint64_t next_handle() { return shared_->next_handle(); }
-    void redirected(const std::string& object, std::string token, std::string handle) {
-        shared_->redirected(object, std::move(token), std::move(handle));
+    void redirected(const std::string& object, const std::string& token, const std::string& handle) {
+        shared_->redirected(object, token, handle);
     }
     void check_token(
         const std::string& object,

@@ -151,14 +151,35 @@ TEST_CASE("fault redirect: who comes back has to bring the token, in its header 
         CHECK(outcome.code == code::invalid_argument);
         CHECK(outcome.message.starts_with("neither the header x-goog-request-params nor the read_object_spec")
         );
-        // It is asked for once.
-        CHECK(run(false, false).outcome.code == code::ok);
+        CHECK(outcome.message.find(" routing_token=t/1, ") != std::string::npos);
+        CHECK(run(false, false).outcome.code == code::invalid_argument);
+        CHECK(run(true, true).outcome.code == code::ok);
     }
     SUBCASE("other objects and streams have nothing to do with it, on the same connection, too") {
         CHECK(seen_stream(f, bidi_request("other", {{0, 0, 1}})).outcome.code == code::ok);
         CHECK(seen_stream(f, bidi_request("o", {{0, 10, 1}})).bytes(1) == f.content.substr(0, 10));
         CHECK(run(false, false).outcome.code == code::invalid_argument);
     }
+}
+
+TEST_CASE("fault redirect: redirected twice, a client may have been told in either order") {
+    faulty_fixture f("redirect token=t-1 handle=yes; redirect token=t-2");
+    const auto redirected = [&f] {
+        return detail_of<storage::BidiReadObjectRedirectedError>(seen_stream(f, {{0, 10, 1}}).outcome);
+    };
+    const auto first = redirected();
+    CHECK(redirected().routing_token() == "t-2");
+    storage::BidiReadObjectRequest request = bidi_request("o", {{0, 10, 1}});
+    *request.mutable_read_object_spec()->mutable_read_handle() = first.read_handle();
+    for (const std::string token : {"t-1", "t-2"}) {
+        request.mutable_read_object_spec()->set_routing_token(token);
+        for (int i = 0; i < 2; ++i) {
+            const seen_stream got(f, request, bucket_params + "&routing_token=" + token);
+            CHECK(got.bytes(1) == f.content.substr(0, 10));
+        }
+    }
+    request.mutable_read_object_spec()->clear_routing_token();
+    CHECK(seen_stream(f, request).outcome.code == code::invalid_argument);
 }
 
 TEST_CASE("fault redirect: a lenient emulator does not ask for the token") {
