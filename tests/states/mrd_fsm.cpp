@@ -79,6 +79,9 @@ TEST_CASE("mrd_fsm, every state: tails of an object that grows, on streams that 
         model.silent = true;
         search(model);
     }
+    mrd_model three = model_of(3, 1, 3);
+    three.tails = three.renews = true;
+    search(three);
     mrd_model pieces = model_of(2, 2, 2);
     pieces.tails = true;
     pieces.stalls = pieces.names = pieces.bad_pieces = false;
@@ -120,4 +123,7 @@ TEST_CASE("mrd_fsm, every state: more of everything" * doctest::skip()) {
         model.late = true;
         search(model);
     }
+    mrd_model growing = model_of(2, 2, 2);
+    growing.tails = growing.renews = true;
+    search(growing);
 }
