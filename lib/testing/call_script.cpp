@@ -14,6 +14,16 @@ constexpr int unavailable = 14;
 
 }  // namespace
 
+object_info service_state::info(std::int64_t of_generation) const {
+    object_info out;
+    out.bucket = object.bucket();
+    out.name = object.name();
+    out.generation = of_generation;
+    out.size = size;
+    out.finalized = finalized;
+    return out;
+}
+
 call_script::call_script(
     service_state& service, std::uint64_t number, bool has_handle, std::string_view token, std::int64_t pinned
 )

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <rangeio/object.hpp>
 #include <rangeio/testing/fault_script.hpp>
 
 #include "testing/armed_faults.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +23,18 @@ class service_state {
 public:
     service_state(const fault_script& script, armed_faults::chance decide)
         : faults(script, std::move(decide)) {}
+    /// `options`: of a scripted or a threaded service.
+    template <class Options>
+    service_state(object_ref named, const Options& options, armed_faults::chance decide)
+        : object(std::move(named)),
+          faults(options.faults(), std::move(decide)),
+          size(options.object_bytes()),
+          finalized(options.finalized()),
+          max_chunk_bytes(std::max<std::uint64_t>(options.max_chunk_bytes(), 1)) {}
 
+    object_info info(std::int64_t of_generation) const;
+
+    object_ref object{"bucket", "object"};  // its name alone
     armed_faults faults;
     std::uint64_t size = 0;
     std::int64_t generation = 7;

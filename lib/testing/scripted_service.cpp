@@ -13,7 +13,8 @@ namespace rangeio::testing {
 scripted_service::shared::shared(sim::world& w, const scripted_service_options& options)
     : in(w),
       state(
-          options.faults(),
+          {"bucket", options.object() == 0 ? "object" : fmt::format("object-{}", options.object())},
+          options,
           [&w](const fault& what, std::size_t, const armed_faults::place&) {
               // One of so many chances, and not the plainest.
               const std::size_t n = std::max<std::size_t>(2, 100 / what.percent);
@@ -22,25 +23,7 @@ scripted_service::shared::shared(sim::world& w, const scripted_service_options& 
       ),
       first_generation(state.generation),
       number(options.object()),
-      observed_by(options.observed_by()) {
-    state.size = options.object_bytes();
-    state.finalized = options.finalized();
-    state.max_chunk_bytes = std::max<std::uint64_t>(options.max_chunk_bytes(), 1);
-}
-
-object_info scripted_service::shared::info(std::int64_t generation) const {
-    object_info out;
-    out.bucket = object().bucket();
-    out.name = object().name();
-    out.generation = generation;
-    out.size = state.size;
-    out.finalized = state.finalized;
-    return out;
-}
-
-object_ref scripted_service::shared::object() const {
-    return {"bucket", number == 0 ? "object" : fmt::format("object-{}", number)};
-}
+      observed_by(options.observed_by()) {}
 
 scripted_service::scripted_service(sim::world& in, scripted_service_options options) {
     const allocation_exemption own;
@@ -78,7 +61,7 @@ bool scripted_service::holds(std::span<const std::byte> bytes, std::uint64_t off
 }
 
 object_ref scripted_service::object() const {
-    return shared_->object().generation(shared_->state.generation);
+    return object_ref(shared_->state.object).generation(shared_->state.generation);
 }
 
 std::uint64_t scripted_service::object_bytes() const noexcept {

@@ -22,9 +22,6 @@ public:
     std::uint64_t calls = 0;
     std::uint64_t calls_open = 0;
 
-    object_info info(std::int64_t generation) const;
-    /// Its name alone.
-    object_ref object() const;
     /// Which bytes a generation has, for `object_content`. No other object has these: generations stay far below.
     std::int64_t content_of(std::int64_t generation) const noexcept {
         return generation + (std::int64_t{number} << 32);
@@ -47,7 +44,7 @@ protected:
     /// Ends the call with CANCELLED, soon.
     void stop() noexcept;
     bool ended() const noexcept { return ended_; }
-    object_info info() const { return service_->info(generation()); }
+    object_info info() const { return service_->state.info(generation()); }
     std::int64_t generation() const noexcept { return script_->generation(); }
     std::byte content(std::uint64_t offset) const noexcept {
         return object_content(service_->content_of(generation()), offset);

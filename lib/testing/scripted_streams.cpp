@@ -179,7 +179,7 @@ private:
 class streams_factory final : public mrd_factory {
 public:
     streams_factory(std::shared_ptr<scripted_service::shared> service, bool multi_request)
-        : service_(std::move(service)), object_(service_->object()), multi_request_(multi_request) {}
+        : service_(std::move(service)), object_(service_->state.object), multi_request_(multi_request) {}
     std::shared_ptr<multi_range_downloader> create() override {
         allocation_point();
         const allocation_exemption own;

@@ -130,7 +130,7 @@ std::shared_ptr<mrd_factory> make_scripted_transport(
     std::int64_t generation
 ) {
     mrd::environment out;
-    out.source = std::make_shared<object_source>(service->object().generation(generation));
+    out.source = std::make_shared<object_source>(object_ref(service->state.object).generation(generation));
     out.reports = std::make_shared<stream_reports>(service->observed_by);
     out.connector = std::make_shared<scripted_connector>(std::move(service));
     out.core = runtime::core_of(executor);

@@ -9,31 +9,18 @@ namespace rangeio::testing {
 
 threaded_service::shared::shared(const threaded_service_options& options)
     : state(
-          options.faults(),
+          {"bucket", "object"},
+          options,
           [random = std::mt19937_64(options.seed()
            )](const fault& what, std::size_t, const armed_faults::place&) mutable {
               return random() % 100 < what.percent;
           }
       ),
       first_generation(state.generation),
-      threads(std::max<std::size_t>(options.threads(), 1)) {
-    state.size = options.object_bytes();
-    state.finalized = options.finalized();
-    state.max_chunk_bytes = std::max<std::uint64_t>(options.max_chunk_bytes(), 1);
-}
+      threads(std::max<std::size_t>(options.threads(), 1)) {}
 
 void threaded_service::shared::complain(std::string_view what) {
     if (complaint.empty()) complaint = what;
-}
-
-object_info threaded_service::shared::info(std::int64_t generation) const {
-    object_info out;
-    out.bucket = object().bucket();
-    out.name = object().name();
-    out.generation = generation;
-    out.size = state.size;
-    out.finalized = state.finalized;
-    return out;
 }
 
 threaded_service::threaded_service(const threaded_service_options& options)

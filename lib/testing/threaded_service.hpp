@@ -22,8 +22,6 @@ public:
 
     /// Requires: the lock. Only the first one is kept.
     void complain(std::string_view what);
-    object_info info(std::int64_t generation) const;
-    static object_ref object() { return {"bucket", "object"}; }
 
     mutable std::mutex mutex;
     // All of this, and the scripts of the calls, under the lock.

@@ -157,7 +157,7 @@ private:
     }
 
     void deliver(const call_script::response& response, std::unique_lock<std::mutex>& lock) {
-        const object_info object = service_->info(script_->generation());
+        const object_info object = service_->state.info(script_->generation());
         const std::uint64_t handles = service_->state.handles;
         lock.unlock();
         {
@@ -278,7 +278,7 @@ std::shared_ptr<mrd_factory> make_threaded_transport(
     bool multi_request
 ) {
     mrd::environment out;
-    out.source = std::make_shared<object_source>(threaded_service::shared::object());
+    out.source = std::make_shared<object_source>(service->state.object);
     out.reports = std::make_shared<stream_reports>(nullptr);
     out.core = runtime::core_of(executor);
     out.executor = executor;
