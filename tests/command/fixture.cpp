@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
-#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -38,8 +39,12 @@ void scratch::write(const std::string& name, std::string_view content) const {
 }
 
 std::string scratch::read(const std::string& name) const {
-    std::ifstream file(path_ / name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
+    std::ifstream file(path_ / name, std::ios::binary | std::ios::ate);
+    if (!file) return {};
+    std::string content(static_cast<std::size_t>(file.tellg()), '\0');
+    file.seekg(0);
+    file.read(content.data(), static_cast<std::streamsize>(content.size()));
+    return content;
 }
 
 std::vector<std::string> scratch::names() const {
@@ -54,9 +59,10 @@ std::vector<std::string> scratch::names() const {
 std::string pattern(std::size_t size) {
     std::string text(size, '\0');
     std::uint64_t state = 1;
-    for (char& c : text) {
+    for (std::size_t at = 0; at < size; at += sizeof state) {
         state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-        c = static_cast<char>(state >> 56);
+        const std::uint64_t word = state ^ (state >> 32);  // the low bits are none too random
+        std::memcpy(text.data() + at, &word, std::min(sizeof word, size - at));
     }
     return text;
 }
