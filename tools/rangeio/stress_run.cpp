@@ -209,7 +209,8 @@ void stress_run::collect(stress_counts& recent) {
 void stress_run::finish_result() {
     stress_counts recent;
     collect(recent);
-    result_.peak_memory = peak_resident_bytes();
+    result_.peak_memory =
+        std::max(peak_resident_bytes(), result_.memory_at_end);  // the kernel's lags a little
     result_.violations = violations_.list();
     result_.interrupted = interrupted_;
     for (std::string& what : imbalances(result_)) result_.violations.push_back(std::move(what));
@@ -221,7 +222,8 @@ void stress_run::give_up(const std::string& why) {
     result_.memory_at_end = resident_bytes();
     stress_counts recent;
     collect(recent);
-    result_.peak_memory = peak_resident_bytes();
+    result_.peak_memory =
+        std::max(peak_resident_bytes(), result_.memory_at_end);  // the kernel's lags a little
     result_.violations = violations_.list();
     try {
         write_out(plan_.json ? report_json(result_) : report_text(result_));
