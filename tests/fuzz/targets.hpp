@@ -36,6 +36,8 @@ void command_text(std::string_view input);
 void fault_script(std::string_view input);
 /// Programs of `rangeio stress`.
 void pool_program(std::string_view input);
+/// What peers send the emulator: names, headers, page tokens, read handles. First byte: a number that is in some of it.
+void emulator_text(std::string_view input);
 
 struct target {
     std::string_view name;
@@ -48,6 +50,7 @@ inline constexpr std::array targets{
     target{"command_text", &command_text},
     target{"fault_script", &fault_script},
     target{"pool_program", &pool_program},
+    target{"emulator_text", &emulator_text},
 };
 
 }  // namespace rangeio::fuzz
