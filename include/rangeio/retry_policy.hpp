@@ -100,9 +100,10 @@ public:
     std::uint64_t max_orphan_bytes() const noexcept { return max_orphan_bytes_; }
 
     /// Whether a call that ended with this gRPC status, 1 to 16, is followed by another. Others than those of
-    /// gRPC's list have no effect. Default: UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED and RESOURCE_EXHAUSTED;
-    /// on a stream that has been open ABORTED and CANCELLED, too. A call that the service ends with OK though
-    /// ranges are pending counts as one that may be retried, always.
+    /// gRPC's list have no effect. Default: UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED and
+    /// CANCELLED, which is the peer's: a call that this side cancels is not asked about. On a stream that has
+    /// been open ABORTED, too. A call that the service ends with OK though ranges are pending counts as one
+    /// that may be retried, always.
     retry_policy& retry_status(int grpc_status, bool retried) {
         const std::uint32_t bit = bit_of(grpc_status);
         open_statuses_ = retried ? open_statuses_ | bit : open_statuses_ & ~bit;
@@ -119,10 +120,10 @@ private:
         return status >= 1 && status <= 16 ? std::uint32_t{1} << status : 0;
     }
 
-    // By number, for this header must not need gRPC's: 4 DEADLINE_EXCEEDED, 8 RESOURCE_EXHAUSTED, 13 INTERNAL,
-    // 14 UNAVAILABLE; 1 CANCELLED, 10 ABORTED.
-    std::uint32_t open_statuses_ = bit_of(4) | bit_of(8) | bit_of(13) | bit_of(14);
-    std::uint32_t resume_statuses_ = open_statuses_ | bit_of(1) | bit_of(10);
+    // By number, for this header must not need gRPC's: 1 CANCELLED, 4 DEADLINE_EXCEEDED, 8 RESOURCE_EXHAUSTED,
+    // 13 INTERNAL, 14 UNAVAILABLE; 10 ABORTED.
+    std::uint32_t open_statuses_ = bit_of(1) | bit_of(4) | bit_of(8) | bit_of(13) | bit_of(14);
+    std::uint32_t resume_statuses_ = open_statuses_ | bit_of(10);
     unsigned attempts_ = 8;
     unsigned open_attempts_ = 4;
     unsigned max_redirects_ = 3;

@@ -92,8 +92,8 @@ TEST_CASE("resume_judge: a budget of zero is none, and a back-off of zero waits 
 
 TEST_CASE("resume_judge: which statuses are tried again depends on whether the stream was open") {
     for (int code = 1; code <= 16; ++code) {
-        const bool always = code == 4 || code == 8 || code == 13 || code == 14;
-        const bool once_open = always || code == 1 || code == 10;
+        const bool always = code == 1 || code == 4 || code == 8 || code == 13 || code == 14;
+        const bool once_open = always || code == 10;
         for (const bool established : {false, true}) {
             CAPTURE(code);
             CAPTURE(established);
