@@ -302,6 +302,8 @@ void mrd_fsm::fail(const failure& why, mrd_actions& out) {
 // The last range is done. An alarm that is still set would keep a context running that has nothing else to do.
 void mrd_fsm::idle(mrd_actions& out) {
     if (std::exchange(watches_for_, 0) != 0) out.push_back({mrd_action_kind::cancel_watch});
+    // A call that has not answered yet may never do so, and who waits for the stream would wait as long.
+    if (state_ == mrd_state::reopening && call_ == call_state::there) give_up(call_fate::renewed, out);
     if (state_ != mrd_state::waiting || !opened_) return;  // an opening goes on without ranges
     waits_for_ = 0;
     out.push_back({mrd_action_kind::cancel_wait});

@@ -558,7 +558,11 @@ std::vector<testing::state_goal<mrd_model::state>> mrd_model::goals() const {
                   "closes ends"
                 : "liveness: once faults stop every range is answered and every stream that closes ends",
          over,
-         testing::state_goal<state>::strength::certain}
+         testing::state_goal<state>::strength::certain},
+        // What a pool counts on: it hands out no stream that says so.
+        {"liveness: a stream that says that it is reconnecting comes back or ends",
+         [](const state& s) { return !s.reconnecting || s.ended; },
+         testing::state_goal<state>::strength::certain},
     };
 }
 

@@ -36,6 +36,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(rule::count)> rule_na
     "S7: after a call comes what the policy says: another at once or after a wait, sleep, or failure",
     "S7: the owner hears of reconnecting, then of the end of it, in turn",
     "S7: a stream sleeps without ranges, without a call, and open as far as its owner knows",
+    "S7: a call that has to bring a stream back is given up with the last range",
     "S8: a cancelled range answers at once, or when the copy that is under way is over",
     "S8: orphan bytes are those that the call still owes; too many end the call, and no others do",
     "S9: a call is given up when nothing came between two looks, and only then",
@@ -111,7 +112,8 @@ void check_given_up(const mrd_fsm& before, const mrd_model::event& e, const mrd_
     } else if (e.what == kind::renew) {
         require(s, cancels == (had && before.has_opened()), rule::s7_single_flight);
     } else if (cancels && !closes && e.what != kind::memory_runs_out) {
-        require(s, s.machine.orphans_due() > mrd_model::orphan_limit, rule::s8_orphans);
+        const bool useless = before.state() == mrd_state::reopening && s.machine.outstanding_bytes() == 0;
+        require(s, useless || s.machine.orphans_due() > mrd_model::orphan_limit, rule::s8_orphans);
     }
     if (closes) require(s, cancels == had, rule::s7_single_flight);
 }
@@ -196,6 +198,7 @@ void check_state(const mrd_model& model, state& s) {
 
     const bool sleeps = m.state() == mrd_state::dormant;
     require(s, !sleeps || (!pending && !s.call && !m.told_reconnecting()), rule::s7_sleep);
+    require(s, m.state() != mrd_state::reopening || !there || pending, rule::s7_useless);
     const bool waits = m.state() == mrd_state::waiting;
     const auto timer = alarm_to_be(s, s.timer, mrd_action_kind::wait, mrd_action_kind::cancel_wait);
     const auto alarm = alarm_to_be(s, s.alarm, mrd_action_kind::watch, mrd_action_kind::cancel_watch);

@@ -24,6 +24,7 @@ enum class mrd_rule : std::uint8_t {
     s7_policy,
     s7_owner,
     s7_sleep,
+    s7_useless,
     s8_cancel,
     s8_orphans,
     s9_stall,

@@ -149,8 +149,13 @@ TEST_CASE("mrd_fsm: S7: when nothing is left to resume the stream sleeps, and is
     }
     SUBCASE("cancelled before the call breaks again") {
         s.call_ended(unavailable);
-        CHECK(s.cancel(1) == "r1 0: timed out");
+        CHECK(s.cancel(1) == "r1 0: timed out, cancel call");
         CHECK(s.call_ended(unavailable) == "reconnected");
+    }
+    SUBCASE("cancelled while the call does not answer") {
+        s.call_ended(unavailable);
+        CHECK(s.cancel(1) == "r1 0: timed out, cancel call");
+        CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnected");
     }
     CHECK(s.machine().state() == mrd_state::dormant);
 }
