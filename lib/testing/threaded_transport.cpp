@@ -38,12 +38,16 @@ public:
           core_(std::move(core)),
           events_(std::move(events)),
           resumed_(resumed),
-          timer_(service_->threads) {}
+          timer_(service_->threads) {
+        // The client says what it knows after this, and before start(): meanwhile it may be told more.
+        const std::lock_guard lock(service_->mutex);
+        token_due_ = tokens_->learnt;
+    }
 
     void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
         const std::lock_guard lock(service_->mutex);
         const std::string& token = spec.routing_token;
-        if (token.empty() ? tokens_->learnt : !tokens_->given.contains(token)) {
+        if (token.empty() ? token_due_ : !tokens_->given.contains(token)) {
             service_->complain(fmt::format("a call brings the routing token \"{}\"", token));
         }
         // The script knows one client, and here are several, each with tokens of its own: that was the check.
@@ -210,6 +214,7 @@ private:
     const std::shared_ptr<runtime::context_core> core_;
     std::shared_ptr<bidi_call_events> events_;
     const bool resumed_;
+    bool token_due_ = false;
     std::optional<call_script> script_;
     std::optional<call_script::step> due_;
     std::optional<call_script::ending> ending_;
