@@ -4,12 +4,12 @@
 #include <rangeio/testing/sim_context.hpp>
 
 #include "grpc/mrd.hpp"
+#include "simulation/range_reader.hpp"
 
 #include <doctest/doctest.h>
 
 #include <array>
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,9 +27,10 @@ using namespace rangeio::grpc_transport;
 using namespace std::chrono_literals;
 using rangeio::testing::allocation_failures;
 using rangeio::testing::allocation_point;
+using ::testing::content;
+using ::testing::reader;
 namespace sim = rangeio::testing::sim;
 
-const std::string content = "The quick brown fox jumps over the lazy dog.";
 const failure cancelled(error_code(1, grpc_category()), "cancelled", 1);
 
 /// A call that the test plays. It asks for memory where a real one does.
@@ -54,27 +55,6 @@ public:
     }
 
     std::vector<std::shared_ptr<played_call>> calls;
-};
-
-class reader final : public range_read {
-public:
-    reader(std::uint64_t offset, std::uint64_t length) : range_(offset, length), memory(length, '.') {}
-
-    byte_range range() const noexcept override { return range_; }
-    std::uint32_t deliver(
-        std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
-    ) noexcept override {
-        std::memcpy(memory.data() + position, bytes.data(), bytes.size());
-        return crc32c_extend(crc, bytes);
-    }
-    void done(const range_outcome& how) noexcept override { outcome = how; }
-
-private:
-    const byte_range range_;
-
-public:
-    std::string memory;
-    std::optional<range_outcome> outcome;
 };
 
 class listener final : public stream_listener {

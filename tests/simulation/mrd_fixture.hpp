@@ -3,6 +3,7 @@
 #include <rangeio/crc32c.hpp>
 
 #include "grpc/mrd.hpp"
+#include "simulation/range_reader.hpp"
 
 #include <boost/asio/io_context.hpp>
 
@@ -10,7 +11,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -26,7 +26,6 @@ using namespace rangeio;
 using namespace rangeio::grpc_transport;
 using namespace std::chrono_literals;
 
-inline const std::string content = "The quick brown fox jumps over the lazy dog.";
 inline const failure unavailable(error_code(14, grpc_category()), "gone", 14);
 inline const failure cancelled(error_code(1, grpc_category()), "cancelled", 1);
 
@@ -127,27 +126,6 @@ public:
     }
 
     std::vector<std::shared_ptr<manual_call>> calls;
-};
-
-class reader final : public range_read {
-public:
-    reader(std::uint64_t offset, std::uint64_t length) : range_(offset, length), memory(length, '.') {}
-
-    byte_range range() const noexcept override { return range_; }
-    std::uint32_t deliver(
-        std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
-    ) noexcept override {
-        std::memcpy(memory.data() + position, bytes.data(), bytes.size());
-        return crc32c_extend(crc, bytes);
-    }
-    void done(const range_outcome& how) noexcept override { outcome = how; }
-
-private:
-    const byte_range range_;
-
-public:
-    std::string memory;
-    std::optional<range_outcome> outcome;
 };
 
 class listener final : public stream_listener {
