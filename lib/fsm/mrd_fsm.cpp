@@ -250,6 +250,8 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
     call_fate fate = given_up ? fate_ : by_name;
     failure why = end_of_call.why;
     if (fate == call_fate::stalled) why = described(errc::stalled, "no byte came for the stall timeout");
+    if (fate == call_fate::unwanted)
+        why = described(errc::stalled, "no answer came until the last reader left");
     if (fate == call_fate::starved) why = make_error_code(boost::system::errc::not_enough_memory);
     if (end_of_call.redirected) {
         fate = call_fate::redirected;
@@ -302,8 +304,10 @@ void mrd_fsm::fail(const failure& why, mrd_actions& out) {
 // The last range is done. An alarm that is still set would keep a context running that has nothing else to do.
 void mrd_fsm::idle(mrd_actions& out) {
     if (std::exchange(watches_for_, 0) != 0) out.push_back({mrd_action_kind::cancel_watch});
-    // A call that has not answered yet may never do so, and who waits for the stream would wait as long.
-    if (state_ == mrd_state::reopening && call_ == call_state::there) give_up(call_fate::renewed, out);
+    // A call that has to bring the stream back may never answer, and who waits for the stream would wait as long.
+    if (told_ && state_ == mrd_state::reopening && call_ == call_state::there) {
+        give_up(call_fate::unwanted, out);
+    }
     if (state_ != mrd_state::waiting || !opened_) return;  // an opening goes on without ranges
     waits_for_ = 0;
     out.push_back({mrd_action_kind::cancel_wait});

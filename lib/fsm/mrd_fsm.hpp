@@ -23,7 +23,7 @@
 // | ready     | there         | queues, sends | its end -> reopening, waiting, dormant, failed; close -> closing       |
 // | waiting   | none          | queues        | alarm -> opening, reopening; nothing is left -> dormant; close -> closed |
 // | reopening | due or there  | queues, sends | first response -> ready; its end as ready; closing. Nothing is left:   |
-// |           |               |               | the call is given up, for who waits for the stream watches no call     |
+// |           |               |               | given up, if the owner has been told of reconnecting and so waits      |
 // | dormant   | none          | wakes it      | a range -> reopening, waiting; close -> closed                         |
 // | closing   | due or there  | refused       | its end -> closed, or failed if it was closed with a reason            |
 // |           | none          | refused       | open -> the same: it was closed before it was opened                   |

@@ -3,6 +3,7 @@
 #include "described.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace rangeio::fsm {
 namespace {
@@ -24,7 +25,8 @@ resume_judge::verdict resume_judge::call_ended(
     call_fate fate, const failure& why, bool pending, bool established, time_point now
 ) noexcept {
     const bool at_fault = fate == call_fate::broken || fate == call_fate::stalled ||
-                          fate == call_fate::starved || fate == call_fate::ranges_named;
+                          fate == call_fate::starved || fate == call_fate::unwanted ||
+                          fate == call_fate::ranges_named;
     if (fate == call_fate::broken && !retries(policy_, why, established)) return {what_next::fail, {}, why};
     if (!pending && established) {
         // A call that was answered and owed nothing was a good one, whatever ended it.
@@ -55,7 +57,8 @@ resume_judge::verdict resume_judge::attempt(
             remarked(cause, "attempt {} of {}", limit + !established, limit + !established)
         };
     }
-    if (attempts_ == 0) since_ = now;
+    // Nobody has waited for anything while the stream slept.
+    if (std::exchange(slept_, false) || attempts_ == 0) since_ = now;
     const auto tried_for = now - since_;
     if (policy_.budget() > std::chrono::nanoseconds::zero() && tried_for >= policy_.budget()) {
         using seconds = std::chrono::duration<double>;
@@ -73,7 +76,8 @@ resume_judge::verdict resume_judge::attempt(
     return {delay > std::chrono::nanoseconds::zero() ? what_next::wait : what_next::call, delay, {}};
 }
 
-resume_judge::verdict resume_judge::woken() const noexcept {
+resume_judge::verdict resume_judge::woken() noexcept {
+    slept_ = true;
     const auto delay = attempts_ == 0 ? std::chrono::nanoseconds::zero() : backoff();
     return {delay > std::chrono::nanoseconds::zero() ? what_next::wait : what_next::call, delay, {}};
 }

@@ -18,6 +18,7 @@
 // | naming ranges that fail | another at once: there are fewer of them now  | sleep                                   |
 // | by us: it stalled       | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | by us: out of memory    | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | by us: nobody waited    | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | naming ranges, no more  | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | with a retryable code   | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | with another code       | fail                                          | fail                                    |
@@ -25,7 +26,8 @@
 //
 // An attempt is made at once if the call before it had brought anything, for most breaks come alone; else after
 // a wait. The loop without waits that this allows pays for each of its rounds with progress. Memory that was not there
-// counts as a retryable code once the stream has been open; before, it is told.
+// counts as a retryable code once the stream has been open; before, it is told. The budget of time does not run while a
+// stream sleeps.
 
 namespace rangeio::fsm {
 
@@ -38,6 +40,7 @@ enum class call_fate : std::uint8_t {
     retired,
     renewed,
     starved,
+    unwanted,
     ranges_failed,
     ranges_named
 };
@@ -61,7 +64,7 @@ public:
         call_fate fate, const failure& why, bool pending, bool established, time_point now
     ) noexcept;
     /// A range comes to a stream that sleeps.
-    verdict woken() const noexcept;
+    verdict woken() noexcept;
 
     void call_started() noexcept { moved_ = answered_ = false; }
     void responded() noexcept { answered_ = true; }
@@ -82,7 +85,8 @@ private:
     retry_policy policy_;
     unsigned attempts_ = 0;   // in a row, without progress
     unsigned redirects_ = 0;  // the same
-    time_point since_{};      // the first of those attempts
+    time_point since_{};      // the first of those attempts, or the first since the stream slept
+    bool slept_ = false;      // since then
     bool moved_ = false;      // the call has made progress
     bool answered_ = false;   // the call has had a response
 };

@@ -199,7 +199,8 @@ void mrd_model::end_chunk(state& s, bool damaged, mrd_actions& out) const {
 mrd_model::sequel mrd_model::judge(state& s, kind how) const {
     const bool opened = s.machine.has_opened();
     const auto fate = how == kind::call_cancelled ? s.machine.fate() : fsm::call_fate::broken;
-    const bool given_up = fate == fsm::call_fate::stalled || fate == fsm::call_fate::starved;
+    const bool given_up = fate == fsm::call_fate::stalled || fate == fsm::call_fate::starved ||
+                          fate == fsm::call_fate::unwanted;
     if (how == kind::broke_for_good || (how == kind::broke_aborted && !opened)) return sequel::fail;
     const bool our_loss =
         how == kind::broke || how == kind::broke_well || how == kind::names_excused || given_up;
@@ -210,7 +211,7 @@ mrd_model::sequel mrd_model::judge(state& s, kind how) const {
     if (how == kind::redirected) return ++s.redirects > redirect_limit ? sequel::fail : sequel::call;
     if (!our_loss) return sequel::call;
     if (s.attempts == attempt_limit) return sequel::fail;
-    if (s.attempts == 0) s.started_aged = s.aged;
+    if (std::exchange(s.slept, false) || s.attempts == 0) s.started_aged = s.aged;
     if (s.aged && !s.started_aged) return sequel::fail;
     ++s.attempts;
     if (nothing_to_do) return sequel::sleep;
@@ -264,6 +265,7 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
             r.tail = e.end;
             r.placed = !e.end;
             r.stopped = m.state() >= mrd_state::closing;
+            s.slept = s.slept || m.state() == mrd_state::dormant;
             s.ranges.push_back(r);
             const auto number = m.add_range(
                 static_cast<std::uintptr_t>(r.number), r.tail ? 0 : r.base, r.length, out, r.tail
@@ -508,7 +510,8 @@ std::string mrd_model::key(const state& s) const {
     put(flags(s.call, s.cancelled, s.closed_in_order, s.failed, s.ended));
     if (!closing) {
         put(flags(s.timer, s.alarm, s.timer == m.waits_for(), s.alarm == m.watches_for(), s.aged),
-            flags(s.aged && s.started_aged && s.attempts > 0, m.has_opened()));
+            flags(s.aged && s.started_aged && !s.slept && s.attempts > 0, m.has_opened()));
+        if (aging) put(s.slept && s.attempts > 0);
         put(flags(s.opened, s.reconnecting, m.told_reconnecting(), there && m.watches_for() != 0 && m.moved())
         );
         put(s.attempts * 16 + s.redirects,

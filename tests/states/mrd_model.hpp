@@ -80,6 +80,7 @@ public:
         std::uintptr_t alarm = 0;
         bool aged = false;          // the budget is over
         bool started_aged = false;  // the first attempt came after that
+        bool slept = false;         // since that attempt
         bool grown = false;         // the object
         bool closed_in_order = false;
         bool failed = false;  // ended otherwise, or is about to

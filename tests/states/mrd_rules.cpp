@@ -112,7 +112,8 @@ void check_given_up(const mrd_fsm& before, const mrd_model::event& e, const mrd_
     } else if (e.what == kind::renew) {
         require(s, cancels == (had && before.has_opened()), rule::s7_single_flight);
     } else if (cancels && !closes && e.what != kind::memory_runs_out) {
-        const bool useless = before.state() == mrd_state::reopening && s.machine.outstanding_bytes() == 0;
+        const bool useless = before.state() == mrd_state::reopening && before.told_reconnecting() &&
+                             s.machine.outstanding_bytes() == 0;
         require(s, useless || s.machine.orphans_due() > mrd_model::orphan_limit, rule::s8_orphans);
     }
     if (closes) require(s, cancels == had, rule::s7_single_flight);
@@ -198,7 +199,8 @@ void check_state(const mrd_model& model, state& s) {
 
     const bool sleeps = m.state() == mrd_state::dormant;
     require(s, !sleeps || (!pending && !s.call && !m.told_reconnecting()), rule::s7_sleep);
-    require(s, m.state() != mrd_state::reopening || !there || pending, rule::s7_useless);
+    const bool brings_back = m.state() == mrd_state::reopening && m.told_reconnecting();
+    require(s, !brings_back || !there || pending, rule::s7_useless);
     const bool waits = m.state() == mrd_state::waiting;
     const auto timer = alarm_to_be(s, s.timer, mrd_action_kind::wait, mrd_action_kind::cancel_wait);
     const auto alarm = alarm_to_be(s, s.alarm, mrd_action_kind::watch, mrd_action_kind::cancel_watch);

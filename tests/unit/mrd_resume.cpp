@@ -152,10 +152,21 @@ TEST_CASE("mrd_fsm: S7: when nothing is left to resume the stream sleeps, and is
         CHECK(s.cancel(1) == "r1 0: timed out, cancel call");
         CHECK(s.call_ended(unavailable) == "reconnected");
     }
-    SUBCASE("cancelled while the call does not answer") {
+    SUBCASE("cancelled while the call does not answer, which costs an attempt") {
         s.call_ended(unavailable);
         CHECK(s.cancel(1) == "r1 0: timed out, cancel call");
+        CHECK(s.machine().judge().attempts() == 1);
         CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnected");
+        CHECK(s.machine().judge().attempts() == 2);
+    }
+    SUBCASE("cancelled while a stream wakes, of which its owner knows nothing: the call goes on") {
+        s.cancel(1);
+        s.call_ended(aborted);
+        REQUIRE(s.machine().state() == mrd_state::dormant);
+        CHECK(s.add(2, 0, 8) == "start 2:0+8");
+        CHECK(s.cancel(2) == "r2 0: timed out");
+        CHECK(s.response() == "");
+        CHECK(s.call_ended(aborted) == "");
     }
     CHECK(s.machine().state() == mrd_state::dormant);
 }

@@ -83,6 +83,17 @@ TEST_CASE("resume_judge: the budget begins with the first attempt, and progress 
     CHECK(last.why.message() == "text (nothing came for 10 s, attempt 3)");
 }
 
+TEST_CASE("resume_judge: the budget does not run while the stream sleeps") {
+    resume_judge judge(retry_policy().attempts(100).budget(10s));
+    const time_point now = time_point() + 1h;
+    judge.call_started();
+    CHECK(judge.call_ended(call_fate::unwanted, unavailable, false, true, now).then == what_next::sleep);
+    CHECK(judge.woken().then == what_next::wait);
+    CHECK(broke(judge, now + 20s).then == what_next::wait);
+    CHECK(broke(judge, now + 29s).then == what_next::wait);
+    CHECK(broke(judge, now + 30s).then == what_next::fail);
+}
+
 TEST_CASE("resume_judge: a budget of zero is none, and a back-off of zero waits for nothing") {
     resume_judge judge(retry_policy().attempts(2).budget(0s).initial_backoff(0s));
     CHECK(broke(judge).then == what_next::call);
