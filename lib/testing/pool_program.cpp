@@ -2,6 +2,7 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/allocation_failures.hpp>
 #include <rangeio/testing/pool_program.hpp>
+#include <rangeio/testing/possible_faults.hpp>
 #include <rangeio/testing/sim_context.hpp>
 #include <rangeio/testing/sim_timer.hpp>
 
@@ -36,6 +37,7 @@ public:
     run(const pool_program& program, world& in)
         : program_(program),
           world_(in),
+          faults_(program.faults),
           io_(std::make_unique<sim::context>(in, "io")),
           pools_(program, in, *io_) {
         has_close_ = program.end == pool_program::finish::abandon || program.end == pool_program::finish::any;
@@ -295,20 +297,18 @@ private:
         if (!program_.errors_allowed) return false;
         const auto code = why.code();
         if (code == asio::error::operation_aborted) return has_cancel_[task];
-        if (code == errc::pool_closed || code == errc::stream_closed)
-            return has_close_ || !program_.faults.faults.empty();
-        if (code == errc::shut_down) return has_close_;
+        if (code == errc::pool_closed || code == errc::shut_down) return has_close_;
+        if (code == errc::stream_closed && has_close_) return true;
         if (code == errc::timed_out && op.time.count() != 0) return true;
         if (code == errc::range_not_satisfiable &&
             op.range.offset() + op.range.length() > program_.object_bytes)
             return true;
-        // Anything that the service could have said or done; a wrong result is not among these.
-        return !program_.faults.faults.empty() && code != errc::invalid_argument &&
-               code != errc::buffer_misuse;
+        return faults_.explain(why);
     }
 
     const pool_program& program_;
     world& world_;
+    const possible_faults faults_;
     watched_memory memory_;
     bool has_close_ = false;
     std::vector<bool> has_cancel_;

@@ -18,6 +18,7 @@ namespace rangeio::tool {
 namespace {
 
 using testing::fault_script;
+using testing::possible_faults;
 
 failure status(int number) {
     return {error_code(number, grpc_category()), "", number};

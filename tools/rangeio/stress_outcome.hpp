@@ -1,11 +1,9 @@
 #pragma once
 
 #include <rangeio/error.hpp>
-#include <rangeio/testing/fault_script.hpp>
+#include <rangeio/testing/possible_faults.hpp>
 
 #include <array>
-#include <optional>
-#include <set>
 #include <string_view>
 
 namespace rangeio::tool {
@@ -41,22 +39,6 @@ enum class stress_outcome {
 constexpr std::size_t stress_outcomes = 6;
 std::string_view to_string(stress_outcome how) noexcept;
 
-/// What a service may do, as far as it can explain how operations fail.
-class possible_faults {
-public:
-    /// Nothing.
-    possible_faults() = default;
-    explicit possible_faults(const testing::fault_script& script);
-    /// What any service may do, and its network, without being wrong.
-    static possible_faults of_any_service();
-
-    bool explain(const failure& why) const;
-
-private:
-    std::set<error_code> codes_;
-    std::set<int> statuses_;
-};
-
 /// What happened to an operation besides.
 class circumstances {
 public:
@@ -68,6 +50,6 @@ public:
 };
 
 /// How an operation ended that failed with `why`.
-stress_outcome judge(const failure& why, const circumstances& around, const possible_faults& faults);
+stress_outcome judge(const failure& why, const circumstances& around, const testing::possible_faults& faults);
 
 }  // namespace rangeio::tool

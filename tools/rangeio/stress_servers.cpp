@@ -96,7 +96,7 @@ public:
         return std::ranges::equal(bytes, std::span(contents_[object]).subspan(offset, bytes.size()));
     }
 
-    possible_faults faults() const override { return possible_faults(faults_); }
+    testing::possible_faults faults() const override { return testing::possible_faults(faults_); }
 
     std::optional<stress_service> service() const override {
         const emulator::server_stats stats = server_->stats();
@@ -145,7 +145,7 @@ public:
         return std::ranges::equal(bytes, std::span(content_).subspan(offset, bytes.size()));
     }
 
-    possible_faults faults() const override { return possible_faults::of_any_service(); }
+    testing::possible_faults faults() const override { return testing::possible_faults::of_any_service(); }
 
 private:
     asio::awaitable<void> learn(asio::io_context& loop, object_ref object) {

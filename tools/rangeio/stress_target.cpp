@@ -61,7 +61,7 @@ public:
         return false;
     }
 
-    possible_faults faults() const override { return possible_faults(faults_); }
+    testing::possible_faults faults() const override { return testing::possible_faults(faults_); }
 
     std::optional<stress_service> service() const override {
         stress_service out;

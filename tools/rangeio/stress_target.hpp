@@ -69,7 +69,7 @@ public:
         std::uint64_t offset,
         std::span<const std::byte> bytes
     ) const = 0;
-    virtual possible_faults faults() const = 0;
+    virtual testing::possible_faults faults() const = 0;
 
     /// The process ends without destructors: removes what would be left behind.
     virtual void abandon() noexcept {}

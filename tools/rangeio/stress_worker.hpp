@@ -75,7 +75,7 @@ private:
 
     stress_pools& pools_;
     const stress_target& target_;
-    const possible_faults faults_;
+    const testing::possible_faults faults_;
     const asio::any_io_executor executor_;
     const std::size_t context_;
     std::mt19937_64 random_;

@@ -1,0 +1,80 @@
+#include <rangeio/testing/possible_faults.hpp>
+
+namespace rangeio::testing {
+namespace {
+
+// Numbers of gRPC statuses.
+constexpr int cancelled = 1;
+constexpr int deadline_exceeded = 4;
+constexpr int resource_exhausted = 8;
+constexpr int aborted = 10;
+constexpr int internal = 13;
+constexpr int unavailable = 14;
+
+}  // namespace
+
+// What does not appear is never the reason of a failure.
+possible_faults::possible_faults(const fault_script& script) {
+    for (const fault& f : script.faults) {
+        switch (f.kind) {
+            case fault_kind::fail_open:
+            case fault_kind::reset:
+            case fault_kind::range_error: statuses_.insert(f.status); break;
+            case fault_kind::goaway:
+                statuses_.insert(unavailable);
+                // So gRPC ends calls that reach a server which is on its way out, before it has heard of them.
+                statuses_.insert(cancelled);
+                break;
+            case fault_kind::idle_abort: statuses_.insert(aborted); break;
+            case fault_kind::redirect:
+                statuses_.insert(aborted);
+                codes_.insert(errc::too_many_redirects);
+                break;
+            case fault_kind::bad_checksum: codes_.insert(errc::data_corrupted); break;
+            case fault_kind::wrong_offset:
+            case fault_kind::surplus:
+            case fault_kind::repeat: codes_.insert(errc::protocol_error); break;
+            case fault_kind::short_end: codes_.insert(errc::short_read); break;
+            case fault_kind::ok_early: codes_.insert(errc::stream_closed); break;
+            case fault_kind::latency:
+            case fault_kind::bandwidth:
+            case fault_kind::slow_open:
+            case fault_kind::hang_open:
+            case fault_kind::mute:
+                codes_.insert(errc::stalled);
+                codes_.insert(errc::timed_out);
+                break;
+            case fault_kind::new_generation:
+                codes_.insert(errc::generation_changed);
+                codes_.insert(errc::not_found);
+                break;
+            case fault_kind::unknown_id:
+            case fault_kind::late_id:
+            case fault_kind::no_range_end:
+            case fault_kind::double_range_end:
+            case fault_kind::empty_range_end:
+            case fault_kind::no_metadata:
+            case fault_kind::new_handle:
+            case fault_kind::batch:
+            case fault_kind::chunk:
+            case fault_kind::grow: break;
+        }
+    }
+    // Whoever has a lease on a stream that has failed for good learns only that it has ended.
+    if (!codes_.empty() || !statuses_.empty()) codes_.insert(errc::stream_closed);
+}
+
+possible_faults possible_faults::of_any_service() {
+    possible_faults out;
+    out.codes_ = {
+        errc::stalled, errc::timed_out, errc::data_corrupted, errc::stream_closed, errc::too_many_redirects
+    };
+    out.statuses_ = {cancelled, deadline_exceeded, resource_exhausted, aborted, internal, unavailable};
+    return out;
+}
+
+bool possible_faults::explain(const failure& why) const {
+    return codes_.contains(why.code()) || statuses_.contains(why.grpc_status());
+}
+
+}  // namespace rangeio::testing
