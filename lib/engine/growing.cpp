@@ -36,6 +36,8 @@ asio::awaitable<std::shared_ptr<transfer>> read_anew(pool_ptr pool, transfer_par
     co_await runtime::await_operation(wait, time.left());
     if (wait->why()) throw error(pool->explain(wait->why(), ": no stream"));
     const lease held = wait->take_lease();
+    const failure late = runtime::cancelled_by(co_await asio::this_coro::cancellation_state);
+    if (late) throw error(pool->explain(late, ": no stream"));
     const auto& stream = engine::pool_access::stream(held);
     stream->renew();
     std::vector<transfer_part> parts(1);

@@ -80,6 +80,11 @@ void operation::complete() noexcept {
     completion_batch::add(std::move(self_));
 }
 
+failure cancelled_by(const asio::cancellation_state& state) noexcept {
+    if (state.cancelled() == asio::cancellation_type::none) return {};
+    return make_error_code(asio::error::operation_aborted);
+}
+
 void operation::resume() {
     if (alarm_ != nullptr) alarm_->cancel();
     alarm_.reset();

@@ -8,6 +8,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 
 #include <atomic>
@@ -66,6 +67,11 @@ template <class Op>
 asio::awaitable<void> await_operation(std::shared_ptr<Op> op, operation::clock_duration timeout) {
     return operation::suspend(std::move(op), timeout);
 }
+
+/// The failure of a coroutine that was cancelled when what it waited for had ended well already. Asked for before it
+/// waits for something else: its next co_await would throw an exception of Asio's, where callers are promised ours, or a
+/// value.
+failure cancelled_by(const asio::cancellation_state& state) noexcept;
 
 /// While one of these is on a thread's stack, operations that complete there are resumed together when it
 /// goes: one hop to an executor for many, for the hop is what costs.

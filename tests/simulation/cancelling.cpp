@@ -1,0 +1,198 @@
+#include <rangeio/error.hpp>
+#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
+#include <rangeio/testing/explore.hpp>
+#include <rangeio/testing/scripted_service.hpp>
+#include <rangeio/testing/sim_context.hpp>
+
+#include "testing/watched_memory.hpp"
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/error.hpp>
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+using namespace rangeio;
+using namespace std::chrono_literals;
+using rangeio::testing::fault_script;
+using rangeio::testing::scripted_service;
+using rangeio::testing::scripted_service_options;
+using rangeio::testing::watched_memory;
+namespace asio = boost::asio;
+namespace sim = rangeio::testing::sim;
+
+// Whoever cancels comes after each step that a read takes, on its stream's way from opening to being closed. What may
+// happen inside of a step, as in the middle of a copy, is up to the shipped programs that cancel.
+
+namespace {
+
+// The stream opens slowly, breaks, opens slowly again, and its pieces take their time.
+constexpr const char* troubled =
+    "slow-open delay=1ms times=0; latency delay=1ms times=0; reset call=1 range=1 byte=4";
+
+scripted_service_options options() {
+    scripted_service_options out;
+    out.object_bytes(16).finalized(false).max_chunk_bytes(4).faults(fault_script::parse(troubled));
+    return out;
+}
+
+class scene {
+public:
+    explicit scene(sim::world& in)
+        : world_(in),
+          service_(in, options()),
+          io_(std::make_unique<sim::context>(in, "reader")),
+          pool_(io_->get_executor(), service_.transport(io_->get_executor(), 5s), pool_options().size(1)) {}
+
+    /// Lets a read go on for so many steps, and cancels it.
+    void cancel_read(std::size_t steps) { cancel(read(), read_, steps); }
+
+    /// The same with a question for the size of an object that grows, on a stream that is there.
+    void cancel_refresh(std::size_t steps) {
+        sim::spawn(io_->get_executor(), "the first reader", read());
+        world_.run();
+        read_.reset();
+        cancel(refresh(), read_, steps);
+    }
+
+    /// The same with a close that waits for a read.
+    void cancel_close(std::size_t steps) {
+        sim::spawn(io_->get_executor(), "the reader", read());
+        // So that there is a lease to wait for.
+        while (pool_.stats().leases == 0 && world_.step()) {
+        }
+        cancel(close(), close_, steps);
+    }
+
+    /// Whether it was over before it was cancelled; else where it was.
+    bool over() const noexcept { return over_; }
+    const std::string& where() const noexcept { return where_; }
+    const failure& read_end() const { return read_.value(); }
+    const failure& close_end() const { return close_.value(); }
+
+private:
+    void cancel(asio::awaitable<void> operation, const std::optional<failure>& ended, std::size_t steps) {
+        asio::cancellation_signal signal;
+        sim::spawn(io_->get_executor(), "who is cancelled", std::move(operation), signal.slot());
+        for (std::size_t i = 0; i < steps && world_.step(); ++i) {
+        }
+        where_ = stage();
+        over_ = ended.has_value();
+        signal.emit(asio::cancellation_type::terminal);
+        world_.run();
+        end();
+    }
+
+    std::string stage() const {
+        const auto s = pool_.stats();
+        if (s.closing != 0) return "closing";
+        if (s.reconnecting != 0) return "resuming";
+        if (s.opening != 0) return s.waiters != 0 ? "waiting for a stream that opens" : "opening";
+        if (s.leases == 0) return "nothing under way";
+        return service_.calls() == 1 ? "reading" : "reading on";
+    }
+
+    void end() {
+        sim::spawn(io_->get_executor(), "closing at the end", close());
+        world_.run();
+        const auto s = pool_.stats();
+        CHECK(s.opening + s.ready + s.reconnecting + s.closing + s.leases + s.waiters == 0);
+        CHECK(service_.calls_open() == 0);
+        CHECK(memory_.intact());
+        CHECK(world_.violation() == "");
+    }
+
+    asio::awaitable<void> read() {
+        watched_memory::guard destination(memory_, 16);
+        const auto memory = destination.span();
+        fetch_options how;
+        how.concurrency(2).min_chunk_bytes(1);
+        const auto got = co_await try_fetch(pool_, byte_range(0, 16), memory, how);
+        read_ = got ? failure() : got.error();
+        if (got) CHECK(service_.holds(memory, 0));
+    }
+
+    asio::awaitable<void> refresh() {
+        failure end;
+        try {
+            co_await pool_.refresh_size();
+        } catch (const error& e) {
+            end = e.why();
+        }
+        read_ = end;
+    }
+
+    asio::awaitable<void> close() {
+        failure end;
+        try {
+            co_await pool_.close();
+        } catch (const error& e) {
+            end = e.why();
+        }
+        if (!close_) close_ = end;
+    }
+
+    sim::world& world_;
+    watched_memory memory_;
+    scripted_service service_;
+    std::unique_ptr<sim::context> io_;
+    mrd_pool pool_;
+    std::optional<failure> read_;
+    std::optional<failure> close_;
+    bool over_ = false;
+    std::string where_;
+};
+
+using places = std::set<std::string>;
+
+/// Cancels after 0, 1, 2... steps, until what is to be cancelled is over by then; returns where it was. `ended`: how it
+/// ended. Who has all by then ends well.
+places cancel_everywhere(void (scene::*cancel)(std::size_t), const failure& (scene::*ended)() const) {
+    places seen;
+    for (std::size_t steps = 0; steps < 1000; ++steps) {
+        const auto decides = sim::run_name::of({}).make_strategy();
+        sim::world w(*decides);
+        scene s(w);
+        (s.*cancel)(steps);
+        CAPTURE(steps);
+        CAPTURE(s.where());
+        const failure& end = (s.*ended)();
+        if (s.over()) {
+            CHECK_FALSE(end);
+            return seen;
+        }
+        if (end) CHECK(end.code() == asio::error::operation_aborted);
+        // Whoever closes is in nobody's way.
+        if (cancel == &scene::cancel_close) CHECK_FALSE(s.read_end());
+        seen.insert(s.where());
+    }
+    FAIL("it does not end");
+    return seen;
+}
+
+}  // namespace
+
+TEST_CASE("cancelling: a read ends as cancelled, its memory is left alone, at each step of its stream's way"
+) {
+    const places all{
+        "nothing under way", "waiting for a stream that opens", "reading", "resuming", "reading on"
+    };
+    CHECK(cancel_everywhere(&scene::cancel_read, &scene::read_end) == all);
+}
+
+TEST_CASE("cancelling: a question for the size of an object that grows ends as cancelled, at each step") {
+    const places all{"nothing under way", "reading on", "resuming"};
+    CHECK(cancel_everywhere(&scene::cancel_refresh, &scene::read_end) == all);
+}
+
+TEST_CASE("cancelling: whoever waits for a pool to close may leave at each step, the read and the end go on"
+) {
+    const places all{"reading", "resuming", "reading on", "closing", "nothing under way"};
+    CHECK(cancel_everywhere(&scene::cancel_close, &scene::close_end) == all);
+}
