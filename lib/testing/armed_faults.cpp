@@ -8,7 +8,7 @@ namespace rangeio::testing {
 
 armed_faults::armed_faults(const fault_script& script, chance decide) : chance_(std::move(decide)) {
     for (const fault& f : script.faults) {
-        faults_.push_back({f, f.times == 0 ? std::numeric_limits<std::uint64_t>::max() : f.times});
+        faults_.push_back({f, f.times == 0 ? std::numeric_limits<std::uint64_t>::max() : f.times, 0});
     }
 }
 
@@ -24,10 +24,16 @@ const fault* armed_faults::strike(fault_kind kind, const place& here) {
         if ((f.what.range != 0 ? here.at_range : here.at_call) < f.what.byte) continue;
         if (f.what.percent < 100 && !chance_(f.what, line, here)) continue;
         --f.left;
-        ++struck_;
+        ++f.struck;
         return &f.what;
     }
     return nullptr;
+}
+
+std::uint64_t armed_faults::struck(fault_kind kind) const noexcept {
+    std::uint64_t out = 0;
+    for (const armed& f : faults_) out += f.what.kind == kind ? f.struck : 0;
+    return out;
 }
 
 std::uint64_t armed_faults::room_before_fault(const place& here) const {

@@ -28,19 +28,19 @@ public:
     const fault* strike(fault_kind kind, const place& here);
     /// Bytes that may be sent before the next place at which some fault could strike.
     std::uint64_t room_before_fault(const place& here) const;
-    /// How often one has struck.
-    std::uint64_t struck() const noexcept { return struck_; }
+    /// How often one of this kind has struck.
+    std::uint64_t struck(fault_kind kind) const noexcept;
 
 private:
     struct armed {
         fault what;
         std::uint64_t left;  // times that it may still strike
+        std::uint64_t struck = 0;
     };
     static bool applies(const armed& f, const place& here);
 
     std::vector<armed> faults_;
     chance chance_;
-    std::uint64_t struck_ = 0;
 };
 
 }  // namespace rangeio::testing

@@ -132,9 +132,7 @@ void call_script::take_chunk(response& out) {
     c.size = std::min(most, r.end - r.at);
     r.at += c.size;
     sent_ += c.size;
-    bool over = r.at == r.end;
-    bool again = false;
-    bool apart = false;
+    const bool over = r.at == r.end;
     bool cut = false;
     c.range_end = over;
     if (over && c.size != 0) {
@@ -147,8 +145,19 @@ void call_script::take_chunk(response& out) {
     if (over && !cut) {
         if (const fault* f = strikes(fault_kind::surplus)) c.size += f->bytes;
         if (strikes(fault_kind::no_range_end) != nullptr) c.range_end = false;
-        again = strikes(fault_kind::double_range_end) != nullptr || strikes(fault_kind::late_id) != nullptr;
-        apart = strikes(fault_kind::empty_range_end) != nullptr;
+        const auto send_later = [&](bool range_end) {
+            chunk empty;
+            empty.read_id = r.read_id;
+            empty.offset = static_cast<std::int64_t>(r.end);
+            empty.range_end = range_end;
+            afterwards_.push_back(empty);
+        };
+        if (strikes(fault_kind::empty_range_end) != nullptr) {
+            c.range_end = false;
+            send_later(true);
+        }
+        if (strikes(fault_kind::double_range_end) != nullptr) send_later(true);
+        if (strikes(fault_kind::late_id) != nullptr) send_later(false);
     }
     if (const fault* f = strikes(fault_kind::wrong_offset)) c.offset += static_cast<std::int64_t>(f->bytes);
     c.damaged = c.size != 0 && strikes(fault_kind::bad_checksum) != nullptr;
@@ -161,16 +170,8 @@ void call_script::take_chunk(response& out) {
         stray.read_id = 1'000'000 + c.read_id;
         out.chunks.push_back(stray);
     }
-    if (apart) c.range_end = false;
     out.chunks.push_back(c);
     if (strikes(fault_kind::repeat) != nullptr) out.chunks.push_back(c);
-    chunk last = c;
-    last.offset = static_cast<std::int64_t>(r.end);
-    last.size = 0;
-    last.range_end = true;
-    last.damaged = false;
-    if (apart) out.chunks.push_back(last);
-    if (again) out.chunks.push_back(last);
     if (!over) ranges_.push_back(r);
 }
 
@@ -188,6 +189,12 @@ call_script::step call_script::next() {
     if (auto instead = end_instead(served ? &ranges_.front() : nullptr)) return *std::move(instead);
     step out;
     response reply;
+    if (!afterwards_.empty()) {
+        reply.chunks.push_back(afterwards_.front());
+        afterwards_.pop_front();
+        out.send = std::move(reply);
+        return out;
+    }
     if (!answered_) {
         reply.metadata = strike(fault_kind::no_metadata) == nullptr || !has_handle_;
         reply.handle = true;

@@ -121,8 +121,9 @@ private:
     const std::uint64_t number_;
     const bool has_handle_;
     const std::int64_t generation_;
-    const bool replaced_;       // the generation that was named is there no more
-    std::deque<range> ranges_;  // those that are not over, in the order of their turns
+    const bool replaced_;           // the generation that was named is there no more
+    std::deque<range> ranges_;      // those that are not over, in the order of their turns
+    std::deque<chunk> afterwards_;  // empty ones, each for a message of its own
     std::uint64_t asked_ = 0;
     std::uint64_t sent_ = 0;
     std::uint64_t bytes_per_second_ = 0;

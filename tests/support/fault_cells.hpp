@@ -3,6 +3,7 @@
 #include <rangeio/testing/fault_script.hpp>
 
 #include <array>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,10 @@ inline constexpr std::array stages{
     stage_row{stage::cancelled, "read is cancelled"},
     stage_row{stage::closing, "pool closes"},
 };
+
+/// When a reader gives up, by cancelling its read or closing its pool: the pieces of a read come a millisecond apart, so
+/// this is between the last of the first range and the last of the second.
+inline constexpr std::chrono::microseconds giving_up{7500};
 
 /// At which moments of a call a fault can strike at all.
 enum class reach {
@@ -92,12 +97,14 @@ inline std::optional<std::string_view> place_of(reach how, stage when) {
         case stage::idle:
             if (how == reach::call_end) return "call=1 byte=16";
             if (how == reach::idle) return "call=1";
+            if (how == reach::reopening) return "call=2";
             return std::nullopt;
         case stage::cancelled:
         case stage::closing:
             if (ranged) return "call=1 range=1 byte=4";
             if (how == reach::range_end || how == reach::range) return "call=1 range=1";
             if (how == reach::open || how == reach::call) return "call=1";
+            if (how == reach::reopening) return "call=2";
             return std::nullopt;
     }
     return std::nullopt;
@@ -106,12 +113,16 @@ inline std::optional<std::string_view> place_of(reach how, stage when) {
 /// The script of a cell; nothing if the fault cannot strike at that stage.
 inline std::optional<std::string> script_of(rangeio::testing::fault_kind kind, stage when) {
     using rangeio::testing::fault_kind;
-    const auto place = place_of(reach_of(kind), when);
+    const reach how = reach_of(kind);
+    const auto place = place_of(how, when);
     if (!place) return std::nullopt;
+    const bool given_up = when == stage::cancelled || when == stage::closing;
     std::string out;
-    if (when == stage::resuming) out = "reset call=1 range=1 byte=4; ";
-    // Something has to be under way when the reader gives up.
-    if (when == stage::cancelled || when == stage::closing) out = "latency delay=1ms; ";
+    // Something has to be under way when the reader gives up, and the fault has to have struck.
+    if (given_up) out = kind == fault_kind::batch ? "latency delay=2ms; " : "latency delay=1ms; ";
+    if (when == stage::resuming || (given_up && how == reach::reopening))
+        out += "reset call=1 range=1 byte=4; ";
+    if (when == stage::idle && how == reach::reopening) out += "idle-abort call=1 delay=1ms; ";
     out += std::string(to_string(kind)) + ' ' + std::string(*place);
     switch (kind) {
         case fault_kind::latency:
@@ -121,8 +132,9 @@ inline std::optional<std::string> script_of(rangeio::testing::fault_kind kind, s
         case fault_kind::redirect: return out + " token=elsewhere handle=yes";
         // For the calls that follow: so there has to be one.
         case fault_kind::new_generation:
-            return out + (when == stage::resuming ? "; reset call=2 range=1 byte=2"
-                                                  : "; reset call=1 range=1 byte=6");
+            if (when == stage::resuming) return out + "; reset call=2 range=1 byte=2";
+            return out + (when == stage::last_piece ? "; reset call=1 range=2 byte=6"
+                                                    : "; reset call=1 range=1 byte=6");
         default: return out;
     }
 }

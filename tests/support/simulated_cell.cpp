@@ -19,6 +19,7 @@ namespace {
 
 using namespace rangeio;
 using namespace std::chrono_literals;
+using rangeio::testing::fault_kind;
 using rangeio::testing::fault_script;
 using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
@@ -30,10 +31,11 @@ constexpr std::string_view right = "ok";
 
 class cell {
 public:
-    cell(sim::world& in, const std::string& script, stage when)
+    cell(sim::world& in, fault_kind kind, stage when)
         : world_(in),
+          kind_(kind),
           stage_(when),
-          service_(in, options(script)),
+          service_(in, options(kind, when)),
           io_(std::make_unique<sim::context>(in, "reader")),
           pool_(io_->get_executor(), service_.transport(io_->get_executor(), 5s), pool_options().size(1)) {}
 
@@ -48,15 +50,15 @@ public:
         world_.check(world_.now() - start <= longest, "it takes too long");
         world_.check(service_.calls_open() == 0, "a call outlives the pool");
         world_.check(memory_.intact(), "a destination was written after its operation had ended");
-        return {seen_, service_.faults_struck()};
+        return {seen_, service_.faults_struck(kind_)};
     }
 
 private:
-    static scripted_service_options options(const std::string& script) {
+    static scripted_service_options options(fault_kind kind, stage when) {
         scripted_service_options out;
-        out.object_bytes(24).max_chunk_bytes(2).faults(fault_script::parse(script));
+        out.object_bytes(24).max_chunk_bytes(2).faults(fault_script::parse(script_of(kind, when).value()));
         // Only what is still being appended to can grow.
-        out.finalized(script.find("grow") == std::string::npos);
+        out.finalized(kind != fault_kind::grow);
         return out;
     }
 
@@ -87,13 +89,13 @@ private:
     }
 
     asio::awaitable<void> cancel() {
-        sim::timer later(io_->get_executor(), 5ms);
+        sim::timer later(io_->get_executor(), giving_up);
         co_await later.async_wait(asio::use_awaitable);
         cancel_.emit(asio::cancellation_type::terminal);
     }
 
     asio::awaitable<void> close_while_read() {
-        sim::timer later(io_->get_executor(), 5ms);
+        sim::timer later(io_->get_executor(), giving_up);
         co_await later.async_wait(asio::use_awaitable);
         co_await close();
     }
@@ -112,6 +114,7 @@ private:
     }
 
     sim::world& world_;
+    const fault_kind kind_;
     const stage stage_;
     watched_memory memory_;
     scripted_service service_;
@@ -134,8 +137,8 @@ std::string cell_text(const std::string& first, const std::string& second, bool 
     return more_than_one_call ? "resumed" : first;
 }
 
-cell_result simulate_cell(sim::world& w, const std::string& script, stage when) {
-    return cell(w, script, when).run();
+cell_result simulate_cell(sim::world& w, fault_kind kind, stage when) {
+    return cell(w, kind, when).run();
 }
 
 }  // namespace testing

@@ -10,7 +10,7 @@
 
 namespace testing {
 
-/// What a reader saw, and how often a fault struck.
+/// What a reader saw, and how often the cell's fault struck.
 struct cell_result {
     std::string seen;
     std::uint64_t struck = 0;
@@ -21,7 +21,7 @@ std::string error_text(const rangeio::failure& why);
 /// Two reads, one after the other, in the words of the table: what each ended with, "ok" for the right bytes.
 std::string cell_text(const std::string& first, const std::string& second, bool more_than_one_call);
 
-/// Reads in `w` what a cell says, while its script is played. What must not be is a violation of the world.
-cell_result simulate_cell(rangeio::testing::sim::world& w, const std::string& script, stage when);
+/// Reads in `w` while the script of a cell is played; there has to be one. What must not be is a violation of the world.
+cell_result simulate_cell(rangeio::testing::sim::world& w, rangeio::testing::fault_kind kind, stage when);
 
 }  // namespace testing

@@ -104,8 +104,8 @@ public:
     /// Calls, or scripted streams, that were begun; and those that have not ended.
     std::uint64_t calls() const noexcept;
     std::uint64_t calls_open() const noexcept;
-    /// How often a fault of the script has struck.
-    std::uint64_t faults_struck() const noexcept;
+    /// How often a fault of this kind has struck.
+    std::uint64_t faults_struck(fault_kind kind) const noexcept;
 
     class shared;
 
