@@ -8,7 +8,8 @@
 namespace rangeio::testing {
 
 threaded_service::shared::shared(const threaded_service_options& options)
-    : state(
+    : observed_by(options.observed_by()),
+      state(
           {"bucket", "object"},
           options,
           [random = std::mt19937_64(options.seed()

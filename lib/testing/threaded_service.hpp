@@ -23,6 +23,7 @@ public:
     /// Requires: the lock. Only the first one is kept.
     void complain(std::string_view what);
 
+    const std::shared_ptr<rangeio::observer> observed_by;
     mutable std::mutex mutex;
     // All of this, and the scripts of the calls, under the lock.
     service_state state;

@@ -265,6 +265,7 @@ public:
     bool supports_multi_request() const noexcept override { return multi_request_; }
     const object_ref& object() const noexcept override { return environment_.source->object(); }
     stream_stats stats() const noexcept override { return environment_.reports->counted(); }
+    std::shared_ptr<observer> observed_by() const noexcept override { return environment_.reports->to(); }
 
 private:
     const std::shared_ptr<threaded_service::shared> service_;
@@ -284,7 +285,7 @@ std::shared_ptr<mrd_factory> make_threaded_transport(
 ) {
     mrd::environment out;
     out.source = std::make_shared<object_source>(service->state.object);
-    out.reports = std::make_shared<stream_reports>(nullptr);
+    out.reports = std::make_shared<stream_reports>(service->observed_by);
     out.core = runtime::core_of(executor);
     out.executor = executor;
     out.open_timeout = open_timeout;

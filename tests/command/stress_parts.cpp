@@ -195,14 +195,16 @@ TEST_CASE("stress report: progress names the slowest worker") {
     now.recent_seconds = 2;
     now.recent.started = 10;
     now.recent.outcomes[0] = 10;
+    now.recent.resumed = 2;
     now.slowest = 3;
     now.slowest_does.what = stress_operation::fetch_split;
     now.slowest_does.since = std::chrono::milliseconds(5);
     CHECK(progress_text(now).find("5 op/s") != std::string::npos);
+    CHECK(progress_text(now).find(" 2 resumed ") != std::string::npos);
     CHECK(progress_text(now).find("worker 3: fetch-split for 5.00 ms") != std::string::npos);
     const auto json = boost::json::parse(progress_json(now)).as_object();
     CHECK(json.at("operations_per_second").as_int64() == 5);
-    CHECK(json.at("resumed").is_null());
+    CHECK(json.at("resumed").as_int64() == 2);
     CHECK(json.at("slowest_worker").at("worker").as_int64() == 3);
 }
 

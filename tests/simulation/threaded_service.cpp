@@ -31,6 +31,13 @@ retry_policy impatient() {
     return retry_policy().initial_backoff(1ms).max_backoff(5ms).stall_timeout(50ms);
 }
 
+struct resumptions final : rangeio::observer {
+    void on_event(const rangeio::event& what) noexcept override {
+        if (what.kind == rangeio::event_kind::stream_resumed) ++resumed;
+    }
+    std::atomic<std::uint64_t> resumed{0};
+};
+
 bool is_right(std::span<const std::byte> bytes, std::uint64_t offset) {
     for (std::size_t i = 0; i < bytes.size(); ++i) {
         if (bytes[i] != threaded_service::content(generation, offset + i)) return false;
@@ -77,18 +84,22 @@ TEST_CASE("threaded_service: serves the object's bytes to many threads") {
     CHECK(service.calls_resumed() == 0);
 }
 
-TEST_CASE("threaded_service: what its script breaks is resumed, and counted") {
+TEST_CASE("threaded_service: what its script breaks is resumed, counted and told") {
     const char* faults =
         "reset byte=20000 times=10; redirect byte=30000 times=5 token=t handle=yes; goaway byte=7 times=3\n"
         "mute chance=20% times=2; bad-checksum times=5 chance=50%; ok-early byte=40000 times=3";
+    const auto heard = std::make_shared<resumptions>();
     threaded_service service(threaded_service_options()
                                  .object_bytes(object_bytes)
                                  .max_chunk_bytes(3000)
-                                 .faults(fault_script::parse(faults)));
+                                 .faults(fault_script::parse(faults))
+                                 .observe(heard));
     CHECK(read_on_threads(service) == 20);
     CHECK(service.complaint().empty());
     CHECK(service.calls_resumed() >= 10);
     CHECK(service.calls() <= service.calls_resumed() + 3);
+    CHECK(heard->resumed > 0);
+    CHECK(heard->resumed <= service.calls_resumed());
 }
 
 TEST_CASE("threaded_service: a call that waits for its time ends when it is cancelled") {

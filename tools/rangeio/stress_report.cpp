@@ -51,11 +51,6 @@ json::object latency_json(const latencies& times) {
     };
 }
 
-json::value optional_json(const std::optional<std::uint64_t>& number) {
-    if (!number) return nullptr;
-    return *number;
-}
-
 std::string latency_line(const latencies& times) {
     return fmt::format(
         "p50 {}  p99 {}  max {}",
@@ -87,12 +82,12 @@ std::vector<std::string> imbalances(const stress_result& result) {
 
 std::string progress_text(const stress_progress& now) {
     std::string out = fmt::format(
-        "{:4.0f} s  {:6.0f} op/s  {} cancelled  ",
+        "{:4.0f} s  {:6.0f} op/s  {} cancelled  {} resumed  ",
         now.seconds,
         rate(now.recent.ended(), now.recent_seconds),
-        now.recent.of(stress_outcome::cancelled)
+        now.recent.of(stress_outcome::cancelled),
+        now.recent.resumed
     );
-    if (now.resumed) out += fmt::format("{} resumed  ", *now.resumed);
     out += latency_line(now.recent.times);
     if (now.slowest) {
         out += fmt::format(
@@ -112,7 +107,7 @@ std::string progress_json(const stress_progress& now) {
         {"operations", now.recent.ended()},
         {"operations_per_second", std::llround(rate(now.recent.ended(), now.recent_seconds))},
         {"outcomes", outcomes_json(now.recent)},
-        {"resumed", optional_json(now.resumed)},
+        {"resumed", now.recent.resumed},
         {"latency_us", latency_json(now.recent.times)},
         {"slowest_worker", nullptr},
         {"memory_bytes", now.memory_bytes},
@@ -174,16 +169,10 @@ std::string report_text(const stress_result& result) {
             latency_text(counts.longest_time)
         )
     );
+    line("resumed", fmt::format("{} times a stream, on another call", counts.resumed));
     if (result.service) {
-        const stress_service& service = *result.service;
         line(
-            "calls",
-            fmt::format(
-                "{}{}, {} open at the end",
-                service.calls,
-                service.resumed ? fmt::format(", {} to resume a stream", *service.resumed) : "",
-                service.calls_open
-            )
+            "calls", fmt::format("{}, {} open at the end", result.service->calls, result.service->calls_open)
         );
     }
     line(
@@ -222,6 +211,7 @@ std::string report_json(const stress_result& result) {
         {"outcomes", outcomes_json(counts)},
         {"done", std::move(done)},
         {"faulted", std::move(faults)},
+        {"resumed", counts.resumed},
         {"bytes_checked", counts.bytes},
         {"latency_us", latency_json(counts.times)},
         {"longest",
@@ -242,7 +232,6 @@ std::string report_json(const stress_result& result) {
     if (result.service) {
         out["calls"] = json::object{
             {"begun", result.service->calls},
-            {"resumed", optional_json(result.service->resumed)},
             {"open", result.service->calls_open},
         };
     }

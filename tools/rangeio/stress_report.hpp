@@ -20,7 +20,6 @@ public:
     /// Of the time since the last look.
     stress_counts recent;
     double recent_seconds = 0;
-    std::optional<std::uint64_t> resumed;
     /// The worker whose operation has made no progress for longest; empty: none is at one.
     std::optional<std::size_t> slowest;
     stress_tally::activity slowest_does;

@@ -185,7 +185,6 @@ void stress_run::look(stress_clock::time_point waiting_since, const std::string&
     seen.memory_bytes = resident_bytes();
     looked_ = now;
     collect(seen.recent);
-    if (const auto service = target_.service()) seen.resumed = service->resumed;
     if (waits_for.empty()) show_progress(seen);
 }
 
@@ -198,6 +197,8 @@ void stress_run::show_progress(const stress_progress& now) const {
 }
 
 void stress_run::collect(stress_counts& recent) {
+    recent.resumed = target_.take_resumed();
+    result_.counts.resumed += recent.resumed;
     for (std::size_t i = 0; i < workers_.size(); ++i) {
         const stress_counts own = workers_[i].tally().take();
         if (own.longest_time > result_.counts.longest_time) result_.longest_worker = i;

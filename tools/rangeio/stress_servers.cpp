@@ -26,6 +26,7 @@ constexpr std::uint64_t max_remote_bytes = std::uint64_t{1} << 30;
 class on_server : public stress_target {
 public:
     void attach(const std::vector<asio::any_io_executor>& contexts) override {
+        options_.observe(resumptions_);
         for (const auto& executor : contexts) clients_.emplace_back(executor, options_);
     }
     void detach() override { clients_.clear(); }

@@ -11,6 +11,7 @@ void stress_counts::add(const stress_counts& others) {
     for (std::size_t i = 0; i < stress_operations; ++i) done[i] += others.done[i];
     bytes += others.bytes;
     for (const auto& [why, count] : others.faults) faults[why] += count;
+    resumed += others.resumed;
     times.add(others.times);
     if (others.longest_time > longest_time) {
         longest = others.longest;

@@ -33,6 +33,8 @@ public:
     std::uint64_t bytes = 0;
     /// Why those failed that service explains, by the words for it.
     std::map<std::string, std::uint64_t> faults;
+    /// How many times a stream went on with another call.
+    std::uint64_t resumed = 0;
     latencies times;
     /// Which took longest, and how long that was.
     stress_operation longest = stress_operation::fetch;

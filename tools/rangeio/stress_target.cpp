@@ -16,7 +16,8 @@ public:
                        .object_bytes(object_bytes)
                        .max_chunk_bytes(chunk_bytes)
                        .faults(script)
-                       .seed(seed)) {
+                       .seed(seed)
+                       .observe(resumptions_)) {
         objects_.emplace_back(object_ref("bucket", "object"), object_bytes);
     }
 
@@ -67,7 +68,6 @@ public:
         stress_service out;
         out.calls = service_.calls();
         out.calls_open = service_.calls_open();
-        out.resumed = service_.calls_resumed();
         out.complaint = service_.complaint();
         return out;
     }

@@ -3,12 +3,14 @@
 #include <rangeio/client.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
+#include <rangeio/observer.hpp>
 #include <rangeio/testing/fault_script.hpp>
 
 #include "stress_outcome.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -37,10 +39,22 @@ public:
 
     std::uint64_t calls = 0;
     std::uint64_t calls_open = 0;
-    /// Calls that went on where another one broke; empty: it cannot tell.
-    std::optional<std::uint64_t> resumed;
     /// What a client must not do.
     std::string complaint;
+};
+
+/// Counts what the engine tells of streams that went on with another call. Without a lock, which would put the threads
+/// that tell it into an order.
+class stress_resumptions final : public observer {
+public:
+    void on_event(const event& what) noexcept override {
+        if (what.kind == event_kind::stream_resumed) count_.fetch_add(1, std::memory_order_relaxed);
+    }
+    /// Since the last call.
+    std::uint64_t take() noexcept { return count_.exchange(0, std::memory_order_relaxed); }
+
+private:
+    std::atomic<std::uint64_t> count_{0};
 };
 
 /// Something to read from, in one of several ways. Threads: all const members are safe from several threads at once.
@@ -71,6 +85,9 @@ public:
     ) const = 0;
     virtual testing::possible_faults faults() const = 0;
 
+    /// How many times a stream went on with another call since this was last asked.
+    std::uint64_t take_resumed() const noexcept { return resumptions_->take(); }
+
     /// The process ends without destructors: removes what would be left behind.
     virtual void abandon() noexcept {}
 
@@ -79,6 +96,7 @@ public:
 
 protected:
     std::vector<stress_object> objects_;
+    const std::shared_ptr<stress_resumptions> resumptions_ = std::make_shared<stress_resumptions>();
 };
 
 /// A service that is a script, in this process, on threads of its own; no network, no gRPC.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/multi_range_downloader.hpp>
+#include <rangeio/observer.hpp>
 #include <rangeio/retry_policy.hpp>
 #include <rangeio/testing/fault_script.hpp>
 
@@ -65,6 +66,13 @@ public:
     }
     std::uint64_t seed() const noexcept { return seed_; }
 
+    /// Who hears what happens on the streams of transport(). Default: nobody.
+    threaded_service_options& observe(std::shared_ptr<observer> by) {
+        observer_ = std::move(by);
+        return *this;
+    }
+    const std::shared_ptr<observer>& observed_by() const noexcept { return observer_; }
+
 private:
     std::uint64_t object_bytes_ = std::uint64_t{1} << 20;
     bool finalized_ = true;
@@ -72,6 +80,7 @@ private:
     std::size_t threads_ = 2;
     fault_script faults_;
     std::uint64_t seed_ = 1;
+    std::shared_ptr<observer> observer_;
 };
 
 /// `scripted_service` in real time and on real threads, for pools that are to be stressed without a network: the streams
