@@ -166,15 +166,14 @@ asio::awaitable<void> stress_worker::read_cached() {
     auto opening = box->shared.open(ref, pool_options().size(1 + below(3)).open_timeout(pools_.patience()));
     box.reset();
     mrd_pool pool = co_await std::move(opening);
-    const auto generation = generation_of(pool);
-    if (generation) generations_[object] = *generation;
+    generations_[object] = pool.info()->generation;
     for (std::uint64_t reads = 1 + below(3); reads != 0; --reads) {
         tally_.step();
         const byte_range range = draw_range(object, stress_memory::max_bytes);
         const stress_memory::loan memory(memory_, range.length());
         auto reading = fetch(pool, range, memory.bytes(), draw_options());
         const std::size_t got = co_await std::move(reading);
-        check(object, generation, range.offset(), memory.bytes().first(got), range.length());
+        check(object, generations_[object], range.offset(), memory.bytes().first(got), range.length());
     }
     if (one_in(2)) co_return;  // its destructor gives the streams back as well
     tally_.step();

@@ -187,13 +187,8 @@ std::shared_ptr<pool_box> stress_worker::draw_pool() {
 std::optional<std::int64_t> stress_worker::generation_of(const std::weak_ptr<pool_box>& box) {
     const auto alive = box.lock();
     if (alive == nullptr) return std::nullopt;
-    return generation_of(alive->shared);
-}
-
-// A stream that was redirected before its first response, with a read handle, may be open and have learnt nothing.
-std::optional<std::int64_t> stress_worker::generation_of(const mrd_pool& pool) {
-    const auto info = pool.info();
-    if (!info || info->generation == 0) return std::nullopt;
+    const auto info = alive->shared.info();
+    if (!info) return std::nullopt;
     return info->generation;
 }
 

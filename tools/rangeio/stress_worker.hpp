@@ -64,7 +64,6 @@ private:
     std::shared_ptr<pool_box> draw_pool();
     /// The generation that a pool is on, if it is still there to tell.
     static std::optional<std::int64_t> generation_of(const std::weak_ptr<pool_box>& box);
-    static std::optional<std::int64_t> generation_of(const mrd_pool& pool);
     void check(
         std::size_t object,
         std::optional<std::int64_t> generation,
