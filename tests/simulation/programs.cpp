@@ -24,12 +24,10 @@ std::uint64_t budget() {
     return asked != nullptr ? std::strtoull(asked, nullptr, 10) : 1500;
 }
 
-void explore_all(search how, std::uint64_t schedules) {
+void explore_all(explore_options options) {
     for (const auto& shipped : shipped_programs()) {
         const auto program = pool_program::parse(shipped.text);
-        explore_options options;
-        options.by(how).schedules(schedules).deviations(2).world(program.world_options());
-        const auto result = explore(program, options);
+        const auto result = explore(program, options.world(program.world_options()));
         fmt::print("{}: {}", shipped.name, result.text());
         std::fflush(stdout);
         INFO(std::string(shipped.name), '\n', result.text());
@@ -40,13 +38,16 @@ void explore_all(search how, std::uint64_t schedules) {
 }  // namespace
 
 TEST_CASE("simulation: the shipped programs hold in random schedules") {
-    explore_all(search::random, budget());
+    explore_all(explore_options().by(search::random).schedules(budget()));
 }
 
-TEST_CASE("simulation: the shipped programs hold in PCT schedules") {
-    explore_all(search::pct, budget());
+TEST_CASE("simulation: the shipped programs hold in PCT schedules of depth 3, 4 and 5") {
+    // A third each, and what is left over.
+    for (const std::size_t depth : {3U, 4U, 5U}) {
+        explore_all(explore_options().by(search::pct).depth(depth).schedules((budget() + depth - 3) / 3));
+    }
 }
 
 TEST_CASE("simulation: the shipped programs hold in all schedules with up to two deviations") {
-    explore_all(search::dfs, 4 * budget());
+    explore_all(explore_options().by(search::dfs).deviations(2).schedules(4 * budget()));
 }
