@@ -232,6 +232,7 @@ exploration explore(const program& p, const explore_options& options) {
             return out;
         }
     }
+    out.cut_off = options.by() == search::dfs;
     return out;
 }
 
@@ -242,7 +243,8 @@ std::string finding::text() const {
 std::string exploration::text() const {
     std::string out =
         fmt::format("{} schedules, {} steps, at most {} decisions each", schedules, steps, longest);
-    if (exhausted) out += "; there are no others";
+    if (exhausted) out += "; there are no others with so few deviations";
+    if (cut_off) out += "; there are others with so few deviations, which the limit cut off";
     out += '\n';
     if (found) out += found->text();
     return out;

@@ -67,6 +67,32 @@ TEST_CASE("stress: a program that cannot be understood, or read, is named") {
     CHECK(stress({"--explore", "all"}).code == 2);
 }
 
+TEST_CASE("stress: an option that the strategy does not have is named") {
+    struct row {
+        std::vector<std::string> arguments;
+        const char* complaint;
+    };
+    const row rows[] = {
+        {{"--explore", "dfs", "--seed", "7"}, "--seed is of pct and random, not of dfs"},
+        {{"--explore", "dfs", "--depth", "4"}, "--depth is of --explore pct, not of dfs"},
+        {{"--depth", "4"}, "--depth is of --explore pct, not of random"},
+        {{"--explore", "pct", "--deviations", "1"}, "--deviations is of --explore dfs, not of pct"},
+    };
+    for (const row& r : rows) {
+        const auto got = stress(r.arguments);
+        CAPTURE(got.err);
+        CHECK(got.code == 2);
+        CHECK(got.err.find(r.complaint) != std::string::npos);
+    }
+}
+
+TEST_CASE("stress: depth first says whether there are other schedules") {
+    const auto all = stress({"--explore", "dfs", "--program", "first-opens", "--deviations", "1"});
+    CHECK(all.out.find("; there are no others with so few deviations") != std::string::npos);
+    const std::vector<std::string> some{"--explore", "dfs", "--program", "first-opens", "--schedules", "9"};
+    CHECK(stress(some).out.find("; there are others with so few deviations") != std::string::npos);
+}
+
 TEST_SUITE_END();
 
 }  // namespace

@@ -84,7 +84,22 @@ TEST_CASE("kit: depth first with enough deviations sees every order, once, and s
     exploration result;
     CHECK(orders(explore_options().by(search::dfs).deviations(20), result) == all_orders);
     CHECK(result.exhausted);
+    CHECK(result.text().find("; there are no others with so few deviations\n") != std::string::npos);
     CHECK_FALSE(result.found);
+}
+
+TEST_CASE("kit: depth first that its limit cuts off says that there are others") {
+    exploration result;
+    orders(explore_options().by(search::dfs).deviations(20), result);
+    const auto all = result.schedules;
+    orders(explore_options().by(search::dfs).deviations(20).schedules(all), result);
+    CHECK(result.exhausted);
+    CHECK_FALSE(result.cut_off);
+    orders(explore_options().by(search::dfs).deviations(20).schedules(all - 1), result);
+    CHECK(result.schedules == all - 1);
+    CHECK_FALSE(result.exhausted);
+    CHECK(result.cut_off);
+    CHECK(result.text().find("; there are others with so few deviations") != std::string::npos);
 }
 
 TEST_CASE("kit: without deviations there is one order, the plainest") {

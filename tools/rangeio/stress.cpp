@@ -68,6 +68,16 @@ std::vector<named_program> programs_of(const std::string& wanted) {
     return out;
 }
 
+// What would be ignored is a misunderstanding.
+void check_strategy(const CLI::App& stress, const std::string& how) {
+    const auto given = [&stress](const char* option) { return stress.get_option(option)->count() != 0; };
+    if (how == "dfs" && given("--seed")) throw usage_failed("--seed is of pct and random, not of dfs");
+    if (how != "pct" && given("--depth")) throw usage_failed("--depth is of --explore pct, not of " + how);
+    if (how != "dfs" && given("--deviations")) {
+        throw usage_failed("--deviations is of --explore dfs, not of " + how);
+    }
+}
+
 sim::explore_options options_of(const stress_arguments& args) {
     sim::explore_options out;
     out.by(args.how == "dfs" ? sim::search::dfs : args.how == "pct" ? sim::search::pct : sim::search::random);
@@ -110,7 +120,7 @@ void replay(const stress_arguments& args, const std::vector<named_program>& prog
     if (!run.what.empty()) throw failed("violated: " + run.what);
 }
 
-void explore(const stress_arguments& args) {
+void explore(const CLI::App& stress, const stress_arguments& args) {
     const auto programs = programs_of(args.program);
     if (args.list) {
         for (const auto& p : programs) write_out(p.name + '\n');
@@ -120,6 +130,7 @@ void explore(const stress_arguments& args) {
         replay(args, programs);
         return;
     }
+    check_strategy(stress, args.how);
     const auto options = options_of(args);
     std::size_t violated = 0;
     for (const auto& p : programs) {
@@ -157,7 +168,8 @@ void add_stress(CLI::App& app, command& chosen) {
         .add_option(
             "--explore",
             args->how,
-            "all schedules with few deviations (dfs), PCT schedules, or random ones (default: random)"
+            "schedules with few deviations, all or as many as --schedules allows (dfs); PCT schedules; or "
+            "random ones (default: random)"
         )
         ->check(CLI::IsMember({"dfs", "pct", "random"}))
         ->option_text("dfs|pct|random");
@@ -170,16 +182,17 @@ void add_stress(CLI::App& app, command& chosen) {
         args->seed,
         0,
         UINT64_MAX / 2,
-        "of chance: the schedules have this and the next ones; it decides what workers ask for, not when"
+        "of chance, not of dfs: the schedules have this and the next ones; it decides what workers ask for, "
+        "not when"
     );
-    add_count(stress, "--depth", args->depth, 1, 16, "ordering constraints that PCT looks for");
+    add_count(stress, "--depth", args->depth, 1, 16, "of pct: ordering constraints that it looks for");
     add_count(
         stress,
         "--deviations",
         args->deviations,
         0,
         100,
-        "in how many decisions dfs departs from the plainest run"
+        "of dfs: in how many decisions it departs from the plainest run"
     );
     stress.add_option("--program", args->program, "a shipped program or a file; default: all shipped ones")
         ->option_text("NAME|FILE");
@@ -195,12 +208,12 @@ void add_stress(CLI::App& app, command& chosen) {
          {"--explore", "--schedules", "--depth", "--deviations", "--program", "--replay", "--list"}) {
         stress.get_option("--threads")->excludes(stress.get_option(of_programs));
     }
-    stress.callback([args, &chosen] {
-        chosen = [args] {
+    stress.callback([args, &stress, &chosen] {
+        chosen = [args, &stress] {
             if (args->threads.chosen()) {
                 args->threads.run(args->seed, args->json);
             } else {
-                explore(*args);
+                explore(stress, *args);
             }
         };
     });

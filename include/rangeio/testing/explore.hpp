@@ -16,7 +16,7 @@ namespace rangeio::testing::sim {
 
 /// Which runs to try.
 enum class search {
-    /// All runs with few deviations from the plainest one, until there is none left.
+    /// All runs with few deviations from the plainest one, until there is none left or the limit is reached.
     dfs,
     /// Priorities that change at a few random moments.
     pct,
@@ -140,8 +140,9 @@ public:
     std::uint64_t steps = 0;
     /// The most decisions of a run.
     std::size_t longest = 0;
-    /// Depth first only: there is no other run with so few deviations.
+    /// Depth first only: there is no other run with so few deviations; or there are others, which the limit cut off.
     bool exhausted = false;
+    bool cut_off = false;
     std::optional<finding> found;
 
     explicit operator bool() const noexcept { return !found; }
