@@ -190,6 +190,7 @@ finding replay(const program& p, const run_name& name, world_options options) {
     finding out;
     out.what = std::move(result.violation);
     out.found_as = out.shrunk_to = name.text();
+    out.decisions = result.decisions.size();
     out.trace = std::move(result.trace);
     return out;
 }
@@ -215,8 +216,8 @@ exploration explore(const program& p, const explore_options& options) {
         }
         if (!result.violation.empty()) {
             finding f;
-            const std::string name = (run ? *run : run_name::of(result.decisions)).text();
-            f.found_as = fmt::format("{} ({} decisions)", name, result.decisions.size());
+            f.found_as = (run ? *run : run_name::of(result.decisions)).text();
+            f.decisions = result.decisions.size();
             const run_name shrunk = run_name::of(shrinker(p, untraced, options.shrink_runs(), result).run());
             finding shown = replay(p, shrunk, options.world());
             // A program that is not deterministic may behave well now.
@@ -237,7 +238,14 @@ exploration explore(const program& p, const explore_options& options) {
 }
 
 std::string finding::text() const {
-    return fmt::format("violated: {}\nfound as {}\nshrunk to {}\n{}", what, found_as, shrunk_to, trace);
+    return fmt::format(
+        "violated: {}\nfound as {} ({} decisions)\nshrunk to {}\n{}",
+        what,
+        found_as,
+        decisions,
+        shrunk_to,
+        trace
+    );
 }
 
 std::string exploration::text() const {

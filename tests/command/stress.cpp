@@ -1,5 +1,8 @@
 #include "command/fixture.hpp"
 
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+
 #include <doctest/doctest.h>
 
 #include <string>
@@ -48,8 +51,35 @@ TEST_CASE("stress: a violation is shown, ends with 1, and is replayed by its nam
     CHECK(shown.out.find("ends the call") == std::string::npos);
     CHECK(shown.out.find("read 0-8") != std::string::npos);
     CHECK(shown.out == stress({"--program", here / "hopeless", "--replay", "random:7"}).out);
-    const auto json = stress({"--program", here / "hopeless", "--json"});
-    CHECK(json.out.find("\"found_as\":\"random:1 ") != std::string::npos);
+}
+
+TEST_CASE("stress: what --json calls a run is what --replay takes") {
+    const scratch here;
+    here.write("hopeless", hopeless);
+    for (const char* how : {"dfs", "pct", "random"}) {
+        CAPTURE(how);
+        const auto got = stress({"--program", here / "hopeless", "--json", "--explore", how});
+        CHECK(got.code == 1);
+        const auto found = boost::json::parse(got.out).as_object();
+        CHECK(found.at("explore") == how);
+        CHECK(found.contains("seed") == (found.at("explore") != "dfs"));
+        CHECK(found.contains("depth") == (found.at("explore") == "pct"));
+        CHECK(found.contains("deviations") == (found.at("explore") == "dfs"));
+        for (const char* name : {"found_as", "shrunk_to"}) {
+            const std::string run(found.at(name).as_string());
+            const auto again = stress({"--program", here / "hopeless", "--json", "--replay", run});
+            CHECK(again.code == 1);
+            const auto shown = boost::json::parse(again.out).as_object();
+            CHECK(shown.at("violation") == found.at("violation"));
+            CHECK(shown.at("found_as").as_string() == run);
+            CHECK(shown.at("trace").as_string().find("read 0-8") != std::string::npos);
+            if (name == std::string("found_as")) CHECK(shown.at("decisions") == found.at("decisions"));
+        }
+    }
+    const auto good = stress({"--program", "abandoned", "--json", "--replay", "random:3"});
+    CHECK(good.code == 0);
+    CHECK(boost::json::parse(good.out).at("violation").is_null());
+    CHECK(stress({"--program", "abandoned", "--list", "--json"}).out == "{\"program\":\"abandoned\"}\n");
 }
 
 TEST_CASE("stress: a program that cannot be understood, or read, is named") {
@@ -67,7 +97,7 @@ TEST_CASE("stress: a program that cannot be understood, or read, is named") {
     CHECK(stress({"--explore", "all"}).code == 2);
 }
 
-TEST_CASE("stress: an option that the strategy does not have is named") {
+TEST_CASE("stress: an option that would be ignored is named") {
     struct row {
         std::vector<std::string> arguments;
         const char* complaint;
@@ -77,6 +107,8 @@ TEST_CASE("stress: an option that the strategy does not have is named") {
         {{"--explore", "dfs", "--depth", "4"}, "--depth is of --explore pct, not of dfs"},
         {{"--depth", "4"}, "--depth is of --explore pct, not of random"},
         {{"--explore", "pct", "--deviations", "1"}, "--deviations is of --explore dfs, not of pct"},
+        {{"--program", "abandoned", "--replay", "random:1", "--seed", "7"}, "--seed excludes --replay"},
+        {{"--list", "--depth", "4"}, "--depth excludes --list"},
     };
     for (const row& r : rows) {
         const auto got = stress(r.arguments);

@@ -85,6 +85,18 @@ sim::explore_options options_of(const stress_arguments& args) {
     return out;
 }
 
+void write_json(const boost::json::object& line) {
+    write_out(boost::json::serialize(line) + '\n');
+}
+
+void put(boost::json::object& into, const sim::finding& run) {
+    if (!run.what.empty()) into["violation"] = run.what;
+    into["found_as"] = run.found_as;
+    into["decisions"] = run.decisions;
+    into["shrunk_to"] = run.shrunk_to;
+    into["trace"] = run.trace;
+}
+
 void report(const stress_arguments& args, const std::string& name, const sim::exploration& result) {
     if (!args.json) {
         write_out(fmt::format("{}: {}", name, result.text()));
@@ -98,13 +110,14 @@ void report(const stress_arguments& args, const std::string& name, const sim::ex
         {"exhausted", result.exhausted},
         {"violation", nullptr},
     };
+    if (args.how == "pct") out["depth"] = args.depth;
+    if (args.how == "dfs") out["deviations"] = args.deviations;
     if (result.found) {
-        out["violation"] = result.found->what;
-        out["found_as"] = result.found->found_as;
-        out["shrunk_to"] = result.found->shrunk_to;
-        out["trace"] = result.found->trace;
+        put(out, *result.found);
+        // The last of them.
+        if (args.how != "dfs") out["seed"] = args.seed + result.schedules - 1;
     }
-    write_out(boost::json::serialize(out) + '\n');
+    write_json(out);
 }
 
 void replay(const stress_arguments& args, const std::vector<named_program>& programs) {
@@ -116,14 +129,26 @@ void replay(const stress_arguments& args, const std::vector<named_program>& prog
     } catch (const std::invalid_argument& wrong) {
         throw usage_failed(wrong.what());
     }
-    write_out(run.trace);
+    if (args.json) {
+        boost::json::object out{{"program", programs.front().name}, {"violation", nullptr}};
+        put(out, run);
+        write_json(out);
+    } else {
+        write_out(run.trace);
+    }
     if (!run.what.empty()) throw failed("violated: " + run.what);
 }
 
 void explore(const CLI::App& stress, const stress_arguments& args) {
     const auto programs = programs_of(args.program);
     if (args.list) {
-        for (const auto& p : programs) write_out(p.name + '\n');
+        for (const auto& p : programs) {
+            if (args.json) {
+                write_json({{"program", p.name}});
+            } else {
+                write_out(p.name + '\n');
+            }
+        }
         return;
     }
     if (!args.replay.empty()) {
@@ -182,8 +207,8 @@ void add_stress(CLI::App& app, command& chosen) {
         args->seed,
         0,
         UINT64_MAX / 2,
-        "of chance, not of dfs: the schedules have this and the next ones; it decides what workers ask for, "
-        "not when"
+        "of pct and random: the schedules have this and the next ones; with --threads: decides what workers "
+        "ask for, not when"
     );
     add_count(stress, "--depth", args->depth, 1, 16, "of pct: ordering constraints that it looks for");
     add_count(
@@ -201,13 +226,20 @@ void add_stress(CLI::App& app, command& chosen) {
         ->option_text("RUN");
     stress.add_flag("--list", args->list, "print the names of the shipped programs");
     stress.add_flag(
-        "--json", args->json, "one JSON object a line: for each program; or for each second, and at the end"
+        "--json",
+        args->json,
+        "one JSON object a line: for each program; with --threads for each second, and at the end"
     );
     args->threads.add_to(stress);
     for (const char* of_programs :
          {"--explore", "--schedules", "--depth", "--deviations", "--program", "--replay", "--list"}) {
         stress.get_option("--threads")->excludes(stress.get_option(of_programs));
     }
+    for (const char* of_searches : {"--explore", "--schedules", "--seed", "--depth", "--deviations"}) {
+        stress.get_option("--replay")->excludes(stress.get_option(of_searches));
+        stress.get_option("--list")->excludes(stress.get_option(of_searches));
+    }
+    stress.get_option("--list")->excludes(stress.get_option("--replay"));
     stress.callback([args, &stress, &chosen] {
         chosen = [args, &stress] {
             if (args->threads.chosen()) {

@@ -123,8 +123,9 @@ class finding {
 public:
     /// What was violated.
     std::string what;
-    /// The run as it was found, and as short as it could be made.
+    /// Names of the run as it was found, of so many decisions, and as short as it could be made.
     std::string found_as;
+    std::size_t decisions = 0;
     std::string shrunk_to;
     /// What happens in the shrunk one.
     std::string trace;
