@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <string>
 
 namespace testing {
@@ -116,6 +117,20 @@ TEST_CASE("stress: an option that would be ignored is named") {
         CHECK(got.code == 2);
         CHECK(got.err.find(r.complaint) != std::string::npos);
     }
+}
+
+TEST_CASE("stress: progress within a program is shown when asked for") {
+    process::settings errors_first;
+    errors_first.shell = "exec 3>&1 1>&2 2>&3";
+    process running(
+        {"stress", "--program", "abandoned", "--schedules", "1000000000000", "--progress"}, errors_first
+    );
+    const std::string line = running.read_line();
+    CAPTURE(line);
+    CHECK(line.starts_with("abandoned: "));
+    CHECK(line.ends_with(" of at most 1000000000000 schedules"));
+    running.signal(SIGINT);
+    CHECK(running.wait().code == 128 + SIGINT);
 }
 
 TEST_CASE("stress: depth first says whether there are other schedules") {

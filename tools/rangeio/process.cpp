@@ -95,4 +95,9 @@ void complain(std::string_view text) {
     [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
+void show_progress(std::string line) {
+    line += '\n';
+    [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
 }  // namespace rangeio::tool

@@ -60,4 +60,7 @@ void close_out();
 /// One line on standard error: `rangeio: text`, whatever the text has in it.
 void complain(std::string_view text);
 
+/// One line on standard error that says how far something is. If it cannot be shown, nobody is looking.
+void show_progress(std::string line);
+
 }  // namespace rangeio::tool

@@ -10,7 +10,11 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
+#include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -36,6 +40,7 @@ public:
     std::string replay;
     bool list = false;
     bool json = false;
+    bool progress = false;
     stress_threads threads;
 };
 
@@ -83,6 +88,18 @@ sim::explore_options options_of(const stress_arguments& args) {
     out.by(args.how == "dfs" ? sim::search::dfs : args.how == "pct" ? sim::search::pct : sim::search::random);
     out.schedules(args.schedules).seed(args.seed).depth(args.depth).deviations(args.deviations);
     return out;
+}
+
+/// Shows each second how many of its schedules a program has had.
+std::function<bool(std::uint64_t)> progress_of(const std::string& name, std::uint64_t schedules) {
+    using clock = std::chrono::steady_clock;
+    return [name, schedules, shown = clock::now()](std::uint64_t done) mutable {
+        if (const auto now = clock::now(); now - shown >= std::chrono::seconds(1)) {
+            shown = now;
+            show_progress(fmt::format("{}: {} of at most {} schedules", name, done, schedules));
+        }
+        return true;
+    };
 }
 
 void write_json(const boost::json::object& line) {
@@ -160,6 +177,7 @@ void explore(const CLI::App& stress, const stress_arguments& args) {
     std::size_t violated = 0;
     for (const auto& p : programs) {
         auto own = options;
+        if (args.progress) own.progress(progress_of(p.name, args.schedules));
         const auto result = sim::explore(p.body, own.world(p.body.world_options()));
         report(args, p.name, result);
         violated += result.found ? 1U : 0U;
@@ -230,20 +248,25 @@ void add_stress(CLI::App& app, command& chosen) {
         args->json,
         "one JSON object a line: for each program; with --threads for each second, and at the end"
     );
+    stress.add_flag(
+        "--progress", args->progress, "a line on standard error each second; the default on a terminal"
+    );
     args->threads.add_to(stress);
     for (const char* of_programs :
          {"--explore", "--schedules", "--depth", "--deviations", "--program", "--replay", "--list"}) {
         stress.get_option("--threads")->excludes(stress.get_option(of_programs));
     }
-    for (const char* of_searches : {"--explore", "--schedules", "--seed", "--depth", "--deviations"}) {
+    for (const char* of_searches :
+         {"--explore", "--schedules", "--seed", "--depth", "--deviations", "--progress"}) {
         stress.get_option("--replay")->excludes(stress.get_option(of_searches));
         stress.get_option("--list")->excludes(stress.get_option(of_searches));
     }
     stress.get_option("--list")->excludes(stress.get_option("--replay"));
     stress.callback([args, &stress, &chosen] {
         chosen = [args, &stress] {
+            args->progress = args->progress || ::isatty(STDERR_FILENO) == 1;
             if (args->threads.chosen()) {
-                args->threads.run(args->seed, args->json);
+                args->threads.run(args->seed, args->json, args->progress);
             } else {
                 explore(stress, *args);
             }

@@ -185,15 +185,9 @@ void stress_run::look(stress_clock::time_point waiting_since, const std::string&
     seen.memory_bytes = resident_bytes();
     looked_ = now;
     collect(seen.recent);
-    if (waits_for.empty()) show_progress(seen);
-}
-
-void stress_run::show_progress(const stress_progress& now) const {
-    if (plan_.json) write_out(progress_json(now));
-    if (!plan_.progress) return;
-    const std::string line = progress_text(now) + '\n';
-    // If it cannot be shown, nobody is looking.
-    [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, line.data(), line.size());
+    if (!waits_for.empty()) return;
+    if (plan_.json) write_out(progress_json(seen));
+    if (plan_.progress) show_progress(progress_text(seen));
 }
 
 void stress_run::collect(stress_counts& recent) {

@@ -55,7 +55,6 @@ private:
     /// `waits_for`: what it is that does not come, if nothing does.
     asio::awaitable<void> until(condition over, std::string waits_for);
     void look(stress_clock::time_point waiting_since, const std::string& waits_for);
-    void show_progress(const stress_progress& now) const;
     void collect(stress_counts& recent);
     void finish_result();
     [[noreturn]] void give_up(const std::string& why);

@@ -6,8 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <unistd.h>
-
 #include <stdexcept>
 
 namespace rangeio::tool {
@@ -59,9 +57,6 @@ void stress_threads::add_to(CLI::App& stress) {
         std::chrono::hours(24),
         "an operation without progress for so long is a violation, and the end"
     ));
-    needs_threads(stress.add_flag(
-        "--progress", plan_.progress, "a line on standard error each second; the default on a terminal"
-    ));
     const auto take_object = [this](const std::string& uri) { object_ = parse_object(uri); };
     needs_threads(stress.add_option_function<std::string>(
         "OBJECT", take_object, "read this object of a server that runs already"
@@ -104,10 +99,10 @@ std::unique_ptr<stress_target> stress_threads::target() const {
     return emulated_target(faults(), plan_.seed);
 }
 
-void stress_threads::run(std::uint64_t seed, bool json) {
+void stress_threads::run(std::uint64_t seed, bool json, bool progress) {
     plan_.seed = seed;
     plan_.json = json;
-    plan_.progress = plan_.progress || ::isatty(STDERR_FILENO) == 1;
+    plan_.progress = progress;
     const auto target = this->target();
     plan_.faults = object_ ? 0 : faults().faults.size();
     asio::io_context loop(1);

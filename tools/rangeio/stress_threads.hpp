@@ -18,7 +18,7 @@ public:
     /// Whether this is what was asked for.
     bool chosen() const { return plan_.threads != 0; }
     /// Throws: `failed` if anything was violated.
-    void run(std::uint64_t seed, bool json);
+    void run(std::uint64_t seed, bool json, bool progress);
 
 private:
     std::unique_ptr<stress_target> target() const;
