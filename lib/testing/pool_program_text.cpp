@@ -28,6 +28,10 @@ std::string_view cut(std::string_view& rest, char separator) {
     throw std::invalid_argument(what);
 }
 
+[[noreturn]] void complain_of(std::size_t line, const std::string& what) {
+    complain(fmt::format("line {}: {}", line, what));
+}
+
 std::uint64_t number_from(
     std::string_view text, std::uint64_t least, std::uint64_t most, std::string_view what
 ) {
@@ -81,7 +85,7 @@ constexpr std::array actions{
 class parser {
 public:
     pool_program run(std::string_view text) {
-        for (std::size_t line = 1; !text.empty(); ++line) {
+        for (line_ = 1; !text.empty(); ++line_) {
             const auto end = std::min(text.find('\n'), text.size());
             std::string_view content = text.substr(0, end);
             text.remove_prefix(std::min(end + 1, text.size()));
@@ -90,17 +94,20 @@ public:
             try {
                 directive(content);
             } catch (const std::invalid_argument& e) {
-                complain(fmt::format("line {}: {}", line, e.what()));
+                complain_of(line_, e.what());
             }
         }
         if (out_.tasks.empty()) complain("the program has no task");
-        if (!out_.cache && !needs_cache_.empty()) {
-            complain(fmt::format("\"{}\" needs a cache, and the program has none", needs_cache_));
+        if (!out_.cache && needs_cache_) {
+            const auto& [line, name] = *needs_cache_;
+            complain_of(line, fmt::format("\"{}\" needs a cache, and the program has none", name));
         }
-        for (const auto& [task, operation, name] : cancels_) {
+        for (const auto& [line, task, operation, name] : cancels_) {
             const auto whom = std::ranges::find(out_.tasks, name, &pool_program::task::name);
-            if (whom == out_.tasks.end())
-                complain(fmt::format("task {} cancels {}, which is no task", out_.tasks[task].name, name));
+            if (whom == out_.tasks.end()) {
+                const std::string& who = out_.tasks[task].name;
+                complain_of(line, fmt::format("task {} cancels {}, which is no task", who, name));
+            }
             out_.tasks[task].operations[operation].task = static_cast<std::size_t>(whom - out_.tasks.begin());
         }
         return std::move(out_);
@@ -206,10 +213,10 @@ private:
         const auto row = std::ranges::find(actions, name, &action_row::name);
         if (row == actions.end()) complain(fmt::format("\"{}\" is no operation", name));
         out.what = row->what;
-        if (row->cache) needs_cache_ = name;
+        if (row->cache && !needs_cache_) needs_cache_.emplace(line_, name);
         if (row->range) range(cut(rest, ' '), out);
         if (row->what == action::cancel)
-            cancels_.push_back({out_.tasks.size(), index, std::string(cut(rest, ' '))});
+            cancels_.push_back({line_, out_.tasks.size(), index, std::string(cut(rest, ' '))});
         if (row->what == action::wait) out.time = time_of(cut(rest, ' '));
         while (!rest.empty()) {
             const std::string_view pair = cut(rest, ' ');
@@ -245,12 +252,14 @@ private:
     }
 
     struct cancel_to_resolve {
+        std::size_t line;
         std::size_t task;
         std::size_t operation;
         std::string name;
     };
     pool_program out_;
-    std::string needs_cache_;  // an operation that does
+    std::size_t line_ = 0;
+    std::optional<std::pair<std::size_t, std::string_view>> needs_cache_;  // the first operation that does
     std::vector<cancel_to_resolve> cancels_;
 };
 

@@ -170,7 +170,7 @@ TEST_CASE("pool_program: what is wrong is named, with its line") {
     CHECK(program_complaint("task a: raed 0-1") == "line 1: \"raed\" is no operation");
     CHECK(program_complaint("task a: read 4-1") == "line 1: \"4-1\" is not a range A-B");
     CHECK(program_complaint("task a: read 0-1 pace=2") == "line 1: read takes no \"pace=2\"");
-    CHECK(program_complaint("task a: cancel b") == "task a cancels b, which is no task");
+    CHECK(program_complaint("\ntask a: cancel b") == "line 2: task a cancels b, which is no task");
     CHECK(program_complaint("task a:") == "line 1: task a does nothing");
     CHECK(program_complaint("task a: wait 1ms\ntask a: wait 1ms") == "line 2: there are two tasks a");
     CHECK(
@@ -189,7 +189,10 @@ TEST_CASE("pool_program: what is wrong is named, with its line") {
         "line 2: object is \"16\", not a number from 0 to 15"
     );
     CHECK(program_complaint("cache\ntask a: read 0-1 object=1") == "line 2: read takes no \"object=1\"");
-    CHECK(program_complaint("task a: open") == "\"open\" needs a cache, and the program has none");
+    CHECK(
+        program_complaint("pool 1\ntask a: open\ntask b: close-cache") ==
+        "line 2: \"open\" needs a cache, and the program has none"
+    );
     CHECK(program_complaint("calls many") == "line 1: calls is \"many\", not a number from 0 to 100000");
 }
 

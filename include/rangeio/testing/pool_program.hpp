@@ -52,7 +52,7 @@ namespace rangeio::testing {
 /// first operation that is cancelled or meets a closed pool; other errors end the operation only.
 class pool_program {
 public:
-    /// Throws std::invalid_argument that names the line and what is wrong with it.
+    /// Throws std::invalid_argument that says what is wrong, and in which line unless there is no task in any.
     static pool_program parse(std::string_view text);
 
     /// Runs it in `w`.
