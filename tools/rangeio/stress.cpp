@@ -202,10 +202,14 @@ void add_stress(CLI::App& app, command& chosen) {
         "for is decided by --seed, their order by the machine. Without --scripted or OBJECT they read from "
         "an\n"
         "emulator in this process. Anything that no fault explains is a violation, and ends the run.\n\n"
+        "--endpoint says where OBJECT is, and is refused without one. A server that runs already makes its "
+        "own\n"
+        "faults, so --faults is refused with OBJECT: see 'rangeio emulate --faults'.\n\n"
         "Examples:\n"
         "  rangeio stress --explore dfs\n"
         "  rangeio stress --threads 8 --duration 60s --faults all\n"
-        "  rangeio stress --threads 8 --scripted --faults 'reset chance=5% times=0; mute chance=1% times=0'"
+        "  rangeio stress --threads 8 --scripted --faults 'reset chance=5% times=0; mute chance=1% times=0'\n"
+        "  rangeio stress --threads 8 --endpoint 127.0.0.1:9000 gs://bucket/object"
     );
     stress
         .add_option(

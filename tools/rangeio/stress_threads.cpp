@@ -44,9 +44,8 @@ void stress_threads::add_to(CLI::App& stress) {
     needs_threads(stress.add_option(
                       "--faults",
                       faults_,
-                      "what the service does wrong: faults, one a line or separated by ';', in a FILE, or "
-                      "all that streams "
-                      "survive"
+                      "what the emulator or the scripts do wrong: faults, one a line or separated by ';', in "
+                      "a FILE, or all that streams survive; not with OBJECT, whose server makes its own"
                   ))
         ->option_text("SPEC|@FILE|all");
     needs_threads(add_duration(
@@ -59,7 +58,7 @@ void stress_threads::add_to(CLI::App& stress) {
     ));
     const auto take_object = [this](const std::string& uri) { object_ = parse_object(uri); };
     needs_threads(stress.add_option_function<std::string>(
-        "OBJECT", take_object, "read this object of a server that runs already"
+        "OBJECT", take_object, "with --threads: read this object of a server that runs already"
     ));
     connection_.add_to(stress);
     for (const char* name :
