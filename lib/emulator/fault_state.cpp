@@ -52,6 +52,7 @@ std::uint64_t fault_state::next_handle() {
 }
 
 void fault_state::redirected(const std::string& object, const std::string& token, const std::string& handle) {
+    if (token.empty()) return;
     const std::lock_guard lock(mutex_);
     redirects& known = redirects_[object];
     known.tokens.insert(token);

@@ -35,7 +35,7 @@ public:
     /// The number of a new read handle.
     std::uint64_t next_handle();
 
-    /// A client that reads `object` is being told to come back with this token, and the handle, if that is not empty.
+    /// A client that reads `object` is being redirected, with this token and handle; empty: none.
     void redirected(const std::string& object, const std::string& token, const std::string& handle);
     /// Throws call_error INVALID_ARGUMENT, naming what is missing, when a call should have brought a token in its header
     /// and in its spec and did not.

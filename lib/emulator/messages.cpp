@@ -191,7 +191,7 @@ std::string encode_redirect(
     int code, std::string_view message, std::string_view token, std::string_view read_handle
 ) {
     proto::storage::v2::BidiReadObjectRedirectedError detail;
-    detail.set_routing_token(std::string(token));
+    if (!token.empty()) detail.set_routing_token(std::string(token));
     if (!read_handle.empty()) detail.mutable_read_handle()->set_handle(std::string(read_handle));
     return encode_status(code, message, detail);
 }

@@ -69,7 +69,7 @@ framed_message encode(const read_response& response);
 /// of trailers, and would then see neither.
 std::string encode_range_errors(int code, std::string_view message, std::span<const std::int64_t> read_ids);
 
-/// The same with a BidiReadObjectRedirectedError. An empty handle is none.
+/// The same with a BidiReadObjectRedirectedError. An empty token is none, and so is an empty handle.
 std::string encode_redirect(
     int code, std::string_view message, std::string_view token, std::string_view read_handle
 );

@@ -28,7 +28,8 @@ public:
         const auto number = [this](std::size_t most) { return fmt::format("{}", 1 + random_.below(most)); };
         set(out, "delay", fmt::format("{}ms", 1 + random_.below(50)));
         set(out, "bytes", number(4));
-        set(out, "token", "token-" + number(3));
+        const std::size_t token = random_.below(3);
+        set(out, "token", token == 0 ? "no" : fmt::format("token-{}", token));
         set(out, "handle", random_.below(2) == 0 ? "yes" : "no");
         if (one_in(2)) set(out, "status", statuses[random_.below(statuses.size())]);
         if (one_in(2)) set(out, "call", number(3));

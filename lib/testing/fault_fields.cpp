@@ -43,6 +43,7 @@ namespace {
 constexpr unsigned at_chunk = where_call | where_range | where_byte;
 constexpr int unavailable = 14;
 constexpr int out_of_range = 11;
+constexpr std::string_view no_token = "no";
 
 constexpr std::array rows{
     fault_row{fault_kind::latency, "latency", at_chunk | has_delay, 0, 0, 0},
@@ -97,12 +98,12 @@ fault_builder::fault_builder(std::string where, std::string_view kind) : where_(
     fault_.bytes = row->default_bytes;
     fault_.status = row->default_status;
     fault_.times = row->default_times;
+    if ((row->keys & has_token) != 0) fault_.token = "there";
 }
 
 fault fault_builder::take() {
     if ((row_->keys & has_delay) != 0 && fault_.delay.count() == 0) complain("a delay is missing");
     if ((row_->keys & has_bytes) != 0 && fault_.bytes == 0) complain("bytes is missing, or zero");
-    if (row_->kind == fault_kind::redirect && fault_.token.empty()) fault_.token = "there";
     return std::move(fault_);
 }
 
@@ -133,7 +134,7 @@ void fault_builder::set(std::string_view name, std::string_view value) {
         if (value.empty() || value.find_first_of(" \t\r\n;#") != value.npos) {
             complain("a token is not empty, and has no white space, no ; and no #");
         }
-        fault_.token = value;
+        fault_.token = value == no_token ? std::string_view() : value;
     } else if (name == "handle") {
         need(name, has_token);
         if (value != "yes" && value != "no") complain("handle is yes or no");
@@ -204,6 +205,10 @@ bool fault_view::shows_status() const noexcept {
 
 bool fault_view::shows_token() const noexcept {
     return (row_.keys & has_token) != 0;
+}
+
+std::string_view fault_view::token() const noexcept {
+    return fault_.token.empty() ? no_token : fault_.token;
 }
 
 std::string fault_view::delay() const {

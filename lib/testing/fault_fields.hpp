@@ -47,6 +47,8 @@ public:
     bool shows_bytes() const noexcept;
     bool shows_status() const noexcept;
     bool shows_token() const noexcept;
+    /// `no` for none.
+    std::string_view token() const noexcept;
     /// As `5ms`.
     std::string delay() const;
     /// As `UNAVAILABLE`.

@@ -102,7 +102,7 @@ std::string fault_script::json() const {
         if (view.shows_bytes()) fields["bytes"] = f.bytes;
         if (view.shows_status()) fields["status"] = view.status();
         if (view.shows_token()) {
-            fields["token"] = f.token;
+            fields["token"] = view.token();
             fields["handle"] = f.handle;
         }
         list.push_back(std::move(fields));

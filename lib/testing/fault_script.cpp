@@ -68,7 +68,8 @@ std::string fault_script::text() const {
         if (view.shows_delay()) out += " delay=" + view.delay();
         if (view.shows_bytes()) out += fmt::format(" bytes={}", f.bytes);
         if (view.shows_status()) out += " status=" + view.status();
-        if (view.shows_token()) out += fmt::format(" token={} handle={}", f.token, f.handle ? "yes" : "no");
+        if (view.shows_token())
+            out += fmt::format(" token={} handle={}", view.token(), f.handle ? "yes" : "no");
     }
     return out;
 }

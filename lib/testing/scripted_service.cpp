@@ -164,7 +164,8 @@ void call_player::finish() {
     --service_->calls_open;
     service_state& state = service_->state;
     state.outgoing_token = state.expected_token;
-    if (ending_->redirect) state.expected_token = ending_->redirect->token;
+    if (ending_->redirect && !ending_->redirect->token.empty())
+        state.expected_token = ending_->redirect->token;
     deliver_end(*ending_);
     state.outgoing_token = state.expected_token;
 }

@@ -101,6 +101,24 @@ TEST_CASE("fault redirect: ABORTED with a token, and with a handle if that is as
     CHECK_FALSE(again.has_read_handle());
 }
 
+TEST_CASE("fault redirect: without a token, none is told, and who comes back needs none") {
+    faulty_fixture f("redirect token=no handle=yes; redirect token=no");
+    const call_outcome with_handle = seen_stream(f, {{0, 10, 1}}).outcome;
+    CHECK(with_handle.code == code::aborted);
+    const auto told = detail_of<storage::BidiReadObjectRedirectedError>(with_handle);
+    CHECK_FALSE(told.has_routing_token());
+    CHECK(told.read_handle().handle().starts_with("rangeio-emulator:"));
+
+    storage::BidiReadObjectRequest request = bidi_request("o", {{0, 10, 1}});
+    *request.mutable_read_object_spec()->mutable_read_handle() = told.read_handle();
+    const call_outcome with_nothing = seen_stream(f, request).outcome;
+    CHECK(with_nothing.code == code::aborted);
+    const auto nothing = detail_of<storage::BidiReadObjectRedirectedError>(with_nothing);
+    CHECK_FALSE(nothing.has_routing_token());
+    CHECK_FALSE(nothing.has_read_handle());
+    CHECK(seen_stream(f, request).bytes(1) == f.content.substr(0, 10));
+}
+
 TEST_CASE("fault redirect: who comes back has to bring the token, in its header and its spec") {
     faulty_fixture f("redirect token=t/1 handle=yes");
     f.files.write("b/other", "text");

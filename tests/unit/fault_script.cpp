@@ -59,7 +59,12 @@ TEST_CASE("fault_script: what is written is what was read, for every kind") {
         rangeio::testing::fault f = fault_script::parse("reset").faults[0];
         std::string line(to_string(kind));
         for (const char* with :
-             {"", " delay=3ms", " bytes=7", " status=ABORTED call=4 times=9", " token=x handle=yes"}) {
+             {"",
+              " delay=3ms",
+              " bytes=7",
+              " status=ABORTED call=4 times=9",
+              " token=x handle=yes",
+              " token=no handle=yes"}) {
             try {
                 const auto script = fault_script::parse(line + with);
                 CHECK(fault_script::parse(script.text()).faults == script.faults);
@@ -72,6 +77,17 @@ TEST_CASE("fault_script: what is written is what was read, for every kind") {
         CHECK(f.kind == kind);
     }
     CHECK(fault_script::parse("").text() == "");
+}
+
+TEST_CASE("fault_script: a redirect has the token there, the one that is named, or none") {
+    const auto script = fault_script::parse("redirect; redirect token=t; redirect token=no handle=yes");
+    CHECK(script.faults[0].token == "there");
+    CHECK(script.faults[1].token == "t");
+    CHECK(script.faults[2].token.empty());
+    CHECK(script.faults[2].handle);
+    CHECK(script.text().ends_with("redirect token=no handle=yes"));
+    CHECK(fault_script::parse(R"([{"kind": "redirect", "token": "no"}])").faults[0].token.empty());
+    CHECK(fault_script::parse(R"([{"kind": "redirect", "token": false}])").faults[0].token.empty());
 }
 
 TEST_CASE("fault_script: what is wrong is named") {

@@ -18,7 +18,7 @@ enum class fault_kind {
     fail_open,         ///< ends the call with `status` instead of its first response
     hang_open,         ///< never answers
     reset,             ///< ends the call with `status`
-    redirect,          ///< ends it with ABORTED, a routing `token` and perhaps a handle
+    redirect,          ///< ends it with ABORTED and a redirect, with a routing `token` or a handle or both
     range_error,       ///< ends it with `status`, and blames the range
     bad_checksum,      ///< sends a checksum that is not that of the bytes
     wrong_offset,      ///< says that the bytes lie `bytes` further on than they do
@@ -57,8 +57,8 @@ public:
 
     std::chrono::nanoseconds delay{0};
     std::uint64_t bytes = 0;
-    int status = 0;  ///< a gRPC status code
-    std::string token;
+    int status = 0;     ///< a gRPC status code
+    std::string token;  ///< empty: none
     bool handle = false;
 
     friend bool operator==(const fault&, const fault&) = default;
@@ -67,8 +67,8 @@ public:
 /// Faults, in the order in which they are considered.
 ///
 /// As text: `KIND [KEY=VALUE]...`, one a line or separated by `;`; `#` begins a comment. Kinds are written with hyphens.
-/// Keys are call, range, byte, times, chance (`10%`), delay (`5ms`), bytes, status (`UNAVAILABLE` or a number), token and
-/// handle (`yes`, `no`); each kind takes those that mean something to it.
+/// Keys are call, range, byte, times, chance (`10%`), delay (`5ms`), bytes, status (`UNAVAILABLE` or a number), token (`no`:
+/// none) and handle (`yes`, `no`); each kind takes those that mean something to it.
 ///
 /// As JSON: an array of objects with `"kind"` and the same keys; counts are numbers, `"handle"` is true or false. Or an
 /// object with such an array as `"faults"`, and perhaps a `"seed"`.
