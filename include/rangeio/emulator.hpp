@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 /// A server that speaks the read half of google.storage.v2 over a directory tree, as a zonal bucket does: for
 /// tests, demonstrations and benchmarks. It checks what its clients send more strictly than the service is
@@ -113,6 +114,8 @@ struct server_stats {
     std::uint64_t ranges_served = 0;
     /// Payload bytes handed to the transport.
     std::uint64_t bytes_sent = 0;
+    /// How often each fault of the script has struck, in the order of the script.
+    std::vector<std::uint64_t> faults_struck;
 };
 
 /// A running emulator. It serves from its constructor until `shutdown()` or its destructor.

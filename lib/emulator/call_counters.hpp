@@ -17,7 +17,7 @@ struct rpc_counters {
     rpc_stats read() const noexcept { return {calls, open, requests, responses}; }
 };
 
-/// server_stats, counted by several threads.
+/// server_stats but for what it has of faults, counted by several threads.
 struct call_counters {
     rpc_counters bidi_read_object;
     rpc_counters read_object;
@@ -44,6 +44,7 @@ struct call_counters {
             ranges_requested,
             ranges_served,
             bytes_sent,
+            {},
         };
     }
 };

@@ -89,6 +89,11 @@ void fault_state::check_token(
     refuse("neither the header x-goog-request-params nor the read_object_spec has", due->second);
 }
 
+void fault_state::count_into(server_stats& out) const {
+    const std::lock_guard lock(mutex_);
+    out.faults_struck = faults_.struck();
+}
+
 call_faults::call_faults(fault_state& shared) : shared_(&shared), number_(shared.begin_call()) {}
 
 }  // namespace rangeio::emulator

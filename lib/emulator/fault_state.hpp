@@ -1,5 +1,6 @@
 #pragma once
 
+#include <rangeio/emulator.hpp>
 #include <rangeio/testing/fault_script.hpp>
 
 #include "emulator/request_params.hpp"
@@ -49,6 +50,9 @@ public:
         std::string_view spec,
         std::string_view handle
     );
+
+    /// Adds what server_stats has of faults.
+    void count_into(server_stats& out) const;
 
 private:
     struct redirects {

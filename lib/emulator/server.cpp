@@ -101,7 +101,7 @@ public:
     }
 
     const std::string& address() const noexcept { return address_; }
-    server_stats stats() const noexcept { return service_.counters().read(); }
+    server_stats stats() const { return service_.stats(); }
 
 private:
     // The connections end as with a server that is shut down. Another one is there already, so that clients which come back

@@ -68,6 +68,12 @@ service::service(const server_options& options, std::function<void()> go_away)
     if (!options.faults().faults.empty()) faults_.emplace(options.faults(), options.fault_seed());
 }
 
+server_stats service::stats() const {
+    server_stats out = counters_.read();
+    if (faults_) faults_->count_into(out);
+    return out;
+}
+
 void service::go_away() noexcept {
     try {
         go_away_();

@@ -32,7 +32,7 @@ public:
 
     object_store& store() noexcept { return store_; }
     call_counters& counters() noexcept { return counters_; }
-    const call_counters& counters() const noexcept { return counters_; }
+    server_stats stats() const;
     background& workers() noexcept { return workers_; }
     /// Null: none.
     fault_state* faults() noexcept { return faults_ ? &*faults_ : nullptr; }

@@ -7,13 +7,11 @@
 namespace rangeio::testing {
 
 armed_faults::armed_faults(const fault_script& script, chance decide) : chance_(std::move(decide)) {
-    for (const fault& f : script.faults) {
-        faults_.push_back({f, f.times == 0 ? std::numeric_limits<std::uint64_t>::max() : f.times, 0});
-    }
+    for (const fault& f : script.faults) faults_.push_back({f});
 }
 
 bool armed_faults::applies(const armed& f, const place& here) {
-    return f.left != 0 && (f.what.call == 0 || f.what.call == here.call) &&
+    return (f.what.times == 0 || f.struck < f.what.times) && (f.what.call == 0 || f.what.call == here.call) &&
            (f.what.range == 0 || f.what.range == here.range);
 }
 
@@ -23,17 +21,10 @@ const fault* armed_faults::strike(fault_kind kind, const place& here) {
         if (f.what.kind != kind || !applies(f, here)) continue;
         if ((f.what.range != 0 ? here.at_range : here.at_call) < f.what.byte) continue;
         if (f.what.percent < 100 && !chance_(f.what, line, here)) continue;
-        --f.left;
         ++f.struck;
         return &f.what;
     }
     return nullptr;
-}
-
-std::uint64_t armed_faults::struck(fault_kind kind) const noexcept {
-    std::uint64_t out = 0;
-    for (const armed& f : faults_) out += f.what.kind == kind ? f.struck : 0;
-    return out;
 }
 
 std::uint64_t armed_faults::room_before_fault(const place& here) const {
@@ -44,6 +35,12 @@ std::uint64_t armed_faults::room_before_fault(const place& here) const {
         if (f.what.byte > at) room = std::min(room, f.what.byte - at);
     }
     return room;
+}
+
+std::vector<std::uint64_t> armed_faults::struck() const {
+    std::vector<std::uint64_t> out;
+    for (const armed& f : faults_) out.push_back(f.struck);
+    return out;
 }
 
 }  // namespace rangeio::testing

@@ -28,13 +28,12 @@ public:
     const fault* strike(fault_kind kind, const place& here);
     /// Bytes that may be sent before the next place at which some fault could strike.
     std::uint64_t room_before_fault(const place& here) const;
-    /// How often one of this kind has struck.
-    std::uint64_t struck(fault_kind kind) const noexcept;
+    /// How often each has struck, in the order of the script.
+    std::vector<std::uint64_t> struck() const;
 
 private:
     struct armed {
         fault what;
-        std::uint64_t left;  // times that it may still strike
         std::uint64_t struck = 0;
     };
     static bool applies(const armed& f, const place& here);

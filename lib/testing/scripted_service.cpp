@@ -76,8 +76,8 @@ std::uint64_t scripted_service::calls_open() const noexcept {
     return shared_->calls_open;
 }
 
-std::uint64_t scripted_service::faults_struck(fault_kind kind) const noexcept {
-    return shared_->state.faults.struck(kind);
+std::vector<std::uint64_t> scripted_service::faults_struck() const {
+    return shared_->state.faults.struck();
 }
 
 call_player::call_player(std::shared_ptr<scripted_service::shared> service) : service_(std::move(service)) {}

@@ -44,8 +44,10 @@ std::string complement(std::string text) {
 TEST_CASE("faults: calls are counted from 1, and each fault strikes as often as it says") {
     faulty_fixture f("fail-open call=2; fail-open call=5 times=0; reset call=7 times=3");
     CHECK(failing_calls(f, 8) == ".x..x.x.");
+    CHECK(f.server.stats().faults_struck == std::vector<std::uint64_t>{1, 1, 1});
     faulty_fixture g("fail-open times=3");
     CHECK(failing_calls(g, 5) == "xxx..");
+    CHECK(g.server.stats().faults_struck == std::vector<std::uint64_t>{3});
     faulty_fixture h("fail-open times=0");
     CHECK(failing_calls(h, 5) == "xxxxx");
 }

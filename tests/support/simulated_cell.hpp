@@ -10,10 +10,10 @@
 
 namespace testing {
 
-/// What a reader saw, and how often the cell's fault struck.
+/// What a reader saw, and whether each fault of the script struck.
 struct cell_result {
     std::string seen;
-    std::uint64_t struck = 0;
+    bool all_struck = false;
 };
 
 /// An error, as the table shows it.

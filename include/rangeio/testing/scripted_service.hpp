@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 namespace rangeio::testing {
 
@@ -104,8 +105,8 @@ public:
     /// Calls, or scripted streams, that were begun; and those that have not ended.
     std::uint64_t calls() const noexcept;
     std::uint64_t calls_open() const noexcept;
-    /// How often a fault of this kind has struck.
-    std::uint64_t faults_struck(fault_kind kind) const noexcept;
+    /// How often each fault of the script has struck, in the order of the script.
+    std::vector<std::uint64_t> faults_struck() const;
 
     class shared;
 
