@@ -45,6 +45,7 @@ struct call_counters {
             ranges_served,
             bytes_sent,
             {},
+            {},
         };
     }
 };

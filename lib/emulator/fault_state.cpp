@@ -55,19 +55,23 @@ void fault_state::redirected(const std::string& object, const std::string& token
     if (token.empty()) return;
     const std::lock_guard lock(mutex_);
     redirects& known = redirects_[object];
-    known.tokens.insert(token);
+    known.tokens.try_emplace(token, false);
     if (handle.empty()) return;
     if (known.handles.size() >= max_handles) known.handles.pop_front();
     known.handles.emplace_back(handle, token);
 }
 
-void fault_state::check_token(
-    const std::string& object, const request_params& header, std::string_view spec, std::string_view handle
+void fault_state::take_token(
+    const std::string& object,
+    const request_params& header,
+    std::string_view spec,
+    std::string_view handle,
+    bool strict
 ) {
     const std::lock_guard lock(mutex_);
     const auto found = redirects_.find(object);
     if (found == redirects_.end()) return;
-    const redirects& known = found->second;
+    redirects& known = found->second;
     const auto refuse = [](std::string_view missing, std::string_view token) {
         throw call_error(
             status_code::invalid_argument,
@@ -75,13 +79,16 @@ void fault_state::check_token(
         );
     };
     bool brought = false;
-    for (const std::string& token : known.tokens) {
+    for (auto& [token, used] : known.tokens) {
         const bool in_header = header.has_routing_token(token);
         const bool in_spec = spec == token;
+        used = used || in_header || in_spec;
+        if (!strict) continue;
         if (in_header && !in_spec) refuse("the read_object_spec does not have", token);
         if (in_spec && !in_header) refuse("the header x-goog-request-params does not have", token);
         brought = brought || in_spec;
     }
+    if (!strict) return;
     const auto due = std::ranges::find(known.handles, handle, [](const auto& given) -> const std::string& {
         return given.first;
     });
@@ -92,6 +99,11 @@ void fault_state::check_token(
 void fault_state::count_into(server_stats& out) const {
     const std::lock_guard lock(mutex_);
     out.faults_struck = faults_.struck();
+    for (const auto& [object, known] : redirects_) {
+        for (const auto& [token, used] : known.tokens) {
+            if (!used) out.unused_tokens.push_back(fmt::format("routing_token={} of {}", token, object));
+        }
+    }
 }
 
 call_faults::call_faults(fault_state& shared) : shared_(&shared), number_(shared.begin_call()) {}

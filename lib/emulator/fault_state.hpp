@@ -11,7 +11,6 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,17 +37,18 @@ public:
 
     /// A client that reads `object` is being redirected, with this token and handle; empty: none.
     void redirected(const std::string& object, const std::string& token, const std::string& handle);
-    /// Throws call_error INVALID_ARGUMENT, naming what is missing, when a call should have brought a token in its header
-    /// and in its spec and did not.
+    /// Notes the tokens that a call brings. If `strict`, throws call_error INVALID_ARGUMENT, naming what is missing, when it
+    /// should have brought one in its header and in its spec and did not.
     ///
     /// That is: a call with a token of a redirect in one place only, or with the handle of a redirect and no token. Which
     /// token is not asked: the streams of a client share what they were told, and hear of two redirects in any order. A
     /// call with neither may be that of a client that knows nothing of a redirect, on the same connection, too.
-    void check_token(
+    void take_token(
         const std::string& object,
         const request_params& header,
         std::string_view spec,
-        std::string_view handle
+        std::string_view handle,
+        bool strict
     );
 
     /// Adds what server_stats has of faults.
@@ -56,7 +56,7 @@ public:
 
 private:
     struct redirects {
-        std::set<std::string, std::less<>> tokens;                // no more than the script has
+        std::map<std::string, bool> tokens;  // whether a call has brought it; no more than the script has
         std::deque<std::pair<std::string, std::string>> handles;  // and with which token, the oldest first
     };
 
@@ -88,13 +88,14 @@ public:
     void redirected(const std::string& object, const std::string& token, const std::string& handle) {
         shared_->redirected(object, token, handle);
     }
-    void check_token(
+    void take_token(
         const std::string& object,
         const request_params& header,
         std::string_view spec,
-        std::string_view handle
+        std::string_view handle,
+        bool strict
     ) {
-        shared_->check_token(object, header, spec, handle);
+        shared_->take_token(object, header, spec, handle, strict);
     }
 
 private:

@@ -107,10 +107,11 @@ void read_stream::open(const spec& wanted) {
         if (wanted.has_routing_token()) {
             params_.check_routing_token(wanted.routing_token());
         }
-        if (faults_) {
-            const std::string name = display_name(bucket_, wanted.object());
-            faults_->check_token(name, params_, wanted.routing_token(), wanted.read_handle().handle());
-        }
+    }
+    if (faults_) {
+        const std::string name = display_name(bucket_, wanted.object());
+        const std::string& handle = wanted.read_handle().handle();
+        faults_->take_token(name, params_, wanted.routing_token(), handle, settings_.strict);
     }
     object_ptr object = store_.open(bucket_, wanted.object());
     check(conditions_of(wanted), *object);

@@ -110,6 +110,17 @@ TEST_CASE("emulate: faults from the command line, and the reader gets every byte
     CHECK(got.out == content);
 }
 
+TEST_CASE("emulate: says at its end which routing tokens nobody has brought") {
+    // The client follows three in a row, and not the fourth.
+    fixture here({"--faults", "redirect times=3 token=used; redirect token=last"});
+    here.put("object", "content");
+    CHECK(here.run({"cat", "gs://bucket/object"}).code == 1);
+    here.server.signal(SIGTERM);
+    const outcome got = here.server.wait();
+    CHECK(got.code == 0);
+    CHECK(got.err == "rangeio: warning: no call has brought routing_token=last of gs://bucket/object\n");
+}
+
 TEST_CASE("emulate: faults from a file, as text and as JSON") {
     const scratch root;
     std::string script;

@@ -200,6 +200,25 @@ TEST_CASE("fault redirect: redirected twice, a client may have been told in eith
     CHECK(seen_stream(f, request).outcome.code == code::invalid_argument);
 }
 
+TEST_CASE("fault redirect: a token that no call brings, in whatever place, is told of") {
+    faulty_fixture f("redirect token=t-1; redirect token=t-2; redirect token=no");
+    const auto unused = [&f] { return f.server.stats().unused_tokens; };
+    const seen_stream told(f, {{0, 10, 1}});
+    CHECK(unused() == std::vector<std::string>{"routing_token=t-1 of gs://b/o"});
+    // Nobody can tell these from newcomers.
+    for (int i = 0; i < 2; ++i) CHECK(seen_stream(f, {{0, 10, 1}}).outcome.code == code::aborted);
+    CHECK(seen_stream(f, {{0, 10, 1}}).outcome.code == code::ok);
+    CHECK(unused().size() == 2);
+
+    storage::BidiReadObjectRequest request = bidi_request("o", {{0, 10, 1}});
+    request.mutable_read_object_spec()->set_routing_token("t-1");
+    CHECK(seen_stream(f, request, bucket_params + "&routing_token=t-1").outcome.code == code::ok);
+    CHECK(unused() == std::vector<std::string>{"routing_token=t-2 of gs://b/o"});
+    request.mutable_read_object_spec()->clear_routing_token();
+    CHECK(seen_stream(f, request, bucket_params + "&routing_token=t-2").outcome.code != code::ok);
+    CHECK(unused().empty());
+}
+
 TEST_CASE("fault redirect: a lenient emulator does not ask for the token") {
     faulty_fixture f("redirect token=t handle=yes", 1000, rangeio::emulator::server_options().strict(false));
     const call_outcome told = seen_stream(f, {{0, 10, 1}}).outcome;
@@ -208,6 +227,9 @@ TEST_CASE("fault redirect: a lenient emulator does not ask for the token") {
     *request.mutable_read_object_spec()->mutable_read_handle() =
         detail_of<storage::BidiReadObjectRedirectedError>(told).read_handle();
     CHECK(seen_stream(f, request).outcome.code == code::ok);
+    CHECK(f.server.stats().unused_tokens.size() == 1);
+    CHECK(seen_stream(f, request, bucket_params + "&routing_token=t").outcome.code == code::ok);
+    CHECK(f.server.stats().unused_tokens.empty());
 }
 
 TEST_CASE("fault range-error: the call ends with the status, and names the range") {

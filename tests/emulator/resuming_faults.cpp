@@ -119,6 +119,7 @@ TEST_CASE("faults over gRPC: the engine reads through each of them, byte by byte
         CHECK(std::ranges::equal(memory, bytes_of(content)));
         const auto calls = f.server.stats().bidi_read_object.calls;
         CAPTURE(calls);
+        CHECK(f.server.stats().unused_tokens.empty());
         CHECK(calls >= r.calls);
         CHECK(calls <= r.calls + r.more);
     }

@@ -24,7 +24,6 @@
 namespace {
 
 using rangeio::testing::fault_kind;
-using ::testing::stage;
 namespace sim = rangeio::testing::sim;
 
 // A random schedule may meet what the plainest does not. More of them change no cell any more.

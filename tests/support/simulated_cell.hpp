@@ -5,7 +5,6 @@
 
 #include "support/fault_cells.hpp"
 
-#include <cstdint>
 #include <string>
 
 namespace testing {

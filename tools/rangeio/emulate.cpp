@@ -72,6 +72,9 @@ void run_emulate(const std::shared_ptr<emulate_arguments>& args) {
     signals.async_wait([](const boost::system::error_code&, int) {});
     loop.run();
     server.shutdown();
+    for (const std::string& token : server.stats().unused_tokens) {
+        complain("warning: no call has brought " + token);
+    }
 }
 
 }  // namespace
