@@ -170,6 +170,22 @@ TEST_CASE("--verbose: a line an event and a summary on standard error, the outpu
         REQUIRE(summary != std::string::npos);
         CHECK(got.err.find("gs://bucket/missing", summary) != std::string::npos);
     }
+    SUBCASE("streams that go elsewhere and break") {
+        const fixture faulty({"--faults", "redirect byte=100000; reset byte=1000 call=2"});
+        const std::string content = pattern(300'000);
+        faulty.put("object", content);
+        const outcome got = faulty.run({"cat", "-v", "gs://bucket/object"});
+        CAPTURE(got.err);
+        CHECK(got.code == 0);
+        CHECK(got.out == content);
+        CHECK(lines_with(got, "gs://bucket/object: stream 1 is redirected\n") == 1);
+        CHECK(lines_with(got, "gs://bucket/object: stream 1 goes on with another call\n") == 1);
+        CHECK(lines_with(got, "gs://bucket/object: stream 1 broke: the stream broke (UNAVAILABLE)\n") == 1);
+        CHECK(lines_with(got, "gs://bucket/object: stream 1 resumes after ") == 1);
+        CHECK(lines_with(got, "gs://bucket/object: stream 1 resumed after ") == 2);
+        CHECK(lines_with(got, "summary: opened=1 ") == 1);
+        CHECK(lines_with(got, " resumed=2 redirected=1 ") == 1);
+    }
     SUBCASE("without it there is nothing on standard error") {
         CHECK(here.run({"cat", "gs://bucket/object"}).err.empty());
     }
