@@ -131,8 +131,10 @@ void fault_builder::set(std::string_view name, std::string_view value) {
         fault_.status = status(value);
     } else if (name == "token") {
         need(name, has_token);
-        if (value.empty() || value.find_first_of(" \t\r\n;#") != value.npos) {
-            complain("a token is not empty, and has no white space, no ; and no #");
+        // It travels in a header, and in text and JSON.
+        const auto fits = [](char c) { return c > ' ' && c <= '~' && c != ';' && c != '#'; };
+        if (value.empty() || !std::ranges::all_of(value, fits)) {
+            complain("a token is printable ASCII without white space, ; and #");
         }
         fault_.token = value == no_token ? std::string_view() : value;
     } else if (name == "handle") {

@@ -19,6 +19,8 @@ void fault_script(std::string_view input) {
         testing::fault_script::parse(script->text()).faults == script->faults,
         "a script is not what it says it is"
     );
+    const auto again = testing::fault_script::parse(script->json());
+    check(again.faults == script->faults && again.seed == script->seed, "a script is not what its JSON says");
 }
 
 }  // namespace rangeio::fuzz

@@ -112,6 +112,10 @@ TEST_CASE("fault_script: what is wrong is named") {
         complaint("reset chance=0%") == "fault \"reset chance=0%\": chance is a percentage from 1% to 100%"
     );
     CHECK(complaint("reset speed=1") == "fault \"reset speed=1\": \"speed\" is no key");
+    for (const char* token : {"", "\xff", "\xc3\xa4", "\x7f", "\x01"}) {
+        CHECK(complaint(std::string("redirect token=") + token)
+                  .ends_with("a token is printable ASCII without white space, ; and #"));
+    }
     CHECK(complaint("redirect handle=maybe") == "fault \"redirect handle=maybe\": handle is yes or no");
 }
 
@@ -171,7 +175,7 @@ TEST_CASE("fault_script: what is wrong with JSON is named, and where") {
     CHECK(complaint(R"([{"kind": "redirect", "handle": "maybe"}])") == "fault 1: handle is yes or no");
     CHECK(
         complaint(R"([{"kind": "redirect", "token": "a b"}])") ==
-        "fault 1: a token is not empty, and has no white space, no ; and no #"
+        "fault 1: a token is printable ASCII without white space, ; and #"
     );
     CHECK(complaint("{}") == "\"faults\" is missing, or no array");
     CHECK(complaint(R"({"faults": 1})") == "\"faults\" is missing, or no array");
