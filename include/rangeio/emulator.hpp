@@ -117,8 +117,9 @@ struct server_stats {
     /// How often each fault of the script has struck, in the order of the script.
     std::vector<std::uint64_t> faults_struck;
     /// The routing tokens of redirects that no call has brought yet, neither in its header nor in its spec, as
-    /// `routing_token=T of gs://BUCKET/OBJECT`. A client that drops its token looks like one that never heard of it, and is
-    /// served: here it shows. So does one that had nothing more to read, or was redirected once more before it came back.
+    /// `routing_token=T of gs://BUCKET/OBJECT`. A client that drops its token looks like one that never heard of it,
+    /// and is served: here it shows. So does one that had nothing more to read, or was redirected once more before it
+    /// came back.
     std::vector<std::string> unused_tokens;
 };
 

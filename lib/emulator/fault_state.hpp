@@ -37,8 +37,8 @@ public:
 
     /// A client that reads `object` is being redirected, with this token and handle; empty: none.
     void redirected(const std::string& object, const std::string& token, const std::string& handle);
-    /// Notes the tokens that a call brings. If `strict`, throws call_error INVALID_ARGUMENT, naming what is missing, when it
-    /// should have brought one in its header and in its spec and did not.
+    /// Notes the tokens that a call brings. If `strict`, throws call_error INVALID_ARGUMENT, naming what is missing,
+    /// when it should have brought one in its header and in its spec and did not.
     ///
     /// That is: a call with a token of a redirect in one place only, or with the handle of a redirect and no token. Which
     /// token is not asked: the streams of a client share what they were told, and hear of two redirects in any order. A

@@ -67,8 +67,8 @@ public:
 /// Faults, in the order in which they are considered.
 ///
 /// As text: `KIND [KEY=VALUE]...`, one a line or separated by `;`; `#` begins a comment. Kinds are written with hyphens.
-/// Keys are call, range, byte, times, chance (`10%`), delay (`5ms`), bytes, status (`UNAVAILABLE` or a number), token (`no`:
-/// none) and handle (`yes`, `no`); each kind takes those that mean something to it.
+/// Keys are call, range, byte, times, chance (`10%`), delay (`5ms`), bytes, status (`UNAVAILABLE` or a number), token
+/// (`no`: none) and handle (`yes`, `no`); each kind takes those that mean something to it.
 ///
 /// As JSON: an array of objects with `"kind"` and the same keys; counts are numbers, `"handle"` is true or false. Or an
 /// object with such an array as `"faults"`, and perhaps a `"seed"`.
