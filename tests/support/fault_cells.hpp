@@ -119,7 +119,10 @@ inline std::optional<std::string> script_of(rangeio::testing::fault_kind kind, s
     const bool given_up = when == stage::cancelled || when == stage::closing;
     std::string out;
     // Something has to be under way when the reader gives up, and the fault has to have struck.
-    if (given_up) out = kind == fault_kind::batch ? "latency delay=2ms; " : "latency delay=1ms; ";
+    if (given_up && kind == fault_kind::latency) return "latency delay=1ms";
+    if (given_up && kind != fault_kind::slow_open && kind != fault_kind::hang_open) {
+        out = kind == fault_kind::batch ? "latency delay=2ms; " : "latency delay=1ms; ";
+    }
     if (when == stage::resuming || (given_up && how == reach::reopening))
         out += "reset call=1 range=1 byte=4; ";
     if (when == stage::idle && how == reach::reopening) out += "idle-abort call=1 delay=1ms; ";
