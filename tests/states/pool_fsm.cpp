@@ -50,13 +50,17 @@ void search(std::size_t size, mode how, demand asked, bool late = false) {
 }
 
 constexpr demand many{4, 2, 2};
-constexpr demand some{3, 1, 1};
+// Where that takes too long: as many acquire, or somebody initializes again.
+constexpr demand many_once{4, 1, 1};
+constexpr demand some_again{3, 2, 1};
+constexpr demand few_again{2, 2, 1};
 constexpr demand few{2, 1, 1};
 
 }  // namespace
 
 TEST_CASE("pool_fsm, every state: four tasks on streams that serve one request at a time") {
     rangeio::states::print_rules("pool_fsm", pool_model());
+    fmt::print("  P10: not searched, a machine has no lock and calls nobody; see tests/simulation\n");
     for (const std::size_t size : {1U, 2U, 3U}) search(size, mode::single, many);
 }
 
@@ -65,30 +69,33 @@ TEST_CASE("pool_fsm, every state: four tasks share streams in turn") {
 }
 
 TEST_CASE("pool_fsm, every state: tasks share streams by a load that changes at any moment") {
-    search(1, mode::least_outstanding, many);
-    search(2, mode::least_outstanding, {4, 1, 1});
-    search(3, mode::least_outstanding, some);
+    for (const std::size_t size : {1U, 2U}) search(size, mode::least_outstanding, many);
+    search(3, mode::least_outstanding, many_once);
+    search(3, mode::least_outstanding, some_again);
 }
 
 // Grants and answers are under way while cancellations, closes, deaths and newcomers arrive.
 TEST_CASE("pool_fsm, every state: the shell performs the actions in order, but at any later moment") {
     for (const mode how : {mode::single, mode::round_robin}) {
         search(1, how, many, true);
-        search(2, how, some, true);
-        search(3, how, few, true);
+        search(2, how, many_once, true);
+        search(2, how, few_again, true);
+        search(3, how, few_again, true);
     }
-    search(1, mode::least_outstanding, some, true);
-    search(2, mode::least_outstanding, few, true);
+    search(1, mode::least_outstanding, many_once, true);
+    search(2, mode::least_outstanding, few_again, true);
+    search(3, mode::least_outstanding, few, true);
 }
 
-// Not run by default (--no-skip runs them): minutes, and some gigabytes.
+// Not run by default (--no-skip runs them): each takes longer than the case above that it extends.
 TEST_CASE("pool_fsm, every state: more of everything" * doctest::skip()) {
-    search(3, mode::least_outstanding, many);
-    search(3, mode::least_outstanding, few, true);
+    search(3, mode::least_outstanding, many);  // 2080750 states, 70 s, 1 GB
     for (const mode how : {mode::single, mode::round_robin}) {
-        search(2, how, {4, 1, 1}, true);
-        search(3, how, some, true);
+        search(2, how, many, true);       // 1789762 states, 46 s, with one request at a time
+        search(3, how, {3, 1, 1}, true);  // 538727 states, 11 s, likewise
     }
+    search(2, mode::least_outstanding, {3, 1, 1}, true);  // 483875 states, 9 s
+    search(3, mode::least_outstanding, few_again, true);  // 1182912 states, 29 s
 }
 
 // The search is only as good as the key by which it folds states. Here nothing is folded, and no state turns
