@@ -209,7 +209,10 @@ void check_state(const mrd_model& model, state& s) {
     require(s, !model.stalls || !there || !pending || m.watches_for() != 0, rule::timers);
     // A context with nothing else to do comes to its end.
     require(s, pending || m.watches_for() == 0, rule::timers);
-    require(s, s.queue.size() <= s.room, rule::memory);
+    // How much room the last newcomer made depends on what was queued then, which is not part of a state. So the queue
+    // has to fit into what each newcomer makes at least: see runtime::machine_host.
+    const std::size_t room = m.action_bound() - m.ranges().size() + 4;
+    require(s, s.queue.size() <= room, rule::memory);
     bool unanswered = false;
     for (const range& r : s.ranges) {
         if (r.answered) continue;
