@@ -3,6 +3,7 @@
 #include <rangeio/testing/allocation_failures.hpp>
 #include <rangeio/testing/sim_context.hpp>
 
+#include "described.hpp"
 #include "grpc/mrd.hpp"
 #include "simulation/range_reader.hpp"
 
@@ -11,6 +12,7 @@
 #include <array>
 #include <chrono>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -160,6 +162,20 @@ struct stream_fixture : wire_fixture {
     std::shared_ptr<mrd> stream = std::make_shared<mrd>(env);
 };
 
+/// What `tell` says in an outage. Fails if it throws.
+template <class Tell>
+failure without_memory(Tell&& tell) {
+    std::optional<failure> out;
+    try {
+        const allocation_failures outage(1, 1000);
+        out = tell();
+        CHECK(outage.counted() > 0);
+    } catch (const std::bad_alloc&) {
+        FAIL("threw");
+    }
+    return *out;
+}
+
 }  // namespace
 
 TEST_CASE("wire: bytes are delivered, and ranges end, without asking for memory") {
@@ -228,6 +244,27 @@ TEST_CASE("wire: news of the object for which there is no memory are missed; ano
     }
     REQUIRE(other->outcome);
     CHECK(other->outcome->why.code() == errc::generation_changed);
+}
+
+TEST_CASE("wire: that an object is gone means that it has changed, once it was known; without memory, too") {
+    wire_fixture f;
+    const auto& source = *f.env.source;
+    const failure gone(errc::not_found, "a text that is longer than what fits into a string", 5);
+    CHECK(source.judge(gone).code() == errc::not_found);
+    object_info info;
+    info.generation = 7;
+    CHECK_FALSE(f.env.source->learn(&info, nullptr));
+    CHECK(source.judge(gone).code() == errc::generation_changed);
+    CHECK(source.judge(gone).grpc_status() == 5);
+    CHECK(without_memory([&] { return source.judge(gone); }).code() == errc::generation_changed);
+}
+
+TEST_CASE("wire: what cannot be described for want of memory is told by its code") {
+    const auto tell = [] {
+        return described(errc::protocol_error, "a chunk at offset {} where {} was due", 1, 2);
+    };
+    CHECK(tell().message() == "a chunk at offset 1 where 2 was due");
+    CHECK(without_memory(tell).code() == errc::protocol_error);
 }
 
 TEST_CASE("wire: a stream that breaks where no memory comes back fails after its attempts, and says why") {
