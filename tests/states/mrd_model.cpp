@@ -58,6 +58,7 @@ mrd_fsm::options mrd_model::options() const {
 mrd_model::state mrd_model::initial() const {
     state s(options());
     s.adds = ranges;
+    s.room = s.machine.action_bound() + 4;
     return s;
 }
 
@@ -415,6 +416,7 @@ void mrd_model::apply(state& s, const event& e) const {
     if (e.what != kind::perform) {
         const mrd_fsm before = s.machine;
         const std::uintptr_t alarm = s.alarm;
+        if (e.what == kind::open || e.what == kind::add) s.room = s.queue.size() + before.action_bound() + 4;
         mrd_actions out;
         feed(s, e, out);
         // A range that is asked for again has another name from now on.

@@ -97,6 +97,8 @@ public:
         // Of the last step.
         sequel expected = sequel::none;
         std::uint32_t broken = 0;
+
+        std::size_t room = 0;  // for actions, as the last newcomer made it
     };
 
     enum class kind : std::uint8_t {
