@@ -517,6 +517,8 @@ std::string mrd_model::key(const state& s) const {
         put(s.attempts * 16 + s.redirects,
             m.call() == mrd_fsm::call_state::given_up ? m.fate() : fsm::call_fate());
     }
+    // Called off with the last copy.
+    if (closing) put(flags(m.watches_for() != 0, m.waits_for() != 0));
     if (s.call) put(m.wire(), flags(s.writing, s.answers, s.progress));
     if (s.copying != 0) put(s.copy_size);
     std::vector<std::string> each;
