@@ -70,7 +70,6 @@ TEST_CASE("pool_fsm, every state: four tasks share streams in turn") {
 
 TEST_CASE("pool_fsm, every state: tasks share streams by a load that changes at any moment") {
     for (const std::size_t size : {1U, 2U}) search(size, mode::least_outstanding, many);
-    search(3, mode::least_outstanding, many_once);
     search(3, mode::least_outstanding, some_again);
 }
 
