@@ -193,8 +193,9 @@ asio::awaitable<result<std::shared_ptr<const object_info>>> opened(pool_ptr pool
     const auto op = std::make_shared<pool_wait>(pool, &pool_core::initialize);
     co_await runtime::await_operation(op, timeout);
     if (op->why()) co_return op->why();
-    if (const failure late = runtime::cancelled_by(co_await asio::this_coro::cancellation_state))
-        co_return late;
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    const failure late = runtime::late_cancellation(throws, co_await asio::this_coro::cancellation_state);
+    if (late) co_return late;
     co_return pool->info();
 }
 

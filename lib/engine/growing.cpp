@@ -36,8 +36,9 @@ asio::awaitable<std::shared_ptr<transfer>> read_anew(pool_ptr pool, transfer_par
     co_await runtime::await_operation(wait, time.left());
     if (wait->why()) throw error(pool->explain(wait->why(), ": no stream"));
     const lease held = wait->take_lease();
-    const failure late = runtime::cancelled_by(co_await asio::this_coro::cancellation_state);
-    if (late) throw error(pool->explain(late, ": no stream"));
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    const failure late = runtime::late_cancellation(throws, co_await asio::this_coro::cancellation_state);
+    if (late) throw error(pool->explain(late, ""));
     const auto& stream = engine::pool_access::stream(held);
     stream->renew();
     std::vector<transfer_part> parts(1);

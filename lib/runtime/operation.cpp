@@ -80,8 +80,8 @@ void operation::complete() noexcept {
     completion_batch::add(std::move(self_));
 }
 
-failure cancelled_by(const asio::cancellation_state& state) noexcept {
-    if (state.cancelled() == asio::cancellation_type::none) return {};
+failure late_cancellation(bool throws, const asio::cancellation_state& state) noexcept {
+    if (!throws || state.cancelled() == asio::cancellation_type::none) return {};
     return make_error_code(asio::error::operation_aborted);
 }
 

@@ -70,8 +70,8 @@ asio::awaitable<void> await_operation(std::shared_ptr<Op> op, operation::clock_d
 
 /// The failure of a coroutine that was cancelled when what it waited for had ended well already. Asked for before it
 /// waits for something else: its next co_await would throw an exception of Asio's, where callers are promised ours, or a
-/// value.
-failure cancelled_by(const asio::cancellation_state& state) noexcept;
+/// value. `throws`: that it would, for Asio can be told not to.
+failure late_cancellation(bool throws, const asio::cancellation_state& state) noexcept;
 
 /// While one of these is on a thread's stack, operations that complete there are resumed together when it
 /// goes: one hop to an executor for many, for the hop is what costs.

@@ -9,6 +9,7 @@
 
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <doctest/doctest.h>
 
@@ -70,6 +71,14 @@ public:
         cancel(close(), close_, steps);
     }
 
+    /// A coroutine that was cancelled, and has told Asio that it goes on, opens the pool, reads and asks for the size.
+    void go_on() {
+        asio::cancellation_signal signal;
+        sim::spawn(io_->get_executor(), "who goes on", read_after(signal), signal.slot());
+        world_.run();
+        end();
+    }
+
     /// Whether it was over before it was cancelled; else where it was.
     bool over() const noexcept { return over_; }
     const std::string& where() const noexcept { return where_; }
@@ -116,6 +125,15 @@ private:
         const auto got = co_await try_fetch(pool_, byte_range(0, 16), memory, how);
         read_ = got ? failure() : got.error();
         if (got) CHECK(service_.holds(memory, 0));
+    }
+
+    asio::awaitable<void> read_after(asio::cancellation_signal& cancel) {
+        co_await asio::this_coro::throw_if_cancelled(false);
+        cancel.emit(asio::cancellation_type::terminal);
+        co_await read();
+        const failure first = read_.value();
+        co_await refresh();
+        if (first) read_ = first;
     }
 
     asio::awaitable<void> refresh() {
@@ -167,7 +185,9 @@ places cancel_everywhere(void (scene::*cancel)(std::size_t), const failure& (sce
             CHECK_FALSE(end);
             return seen;
         }
-        if (end) CHECK(end.code() == asio::error::operation_aborted);
+        // There is more to come then; elsewhere it may be on its way already.
+        const bool unfinished = s.where() == "waiting for a stream that opens" || s.where() == "resuming";
+        if (end || unfinished) CHECK(end.code() == asio::error::operation_aborted);
         // Whoever closes is in nobody's way.
         if (cancel == &scene::cancel_close) CHECK_FALSE(s.read_end());
         seen.insert(s.where());
@@ -195,4 +215,12 @@ TEST_CASE("cancelling: whoever waits for a pool to close may leave at each step,
 ) {
     const places all{"reading", "resuming", "reading on", "closing", "nothing under way"};
     CHECK(cancel_everywhere(&scene::cancel_close, &scene::close_end) == all);
+}
+
+TEST_CASE("cancelling: who goes on after a cancellation, as for a clean-up, is served") {
+    const auto decides = sim::run_name::of({}).make_strategy();
+    sim::world w(*decides);
+    scene s(w);
+    s.go_on();
+    CHECK_FALSE(s.read_end());
 }
