@@ -78,17 +78,16 @@ void fault_state::take_token(
             fmt::format("{} routing_token={}, to which the client was redirected", missing, token)
         );
     };
+    for (auto& [token, used] : known.tokens) used = used || spec == token || header.has_routing_token(token);
+    if (!strict) return;
     bool brought = false;
-    for (auto& [token, used] : known.tokens) {
+    for (const auto& [token, used] : known.tokens) {
         const bool in_header = header.has_routing_token(token);
         const bool in_spec = spec == token;
-        used = used || in_header || in_spec;
-        if (!strict) continue;
         if (in_header && !in_spec) refuse("the read_object_spec does not have", token);
         if (in_spec && !in_header) refuse("the header x-goog-request-params does not have", token);
         brought = brought || in_spec;
     }
-    if (!strict) return;
     const auto due = std::ranges::find(known.handles, handle, [](const auto& given) -> const std::string& {
         return given.first;
     });

@@ -18,7 +18,7 @@ enum class fault_kind {
     fail_open,         ///< ends the call with `status` instead of its first response
     hang_open,         ///< never answers
     reset,             ///< ends the call with `status`
-    redirect,          ///< ends it with ABORTED and a redirect, with a routing `token` or a handle or both
+    redirect,          ///< ends it with ABORTED and a redirect, perhaps with a routing `token`, or a handle
     range_error,       ///< ends it with `status`, and blames the range
     bad_checksum,      ///< sends a checksum that is not that of the bytes
     wrong_offset,      ///< says that the bytes lie `bytes` further on than they do
