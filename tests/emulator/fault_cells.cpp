@@ -14,6 +14,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -94,6 +95,11 @@ public:
         );
     }
 
+    bool all_struck() const {
+        const auto struck = fixture_.server.stats().faults_struck;
+        return std::ranges::none_of(struck, [](std::uint64_t times) { return times == 0; });
+    }
+
     /// What must not be; empty if all is well.
     const std::string& complaint() const noexcept { return complaint_; }
 
@@ -114,6 +120,7 @@ private:
         fixture_.context.restart();
         fixture_.context.run_for(30s);
         if (!end.code) complaint_ = "the read does not end";
+        if (end.code && end.code->failed()) complaint_ = "the read throws: " + end.code->message();
     }
 
     asio::awaitable<void> read_twice() {
@@ -210,6 +217,7 @@ TEST_CASE("faults: a reader sees over gRPC what it sees in simulation, for each 
             // How far the service is when somebody gives up depends on the clock here; in simulation it does not.
             if (when.what == stage::cancelled || when.what == stage::closing) continue;
             CHECK(seen == in_simulation(kind, when.what));
+            CHECK(cell.all_struck());
         }
     }
 }

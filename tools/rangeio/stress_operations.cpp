@@ -166,7 +166,7 @@ asio::awaitable<void> stress_worker::read_cached() {
     auto opening = box->shared.open(ref, pool_options().size(1 + below(3)).open_timeout(pools_.patience()));
     box.reset();
     mrd_pool pool = co_await std::move(opening);
-    generations_[object] = pool.info()->generation;
+    generations_[object] = pool.info().value().generation;
     for (std::uint64_t reads = 1 + below(3); reads != 0; --reads) {
         tally_.step();
         const byte_range range = draw_range(object, stress_memory::max_bytes);
