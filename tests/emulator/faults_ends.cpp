@@ -5,6 +5,9 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <thread>
+
 using namespace testing;
 
 // Faults that end calls, or keep them from ending.
@@ -38,6 +41,12 @@ TEST_CASE("fault hang-open: nothing is answered until the client gives up") {
     faulty_fixture f("hang-open call=1");
     raw_call call = f.open_stream();
     call.write(bidi_request("o", {{0, 10, 1}}).SerializeAsString());
+    // The emulator counts calls as they reach it, and of two that are under way the later may be the first.
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (f.server.stats().faults_struck.at(0) == 0) {
+        REQUIRE(std::chrono::steady_clock::now() < deadline);
+        std::this_thread::yield();
+    }
     // Another call is served meanwhile.
     CHECK(seen_stream(f, {{0, 10, 1}}).bytes(1) == f.content.substr(0, 10));
     call.cancel();
