@@ -5,6 +5,7 @@
 #include <rangeio/testing/scripted_service.hpp>
 #include <rangeio/testing/sim_context.hpp>
 
+#include "support/run.hpp"
 #include "testing/watched_memory.hpp"
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -136,23 +137,10 @@ private:
         if (first) read_ = first;
     }
 
-    asio::awaitable<void> refresh() {
-        failure end;
-        try {
-            co_await pool_.refresh_size();
-        } catch (const error& e) {
-            end = e.why();
-        }
-        read_ = end;
-    }
+    asio::awaitable<void> refresh() { read_ = co_await ::testing::failure_of(pool_.refresh_size()); }
 
     asio::awaitable<void> close() {
-        failure end;
-        try {
-            co_await pool_.close();
-        } catch (const error& e) {
-            end = e.why();
-        }
+        const failure end = co_await ::testing::failure_of(pool_.close());
         if (!close_) close_ = end;
     }
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <string>
+#include <unordered_set>
 
 namespace rangeio::states {
 
@@ -31,6 +32,27 @@ testing::search_result search_and_report(const std::string& title, const Model& 
     CHECK(result.broken == "");
     CHECK(result.complete);
     return result;
+}
+
+/// A search is only as good as the key by which it folds states. Here nothing is folded, for `rest(state)` tells apart
+/// what the key does not, and no state turns up that the folded search has not seen.
+template <class Model, class Rest>
+void check_folding(const std::string& title, const Model& folded, const Rest& rest) {
+    struct unfolded : Model {
+        unfolded(const Model& model, const Rest& tells_apart) : Model(model), rest(tells_apart) {}
+        std::string key(const typename Model::state& s) const {
+            const std::string out = Model::key(s);
+            seen.insert(out);
+            return out + rest(s);
+        }
+        const Rest& rest;
+        mutable std::unordered_set<std::string> seen;
+    };
+    const unfolded model(folded, rest);
+    const auto all = search_and_report(title + ", nothing folded", model);
+    const auto some_of_them = search_and_report("the same, folded", folded);
+    CHECK(all.states > some_of_them.states);
+    CHECK(model.seen.size() == some_of_them.states);
 }
 
 /// What is checked, by name.
