@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -20,8 +21,10 @@ std::string content(const std::filesystem::path& file) {
 }
 
 void replay(const target& t) {
+    const char* const given = std::getenv("RANGEIO_CORPUS");
+    const std::filesystem::path corpus = given != nullptr ? given : "tests/fuzz/corpus";
     std::size_t inputs = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(RANGEIO_CORPUS / std::string(t.name))) {
+    for (const auto& entry : std::filesystem::directory_iterator(corpus / t.name)) {
         CAPTURE(entry.path().filename().string());
         CHECK_NOTHROW(t.run(content(entry.path())));
         ++inputs;
