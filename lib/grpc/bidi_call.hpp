@@ -6,6 +6,8 @@
 #include "fsm/mrd_fsm.hpp"
 #include "grpc/response_decoder.hpp"
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -40,6 +42,8 @@ struct call_end {
 
     /// Empty if the service ended the call with OK.
     failure why;
+    /// There was no connection: the service has not seen the call.
+    bool unconnected = false;
     /// The service wants the next call to go elsewhere.
     struct redirection {
         std::string routing_token;               // empty: none was given
@@ -63,6 +67,8 @@ protected:
     ~bidi_call_events() = default;
 };
 
+enum class cancel_reason : std::uint8_t { unwanted, stalled };
+
 class bidi_call {
 public:
     virtual ~bidi_call() = default;
@@ -73,10 +79,30 @@ public:
     /// Sends a further message. Only after the on_write_done() of the one before; without effect after on_done().
     virtual void write(std::span<const fsm::wire_range> ranges) = 0;
     /// Ends the call; on_done() follows. At any time after start(), from any thread.
-    virtual void cancel() noexcept = 0;
+    virtual void cancel(cancel_reason why) noexcept = 0;
 };
 
-/// Makes calls: a channel, or a script.
+/// One connection to the service, as calls see it: a channel of gRPC that shares its connection with no other, or a
+/// simulated one.
+class connection {
+public:
+    virtual ~connection() = default;
+
+    /// Makes a call that rides on this connection. `events` is kept until on_done() has returned.
+    virtual std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) = 0;
+    /// Asks the peer for a sign of life, beside all calls. Calls `answered` once if one comes, from any thread but not
+    /// from inside; drops it after a while. False: there is no way to ask.
+    virtual bool probe([[maybe_unused]] std::function<void()> answered) { return false; }
+};
+
+/// Makes connections. One connects when its first call needs it.
+class connection_maker {
+public:
+    virtual ~connection_maker() = default;
+    virtual std::shared_ptr<connection> connect() = 0;
+};
+
+/// Makes calls, and decides on which connection each is made.
 class bidi_connector {
 public:
     virtual ~bidi_connector() = default;

@@ -80,7 +80,7 @@ public:
         if (!reading_ended_) StartWrite(&request_);
     }
 
-    void cancel() noexcept override { context_.TryCancel(); }
+    void cancel(cancel_reason) noexcept override { context_.TryCancel(); }
 
 private:
     void OnReadDone(bool ok) override {

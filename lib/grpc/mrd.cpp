@@ -191,7 +191,10 @@ void mrd::perform(mrd_action& action) noexcept {
         case mrd_action_kind::write: send_message(); break;
         case mrd_action_kind::cancel_call:
             report_call(action);
-            if (call_ != nullptr) call_->cancel();
+            if (call_ != nullptr)
+                call_->cancel(
+                    action.fate == fsm::call_fate::stalled ? cancel_reason::stalled : cancel_reason::unwanted
+                );
             break;
         case mrd_action_kind::call_over: report_call(action); break;
         case mrd_action_kind::wait: {

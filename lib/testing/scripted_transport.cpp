@@ -33,7 +33,7 @@ public:
         send(ranges);
     }
 
-    void cancel() noexcept override { stop(); }
+    void cancel(cancel_reason) noexcept override { stop(); }
 
 private:
     void send(std::span<const fsm::wire_range> ranges) {
