@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
 
 #include <utility>
 #include <vector>
@@ -131,7 +132,11 @@ void context_core::shut_down() noexcept {
 }
 
 context_service::context_service(asio::execution_context& context, std::shared_ptr<context_core> core)
-    : service(context), core_(core != nullptr ? std::move(core) : std::make_shared<context_core>()) {}
+    : service(context), core_(core != nullptr ? std::move(core) : std::make_shared<context_core>()) {
+    // Made before this one is registered, so shut down after it: completions are posted to strands until the last
+    // participant has left, and a strand destroys what comes after its own shutdown on the thread that posts it.
+    asio::use_service<asio::detail::strand_executor_service>(context);
+}
 
 std::shared_ptr<context_core> core_of(const asio::any_io_executor& executor) {
     asio::execution_context& context = asio::query(executor, asio::execution::context);

@@ -148,12 +148,18 @@ public:
     explicit delivery(std::shared_ptr<operation> first) noexcept : first_(std::move(first)) {}
     delivery(delivery&&) noexcept = default;
     ~delivery() {
-        if (!posting) abandon(std::move(first_));
+        if (first_ == nullptr) return;
+        if (dropped != nullptr) {
+            *dropped = true;
+        } else {
+            abandon(std::move(first_));
+        }
     }
 
     std::shared_ptr<operation> take() noexcept { return std::move(first_); }
 
-    static inline thread_local bool posting = false;
+    static inline thread_local bool* dropped =
+        nullptr;  // while it is being posted: whether it was destroyed instead
 
 private:
     std::shared_ptr<operation> first_;
@@ -169,10 +175,13 @@ void completion_batch::abandon(std::shared_ptr<operation> first) noexcept {
 
 void completion_batch::post_list(std::shared_ptr<operation> first) noexcept {
     for (;;) {
-        delivery::posting = true;  // what is destroyed meanwhile on this thread was not posted
+        bool dropped = false;
+        delivery::dropped = &dropped;
         try {
             asio::post(first->executor_, [next = delivery(first)]() mutable { resume_all(next.take()); });
-            delivery::posting = false;
+            delivery::dropped = nullptr;
+            // An executor whose queue has been shut down takes a completion only to destroy it.
+            if (dropped) abandon(std::move(first));
             return;
         } catch (const std::bad_alloc&) {
             // There is no other way to wake the callers, and they must be woken: insist.

@@ -58,9 +58,10 @@ public:
             const allocation_exemption own;
             out = std::make_shared<virtual_alarm>(world_);
         }
-        out->timer = world_.call_after(
-            executor.target<sim::executor>()->actor(), delay, task(std::move(then)), "an alarm is due"
-        );
+        // An alarm of a strand needs no strand: what it calls is safe on any thread.
+        const auto* const own = executor.target<sim::executor>();
+        const actor_id who = (own != nullptr ? *own : context_of(executor).get_executor()).actor();
+        out->timer = world_.call_after(who, delay, task(std::move(then)), "an alarm is due");
         return out;
     }
 

@@ -1,6 +1,7 @@
 #include "emulator/engine_fixture.hpp"
 
 #include <boost/asio/detached.hpp>
+#include <boost/asio/strand.hpp>
 
 #include <algorithm>
 #include <array>
@@ -27,12 +28,19 @@ constexpr std::size_t mib = std::size_t{1} << 20;
 
 enum class thing { client, cache, cached_pool, pool, context };
 
+/// Where the coroutines read: on the context itself or on a strand of it. The first strand of the context is older than
+/// the client, or made between the client and the pools, or newer than all of them.
+enum class home { context, strand_before, strand_between, strand_after };
+constexpr std::array homes{home::context, home::strand_before, home::strand_between, home::strand_after};
+
 /// What there is to destroy.
 struct things {
-    explicit things(const std::string& endpoint) {
+    things(const std::string& endpoint, home where) {
         context = std::make_unique<asio::io_context>();
+        if (where == home::strand_before) (void)asio::make_strand(*context);
         client.emplace(context->get_executor(), rangeio::client_options().endpoint(endpoint).channels(2));
         cache.emplace(client->pool_cache());
+        if (where == home::strand_between) (void)asio::make_strand(*context);
     }
     ~things() {
         // The coroutines that are left use the rest.
@@ -69,10 +77,20 @@ asio::awaitable<void> open_all(things& t, object_ref object) {
     t.held = co_await t.cached_pool->acquire();
 }
 
-/// Begins to read the whole object. The operation does not need the handle any more.
-void begin_reading(asio::io_context& context, const mrd_pool& pool, std::span<std::byte> memory) {
+asio::awaitable<void> await_read(asio::awaitable<std::size_t> read, std::shared_ptr<int> /*frame*/) {
+    co_await std::move(read);
+}
+
+/// Begins to read the whole object, with `frame` in the coroutine. The operation does not need the handle any more.
+void begin_reading(
+    const asio::any_io_executor& where,
+    const mrd_pool& pool,
+    std::span<std::byte> memory,
+    std::shared_ptr<int> frame
+) {
     const byte_range whole(0, memory.size());
-    asio::co_spawn(context, fetch(pool, whole, memory, fetch_options().concurrency(4)), asio::detached);
+    auto read = fetch(pool, whole, memory, fetch_options().concurrency(4));
+    asio::co_spawn(where, await_read(std::move(read), std::move(frame)), asio::detached);
 }
 
 // The server hears of the end of a call when gRPC gets round to telling it.
@@ -95,14 +113,20 @@ void destroy_in_every_order(bool reading) {
     std::array order{thing::client, thing::cache, thing::cached_pool, thing::pool, thing::context};
     int number = 0;
     do {
-        things t(server.address());
+        const home where = homes[static_cast<std::size_t>(number) % homes.size()];
+        things t(server.address(), where);
         run(*t.context, open_all(t, object));
         REQUIRE(t.cache->stats().idle_streams == 1);
         std::array<std::vector<std::byte>, 2> memory;
+        std::weak_ptr<int> frames;
         if (reading) {
             for (auto& m : memory) m.resize(content.size());
-            begin_reading(*t.context, *t.cached_pool, memory[0]);
-            begin_reading(*t.context, *t.pool, memory[1]);
+            auto frame = std::make_shared<int>();
+            frames = frame;
+            asio::any_io_executor executor = t.context->get_executor();
+            if (where != home::context) executor = asio::make_strand(executor);
+            begin_reading(executor, *t.cached_pool, memory[0], frame);
+            begin_reading(executor, *t.pool, memory[1], std::move(frame));
         }
         // So many steps of the event loop before and between: each is somewhere else in the reads.
         const int steps = number % 7;
@@ -114,7 +138,8 @@ void destroy_in_every_order(bool reading) {
             }
             t.destroy(what);
         }
-        // Nothing may be writing there any more: the context has gone.
+        // The context has gone: the coroutines have, too, and nothing may be writing any more.
+        CHECK(frames.expired());
         for (auto& m : memory) m = {};
         t.held.release();
         wait_until_over(server);

@@ -4,9 +4,12 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -224,6 +227,62 @@ TEST_CASE("io_context: destroyed at any moment of a read, with everything else a
             CHECK(pool->stats().leases == 0);
             CHECK(pool->stats().ready + pool->stats().opening == 0);
         }
+    }
+}
+
+namespace {
+
+asio::awaitable<void> open_for_ever(
+    rangeio::client& client, object_ref object, std::shared_ptr<int> /*frame*/
+) {
+    const mrd_pool pool = co_await client.open(object);
+}
+
+/// The context goes while coroutines on its strands wait for a service that does not answer. `strand_at`: its first strand
+/// is made before the client, after it, or when another coroutine waits already.
+template <class Context>
+void end_coroutines_on_strands(int strand_at, const std::function<void(Context&)>& poll) {
+    scratch files;
+    files.write("b-1/o", "content");
+    const auto mute = rangeio::testing::fault_script::parse("hang-open");
+    rangeio::emulator::server server(rangeio::emulator::server_options().root(files.path()).faults(mute));
+    const object_ref object("b-1", "o");
+    auto frame = std::make_shared<int>();
+    const std::weak_ptr<int> frames = frame;
+    {
+        Context context;
+        if (strand_at == 0) (void)asio::make_strand(context);
+        rangeio::client client(context.get_executor(), rangeio::client_options().endpoint(server.address()));
+        if (strand_at == 2) asio::co_spawn(context, open_for_ever(client, object, frame), asio::detached);
+        const auto strand = asio::make_strand(context);
+        asio::co_spawn(strand, open_for_ever(client, object, frame), asio::detached);
+        asio::co_spawn(strand, open_for_ever(client, object, frame), asio::detached);
+        asio::co_spawn(asio::make_strand(context), open_for_ever(client, object, frame), asio::detached);
+        frame.reset();
+        const std::uint64_t calls = strand_at == 2 ? 4 : 3;
+        const auto limit = std::chrono::steady_clock::now() + 30s;
+        while (server.stats().bidi_read_object.calls < calls && std::chrono::steady_clock::now() < limit) {
+            poll(context);
+        }
+        CHECK(server.stats().bidi_read_object.calls == calls);
+        CHECK_FALSE(frames.expired());
+    }
+    CHECK(frames.expired());
+}
+
+}  // namespace
+
+TEST_CASE("io_context: destroyed with coroutines on strands, whenever its first strand was made") {
+    for (const int strand_at : {0, 1, 2}) {
+        end_coroutines_on_strands<asio::io_context>(strand_at, [](asio::io_context& c) { c.run_for(1ms); });
+    }
+}
+
+TEST_CASE("thread_pool: destroyed with coroutines on strands, whenever its first strand was made") {
+    for (const int strand_at : {0, 1, 2}) {
+        end_coroutines_on_strands<asio::thread_pool>(strand_at, [](asio::thread_pool&) {
+            std::this_thread::yield();
+        });
     }
 }
 
