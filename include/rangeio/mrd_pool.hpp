@@ -158,8 +158,10 @@ public:
     /// called by many, and again: all return with the same end.
     ///
     /// `deadline_after` is how long leased streams may go on; then they are cancelled. Zero, the default: no
-    /// limit. Cancels:    the waiting only; the pool closes all the same. Errors:     the first failure of a
-    /// stream to end in order, after the last one has ended.
+    /// limit. Of several deadlines the earliest holds. It is the pool's: kept by the pool's executor, whether or not
+    /// the caller still waits.
+    /// Cancels:    the waiting only; the pool closes all the same, with the deadline that was named.
+    /// Errors:     the first failure of a stream to end in order, after the last one has ended.
     /// Guarantee:  strong: without memory the pool goes on as it was. The destructor needs none.
     asio::awaitable<void> close(std::chrono::nanoseconds deadline_after = {});
 

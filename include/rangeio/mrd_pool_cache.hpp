@@ -110,7 +110,9 @@ public:
     /// return with the same end.
     ///
     /// `deadline_after` is how long leased streams may go on; then they are cancelled. Zero, the default: no limit.
-    /// Cancels:    the waiting only; the cache closes all the same.
+    /// Of several deadlines the earliest holds. It is the cache's: kept by the cache's executor, whether or not the
+    /// caller still waits.
+    /// Cancels:    the waiting only; the cache closes all the same, with the deadline that was named.
     /// Errors:     the first failure of a stream to end in order, after the last one has ended.
     /// Guarantee:  strong: without memory the cache goes on as it was. The destructor needs none.
     asio::awaitable<void> close(std::chrono::nanoseconds deadline_after = {});

@@ -3,6 +3,7 @@
 #include "engine/pool_cache_core.hpp"
 #include "runtime/operation.hpp"
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 
@@ -11,7 +12,10 @@ namespace rangeio::engine {
 /// A coroutine that closes a cache and waits for its end.
 class cache_wait final : public runtime::operation, public cache_waiter {
 public:
-    explicit cache_wait(std::shared_ptr<pool_cache_core> cache) : cache_(std::move(cache)) {}
+    cache_wait(std::shared_ptr<pool_cache_core> cache, std::chrono::nanoseconds deadline)
+        : cache_(std::move(cache)) {
+        deadline_after = deadline;
+    }
 
     void cancel(const failure& why) noexcept override;
 

@@ -5,8 +5,6 @@
 #include "engine/transfer.hpp"
 #include "runtime/operation.hpp"
 
-#include <boost/asio/this_coro.hpp>
-
 #include <fmt/format.h>
 
 #include <utility>
@@ -31,15 +29,8 @@ asio::awaitable<lease> acquire_lease(std::shared_ptr<pool_core> pool, std::chron
 }
 
 asio::awaitable<void> close_pool(std::shared_ptr<pool_core> pool, std::chrono::nanoseconds deadline_after) {
-    const auto op = std::make_shared<pool_wait>(pool, &pool_core::close);
-    std::shared_ptr<runtime::alarm> alarm;
-    if (deadline_after > std::chrono::nanoseconds::zero()) {
-        const asio::any_io_executor executor = co_await asio::this_coro::executor;
-        alarm =
-            runtime::core_of(executor)->set_alarm(executor, deadline_after, [pool] { pool->close_now(); });
-    }
+    const auto op = std::make_shared<pool_wait>(pool, deadline_after);
     co_await runtime::await_operation(op, {});
-    if (alarm != nullptr) alarm->cancel();
     if (op->why()) throw error(pool->explain(op->why(), ": close"));
 }
 

@@ -4,8 +4,6 @@
 #include "engine/pool_cache_core.hpp"
 #include "runtime/operation.hpp"
 
-#include <boost/asio/this_coro.hpp>
-
 #include <utility>
 
 namespace rangeio {
@@ -24,15 +22,8 @@ asio::awaitable<mrd_pool> open_pool(
 asio::awaitable<void> close_cache(
     std::shared_ptr<pool_cache_core> cache, std::chrono::nanoseconds deadline_after
 ) {
-    const auto op = std::make_shared<engine::cache_wait>(cache);
-    std::shared_ptr<runtime::alarm> alarm;
-    if (deadline_after > std::chrono::nanoseconds::zero()) {
-        const asio::any_io_executor executor = co_await asio::this_coro::executor;
-        alarm =
-            runtime::core_of(executor)->set_alarm(executor, deadline_after, [cache] { cache->close_now(); });
-    }
+    const auto op = std::make_shared<engine::cache_wait>(cache, deadline_after);
     co_await runtime::await_operation(op, {});
-    if (alarm != nullptr) alarm->cancel();
     if (op->why()) throw error(op->why().with_context("closing a cache of pools"));
 }
 

@@ -117,7 +117,12 @@ pool_cache_core::pool_cache_core(
     : executor_(std::move(executor)),
       core_(runtime::core_of(executor_)),
       make_factory_(std::move(make_factory)),
+      deadline_(std::make_shared<close_deadline>(executor_, core_)),
       machine_(machine_options(options)) {}
+
+pool_cache_core::~pool_cache_core() {
+    deadline_->drop();
+}
 
 mrd_pool pool_cache_core::make_pool(const object_ref& object, const pool_options& options) {
     auto fresh = make_factory_(object, options);
@@ -144,6 +149,9 @@ void pool_cache_core::stop_admitting() noexcept {
 
 void pool_cache_core::close(std::shared_ptr<cache_waiter> who) {
     cache_waiter& waiter = *who;
+    auto deadline = deadline_->arm(waiter.deadline_after, [weak = std::weak_ptr(self())] {
+        if (const auto cache = weak.lock()) cache->close_now();
+    });
     waiter.under_way = std::move(who);
     try {
         machine_.feed_reserving([&](pool_cache_fsm& m, cache_actions& out) { m.close(id_of(waiter), out); });
@@ -162,6 +170,7 @@ void pool_cache_core::close(std::shared_ptr<cache_waiter> who) {
             pool->close_now();
         }
     }
+    deadline_->keep(std::move(deadline));
 }
 
 void pool_cache_core::cancel(cache_waiter& who, const failure& why) noexcept {
@@ -256,6 +265,7 @@ void pool_cache_core::perform(cache_action& action) noexcept {
                 alarm_over_ = true;
                 alarm_.reset();
             }
+            deadline_->drop();
             core_->leave(*this);
             break;
         }

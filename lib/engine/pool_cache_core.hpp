@@ -2,6 +2,7 @@
 
 #include <rangeio/mrd_pool_cache.hpp>
 
+#include "engine/close_deadline.hpp"
 #include "engine/pool_core.hpp"
 #include "fsm/pool_cache_fsm.hpp"
 #include "runtime/context_service.hpp"
@@ -23,6 +24,8 @@ public:
 
     /// For the cache: keeps the object alive while it waits.
     std::shared_ptr<cache_waiter> under_way;
+    /// How long leased streams may go on; zero: without limit.
+    std::chrono::nanoseconds deadline_after{0};
 
 protected:
     ~cache_waiter() = default;
@@ -43,6 +46,7 @@ public:
     pool_cache_core(
         asio::any_io_executor executor, mrd_factory_maker make_factory, const pool_cache_options& options
     );
+    ~pool_cache_core() override;
 
     /// A pool whose streams come from here. Throws errc::pool_closed, and what the maker of factories throws.
     mrd_pool make_pool(const object_ref& object, const pool_options& options);
@@ -85,6 +89,7 @@ private:
     const asio::any_io_executor executor_;
     const std::shared_ptr<runtime::context_core> core_;
     const mrd_factory_maker make_factory_;
+    const std::shared_ptr<close_deadline> deadline_;
     runtime::machine_host<fsm::pool_cache_fsm, fsm::cache_action> machine_;
 
     std::vector<slot> slots_;  // touched by perform() alone

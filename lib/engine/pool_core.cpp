@@ -78,8 +78,13 @@ pool_core::pool_core(
       factory_(std::move(factory)),
       core_(runtime::core_of(executor_)),
       observer_(options.observed_by() != nullptr ? options.observed_by() : factory_->observed_by()),
+      deadline_(std::make_shared<close_deadline>(executor_, core_)),
       machine_(machine_options(options, *factory_)) {
     streams_.reserve(options.size());
+}
+
+pool_core::~pool_core() {
+    deadline_->drop();
 }
 
 void pool_core::initialize(std::shared_ptr<pool_waiter> who) {
@@ -91,7 +96,12 @@ void pool_core::acquire(std::shared_ptr<pool_waiter> who) {
 }
 
 void pool_core::close(std::shared_ptr<pool_waiter> who) {
+    auto deadline = deadline_->arm(who->deadline_after, [weak = weak_from_this()] {
+        if (const auto pool = weak.lock()) pool->close_now();
+    });
+    closing_ = true;
     enter(std::move(who), &pool_fsm::close);
+    deadline_->keep(std::move(deadline));
 }
 
 void pool_core::enter(
@@ -121,6 +131,7 @@ void pool_core::cancel(pool_waiter& who, const failure& why) noexcept {
 }
 
 void pool_core::close_now() noexcept {
+    closing_ = true;
     machine_.feed([](pool_fsm& m, pool_actions& out) { m.close_now(out); });
     drain();
 }
@@ -181,12 +192,14 @@ void pool_core::drain() noexcept {
     const auto alive = shared_from_this();
     const runtime::completion_batch batch;
     machine_.drain([this](pool_action& action) { perform(action); });
-    if (observer_ != nullptr) tell_if_closed();
+    if (closing_) note_if_closed();
 }
 
-void pool_core::tell_if_closed() noexcept {
+void pool_core::note_if_closed() noexcept {
     const bool closed = machine_.peek([](const pool_fsm& m) { return m.state() == fsm::pool_state::closed; });
-    if (closed && !told_closed_.exchange(true)) observer_->on_event({event_kind::pool_closed, object()});
+    if (!closed || closed_.exchange(true)) return;
+    deadline_->drop();
+    if (observer_ != nullptr) observer_->on_event({event_kind::pool_closed, object()});
 }
 
 void pool_core::count_wait(const pool_waiter& waiter) noexcept {

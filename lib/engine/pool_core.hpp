@@ -2,6 +2,7 @@
 
 #include <rangeio/mrd_pool.hpp>
 
+#include "engine/close_deadline.hpp"
 #include "fsm/pool_fsm.hpp"
 #include "runtime/context_service.hpp"
 #include "runtime/machine_host.hpp"
@@ -27,6 +28,8 @@ public:
     /// For the pool: keeps the object alive while it waits, and since when, if it does.
     std::shared_ptr<pool_waiter> under_way;
     std::optional<std::chrono::steady_clock::time_point> waits_since;
+    /// Of one who closes: how long leased streams may go on; zero: without limit.
+    std::chrono::nanoseconds deadline_after{0};
 
 protected:
     ~pool_waiter() = default;
@@ -39,6 +42,7 @@ public:
     pool_core(
         asio::any_io_executor executor, std::shared_ptr<mrd_factory> factory, const pool_options& options
     );
+    ~pool_core();
 
     // May throw std::bad_alloc, and have no effect then.
     void initialize(std::shared_ptr<pool_waiter> who);
@@ -75,7 +79,7 @@ private:
     void drain() noexcept;
     void perform(fsm::pool_action& action) noexcept;
     void count_wait(const pool_waiter& waiter) noexcept;
-    void tell_if_closed() noexcept;
+    void note_if_closed() noexcept;
     void open_stream(fsm::stream_id id) noexcept;
     std::shared_ptr<multi_range_downloader> stream(fsm::stream_id id) const;
 
@@ -87,7 +91,9 @@ private:
     const std::shared_ptr<mrd_factory> factory_;
     const std::shared_ptr<runtime::context_core> core_;
     const std::shared_ptr<observer> observer_;
-    std::atomic<bool> told_closed_ = false;
+    const std::shared_ptr<close_deadline> deadline_;
+    std::atomic<bool> closing_ = false;
+    std::atomic<bool> closed_ = false;
     runtime::machine_host<fsm::pool_fsm, fsm::pool_action> machine_;
 
     mutable std::mutex mutex_;  // of what follows; taken after the machine's, never before

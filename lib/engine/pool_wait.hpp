@@ -14,6 +14,11 @@ public:
     using request = void (pool_core::*)(std::shared_ptr<pool_waiter>);
 
     pool_wait(std::shared_ptr<pool_core> pool, request what) : pool_(std::move(pool)), what_(what) {}
+    /// Closes the pool.
+    pool_wait(std::shared_ptr<pool_core> pool, std::chrono::nanoseconds deadline)
+        : pool_wait(std::move(pool), &pool_core::close) {
+        deadline_after = deadline;
+    }
 
     void cancel(const failure& why) noexcept override;
 

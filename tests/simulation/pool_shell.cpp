@@ -1,5 +1,6 @@
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/testing/manual_time.hpp>
 
 #include "simulation/scripted_service.hpp"
 #include "support/run.hpp"
@@ -52,6 +53,7 @@ struct pool_fixture {
 
     scripted_service service{std::string(100'000, 'x'), 2, 1000};
     asio::io_context context;
+    rangeio::testing::manual_time time{context};
     std::unique_ptr<mrd_pool> pool;
 };
 
@@ -190,6 +192,9 @@ TEST_CASE("acquire: a timeout while waiting has its own code") {
     lease never;
     outcome end;
     asio::co_spawn(f.context, acquire_into(*f.pool, never, 1ms), end.handler());
+    f.context.restart();
+    f.context.poll();
+    f.time.pass(1ms);
     f.settle(end);
     CHECK(*end.code == errc::timed_out);
     CHECK(f.pool->stats().waiters == 0);
@@ -238,4 +243,73 @@ TEST_CASE("P9: closing fails those who wait, and ends when the last lease has co
     }
     const auto stats = f.pool->stats();
     CHECK(stats.ready + stats.opening + stats.closing + stats.waiters + stats.leases == 0);
+}
+
+namespace {
+
+asio::awaitable<void> close_within(mrd_pool& pool, std::chrono::nanoseconds deadline) {
+    co_await pool.close(deadline);
+}
+
+}  // namespace
+
+TEST_CASE("P9: the deadline of close() is the pool's: it holds when its caller does not wait any more") {
+    pool_fixture f;
+    lease held;
+    run(f.context, acquire_into(*f.pool, held));
+    asio::cancellation_signal signal;
+    outcome impatient;
+    asio::co_spawn(
+        f.context, close_within(*f.pool, 5s), asio::bind_cancellation_slot(signal.slot(), impatient.handler())
+    );
+    f.context.restart();
+    f.context.poll();
+    signal.emit(asio::cancellation_type::terminal);
+    f.settle(impatient);
+    CHECK(*impatient.code == asio::error::operation_aborted);
+    f.time.pass(4s);
+    CHECK(f.pool->stats().ready == 1);
+    f.time.pass(1s);
+    outcome end;
+    asio::co_spawn(f.context, close_within(*f.pool, {}), end.handler());
+    f.settle(end);
+    CHECK_FALSE(end.code->failed());
+    CHECK(f.pool->stats().leases == 1);
+}
+
+TEST_CASE("P9: of several deadlines of close() the earliest holds, and none is left behind") {
+    for (const bool earliest_first : {true, false}) {
+        pool_fixture f;
+        lease held;
+        run(f.context, acquire_into(*f.pool, held));
+        const std::size_t alarms = f.time.alarms();
+        std::array<outcome, 3> ends;
+        asio::co_spawn(f.context, close_within(*f.pool, earliest_first ? 2s : 3h), ends[0].handler());
+        asio::co_spawn(f.context, close_within(*f.pool, {}), ends[1].handler());
+        asio::co_spawn(f.context, close_within(*f.pool, earliest_first ? 3h : 2s), ends[2].handler());
+        f.context.restart();
+        f.context.poll();
+        CHECK(f.time.alarms() == alarms + 1);
+        f.time.pass(2s);
+        for (const outcome& end : ends) f.settle(end);
+        CHECK(f.time.alarms() == alarms);
+    }
+}
+
+TEST_CASE("P9: a deadline of close() ends with the last stream, or with the context, whichever goes first") {
+    for (const bool context_first : {true, false}) {
+        auto f = std::make_unique<pool_fixture>();
+        lease held;
+        run(f->context, acquire_into(*f->pool, held));
+        asio::co_spawn(f->context, close_within(*f->pool, 1h), [](std::exception_ptr) {});
+        f->context.restart();
+        f->context.poll();
+        if (!context_first) {
+            held.release();
+            f->context.run_for(20s);
+            CHECK(f->time.alarms() == 0);
+        }
+        f.reset();
+        held.release();
+    }
 }
