@@ -1,6 +1,8 @@
 #include <rangeio/testing/allocation_failures.hpp>
 #include <rangeio/testing/allocation_sweep.hpp>
 
+#include "testing/run_once.hpp"
+
 #include <boost/system/errc.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -9,6 +11,7 @@
 #include <cstdint>
 #include <exception>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -19,6 +22,7 @@ struct attempt {
     std::string violation;
     std::string where;
     std::string trace;
+    std::uint64_t fingerprint = 0;
     bool injected = false;
     std::int64_t blocks = 0;  // of this itself
 };
@@ -34,6 +38,7 @@ void run_once(const program& p, std::uint64_t n, const sweep_options& options, b
     } catch (...) {
         thrown = std::current_exception();
     }
+    if (!thrown && failures.injected() == 0) w.check_was_run();
     // What the program did not wait for ends nevertheless.
     while (w.step()) {
     }
@@ -50,7 +55,8 @@ void run_once(const program& p, std::uint64_t n, const sweep_options& options, b
     }
     const std::int64_t before = live_allocations();
     out.violation = w.violation();
-    out.where = failures.where();
+    out.fingerprint = w.fingerprint();
+    out.where = out.injected ? failures.where() : "it is not asked for";
     if (traced) out.trace = w.trace();
     out.blocks = live_allocations() - before;
 }
@@ -94,22 +100,37 @@ bool is_out_of_memory(const std::exception_ptr& thrown) noexcept {
 }
 
 sweep_result sweep(const program& p, const sweep_options& options) {
+    if (options.most() == 0) throw std::invalid_argument("most: 0 is not at least 1");
+    if (options.times() == 0) throw std::invalid_argument("times: 0 is not at least 1");
     sweep_result out;
+    std::uint64_t without_failure = 0;
     // Without a failure first: who cannot do that need not be asked for more. And what is made once is made now.
     for (std::uint64_t n = 0; out.points < options.most(); ++n) {
         attempt result = run_judged(p, n, options, false);
+        std::string all;  // what is wrong with the runs as a whole
+        if (n == 0) without_failure = result.fingerprint;
         if (n != 0 && !result.injected && result.violation.empty()) {
-            out.exhausted = true;
-            return out;
+            // The second run without a failure.
+            if (result.fingerprint != without_failure) {
+                all = not_deterministic("");
+            } else if (out.points == 0) {
+                all = "nothing was swept: the program asks for no memory";
+            } else {
+                out.exhausted = true;
+                return out;
+            }
         }
-        if (n != 0) ++out.points;
-        if (!result.violation.empty()) {
-            out.failing = n;
-            finding again = replay_failure(p, n, options);
-            if (again.what.empty()) again.what = std::move(result.violation);
-            out.found = std::move(again);
-            return out;
+        if (result.injected) ++out.points;
+        if (all.empty() && result.violation.empty()) continue;
+        out.failing = n;
+        finding again = replay_failure(p, n, options);
+        if (!all.empty()) {
+            again.what = std::move(all);
+        } else if (kind_of(again.what) != kind_of(result.violation)) {
+            again.what = not_deterministic(result.violation);
         }
+        out.found = std::move(again);
+        return out;
     }
     return out;
 }

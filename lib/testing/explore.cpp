@@ -1,11 +1,12 @@
 #include <rangeio/testing/explore.hpp>
 
+#include "testing/run_once.hpp"
 #include "testing/text_fields.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <exception>
+#include <bit>
 #include <stdexcept>
 
 namespace rangeio::testing::sim {
@@ -77,42 +78,14 @@ std::unique_ptr<strategy> run_name::make_strategy() const {
 
 namespace {
 
-struct run_result {
-    std::string violation;
-    std::vector<std::uint32_t> decisions;
-    std::size_t steps = 0;
-    std::string trace;
-};
-
-run_result run_once(const program& p, strategy& decides, const world_options& options) {
-    run_result out;
-    world w(decides, options);
-    try {
-        p(w);
-    } catch (const std::bad_alloc&) {
-        throw;
-    } catch (const std::exception& e) {
-        w.violate(fmt::format("an exception leaves the program: {}", e.what()));
-    }
-    out.violation = w.violation();
-    out.decisions = w.decisions();
-    out.steps = w.steps();
-    if (options.traced()) out.trace = w.trace();
-    return out;
-}
-
-// What comes before the first digit or colon tells kinds of violations apart; names and numbers change as a run shrinks.
-std::string_view kind_of(std::string_view violation) {
-    return violation.substr(0, violation.find_first_of("0123456789:"));
-}
-
 /// Makes the list of decisions of a failing run plainer and shorter, as long as it fails in the same way.
 class shrinker {
 public:
     shrinker(const program& p, const world_options& options, std::size_t budget, run_result failing)
         : program_(p), options_(options), budget_(budget), best_(std::move(failing)) {}
 
-    std::vector<std::uint32_t> run() {
+    /// Its decisions are without the plainest at their end, which follow of themselves.
+    const run_result& run() {
         trim();
         for (bool better = true; better && budget_ != 0;) {
             better = false;
@@ -122,11 +95,10 @@ public:
                 better |= try_chunks(size, false);
             }
         }
-        return best_.decisions;
+        return best_;
     }
 
 private:
-    // The plainest decisions follow of themselves.
     void trim() {
         while (!best_.decisions.empty() && best_.decisions.back() == 0) best_.decisions.pop_back();
     }
@@ -184,22 +156,58 @@ private:
 }  // namespace
 
 finding replay(const program& p, const run_name& name, world_options options) {
-    options.traced(true);
     const auto decides = name.make_strategy();
-    run_result result = run_once(p, *decides, options);
+    run_result result = run_once(p, *decides, options.traced(true));
     finding out;
-    out.what = std::move(result.violation);
+    out.what = repeats(p, options, result) ? result.violation : not_deterministic(result.violation);
     out.found_as = out.shrunk_to = name.text();
     out.decisions = result.decisions.size();
     out.trace = std::move(result.trace);
     return out;
 }
 
+namespace {
+
+/// A run that went wrong, as it is shown: shrunk if it repeats itself, for else there is nothing to hold on to.
+finding found(
+    const program& p,
+    const explore_options& options,
+    const run_name& run,
+    const run_result& failing,
+    bool steady
+) {
+    world_options traced = options.world();
+    traced.traced(true);
+    finding out;
+    out.found_as = out.shrunk_to = run.text();
+    out.decisions = failing.decisions.size();
+    run_result best = failing;
+    auto decides = run.make_strategy();
+    if (steady && !failing.has_strangers) {
+        best = shrinker(p, options.world(), options.shrink_runs(), failing).run();
+        const run_name shrunk = run_name::of(best.decisions);
+        out.shrunk_to = shrunk.text();
+        decides = shrunk.make_strategy();
+    }
+    run_result shown = run_once(p, *decides, traced);
+    // Of the two, the shrunk one has lost the plainest decisions at its end.
+    best.decisions = shown.decisions;
+    steady = steady && is_same(best, shown);
+    out.what = steady ? shown.violation : not_deterministic(failing.violation);
+    if (failing.has_strangers) out.what = failing.violation;
+    out.trace = std::move(shown.trace);
+    return out;
+}
+
+}  // namespace
+
 exploration explore(const program& p, const explore_options& options) {
+    if (options.schedules() == 0) throw std::invalid_argument("schedules: 0 is not at least 1");
     exploration out;
     dfs_strategy depth_first(options.deviations());
-    world_options untraced = options.world();
-    untraced.traced(false);
+    explore_options untraced = options;
+    untraced.world(world_options(options.world()).traced(false));
+    run_result first;
     while (out.schedules < options.schedules()) {
         const std::uint64_t seed = options.seed() + out.schedules;
         std::optional<run_name> run;
@@ -207,26 +215,24 @@ exploration explore(const program& p, const explore_options& options) {
         if (options.by() == search::pct) run = run_name::pct(options.depth(), seed);
         const auto owned = run ? run->make_strategy() : nullptr;
         strategy& decides = owned != nullptr ? *owned : depth_first;
-        run_result result = run_once(p, decides, untraced);
+        run_result result = run_once(p, decides, untraced.world());
         ++out.schedules;
         out.steps += result.steps;
         out.longest = std::max(out.longest, result.decisions.size());
-        if (depth_first.diverged()) {
-            result.violation = "the program is not deterministic: equal decisions led to different ones";
+        const bool wrong = !result.violation.empty();
+        // A few runs are repeated in any case; and when one is wrong, so is the first, which was not: what one run leaves
+        // to the next makes a violation that looks the same each time.
+        bool steady = !depth_first.diverged();
+        if (steady && (wrong || std::has_single_bit(out.schedules))) {
+            steady = repeats(p, untraced.world(), result);
         }
-        if (!result.violation.empty()) {
-            finding f;
-            f.found_as = (run ? *run : run_name::of(result.decisions)).text();
-            f.decisions = result.decisions.size();
-            const run_name shrunk = run_name::of(shrinker(p, untraced, options.shrink_runs(), result).run());
-            finding shown = replay(p, shrunk, options.world());
-            // A program that is not deterministic may behave well now.
-            f.what = shown.what.empty() ? result.violation : shown.what;
-            f.shrunk_to = shrunk.text();
-            f.trace = std::move(shown.trace);
-            out.found = std::move(f);
+        if (steady && wrong && out.schedules > 1) steady = repeats(p, untraced.world(), first);
+        if (wrong || !steady) {
+            const run_name name = run ? *run : run_name::of(result.decisions);
+            out.found = found(p, untraced, name, result, steady);
             return out;
         }
+        if (out.schedules == 1) first = std::move(result);
         if (options.progress() && !options.progress()(out.schedules)) return out;
         if (options.by() == search::dfs && !depth_first.advance()) {
             out.exhausted = true;
@@ -238,6 +244,9 @@ exploration explore(const program& p, const explore_options& options) {
 }
 
 std::string finding::text() const {
+    if (what.empty()) {
+        return fmt::format("nothing was violated\nran as {} ({} decisions)\n{}", found_as, decisions, trace);
+    }
     return fmt::format(
         "violated: {}\nfound as {} ({} decisions)\nshrunk to {}\n{}",
         what,

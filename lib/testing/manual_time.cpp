@@ -10,6 +10,17 @@
 #include <vector>
 
 namespace rangeio::testing {
+namespace {
+
+using time_point = std::chrono::steady_clock::time_point;
+
+/// `from + delay`; or the last time point, which never comes, where the clock cannot count so far.
+time_point after(time_point from, std::chrono::nanoseconds delay) {
+    const bool too_far = delay > time_point::max() - from;
+    return too_far ? time_point::max() : from + delay;
+}
+
+}  // namespace
 
 class manual_time::core final : public runtime::context_core {
 public:
@@ -19,7 +30,7 @@ public:
         auto out = std::make_shared<pending>();
         out->then = std::move(then);
         const std::lock_guard lock(mutex_);
-        out->due = now_ + delay;
+        out->due = after(now_, delay);
         std::erase_if(alarms_, [](const auto& a) { return a.expired(); });
         alarms_.push_back(out);
         return out;
@@ -42,7 +53,7 @@ public:
         std::vector<std::shared_ptr<pending>> due;
         {
             const std::lock_guard lock(mutex_);
-            now_ += time;
+            now_ = std::min(after(now_, time), time_point::max() - std::chrono::nanoseconds(1));
             for (const auto& weak : alarms_) {
                 auto a = weak.lock();
                 if (a != nullptr && !a->over && a->due <= now_) due.push_back(std::move(a));

@@ -3,6 +3,7 @@
 #include <rangeio/testing/sim_context.hpp>
 
 #include "runtime/context_service.hpp"
+#include "testing/real_services.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -80,8 +81,9 @@ private:
 
 }  // namespace
 
-context::context(world& in, std::string name) : world_(in), first_(in.add_actor(std::move(name))) {
+context::context(world& in, std::string name) : world_(in), first_(in.add_actor(name)) {
     const allocation_exemption own;
+    suspicion_ = in.suspect([this, name = std::move(name)] { return real_services(*this, name); });
     auto& owned = asio::use_service<queues>(*this);
     owned.in = &in;
     owned.actors.push_back(first_);
@@ -89,6 +91,7 @@ context::context(world& in, std::string name) : world_(in), first_(in.add_actor(
 }
 
 context::~context() {
+    world_.withdraw(suspicion_);
     shutdown();
     destroy();
 }

@@ -74,7 +74,9 @@ timer::time_point timer::expiry() const noexcept {
 }
 
 std::size_t timer::expires_after(duration after) {
-    return expires_at(waits_->in.now() + after);
+    const time_point now = waits_->in.now();
+    const bool too_far = after > time_point::max() - now;
+    return expires_at(too_far ? time_point::max() : now + after);
 }
 
 std::size_t timer::expires_at(time_point at) {
@@ -93,9 +95,9 @@ void timer::begin_wait(
     const auto w = std::make_shared<state::wait>();
     w->where = where;
     w->handler.emplace(std::move(handler));
-    w->id = waits->in.call_after(
+    w->id = waits->in.call_at(
         waits->executor.target<executor>()->actor(),
-        waits->expiry - waits->in.now(),
+        waits->expiry,
         task([waits, w] { waits->complete(w, {}); }),
         "a timer is due"
     );

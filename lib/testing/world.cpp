@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <stdexcept>
 #include <tuple>
 
 namespace rangeio::testing::sim {
@@ -22,15 +24,36 @@ std::string place_of(const std::source_location& where) {
     return fmt::format("{}:{}", file, where.line());
 }
 
-// The clock stands for one more candidate of a choice.
-constexpr actor_id the_clock = ~actor_id{0};
+// Also the clock, where it is one more candidate of a choice.
+constexpr actor_id nobody = ~actor_id{0};
+
+constexpr world::time_point the_beginning{std::chrono::hours(1)};  // not zero, which some take for "no time"
+
+const world_options& checked(const world_options& options) {
+    if (options.max_steps() == 0) throw std::invalid_argument("max_steps: 0 is not at least 1");
+    if (options.max_time() < std::chrono::nanoseconds(1)) {
+        throw std::invalid_argument(
+            fmt::format("max_time: {} ns is not at least 1 ns", options.max_time().count())
+        );
+    }
+    return options;
+}
+
+/// `from + delay`; or the last time point, which never comes, where the clock cannot count so far.
+world::time_point after(world::time_point from, std::chrono::nanoseconds delay) {
+    const bool too_far = delay > world::time_point::max() - from;
+    return too_far ? world::time_point::max() : from + delay;
+}
 
 }  // namespace
 
 world::world(strategy& decides, world_options options)
     : strategy_(decides),
-      options_(options),
-      now_(std::chrono::hours(1)),  // not zero, which some take for "no time"
+      options_(checked(options)),
+      now_(the_beginning),
+      end_of_time_(
+          std::min(after(the_beginning, options.max_time()), time_point::max() - std::chrono::nanoseconds(1))
+      ),
       early_left_(options.early_timers()) {
     runtime::interleave_hook = &interleaved;
 }
@@ -63,9 +86,20 @@ void world::remove_actor(actor_id who) noexcept {
         const item dropped = std::move(actors_[who].queue.front());
         actors_[who].queue.pop_front();
     }
+    std::vector<std::pair<actor_id, task>> dropped;
+    const std::lock_guard lock(strays_mutex_);
+    const auto theirs = std::ranges::partition(strays_, [who](const auto& s) { return s.first != who; });
+    std::ranges::move(theirs, std::back_inserter(dropped));
+    strays_.erase(theirs.begin(), theirs.end());
 }
 
 void world::post(actor_id who, task t, const char* what) {
+    if (std::this_thread::get_id() != own_thread_) {
+        const std::lock_guard lock(strays_mutex_);
+        strays_.emplace_back(who, std::move(t));
+        has_strays_ = true;
+        return;
+    }
     if (actors_[who].removed) return;
     const bool exempt = allocation_exemption::active();
     enqueue(who, {std::move(t), what, exempt});
@@ -73,17 +107,23 @@ void world::post(actor_id who, task t, const char* what) {
 
 void world::enqueue(actor_id who, item i) {
     const allocation_exemption own;
+    started_ = true;
     actor& a = actors_[who];
     if (a.queue.empty()) a.ready_since = ++wakings_;
     a.queue.push_back(std::move(i));
 }
 
 world::timer_id world::call_after(actor_id who, std::chrono::nanoseconds delay, task t, const char* what) {
+    return call_at(who, after(now_, delay), std::move(t), what);
+}
+
+world::timer_id world::call_at(actor_id who, time_point when, task t, const char* what) {
     const timer_id id = ++last_timer_;
     if (actors_[who].removed) return id;
     const bool exempt = allocation_exemption::active();
     const allocation_exemption own;
-    const time_point when = now_ + std::max(delay, std::chrono::nanoseconds::zero());
+    started_ = true;
+    when = std::max(when, now_);
     timers_.emplace(std::pair(when, id), timer{who, {std::move(t), what, exempt}});
     due_.emplace(id, when);
     return id;
@@ -109,8 +149,12 @@ void world::list_ready(bool outside_only) {
     });
 }
 
+bool world::is_due_some_time() const noexcept {
+    return !timers_.empty() && timers_.begin()->first.first <= end_of_time_;
+}
+
 bool world::let_time_pass() {
-    if (timers_.empty()) return false;
+    if (!is_due_some_time()) return false;
     now_ = std::max(now_, timers_.begin()->first.first);
     while (!timers_.empty() && timers_.begin()->first.first <= now_) {
         auto due = timers_.extract(timers_.begin());
@@ -123,12 +167,16 @@ bool world::let_time_pass() {
 std::size_t world::pick() {
     if (ready_.size() < 2 || over()) return 0;
     const std::size_t taken = strategy_.pick(ready_);
+    for (const actor_id id : ready_) mix(id);
     decisions_.push_back(static_cast<std::uint32_t>(taken));
     return taken;
 }
 
 bool world::step() {
     const allocation_exemption own;
+    run_ = true;
+    last_seen_operation_ = last_operation_;
+    look_for_strays();
     for (;;) {
         if (over()) return false;
         list_ready(false);
@@ -136,10 +184,11 @@ bool world::step() {
             if (!let_time_pass()) return false;
             continue;
         }
-        if (early_left_ != 0 && !timers_.empty()) ready_.push_back(the_clock);
+        if (early_left_ != 0 && is_due_some_time()) ready_.push_back(nobody);
         const actor_id taken = ready_[pick()];
-        if (taken != the_clock) {
+        if (taken != nobody) {
             run_one(taken);
+            last_seen_operation_ = last_operation_;
             return true;
         }
         --early_left_;
@@ -167,7 +216,9 @@ void world::run_one(actor_id who) {
     item next = std::move(a.queue.front());
     a.queue.pop_front();
     a.ready_since = ++wakings_;
-    if (options_.traced()) rows_.push_back({steps_, now_, who, preempted_, next.what, ""});
+    mix(who);
+    mix(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
+    record(who, next.what, "");
     const auto before = std::tuple(running_, current_world);
     a.busy = true;
     running_ = who;
@@ -194,16 +245,64 @@ void world::run() {
     while (step()) {
     }
     if (thrown_ != nullptr) std::rethrow_exception(std::exchange(thrown_, nullptr));
-    if (!over() && !expected_.empty()) {
-        const allocation_exemption own;
-        violate(fmt::format("never ends: {}; nobody is left to wake it", expected_.begin()->second));
+    look_for_strays();
+    if (over() || expected_.empty()) return;
+    const allocation_exemption own;
+    const std::string& operation = expected_.begin()->second;
+    if (const std::string real = strangers(); !real.empty()) {
+        has_strangers_ = true;
+        violate(fmt::format("{} waits for something that is not in this world: {}", operation, real));
+    } else {
+        violate(fmt::format("never ends: {}; nobody is left to wake it", operation));
     }
+}
+
+void world::check_was_run() noexcept {
+    look_for_strays();
+    if (started_ && !run_) violate("nothing ran: the program does not call world.run()");
+    if (last_seen_operation_ != last_operation_) {
+        violate("an operation never ran: the program does not call world.run() after it was spawned");
+    }
+}
+
+std::uint64_t world::suspect(std::function<std::string()> real) {
+    const allocation_exemption own;
+    suspects_.emplace(++last_suspicion_, std::move(real));
+    return last_suspicion_;
+}
+
+void world::look_for_strays() noexcept {
+    if (!has_strays_ || over()) return;
+    const allocation_exemption own;
+    const std::string real = strangers();
+    has_strangers_ = true;
+    violate(
+        "a task comes from another thread: " + (real.empty() ? "no strategy decides when it does" : real)
+    );
+}
+
+std::string world::strangers() const {
+    std::string out;
+    for (const auto& [id, real] : suspects_) {
+        const std::string one = real();
+        if (!one.empty() && !out.empty()) out += "; ";
+        out += one;
+    }
+    return out;
+}
+
+// FNV-1a, a word at a time.
+void world::mix(std::uint64_t what) noexcept {
+    fingerprint_ = (fingerprint_ ^ what) * 0x100000001b3;
+    fingerprint_ ^= fingerprint_ >> 29;
 }
 
 std::size_t world::choose(std::size_t n) {
     if (n < 2 || over()) return 0;
     const allocation_exemption own;
     const std::size_t taken = strategy_.choose(n);
+    mix(n);
+    mix(taken);
     decisions_.push_back(static_cast<std::uint32_t>(taken));
     return taken;
 }
@@ -218,9 +317,7 @@ void world::preemption_point(const char* where) noexcept {
         ready_.insert(ready_.begin(), me);
         const actor_id taken = ready_[pick()];
         if (taken == me) return;
-        if (options_.traced() && !std::exchange(told, true)) {
-            rows_.push_back({steps_, now_, me, preempted_, "is interrupted", where});
-        }
+        if (!std::exchange(told, true)) record(me, "is interrupted", where);
         ++preempted_;
         run_one(taken);
         --preempted_;
@@ -231,8 +328,7 @@ void world::violate(std::string what) noexcept {
     if (!violation_.empty()) return;
     const allocation_exemption own;
     violation_ = std::move(what);
-    if (options_.traced())
-        rows_.push_back({steps_, now_, running_.value_or(the_clock), preempted_, violation_, ""});
+    record(running_.value_or(nobody), violation_, "");
 }
 
 std::uint64_t world::expect_end(std::string operation) {
@@ -244,45 +340,7 @@ std::uint64_t world::expect_end(std::string operation) {
 void world::note(std::string what, std::source_location where) {
     if (!options_.traced()) return;
     const allocation_exemption own;
-    rows_.push_back({steps_, now_, running_.value_or(the_clock), preempted_, std::move(what), place_of(where)}
-    );
-}
-
-std::string world::trace() const {
-    const auto who = [this](const row& r) -> std::string_view {
-        return r.who == the_clock ? std::string_view("-") : actors_[r.who].name;
-    };
-    std::size_t who_width = 3;
-    std::size_t what_width = 4;
-    for (const row& r : rows_) {
-        who_width = std::max(who_width, who(r).size() + 2 * r.depth);
-        what_width = std::max(what_width, r.what.size());
-    }
-    what_width = std::min<std::size_t>(what_width, 72);
-    std::string out = fmt::format(
-        "{:>5}  {:>10}  {:<{}}  {:<{}}  where\n", "step", "time", "who", who_width, "what", what_width
-    );
-    for (std::size_t i = 0; i < rows_.size(); ++i) {
-        const row& r = rows_[i];
-        // What is said in a step tells more than that there was one.
-        const bool told = i + 1 < rows_.size() && rows_[i + 1].step == r.step && rows_[i + 1].who == r.who;
-        if (r.where.empty() && told) continue;
-        const std::chrono::duration<double, std::milli> time =
-            r.when.time_since_epoch() - std::chrono::hours(1);
-        out += fmt::format(
-            "{:>5}  {:>7.3f} ms  {:<{}}  {:<{}}  {}",
-            r.step,
-            time.count(),
-            std::string(2 * r.depth, ' ').append(who(r)),
-            who_width,
-            r.what,
-            what_width,
-            r.where
-        );
-        while (out.back() == ' ') out.pop_back();
-        out += '\n';
-    }
-    return out;
+    record(running_.value_or(nobody), std::move(what), place_of(where));
 }
 
 }  // namespace rangeio::testing::sim

@@ -77,6 +77,9 @@ TEST_CASE("stress: what --json calls a run is what --replay takes") {
             if (name == std::string("found_as")) CHECK(shown.at("decisions") == found.at("decisions"));
         }
     }
+    const auto clean = stress({"--program", "abandoned", "--replay", "random:3"});
+    CHECK(clean.code == 0);
+    CHECK(clean.out.starts_with("nothing was violated\n"));
     const auto good = stress({"--program", "abandoned", "--json", "--replay", "random:3"});
     CHECK(good.code == 0);
     CHECK(boost::json::parse(good.out).at("violation").is_null());

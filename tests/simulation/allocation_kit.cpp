@@ -259,3 +259,56 @@ TEST_CASE("sweep: a program that fails without a failure is told so") {
     CHECK(result.points == 0);
     CHECK(result.found->what == "wrong from the start");
 }
+
+TEST_CASE("sweep: one that swept nothing is an error") {
+    const auto found = [](const program& p) {
+        const auto result = sweep(p);
+        return result.found ? result.found->what : "";
+    };
+    const auto allocating = [](world&) { const auto some = std::make_unique<int>(); };
+    CHECK_THROWS_WITH_AS(
+        sweep(allocating, sweep_options().most(0)), "most: 0 is not at least 1", std::invalid_argument
+    );
+    CHECK_THROWS_WITH_AS(
+        sweep(allocating, sweep_options().times(0)), "times: 0 is not at least 1", std::invalid_argument
+    );
+    CHECK(found([](world& w) { w.choose(2); }) == "nothing was swept: the program asks for no memory");
+    CHECK(found([](world& w) {
+              context io(w);
+              spawn(io.get_executor(), "poster", []() -> boost::asio::awaitable<void> {
+                  co_await boost::asio::post(boost::asio::use_awaitable);
+              }());
+          }) == "nothing ran: the program does not call world.run()");
+}
+
+TEST_CASE("sweep: a program that does not repeat itself is reported as such") {
+    int runs = 0;
+    const auto result = sweep([&](world& w) {
+        const auto some = std::make_unique<int>();
+        w.choose(2 + static_cast<std::size_t>(runs++ % 3));
+    });
+    REQUIRE(result.found);
+    CHECK(result.found->what == "the program is not deterministic: equal decisions led to different ones");
+    runs = 0;
+    const auto once = sweep([&](world& w) {
+        try {
+            const auto some = std::make_unique<int>();
+        } catch (const std::bad_alloc&) {
+            w.check(++runs != 1, "wrong once");
+        }
+    });
+    REQUIRE(once.found);
+    CHECK(
+        once.found->what ==
+        "the program is not deterministic: equal decisions led to different ones; one run violated: wrong "
+        "once"
+    );
+}
+
+TEST_CASE("sweep: the run of one failure says whether anything was violated, and whether there was one") {
+    const auto allocating = [](world&) { const auto some = std::make_unique<int>(); };
+    const std::string first = replay_failure(allocating, 1).text();
+    CHECK(first.starts_with("nothing was violated\nran as allocation 1 of run: "));
+    CHECK(first.find("the allocation: addr2line") != std::string::npos);
+    CHECK(replay_failure(allocating, 9).trace.starts_with("the allocation: it is not asked for\n"));
+}

@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -46,7 +48,8 @@ TEST_CASE("simulation: the shipped programs hold in random schedules") {
 TEST_CASE("simulation: the shipped programs hold in PCT schedules of depth 3, 4 and 5") {
     // A third each, and what is left over.
     for (const std::size_t depth : {3U, 4U, 5U}) {
-        explore_all(explore_options().by(search::pct).depth(depth).schedules((budget() + depth - 3) / 3));
+        const std::uint64_t share = std::max<std::uint64_t>((budget() + depth - 3) / 3, 1);
+        explore_all(explore_options().by(search::pct).depth(depth).schedules(share));
     }
 }
 

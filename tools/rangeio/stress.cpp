@@ -151,6 +151,7 @@ void replay(const stress_arguments& args, const std::vector<named_program>& prog
         put(out, run);
         write_json(out);
     } else {
+        if (run.what.empty()) write_out("nothing was violated\n");
         write_out(run.trace);
     }
     if (!run.what.empty()) throw failed("violated: " + run.what);

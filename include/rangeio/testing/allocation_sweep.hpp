@@ -21,7 +21,7 @@ public:
     }
     const run_name& run() const noexcept { return run_; }
 
-    /// The most allocations that are tried. Default 100 000.
+    /// The most allocations that are tried, from 1. Default 100 000.
     sweep_options& most(std::uint64_t allocations) {
         most_ = allocations;
         return *this;
@@ -69,10 +69,12 @@ public:
 ///
 /// A failed allocation excuses a coroutine, or the program, that ends with std::bad_alloc or with a system_error of
 /// errc::not_enough_memory, and nothing else: each run has to end, by the rules of `world::run`, with whatever `p`
-/// checks, and with every block given back (see `live_allocations`; so `p` keeps nothing from one run to the next).
+/// checks, and with every block given back (see `live_allocations`; so `p` keeps nothing from one run to the next). A `p`
+/// that asks for no memory is a violation, too: nothing was swept.
 ///
 /// Requires:   as allocation_failures; and that memory is all that differs from run to run.
-/// Throws:     std::logic_error, as allocation_failures; std::bad_alloc, for memory that really is not there.
+/// Throws:     std::invalid_argument for an unusable option; std::logic_error, as allocation_failures; std::bad_alloc, for
+///             memory that really is not there.
 sweep_result sweep(const program& p, const sweep_options& options = {});
 
 /// The one run in which allocation `n` fails, traced. What was found is empty if nothing went wrong.

@@ -59,7 +59,7 @@ public:
     }
     search by() const noexcept { return how_; }
 
-    /// The most runs. Default 1000.
+    /// The most runs, from 1. Default 1000.
     explore_options& schedules(std::uint64_t count) {
         schedules_ = count;
         return *this;
@@ -118,10 +118,10 @@ private:
     std::function<bool(std::uint64_t)> progress_;
 };
 
-/// A run that went wrong.
+/// A run that went wrong, or that was asked for by its name.
 class finding {
 public:
-    /// What was violated.
+    /// What was violated. Empty: nothing.
     std::string what;
     /// Names of the run as it was found, of so many decisions, and as short as it could be made.
     std::string found_as;
@@ -130,7 +130,7 @@ public:
     /// What happens in the shrunk one.
     std::string trace;
 
-    /// For people, several lines.
+    /// For people, several lines; the first says whether anything was violated.
     std::string text() const;
 };
 
@@ -152,15 +152,20 @@ public:
 };
 
 /// A program builds what it needs in the world, runs it, and says what is wrong by `world::violate`. It must depend on
-/// nothing but the world: equal decisions, equal runs. What it throws is a violation.
+/// nothing but the world: equal decisions, equal runs. What it throws is a violation, and so is a run in which nothing
+/// ran: without `world::run` after what was spawned, or without any step or decision.
 using program = std::function<void(world&)>;
 
 /// Tries runs of `p` until one goes wrong, makes that one short, and traces it.
 ///
+/// A run that goes wrong is repeated, and so are a few of the others: if equal decisions do not lead to an equal run, the
+/// finding is that `p` is not deterministic.
+///
 /// Throws: std::invalid_argument for an unusable option; std::bad_alloc.
 exploration explore(const program& p, const explore_options& options = {});
 
-/// One run of `p`, by its name. The finding has the trace even if nothing went wrong; its `what` is empty then.
+/// One run of `p`, by its name. The finding has the trace even if nothing went wrong; its `what` is empty then. `p` is run
+/// a second time, to see whether it repeats itself.
 finding replay(const program& p, const run_name& name, world_options options = {});
 
 }  // namespace rangeio::testing::sim

@@ -26,7 +26,7 @@ public:
     /// Alarms that are set: neither due nor cancelled.
     std::size_t alarms() const;
     /// Lets time pass, and does what is due, all of it on this thread and before it returns. An alarm that is set by one
-    /// that is due counts from the new time.
+    /// that is due counts from the new time. Time ends where the clock cannot count on; an alarm beyond that is never due.
     void pass(std::chrono::nanoseconds time);
 
 private:

@@ -8,6 +8,7 @@
 #include <boost/asio/execution.hpp>
 #include <boost/asio/execution_context.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -70,6 +71,10 @@ private:
 
 /// An execution context whose threads are actors of a world. The engine's time-outs on it are virtual.
 ///
+/// What Asio brings of its own (asio::steady_timer, sockets, resolvers, signals) goes by real time and from a thread of
+/// Asio's. An operation that never ends, or a task from that thread, is then a violation that names it; its place is taken
+/// by sim::timer, and by fakes.
+///
 /// Lifetimes:  may be destroyed at any moment, from outside of its own tasks, as an io_context may: what is queued is
 ///             dropped. The world outlives it.
 class context final : public asio::execution_context {
@@ -89,6 +94,7 @@ public:
 private:
     world& world_;
     actor_id first_;
+    std::uint64_t suspicion_;
 };
 
 inline bool executor::running_here() const noexcept {

@@ -17,6 +17,9 @@ namespace rangeio::testing::sim {
 /// A timer with the interface of asio::steady_timer, in the virtual time of a world. Code that is to be simulated takes
 /// the type of its timers as a template parameter, or an alias.
 ///
+/// One that expires at `time_point::max()`, or after more than `world_options::max_time`, never does: whoever waits for it
+/// is woken by a cancellation or not at all.
+///
 /// Threads: as a steady_timer's, one at a time.
 class timer {
 public:

@@ -2,7 +2,9 @@
 
 #include <rangeio/testing/allocation_failures.hpp>
 #include <rangeio/testing/strategy.hpp>
+#include <rangeio/testing/world_options.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,10 +13,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -45,47 +49,6 @@ private:
     std::unique_ptr<base> body_;
 };
 
-/// How far a run goes. Checked where it is used.
-class world_options {
-public:
-    world_options() = default;
-
-    /// A run that takes more steps is a violation: it goes round in circles. Default 100 000.
-    world_options& max_steps(std::size_t steps) {
-        max_steps_ = steps;
-        return *this;
-    }
-    std::size_t max_steps() const noexcept { return max_steps_; }
-
-    /// So many times in a run a timer may be due although somebody could still do something: as on a machine that is
-    /// slow. Default 0: time passes only when nobody can go on.
-    world_options& early_timers(std::size_t times) {
-        early_timers_ = times;
-        return *this;
-    }
-    std::size_t early_timers() const noexcept { return early_timers_; }
-
-    /// How many actors may stand still at a preemption point at once, default 2. Zero: there are no such points.
-    world_options& max_preempted(std::size_t actors) {
-        max_preempted_ = actors;
-        return *this;
-    }
-    std::size_t max_preempted() const noexcept { return max_preempted_; }
-
-    /// Keep what happens, to be read by `trace()`. Default off: it costs time.
-    world_options& traced(bool on) {
-        traced_ = on;
-        return *this;
-    }
-    bool traced() const noexcept { return traced_; }
-
-private:
-    std::size_t max_steps_ = 100'000;
-    std::size_t early_timers_ = 0;
-    std::size_t max_preempted_ = 2;
-    bool traced_ = false;
-};
-
 /// Everything that runs, and the time it takes: actors, each with a queue of tasks, and one clock. Who goes next is up
 /// to a strategy, so that a run can be repeated exactly, and all runs of a small program can be tried.
 ///
@@ -94,7 +57,8 @@ private:
 ///
 /// Memory:     what the kit asks for itself is exempt from `allocation_failures`. A task is not, unless it was posted
 ///             under an exemption.
-/// Threads:    one at a time; several worlds may live at once, each on a thread of its own.
+/// Threads:    the one that made it; several worlds may live at once, each on a thread of its own. A task from another
+///             thread is a violation: a real timer, a socket or a thread is at work, which no strategy decides.
 /// Lifetimes:  outlives everything that runs in it.
 class world {
 public:
@@ -116,8 +80,10 @@ public:
     void remove_actor(actor_id who) noexcept;
     /// `what` is for traces, and outlives the world.
     void post(actor_id who, task t, const char* what);
-    /// `t` is posted when `delay` has passed. Of those that are due at once, the ones set earlier come first.
+    /// `t` is posted when `delay` has passed, or at `when`; never if that is beyond `world_options::max_time` or what
+    /// the clock can count. Of those that are due at once, the ones set earlier come first.
     timer_id call_after(actor_id who, std::chrono::nanoseconds delay, task t, const char* what);
+    timer_id call_at(actor_id who, time_point when, task t, const char* what);
     /// False if it was due already.
     bool cancel_timer(timer_id id) noexcept;
     time_point now() const noexcept { return now_; }
@@ -150,6 +116,14 @@ public:
     /// An operation that has to end before the world falls quiet. Returns how to say that it has.
     std::uint64_t expect_end(std::string operation);
     void ended(std::uint64_t operation) noexcept { expected_.erase(operation); }
+    /// The program is over: a violation if what it started never had a chance to run. Called by those who run programs.
+    void check_was_run() noexcept;
+    /// Asked when something never ends, or comes from another thread: `real` names what is at work outside of the world.
+    /// Returns how to withdraw it.
+    std::uint64_t suspect(std::function<std::string()> real);
+    void withdraw(std::uint64_t suspicion) noexcept { suspects_.erase(suspicion); }
+    /// Something outside of the world is at work: equal decisions need not make equal runs.
+    bool has_strangers() const noexcept { return has_strangers_; }
 
     /// Adds a line to the trace, for the step that is under way.
     void note(std::string what, std::source_location where = std::source_location::current());
@@ -159,6 +133,8 @@ public:
 
     std::size_t steps() const noexcept { return steps_; }
     const std::vector<std::uint32_t>& decisions() const noexcept { return decisions_; }
+    /// A digest of who ran, when, and what else was possible. Equal runs have equal ones.
+    std::uint64_t fingerprint() const noexcept { return fingerprint_; }
 
 private:
     struct item {
@@ -188,8 +164,13 @@ private:
     };
 
     void enqueue(actor_id who, item i);
+    void record(actor_id who, std::string what, std::string where);
     void list_ready(bool outside_only);
+    bool is_due_some_time() const noexcept;
     bool let_time_pass();
+    void look_for_strays() noexcept;
+    std::string strangers() const;
+    void mix(std::uint64_t what) noexcept;
     void run_one(actor_id who);
     std::size_t pick();
     bool over() const noexcept { return !violation_.empty() || thrown_ != nullptr; }
@@ -200,6 +181,7 @@ private:
     std::map<std::pair<time_point, timer_id>, timer> timers_;
     std::map<timer_id, time_point> due_;
     time_point now_;
+    const time_point end_of_time_;
     timer_id last_timer_ = 0;
     std::size_t early_left_;
     std::size_t steps_ = 0;
@@ -213,7 +195,20 @@ private:
     std::exception_ptr thrown_;
     std::map<std::uint64_t, std::string> expected_;
     std::uint64_t last_operation_ = 0;
+    std::uint64_t last_seen_operation_ = 0;  // when somebody last let the world run
+    bool started_ = false;                   // there was something to run
+    bool run_ = false;                       // and somebody let it
+    std::uint64_t fingerprint_ = 0;
     std::vector<row> rows_;
+    std::deque<row> last_rows_;  // when there are more than a trace shows
+
+    std::map<std::uint64_t, std::function<std::string()>> suspects_;
+    std::uint64_t last_suspicion_ = 0;
+    bool has_strangers_ = false;
+    const std::thread::id own_thread_ = std::this_thread::get_id();
+    std::atomic<bool> has_strays_ = false;
+    std::mutex strays_mutex_;
+    std::vector<std::pair<actor_id, task>> strays_;  // from other threads
 };
 
 }  // namespace rangeio::testing::sim

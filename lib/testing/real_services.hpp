@@ -1,0 +1,14 @@
+#pragma once
+
+#include <boost/asio/execution_context.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace rangeio::testing::sim {
+
+/// Which of Asio's own timers and I/O objects are, or were, on a context that has neither real time nor a network. Empty:
+/// none.
+std::string real_services(boost::asio::execution_context& context, std::string_view name);
+
+}  // namespace rangeio::testing::sim
