@@ -40,7 +40,7 @@ std::vector<transfer_part> parts_into(
     std::vector<transfer_part> out(ranges.size());
     for (std::size_t i = 0; i < ranges.size(); ++i) {
         out[i].range = ranges[i];
-        out[i].pieces.push_back({0, ranges[i].length(), memory + (ranges[i].offset() - origin)});
+        out[i].memory = memory + (ranges[i].offset() - origin);
     }
     return out;
 }
@@ -135,10 +135,44 @@ asio::awaitable<std::vector<byte_block>> fetch_chunks(
     co_return chunks;
 }
 
+/// Each range on its own.
+std::vector<transfer_part> parts_of_each(const std::vector<range_request>& requests, std::uint64_t unit) {
+    std::vector<transfer_part> parts;
+    for (const range_request& request : requests) {
+        bytes::split_to_unit(request.range, unit, [&](byte_range range) {
+            parts.emplace_back().range = range;
+            parts.back().memory = request.destination.data() + (range.offset() - request.range.offset());
+        });
+    }
+    return parts;
+}
+
+/// The ranges joined. Very many of them are expected: there is no copy of them, and no work that those in order could be
+/// spared.
+std::vector<transfer_part> parts_of_joined(
+    std::vector<range_request> requests, const bytes::planner_options& planning
+) {
+    const auto offset = [](const range_request& r) { return r.range.offset(); };
+    if (!std::ranges::is_sorted(requests, {}, offset)) std::ranges::stable_sort(requests, {}, offset);
+    bytes::read_planner planner(planning);
+    for (const range_request& request : requests) planner.add(request.range);
+    const auto into = std::make_shared<const engine::scatter>(std::move(requests));
+    std::vector<transfer_part> parts;
+    for (const byte_range& range : planner.take()) {
+        parts.emplace_back().range = range;
+        parts.back().into = into;
+    }
+    return parts;
+}
+
+failure check_option(std::uint64_t value, const char* name) {
+    if (value > 0) return {};
+    return {errc::invalid_argument, fmt::format("{}: 0 is less than 1", name)};
+}
+
 asio::awaitable<void> fetch_scattered(
     pool_ptr pool, std::vector<range_request> requests, fetch_ranges_options options
 ) {
-    std::vector<byte_range> wanted;
     for (const range_request& request : requests) {
         if (request.destination.size() < request.range.length()) {
             throw error(pool->explain(
@@ -149,35 +183,37 @@ asio::awaitable<void> fetch_scattered(
                 doing(request.range)
             ));
         }
-        wanted.push_back(request.range);
     }
+    bytes::planner_options planning;
+    planning.max_gap = options.max_gap_bytes().value_or(0);
+    planning.max_merged_bytes = options.max_merged_bytes();
+    planning.unit_bytes = options.unit_bytes();
+    failure refused = check_option(planning.unit_bytes, "unit_bytes");
+    if (!refused && options.max_gap_bytes())
+        refused = check_option(planning.max_merged_bytes, "max_merged_bytes");
+    if (refused) throw error(pool->explain(refused, ""));
     const time_budget time(co_await asio::this_coro::executor, options.timeout());
     const auto object = co_await opened(pool, time.left());
     if (!object) throw error(pool->explain(object.error(), ""));
-    const fetch_options whole = fetch_options().concurrency(1);
-    for (const byte_range& range : wanted) {
-        const auto possible = engine::plan_fetch(range, **object, whole);
-        if (!possible) throw error(pool->explain(possible.error(), doing(range)));
-    }
-    bytes::planner_options planning;
-    planning.max_gap = options.max_gap_bytes();
-    planning.max_merged_bytes = options.max_merged_bytes();
-    planning.unit_bytes = options.unit_bytes();
-    const auto plan = bytes::plan_reads(wanted, planning);
-    if (plan.reads.empty()) co_return;
-    std::vector<transfer_part> parts(plan.reads.size());
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-        parts[i].range = plan.reads[i].range;
-        for (const bytes::read_piece& piece : plan.pieces_of(plan.reads[i])) {
-            std::byte* const memory = requests[piece.index].destination.data() + piece.destination_offset;
-            parts[i].pieces.push_back({piece.read_offset, piece.length, memory});
+    for (const range_request& request : requests) {
+        if (const failure why = engine::refuse_range(request.range, **object, false)) {
+            throw error(pool->explain(why, doing(request.range)));
         }
     }
+    std::vector<transfer_part> parts;
+    if (options.max_gap_bytes()) {
+        parts = parts_of_joined(std::move(requests), planning);
+    } else {
+        parts = parts_of_each(requests, planning.unit_bytes);
+    }
+    if (parts.empty()) co_return;
+    std::vector<byte_range> reads;
+    for (const transfer_part& part : parts) reads.push_back(part.range);
     const auto op = std::make_shared<transfer>(pool, std::move(parts));
     co_await runtime::await_operation(op, time.left());
     if (op->why()) throw error(pool->explain(op->why(), ""));
-    for (std::size_t i = 0; i < plan.reads.size(); ++i) {
-        const std::vector<byte_range> part{plan.reads[i].range};
+    for (std::size_t i = 0; i < reads.size(); ++i) {
+        const std::vector<byte_range> part{reads[i]};
         const auto received = [&op, i](std::size_t) { return op->received(i); };
         const auto got = engine::judge_fetch(part.front(), part, received, **object, false);
         if (!got) throw error(pool->explain(got.error(), doing(part.front())));

@@ -17,6 +17,11 @@ failure past_the_end(const object_info& object) {
 
 }  // namespace
 
+failure refuse_range(byte_range range, const object_info& object, bool allow_short) {
+    if (range.empty() || !object.finalized || range.end() <= object.size) return {};
+    return allow_short && range.offset() <= object.size ? failure() : past_the_end(object);
+}
+
 result<std::vector<byte_range>> plan_fetch(
     byte_range range, const object_info& object, const fetch_options& options
 ) {
@@ -29,9 +34,7 @@ result<std::vector<byte_range>> plan_fetch(
     if (options.min_chunk_bytes() < 1) return failure(errc::invalid_argument, "min_chunk_bytes is 0");
     std::vector<byte_range> parts;
     if (range.empty()) return parts;
-    if (object.finalized && range.end() > object.size) {
-        if (!options.allow_short() || range.offset() > object.size) return past_the_end(object);
-    }
+    if (const failure why = refuse_range(range, object, options.allow_short())) return why;
     const byte_range known = range.clamp_to(object.size);
     if (!known.empty()) {
         const auto split = split_range(known, options.concurrency(), options.min_chunk_bytes());

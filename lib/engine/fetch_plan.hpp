@@ -14,6 +14,9 @@
 
 namespace rangeio::engine {
 
+/// Why `range` of the object cannot be asked for, if so: errc::range_not_satisfiable.
+failure refuse_range(byte_range range, const object_info& object, bool allow_short);
+
 /// The parts in which `range` of the object is asked for; none if there is nothing to ask for.
 ///
 /// The object's size is exact if it is finalized, and a lower bound if it is not. What lies beyond a lower

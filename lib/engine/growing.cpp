@@ -61,7 +61,7 @@ asio::awaitable<std::uint64_t> refresh(pool_ptr pool, nanoseconds timeout) {
     std::byte first{};
     transfer_part probe;
     probe.range = byte_range(0, 1);
-    probe.pieces.push_back({0, 1, &first});
+    probe.memory = &first;
     const auto op = co_await read_anew(pool, std::move(probe), timeout);
     if (op->why()) throw error(pool->explain(op->why(), ": size"));
     co_return pool->info()->size;
@@ -85,7 +85,7 @@ asio::awaitable<object_tail> read_tail(pool_ptr pool, std::uint64_t length, fetc
     transfer_part tail;
     tail.range = asked;
     tail.tail = true;
-    tail.pieces.push_back({0, length, memory.data()});
+    tail.memory = memory.data();
     const auto op = co_await read_anew(pool, std::move(tail), time.left());
     if (op->why()) throw error(pool->explain(op->why(), doing));
     const std::uint64_t received = op->received(0);

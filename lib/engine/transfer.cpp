@@ -29,16 +29,14 @@ struct transfer::part final : public range_read, public pool_waiter {
     std::uint32_t deliver(
         std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
     ) noexcept override {
-        if (what.pieces.size() == 1 && what.pieces.front().length == what.range.length()) {
-            return crc32c_copy(std::span(what.pieces.front().memory + position, bytes.size()), bytes, crc);
+        if (what.into == nullptr) {
+            return crc32c_copy(std::span(what.memory + position, bytes.size()), bytes, crc);
         }
-        const std::uint64_t end = position + bytes.size();
-        for (const scatter_piece& piece : what.pieces) {
-            const std::uint64_t from = std::max(position, piece.position);
-            const std::uint64_t to = std::min(end, piece.position + piece.length);
-            if (from >= to) continue;
-            std::memcpy(piece.memory + (from - piece.position), bytes.data() + (from - position), to - from);
-        }
+        const std::uint64_t begin = what.range.offset() + position;
+        const auto copy = [&](std::byte* to, std::uint64_t from, std::uint64_t until) {
+            std::memcpy(to, bytes.data() + (from - begin), until - from);
+        };
+        what.into->for_each_shared(begin, begin + bytes.size(), copy);
         return crc32c_extend(crc, bytes);
     }
 

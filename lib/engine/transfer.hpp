@@ -3,6 +3,7 @@
 #include <rangeio/multi_range_downloader.hpp>
 
 #include "engine/pool_core.hpp"
+#include "engine/scatter.hpp"
 #include "runtime/operation.hpp"
 
 #include <cstddef>
@@ -14,19 +15,12 @@
 
 namespace rangeio::engine {
 
-/// `length` bytes at `position` of a read go to `memory`.
-struct scatter_piece {
-    std::uint64_t position;
-    std::uint64_t length;
-    std::byte* memory;
-};
-
-/// One range to read, and where its bytes go: the pieces in the order of their positions. They may overlap,
-/// and leave gaps whose bytes are dropped.
+/// One range to read, and where its bytes go.
 struct transfer_part {
     byte_range range;
-    std::vector<scatter_piece> pieces;
-    bool tail = false;  // see range_read
+    std::byte* memory = nullptr;          // for all of them
+    std::shared_ptr<const scatter> into;  // or: by the ranges that were joined; the others are dropped
+    bool tail = false;                    // see range_read
 };
 
 /// Several ranges of one object, read at once: one counter and one wake-up, no coroutine for each.

@@ -93,7 +93,7 @@ asio::awaitable<std::size_t> read_once(
     const std::vector<byte_range> asked(1, range);
     std::vector<engine::transfer_part> parts(1);
     parts[0].range = range;
-    parts[0].pieces.push_back({0, range.length(), destination.data()});
+    parts[0].memory = destination.data();
     const auto op = std::make_shared<engine::transfer>(factory->create(), owner, std::move(parts));
     co_await runtime::await_operation(op, options.timeout());
     if (op->why()) throw error(op->why().with_context(doing));

@@ -71,7 +71,7 @@ struct transfer_fixture {
         std::vector<transfer_part> parts(3);
         for (std::size_t i = 0; i < parts.size(); ++i) {
             parts[i].range = byte_range(2 * i, 2);
-            parts[i].pieces.push_back({0, 2, memory.data() + 2 * i});
+            parts[i].memory = memory.data() + 2 * i;
         }
         const auto op = std::make_shared<transfer>(stream, nullptr, std::move(parts));
         co_await rangeio::runtime::await_operation(op, {});

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <rangeio/fetch.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace rangeio::engine {
+
+/// Where the bytes of joined ranges go. The ranges stand in the order of their offsets; they may overlap, nest, repeat and
+/// leave gaps.
+///
+/// Blocks of a few ranges are an interval tree, with the middle of each half as its root. So the ranges that share bytes
+/// with a slice of the object are found without a look at all the others, also where long ranges lie over short ones.
+/// Nothing is remembered between slices: one may arrive twice, after a bad checksum, and on several threads at once.
+class scatter {
+public:
+    static constexpr std::size_t block = 8;
+
+    explicit scatter(std::vector<range_request> sorted)
+        : requests_(std::move(sorted)), reach_((requests_.size() + block - 1) / block) {
+        index(0, reach_.size());
+    }
+
+    /// Calls `use(memory, from, to)` for each range that shares bytes with [begin, end) of the object, in order: the shared
+    /// ones go to `memory`. Returns how many ranges it has looked at.
+    template <class Use>
+    std::size_t for_each_shared(std::uint64_t begin, std::uint64_t end, Use&& use) const {
+        return visit(0, reach_.size(), begin, end, use);
+    }
+
+private:
+    std::uint64_t index(std::size_t first, std::size_t last) noexcept {
+        if (first == last) return 0;
+        const std::size_t middle = first + (last - first) / 2;
+        std::uint64_t reach = std::max(index(first, middle), index(middle + 1, last));
+        const std::size_t stop = std::min(requests_.size(), (middle + 1) * block);
+        for (std::size_t i = middle * block; i < stop; ++i) reach = std::max(reach, requests_[i].range.end());
+        return reach_[middle] = reach;
+    }
+
+    template <class Use>
+    std::size_t visit(std::size_t first, std::size_t last, std::uint64_t begin, std::uint64_t end, Use& use)
+        const {
+        std::size_t looks = 0;
+        while (first != last) {
+            const std::size_t middle = first + (last - first) / 2;
+            ++looks;
+            if (reach_[middle] <= begin) break;
+            looks += visit(first, middle, begin, end, use);
+            const std::size_t stop = std::min(requests_.size(), (middle + 1) * block);
+            for (std::size_t i = middle * block; i < stop; ++i) {
+                const byte_range& range = requests_[i].range;
+                ++looks;
+                if (range.offset() >= end) return looks;
+                const std::uint64_t from = std::max(begin, range.offset());
+                const std::uint64_t to = std::min(end, range.end());
+                if (from < to) use(requests_[i].destination.data() + (from - range.offset()), from, to);
+            }
+            first = middle + 1;
+        }
+        return looks;
+    }
+
+    std::vector<range_request> requests_;
+    std::vector<std::uint64_t> reach_;  // where the last range of a block, and of the blocks below it, ends
+};
+
+}  // namespace rangeio::engine

@@ -1,0 +1,109 @@
+#include "engine/scatter.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <random>
+#include <tuple>
+#include <vector>
+
+using rangeio::byte_range;
+using rangeio::range_request;
+using rangeio::engine::scatter;
+
+namespace {
+
+using requests = std::vector<range_request>;
+using share = std::tuple<std::byte*, std::uint64_t, std::uint64_t>;
+
+constexpr auto ignore = [](std::byte*, std::uint64_t, std::uint64_t) {};
+
+void add(requests& to, std::uint64_t offset, std::uint64_t length, std::byte* memory = nullptr) {
+    to.emplace_back(byte_range(offset, length), std::span(memory, memory == nullptr ? 0 : length));
+}
+
+std::vector<share> found(const scatter& in, std::uint64_t begin, std::uint64_t end) {
+    std::vector<share> out;
+    in.for_each_shared(begin, end, [&](std::byte* memory, std::uint64_t from, std::uint64_t to) {
+        out.emplace_back(memory, from, to);
+    });
+    return out;
+}
+
+std::vector<share> expected(const requests& in, std::uint64_t begin, std::uint64_t end) {
+    std::vector<share> out;
+    for (const range_request& r : in) {
+        const std::uint64_t from = std::max(begin, r.range.offset());
+        const std::uint64_t to = std::min(end, r.range.end());
+        if (from < to) out.emplace_back(r.destination.data() + (from - r.range.offset()), from, to);
+    }
+    return out;
+}
+
+std::size_t looks_in(const scatter& in, std::uint64_t size, std::uint64_t slice) {
+    std::size_t looks = 0;
+    for (std::uint64_t at = 0; at < size; at += slice) looks += in.for_each_shared(at, at + slice, ignore);
+    return looks;
+}
+
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+// On the way down to the first range of a slice, and to the last: blocks of 20 levels, and the ranges in them.
+constexpr std::size_t detour = 2 * 20 * (1 + scatter::block);
+
+}  // namespace
+
+TEST_CASE(
+    "scatter: finds in order what a slice shares with ranges that touch, nest, overlap, repeat and leave gaps"
+) {
+    std::minstd_rand random(7);
+    std::vector<std::byte> memory(2000);
+    for (int round = 0; round < 300; ++round) {
+        requests asked;
+        const std::size_t count = random() % 40;
+        for (std::size_t i = 0; i < count; ++i) {
+            add(asked,
+                random() % 100,
+                random() % (random() % 5 == 0 ? 200 : 9),
+                memory.data() + random() % 1000);
+        }
+        std::ranges::stable_sort(asked, {}, [](const range_request& r) { return r.range.offset(); });
+        const scatter in(asked);
+        for (std::uint64_t begin = 0; begin < 120; ++begin) {
+            const std::uint64_t end = begin + 1 + random() % 30;
+            CHECK(found(in, begin, end) == expected(asked, begin, end));
+        }
+    }
+}
+
+TEST_CASE("scatter: a slice is looked at once for each range that it shares bytes with, and little more") {
+    const std::uint64_t size = 8 * mib;
+    const std::uint64_t slice = 8192;
+    requests asked;
+    for (std::uint64_t at = 0; at < size; at += 16) add(asked, at, 8);
+    const std::size_t shares =
+        asked.size() * (scatter::block + 1) / scatter::block;  // and the blocks themselves
+    CHECK(looks_in(scatter(std::move(asked)), size, slice) <= shares + size / slice * detour);
+}
+
+TEST_CASE("scatter: long ranges over short ones do not make a slice look at those that lie elsewhere") {
+    const std::uint64_t size = 8 * mib;
+    const std::uint64_t slice = 8192;
+    requests asked;
+    add(asked, 0, size);
+    add(asked, 0, size);
+    for (std::uint64_t at = 0; at < size; at += 16) add(asked, at, 8);
+    const std::size_t shares = asked.size() * (scatter::block + 1) / scatter::block;
+    CHECK(looks_in(scatter(std::move(asked)), size, slice) <= shares + size / slice * detour);
+}
+
+TEST_CASE("scatter: a byte among ranges of 4 KiB is found without a look at all of them") {
+    requests asked;
+    for (std::uint64_t at = 0; at < 512 * mib; at += 4096) add(asked, at, 4096);
+    const scatter in(std::move(asked));
+    std::size_t count = 0;
+    const auto looks = in.for_each_shared(
+        300 * mib + 5, 300 * mib + 6, [&](std::byte*, std::uint64_t, std::uint64_t) { ++count; }
+    );
+    CHECK(count == 1);
+    CHECK(looks <= detour);
+}
