@@ -85,15 +85,16 @@ public:
     }
     const std::string& user_project() const noexcept { return user_project_; }
 
-    /// How long stat(), list() and layout() may take. Default 60 s; zero: no limit.
+    /// How long stat(), list() and layout() may take, with all calls and waits that `retry` allows. Default 60 s; zero:
+    /// no limit but that of `retry`.
     client_options& rpc_timeout(std::chrono::nanoseconds limit) {
         rpc_timeout_ = limit;
         return *this;
     }
     std::chrono::nanoseconds rpc_timeout() const noexcept { return rpc_timeout_; }
 
-    /// How streams that break are resumed, those of every pool of this client and of read(). Metadata calls are not
-    /// tried again. Default: see `retry_policy`.
+    /// How streams that break are resumed, those of every pool of this client and of read(), and how stat(), list() and
+    /// layout() are asked again. Default: see `retry_policy`.
     client_options& retry(const retry_policy& policy) {
         retry_ = policy;
         return *this;

@@ -3,6 +3,7 @@
 #include <rangeio/proto/storage_control.pb.h>
 
 #include "gcs/client_core.hpp"
+#include "grpc/grpc_unary_attempt.hpp"
 #include "grpc/object_codec.hpp"
 #include "grpc/unary_call.hpp"
 #include "runtime/operation.hpp"
@@ -25,9 +26,16 @@ constexpr int max_page_size = 1000;
 asio::awaitable<result<std::string>> call(
     core_ptr core, std::string method, std::string bucket, std::string request, std::string subject
 ) {
-    const auto op = std::make_shared<grpc_transport::unary_call>(
-        core->channels(), std::move(method), std::move(bucket), std::move(request)
-    );
+    grpc_transport::unary_call::environment env;
+    env.connector = grpc_transport::make_unary_connector(core->channels());
+    env.core = core->runtime();
+    env.executor = core->executor();
+    env.retry = core->retry();
+    grpc_transport::unary_request asked;
+    asked.method = std::move(method);
+    asked.bucket = std::move(bucket);
+    asked.message = std::move(request);
+    const auto op = std::make_shared<grpc_transport::unary_call>(std::move(env), std::move(asked));
     co_await runtime::await_operation(op, core->rpc_timeout());
     if (op->why()) co_return op->why().with_context(subject);
     co_return op->response();

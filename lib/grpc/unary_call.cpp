@@ -1,87 +1,111 @@
 #include "grpc/unary_call.hpp"
 
-#include "grpc/status.hpp"
+#include "retry_policy.hpp"
 
-#include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/support/byte_buffer.h>
-
-#include <mutex>
+#include <random>
 #include <utility>
-#include <vector>
 
 namespace rangeio::grpc_transport {
 
-struct unary_call::state {
-    std::shared_ptr<channels> on;
-    std::string method;
-    std::string bucket;
-    grpc::ClientContext context;
-    grpc::ByteBuffer request;
-    grpc::ByteBuffer response;
-    std::mutex mutex;
-    failure stop;  // why it was cancelled
-};
+using fsm::unary_action;
+using fsm::unary_action_kind;
+using fsm::unary_actions;
+using fsm::unary_fsm;
 
-unary_call::unary_call(
-    std::shared_ptr<channels> on, std::string method, std::string bucket, std::string request
-)
-    : state_(std::make_unique<state>()) {
-    state_->on = std::move(on);
-    state_->method = std::move(method);
-    state_->bucket = std::move(bucket);
-    grpc::Slice slice(request);
-    state_->request = grpc::ByteBuffer(&slice, 1);
-}
+unary_call::unary_call(environment env, unary_request request)
+    : env_(std::move(env)),
+      request_(std::make_shared<const unary_request>(std::move(request))),
+      machine_(checked(env_.retry)) {}
 
 unary_call::~unary_call() = default;
 
 void unary_call::start() noexcept {
-    try {
-        state_->on->prepare(state_->context, state_->bucket, "");
-        grpc::GenericStub stub(state_->on->first());
-        auto started = std::static_pointer_cast<unary_call>(shared_from_this());
-        stub.UnaryCall(
-            &state_->context,
-            state_->method,
-            grpc::StubOptions(),
-            &state_->request,
-            &state_->response,
-            [self = std::move(started)](const grpc::Status& status) mutable {
-                const runtime::context_core::stay stay(self->state_->on->core());
-                const auto alive = std::move(self);
-                {
-                    const std::lock_guard lock(alive->state_->mutex);
-                    // Cancelled, but too late: then it is what it is.
-                    const bool stopped = alive->state_->stop && !status.ok();
-                    alive->why_ = stopped ? alive->state_->stop : from_status(status);
-                }
-                alive->complete();
-            }
-        );
-    } catch (...) {
-        why_ = make_error_code(boost::system::errc::not_enough_memory);
-        complete();
-    }
+    machine_.feed([](unary_fsm& m, unary_actions& out) { m.start(out); });
+    drain();
 }
 
 void unary_call::cancel(const failure& why) noexcept {
-    {
-        const std::lock_guard lock(state_->mutex);
-        if (!state_->stop) state_->stop = why;
-    }
-    state_->context.TryCancel();
+    machine_.feed([&](unary_fsm& m, unary_actions& out) { m.cancel(why, out); });
+    drain();
 }
 
-std::string unary_call::response() const {
-    std::vector<grpc::Slice> slices;
-    std::string out;
-    if (!state_->response.Dump(&slices).ok()) return out;
-    for (const grpc::Slice& slice : slices) {
-        out.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+void unary_call::on_done(unary_end end) noexcept {
+    if (!end.why) response_ = std::move(end.response);
+    machine_.feed([&](unary_fsm& m, unary_actions& out) { m.call_ended(end.why, env_.core->now(), out); });
+    drain();
+}
+
+void unary_call::drain() noexcept {
+    const auto alive = shared_from_this();
+    machine_.drain([this](unary_action& action) { perform(action); });
+}
+
+void unary_call::perform(unary_action& action) noexcept {
+    switch (action.kind) {
+        case unary_action_kind::call: make_call(); break;
+        case unary_action_kind::cancel_call:
+            if (attempt_ == nullptr) break;
+            attempt_->cancel(action.stalled ? cancel_reason::stalled : cancel_reason::unwanted);
+            break;
+        case unary_action_kind::watch:
+            if (!set_alarm(action, action.delay))
+                cancel(make_error_code(boost::system::errc::not_enough_memory));
+            break;
+        case unary_action_kind::wait:
+            alarm_.reset();
+            if (set_alarm(action, jittered(action.delay))) break;
+            machine_.feed([&](unary_fsm& m, unary_actions& out) { m.alarm(action.turn, out); });
+            break;
+        case unary_action_kind::drop_alarm: alarm_.reset(); break;
+        case unary_action_kind::complete:
+            attempt_.reset();
+            why_ = std::move(action.why);
+            complete();
+            break;
     }
-    return out;
+}
+
+void unary_call::make_call() noexcept {
+    attempt_.reset();
+    try {
+        const auto self = std::static_pointer_cast<unary_call>(shared_from_this());
+        attempt_ = env_.connector->create(request_, std::shared_ptr<unary_attempt_events>(self, this));
+        attempt_->start();
+    } catch (...) {
+        // A call that was not started does not report its end.
+        attempt_.reset();
+        on_done({make_error_code(boost::system::errc::not_enough_memory)});
+    }
+}
+
+bool unary_call::set_alarm(const unary_action& action, std::chrono::nanoseconds delay) noexcept {
+    try {
+        const auto self = std::static_pointer_cast<unary_call>(shared_from_this());
+        const std::weak_ptr<unary_call> weak = self;
+        alarm_ = env_.core->set_alarm(env_.executor, delay, [weak, turn = action.turn] {
+            const auto alive = weak.lock();
+            if (alive == nullptr) return;
+            alive->machine_.feed([turn](unary_fsm& m, unary_actions& out) { m.alarm(turn, out); });
+            alive->drain();
+        });
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+// Full jitter: clients whose questions failed together do not ask again together.
+std::chrono::nanoseconds unary_call::jittered(std::chrono::nanoseconds bound) const noexcept {
+    using count = std::chrono::nanoseconds::rep;
+    std::uniform_int_distribution<count> evenly(0, bound.count());
+    try {
+        std::minstd_rand chance(
+            static_cast<std::minstd_rand::result_type>(env_.seed ? env_.seed() : std::random_device()())
+        );
+        return std::chrono::nanoseconds(evenly(chance));
+    } catch (...) {
+        return bound;
+    }
 }
 
 }  // namespace rangeio::grpc_transport

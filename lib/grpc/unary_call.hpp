@@ -1,33 +1,59 @@
 #pragma once
 
-#include "grpc/channels.hpp"
+#include <rangeio/retry_policy.hpp>
+
+#include "fsm/unary_fsm.hpp"
+#include "grpc/unary_attempt.hpp"
+#include "runtime/machine_host.hpp"
 #include "runtime/operation.hpp"
 
+#include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 namespace rangeio::grpc_transport {
 
-/// One unary call: serialized messages in and out, so that gRPC is compiled here only.
-class unary_call final : public runtime::operation {
+/// A question for metadata, asked until there is an answer: the shell of unary_fsm.
+class unary_call final : public runtime::operation, private unary_attempt_events {
 public:
-    /// `method`: `/package.Service/Method`. `bucket`: what the routing header names.
-    unary_call(std::shared_ptr<channels> on, std::string method, std::string bucket, std::string request);
+    struct environment {
+        std::shared_ptr<unary_connector> connector;
+        std::shared_ptr<runtime::context_core> core;
+        asio::any_io_executor executor;
+        retry_policy retry;
+        std::function<std::uint32_t()> seed;  // of the waits; empty: a random one
+    };
+
+    unary_call(environment env, unary_request request);
     ~unary_call() override;
 
     void cancel(const failure& why) noexcept override;
 
     // The result, once complete.
     const failure& why() const noexcept { return why_; }
-    std::string response() const;
+    const std::string& response() const noexcept { return response_; }
 
 private:
-    struct state;
-
     void start() noexcept override;
     void reject(const failure& why) noexcept override { why_ = why; }
+    void on_done(unary_end end) noexcept override;
 
-    std::unique_ptr<state> state_;
+    void drain() noexcept;
+    void perform(fsm::unary_action& action) noexcept;
+    void make_call() noexcept;
+    bool set_alarm(const fsm::unary_action& action, std::chrono::nanoseconds delay) noexcept;
+    std::chrono::nanoseconds jittered(std::chrono::nanoseconds bound) const noexcept;
+
+    const environment env_;
+    const std::shared_ptr<const unary_request> request_;
+    runtime::machine_host<fsm::unary_fsm, fsm::unary_action> machine_;
+    // Of whichever thread performs.
+    std::shared_ptr<unary_attempt> attempt_;
+    std::shared_ptr<runtime::alarm> alarm_;
+
+    std::string response_;
     failure why_;
 };
 

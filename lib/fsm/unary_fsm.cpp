@@ -1,0 +1,95 @@
+#include "fsm/unary_fsm.hpp"
+
+#include "described.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace rangeio::fsm {
+namespace {
+
+constexpr auto longest_stall = std::chrono::hours(24 * 365);  // 16 of them can be counted
+
+}  // namespace
+
+unary_fsm::unary_fsm(const retry_policy& policy)
+    : judge_(policy),
+      stall_limit_(std::min<std::chrono::nanoseconds>(policy.stall_timeout(), longest_stall)),
+      max_stall_limit_(16 * stall_limit_) {}
+
+void unary_fsm::start(unary_actions& out) {
+    if (stop_) {
+        complete(stop_, out);
+    } else {
+        call(out);
+    }
+}
+
+void unary_fsm::call(unary_actions& out) {
+    state_ = unary_state::calling;
+    stalled_ = false;
+    judge_.call_started();
+    // Watched first: the call may end while it is being made.
+    if (stall_limit_ > std::chrono::nanoseconds::zero()) {
+        out.push_back({unary_action_kind::watch, false, ++turn_, stall_limit_, {}});
+    }
+    out.push_back({unary_action_kind::call, false, 0, {}, {}});
+}
+
+void unary_fsm::call_ended(const failure& why, time_point now, unary_actions& out) {
+    if (!why) return complete({}, out);  // also if it was given up: it is what was asked for
+    if (stop_) return complete(stop_reason(), out);
+    using what_next = resume_judge::what_next;
+    using seconds = std::chrono::duration<double>;
+    last_ = why;
+    if (stalled_) {
+        last_ = described(errc::stalled, "no answer for {:.3g} s", seconds(stall_limit_).count());
+        stall_limit_ = std::min(2 * stall_limit_, max_stall_limit_);
+    }
+    const auto fate = stalled_ ? call_fate::stalled : call_fate::broken;
+    auto next = judge_.call_ended(fate, last_, true, true, now);
+    if (next.then == what_next::call) return call(out);
+    if (next.then != what_next::wait) return complete(next.why, out);
+    state_ = unary_state::waiting;
+    out.push_back({unary_action_kind::wait, false, ++turn_, next.delay, {}});
+}
+
+void unary_fsm::alarm(std::uint64_t turn, unary_actions& out) {
+    if (turn != turn_) return;
+    if (state_ == unary_state::waiting) {
+        call(out);
+    } else if (state_ == unary_state::calling) {
+        state_ = unary_state::giving_up;
+        stalled_ = true;
+        out.push_back({unary_action_kind::cancel_call, true, 0, {}, {}});
+    }
+}
+
+void unary_fsm::cancel(const failure& why, unary_actions& out) {
+    if (state_ == unary_state::ended || stop_) return;
+    stop_ = why;
+    if (state_ == unary_state::waiting) {
+        complete(stop_reason(), out);
+    } else if (state_ == unary_state::calling) {
+        state_ = unary_state::giving_up;
+        out.push_back({unary_action_kind::cancel_call, false, 0, {}, {}});
+    }
+}
+
+void unary_fsm::complete(const failure& why, unary_actions& out) {
+    state_ = unary_state::ended;
+    out.push_back({unary_action_kind::drop_alarm, false, 0, {}, {}});
+    out.push_back({unary_action_kind::complete, false, 0, {}, why});
+}
+
+// Of a time limit that is over, people want to know what took so long.
+failure unary_fsm::stop_reason() const noexcept {
+    if (stop_.code() != errc::timed_out || !last_) return stop_;
+    try {
+        return remarked(stop_, "the last attempt: {}", last_.message());
+    } catch (const std::bad_alloc&) {
+        return stop_;
+    }
+}
+
+}  // namespace rangeio::fsm

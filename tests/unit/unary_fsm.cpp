@@ -1,0 +1,243 @@
+#include "fsm/unary_fsm.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <vector>
+
+using rangeio::errc;
+using rangeio::error_code;
+using rangeio::failure;
+using rangeio::retry_policy;
+using rangeio::fsm::time_point;
+using rangeio::fsm::unary_action;
+using rangeio::fsm::unary_action_kind;
+using rangeio::fsm::unary_actions;
+using rangeio::fsm::unary_fsm;
+using rangeio::fsm::unary_state;
+using namespace std::chrono_literals;
+using kind = unary_action_kind;
+
+namespace {
+
+failure status(int code) {
+    return {error_code(code, rangeio::grpc_category()), "text", code};
+}
+
+const failure unavailable = status(14);
+const failure cancelled = status(1);
+
+/// The machine, and what it wanted since it was last asked.
+class question {
+public:
+    explicit question(const retry_policy& policy = {}) : machine(policy) {}
+
+    void start() { machine.start(actions); }
+    void end(const failure& why, time_point now = {}) { machine.call_ended(why, now, actions); }
+    void alarm() { machine.alarm(turn, actions); }
+    void cancel(const failure& why) { machine.cancel(why, actions); }
+
+    std::vector<kind> take() {
+        std::vector<kind> out;
+        for (const unary_action& action : actions) {
+            out.push_back(action.kind);
+            if (action.kind == kind::watch || action.kind == kind::wait) {
+                turn = action.turn;
+                delay = action.delay;
+            }
+            if (action.kind == kind::cancel_call) stalled = action.stalled;
+            if (action.kind == kind::complete) result = action.why;
+        }
+        actions.clear();
+        return out;
+    }
+
+    unary_fsm machine;
+    unary_actions actions;
+    std::uint64_t turn = 0;
+    std::chrono::nanoseconds delay{0};
+    bool stalled = false;
+    std::optional<failure> result;
+};
+
+using kinds = std::vector<kind>;
+const kinds one_call{kind::watch, kind::call};
+const kinds over{kind::drop_alarm, kind::complete};
+
+}  // namespace
+
+TEST_CASE("unary_fsm: an answer completes the question") {
+    question q;
+    q.start();
+    CHECK(q.take() == one_call);
+    CHECK(q.delay == 20s);
+    q.end({});
+    CHECK(q.take() == over);
+    CHECK_FALSE(*q.result);
+}
+
+TEST_CASE("unary_fsm: a failure that may pass is followed by another call, after a wait") {
+    question q;
+    q.start();
+    q.take();
+    q.end(unavailable);
+    CHECK(q.take() == kinds{kind::wait});
+    CHECK(q.delay == 250ms);
+    q.alarm();
+    CHECK(q.take() == one_call);
+    q.end(unavailable);
+    CHECK(q.take() == kinds{kind::wait});
+    CHECK(q.delay == 500ms);
+    q.alarm();
+    q.end({});
+    q.take();
+    CHECK_FALSE(*q.result);
+}
+
+TEST_CASE("unary_fsm: a failure that lasts is the answer") {
+    question q;
+    q.start();
+    q.take();
+    q.end(status(5));
+    CHECK(q.take() == over);
+    CHECK(q.result->grpc_status() == 5);
+    CHECK(q.result->message() == "text");
+}
+
+TEST_CASE("unary_fsm: the policy's statuses count, and its attempts end") {
+    question picky(retry_policy().retry_status(14, false));
+    picky.start();
+    picky.take();
+    picky.end(unavailable);
+    CHECK(picky.take() == over);
+
+    question none(retry_policy::none());
+    none.start();
+    none.take();
+    none.end(unavailable);
+    CHECK(none.take() == over);
+    CHECK(none.result->code() == unavailable.code());
+}
+
+TEST_CASE("unary_fsm: a call without an answer is given up as stalled, and made again at once or later") {
+    question q(retry_policy().stall_timeout(3s));
+    q.start();
+    q.take();
+    CHECK(q.delay == 3s);
+    q.alarm();
+    CHECK(q.take() == kinds{kind::cancel_call});
+    CHECK(q.stalled);
+    q.end(cancelled);
+    const auto next = q.take();
+    if (next == kinds{kind::wait}) {
+        q.alarm();
+        CHECK(q.take() == one_call);
+    } else {
+        CHECK(next == one_call);
+    }
+    // The service may need longer.
+    CHECK(q.delay == 6s);
+    for (int n = 0; n < 5 && !q.result; ++n) {
+        q.alarm();
+        q.end(cancelled);
+        q.take();
+        if (q.machine.state() == unary_state::waiting) {
+            q.alarm();
+            q.take();
+        }
+    }
+    CHECK(q.machine.stall_limit() == 48s);
+}
+
+TEST_CASE("unary_fsm: an answer that comes while the call is given up is an answer") {
+    question q;
+    q.start();
+    q.take();
+    q.alarm();
+    q.take();
+    q.end({});
+    CHECK(q.take() == over);
+    CHECK_FALSE(*q.result);
+}
+
+TEST_CASE("unary_fsm: no stall timeout, no alarm; the longest one does not overflow") {
+    question q(retry_policy().stall_timeout(0ns));
+    q.start();
+    CHECK(q.take() == kinds{kind::call});
+    question longest(retry_policy().stall_timeout(std::chrono::nanoseconds::max()));
+    longest.start();
+    longest.take();
+    CHECK(longest.delay > 24h);
+}
+
+TEST_CASE("unary_fsm: an alarm that was dropped changes nothing") {
+    question q;
+    q.start();
+    q.take();
+    const auto old = q.turn;
+    q.end(unavailable);
+    q.take();
+    q.machine.alarm(old, q.actions);
+    CHECK(q.take().empty());
+    q.alarm();
+    q.end({});
+    q.take();
+    q.alarm();
+    CHECK(q.take().empty());
+}
+
+TEST_CASE("unary_fsm: cancelled at any time, the question ends with the first reason") {
+    const failure why = errc::shut_down;
+    question before;
+    before.cancel(why);
+    CHECK(before.take().empty());
+    before.start();
+    CHECK(before.take() == over);
+    CHECK(before.result->code() == errc::shut_down);
+
+    question calling;
+    calling.start();
+    calling.take();
+    calling.cancel(why);
+    CHECK(calling.take() == kinds{kind::cancel_call});
+    CHECK_FALSE(calling.stalled);
+    calling.cancel(errc::timed_out);
+    CHECK(calling.take().empty());
+    calling.end(cancelled);
+    CHECK(calling.take() == over);
+    CHECK(calling.result->code() == errc::shut_down);
+
+    question waiting;
+    waiting.start();
+    waiting.end(unavailable);
+    waiting.take();
+    waiting.cancel(why);
+    CHECK(waiting.take() == over);
+    CHECK(waiting.result->code() == errc::shut_down);
+}
+
+TEST_CASE("unary_fsm: cancelled while a stalled call is given up, no other is made") {
+    question q;
+    q.start();
+    q.take();
+    q.alarm();
+    q.take();
+    q.cancel(errc::shut_down);
+    CHECK(q.take().empty());
+    q.end(cancelled);
+    CHECK(q.take() == over);
+    CHECK(q.result->code() == errc::shut_down);
+}
+
+TEST_CASE("unary_fsm: a time limit that is over tells how the last attempt ended") {
+    question q;
+    q.start();
+    q.end(unavailable);
+    q.take();
+    q.cancel(errc::timed_out);
+    q.take();
+    CHECK(q.result->code() == errc::timed_out);
+    CHECK(q.result->message() == "timed out (the last attempt: text)");
+}
