@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 namespace rangeio {
@@ -99,6 +100,14 @@ public:
     }
     std::uint64_t max_orphan_bytes() const noexcept { return max_orphan_bytes_; }
 
+    /// The same for how many ranges those bytes belong to: each costs the service a seek and a message, however short it
+    /// is. What has not been sent yet is not asked for at all, and does not count. Default 64. Zero: with the first.
+    retry_policy& max_orphan_ranges(std::size_t ranges) {
+        max_orphan_ranges_ = ranges;
+        return *this;
+    }
+    std::size_t max_orphan_ranges() const noexcept { return max_orphan_ranges_; }
+
     /// Whether a call that ended with this gRPC status, 1 to 16, is followed by another. Others than those of
     /// gRPC's list have no effect. Default: UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED and
     /// CANCELLED, which is the peer's: a call that this side cancels is not asked about. On a stream that has
@@ -134,6 +143,7 @@ private:
     std::chrono::nanoseconds max_backoff_ = std::chrono::seconds(8);
     std::chrono::nanoseconds stall_timeout_ = std::chrono::seconds(20);
     std::uint64_t max_orphan_bytes_ = std::uint64_t{16} << 20;
+    std::size_t max_orphan_ranges_ = 64;
 };
 
 }  // namespace rangeio

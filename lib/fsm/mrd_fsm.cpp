@@ -396,7 +396,9 @@ call_fate mrd_fsm::fail_named(const call_end& end_of_call, mrd_actions& out) {
 
 // S8. To open another call costs less than to wait for what nobody wants.
 void mrd_fsm::retire_if_due(mrd_actions& out) {
-    if (call_ != call_state::there || ranges_.orphans_due() <= options_.retry.max_orphan_bytes()) return;
+    const bool bearable = ranges_.orphans_due() <= options_.retry.max_orphan_bytes() &&
+                          ranges_.orphan_ranges_due() <= options_.retry.max_orphan_ranges();
+    if (call_ != call_state::there || bearable) return;
     ++counted_.retired;
     give_up(call_fate::retired, out);
 }

@@ -188,6 +188,7 @@ public:
     // The state, for checkers.
     const std::vector<stream_range>& ranges() const noexcept { return ranges_.all(); }
     std::uint64_t orphans_due() const noexcept { return ranges_.orphans_due(); }
+    std::size_t orphan_ranges_due() const noexcept { return ranges_.orphan_ranges_due(); }
     bool moved() const noexcept { return moved_; }
     const resume_judge& judge() const noexcept { return judge_; }
     enum class call_state : std::uint8_t { none, due, there, given_up };

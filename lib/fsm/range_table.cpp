@@ -64,16 +64,15 @@ bool range_table::drop_piece(
     const std::uint64_t paid = std::min(size, r.orphans);
     r.orphans -= paid;
     orphans_due_ -= paid;
-    if (range_end) --r.stale;
     // After the last byte nothing more is due, even if range_end never comes.
-    if (r.orphans == 0) r.stale = 0;
+    set_stale(r, r.orphans == 0 ? 0 : r.stale - (range_end ? 1 : 0));
     settle(r);
     return true;
 }
 
 void range_table::call_ended() noexcept {
     for (stream_range& r : ranges_) {
-        r.stale = 0;
+        set_stale(r, 0);
         settle(r);
         if (r.state == range_state::sent) r.state = range_state::queued;
     }
@@ -94,9 +93,14 @@ void range_table::forget(stream_range& r) noexcept {
 
 void range_table::orphan(stream_range& r, std::uint64_t bytes) noexcept {
     if (bytes == 0) return;
-    ++r.stale;
+    set_stale(r, r.stale + 1);
     r.orphans += bytes;
     orphans_due_ += bytes;
+}
+
+void range_table::set_stale(stream_range& r, std::uint32_t names) noexcept {
+    stale_ += names;
+    stale_ -= std::exchange(r.stale, names);
 }
 
 void range_table::settle(stream_range& r) noexcept {

@@ -85,12 +85,15 @@ public:
     bool settled() const noexcept { return forgotten_ == ranges_.size(); }
     /// Bytes that the call still owes and nobody wants.
     std::uint64_t orphans_due() const noexcept { return orphans_due_; }
+    /// Ranges, by the names on the wire, that those bytes belong to.
+    std::size_t orphan_ranges_due() const noexcept { return stale_; }
     const std::vector<stream_range>& all() const noexcept { return ranges_; }
     std::vector<stream_range>& all() noexcept { return ranges_; }
 
 private:
     void forget(stream_range& r) noexcept;
     void orphan(stream_range& r, std::uint64_t bytes) noexcept;
+    void set_stale(stream_range& r, std::uint32_t names) noexcept;
     void settle(stream_range& r) noexcept;
 
     std::vector<stream_range> ranges_;  // in the order of their numbers; the forgotten leave in bulk
@@ -98,6 +101,7 @@ private:
     std::int64_t first_queued_ = 1;  // no range with a smaller number is queued
     std::int64_t last_number_ = 0;
     std::uint64_t orphans_due_ = 0;
+    std::size_t stale_ = 0;  // names of all ranges together
 };
 
 }  // namespace rangeio::fsm

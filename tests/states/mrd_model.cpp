@@ -48,6 +48,7 @@ mrd_fsm::options mrd_model::options() const {
                     .max_redirects(redirect_limit)
                     .range_attempts(bad_limit)
                     .max_orphan_bytes(orphan_limit)
+                    .max_orphan_ranges(orphan_range_limit)
                     .budget(std::chrono::seconds(aging ? 1 : 0))
                     .stall_timeout(std::chrono::seconds(stalls ? 1 : 0));
     out.max_per_message = max_per_message;

@@ -24,7 +24,8 @@ namespace rangeio::states {
 class mrd_model {
 public:
     static constexpr unsigned bad_limit = 1;
-    static constexpr std::uint64_t orphan_limit = 1;
+    static constexpr std::uint64_t orphan_limit = 2;
+    static constexpr std::size_t orphan_range_limit = 1;
 
     std::size_t max_per_message = 2;
     int ranges = 3;

@@ -114,7 +114,9 @@ void check_given_up(const mrd_fsm& before, const mrd_model::event& e, const mrd_
     } else if (cancels && !closes && e.what != kind::memory_runs_out) {
         const bool useless = before.state() == mrd_state::reopening && before.told_reconnecting() &&
                              s.machine.outstanding_bytes() == 0;
-        require(s, useless || s.machine.orphans_due() > mrd_model::orphan_limit, rule::s8_orphans);
+        const bool many = s.machine.orphans_due() > mrd_model::orphan_limit ||
+                          s.machine.orphan_ranges_due() > mrd_model::orphan_range_limit;
+        require(s, useless || many, rule::s8_orphans);
     }
     if (closes) require(s, cancels == had, rule::s7_single_flight);
 }
@@ -177,9 +179,11 @@ void check_state(const mrd_model& model, state& s) {
 
     std::uint64_t outstanding = 0;
     std::uint64_t orphans = 0;
+    std::size_t names = 0;
     bool pending = false;
     for (const auto& r : m.ranges()) {
         orphans += r.orphans;
+        names += r.stale;
         if (r.state == range_state::orphaned && r.asks == 0) {
             const range* const known = find(s, r.number);
             const int owed = known->length - known->sent;
@@ -195,7 +199,9 @@ void check_state(const mrd_model& model, state& s) {
     }
     require(s, m.outstanding_bytes() == outstanding, rule::balance);
     require(s, m.orphans_due() == orphans, rule::s8_orphans);
-    require(s, !there || orphans <= mrd_model::orphan_limit, rule::s8_orphans);
+    require(s, m.orphan_ranges_due() == names, rule::s8_orphans);
+    const bool bearable = orphans <= mrd_model::orphan_limit && names <= mrd_model::orphan_range_limit;
+    require(s, !there || bearable, rule::s8_orphans);
 
     const bool sleeps = m.state() == mrd_state::dormant;
     require(s, !sleeps || (!pending && !s.call && !m.told_reconnecting()), rule::s7_sleep);

@@ -518,6 +518,32 @@ TEST_CASE("mrd_fsm: S8: too many bytes that nobody wants retire the call, not th
     }
 }
 
+TEST_CASE("mrd_fsm: S8: too many ranges that nobody wants retire the call, however short they are") {
+    stream s = open_stream(patient().max_orphan_ranges(2));
+    for (std::int64_t id = 1; id <= 4; ++id) {
+        s.add(static_cast<std::uintptr_t>(id), 8 * static_cast<std::uint64_t>(id), 8);
+        s.write_done();
+    }
+    s.add(5, 90, 8);
+    s.add(6, 98, 8);
+    CHECK(s.cancel(6) == "r6 0: timed out");  // it was never sent, so it is not owed
+    CHECK(s.machine().orphan_ranges_due() == 0);
+    CHECK(s.cancel(1) == "r1 0: timed out");
+    CHECK(s.cancel(2) == "r2 0: timed out");
+    CHECK(s.machine().orphan_ranges_due() == 2);
+    SUBCASE("when one more is given up") {
+        CHECK(s.cancel(3) == "r3 0: timed out, cancel call");
+        CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 4:32+8 5:90+8");
+        CHECK(s.machine().orphan_ranges_due() == 0);
+    }
+    SUBCASE("but those that are over do not count, with range_end or without") {
+        CHECK(s.chunk(1, 8, 8) == "");
+        CHECK(s.chunk(2, 16, 3, true) == "");
+        CHECK(s.machine().orphan_ranges_due() == 0);
+        CHECK(s.cancel(3) == "r3 0: timed out");
+    }
+}
+
 TEST_CASE("mrd_fsm: S8: bad pieces leave bytes behind that nobody wants, too") {
     stream s = open_stream(patient().max_orphan_bytes(10));
     s.add(1, 0, 20), s.write_done();
