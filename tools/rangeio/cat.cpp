@@ -4,6 +4,7 @@
 #include "block_reader.hpp"
 #include "commands.hpp"
 #include "event_loop.hpp"
+#include "missing_object.hpp"
 #include "process.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -73,7 +74,7 @@ asio::awaitable<void> cat(asio::io_context& loop, std::shared_ptr<const cat_argu
     const read_ahead ahead(args->how.pool_size(), args->how.concurrency());
     const block_sink sink = [](std::span<const std::byte> bytes) { write_out(bytes); };
     for (const object_ref& object : args->objects) {
-        mrd_pool pool = co_await service.open(object, args->how.pool());
+        mrd_pool pool = co_await open_object(service, object, args->how.pool());
         const std::vector<byte_range> ranges = resolve(args->ranges, opened_object(pool));
         co_await read_in_order(pool, ranges, ahead, args->how.fetching(), writer, sink);
         if (args->follow) co_await follow(pool, ranges.front().end(), args, writer, sink);

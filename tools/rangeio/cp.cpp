@@ -4,6 +4,7 @@
 #include "block_reader.hpp"
 #include "commands.hpp"
 #include "event_loop.hpp"
+#include "missing_object.hpp"
 #include "output_file.hpp"
 #include "output_stream.hpp"
 #include "output_target.hpp"
@@ -87,7 +88,7 @@ asio::awaitable<void> cp_to_stream(
 ) {
     blocking_thread writer;
     client service(loop.get_executor(), args->how.client());
-    mrd_pool pool = co_await service.open(args->object, args->how.pool());
+    mrd_pool pool = co_await open_object(service, args->object, args->how.pool());
     std::optional<output_stream> out;
     const auto open = [&out, &target] { out.emplace(target); };
     co_await writer.run(open);
@@ -107,7 +108,7 @@ asio::awaitable<void> cp_to_file(
 ) {
     blocking_thread writer;
     client service(loop.get_executor(), args->how.client());
-    mrd_pool pool = co_await service.open(args->object, args->how.pool());
+    mrd_pool pool = co_await open_object(service, args->object, args->how.pool());
     const std::uint64_t size = opened_object(pool).size;
     std::optional<output_file> file;
     const auto create = [&file, &path, size] { file.emplace(path, size); };
@@ -149,6 +150,11 @@ void add_cp(CLI::App& app, command& chosen) {
     add_object(cp, args->object, "gs://bucket/object");
     const auto take_target = [args](const std::string& target) {
         if (target.empty()) throw CLI::ValidationError("TARGET", "it is empty");
+        if (target.starts_with("gs://")) {
+            throw CLI::ValidationError(
+                "TARGET", fmt::format("'{}' is an object; only files are written", target)
+            );
+        }
         args->target = target;
     };
     cp.add_option_function<std::string>(

@@ -1,5 +1,6 @@
 #include "output_target.hpp"
 
+#include "printable.hpp"
 #include "process.hpp"
 #include "units.hpp"
 

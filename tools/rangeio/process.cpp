@@ -1,6 +1,6 @@
 #include "process.hpp"
 
-#include "units.hpp"
+#include "printable.hpp"
 
 #include <fmt/format.h>
 
