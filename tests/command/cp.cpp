@@ -41,8 +41,14 @@ TEST_CASE("cp: copies objects of any size byte by byte") {
     SUBCASE("2 MiB + 1") {
         size = 2 * mebibyte + 1;
     }
-    SUBCASE("100 MiB + 7") {
-        size = 100 * mebibyte + 7;
+    SUBCASE("a block") {
+        size = block_bytes;
+    }
+    SUBCASE("a block and a bit") {
+        size = block_bytes + 1;
+    }
+    SUBCASE("three rings of blocks and a bit") {
+        size = 12 * block_bytes + 7;
     }
     const fixture here;
     const scratch out;
@@ -264,7 +270,7 @@ TEST_CASE("cp: a missing object leaves nothing behind, and an old file as it was
 TEST_CASE("cp: a write that fails in the middle leaves nothing behind, and an old file as it was") {
     const fixture here;
     const scratch out;
-    here.put("object", pattern(16 * mebibyte));
+    here.put("object", beyond_a_ring_of(4));
     names before;
     SUBCASE("a new file") {}
     SUBCASE("a file that is replaced") {
@@ -274,7 +280,7 @@ TEST_CASE("cp: a write that fails in the middle leaves nothing behind, and an ol
     // As on a full disk, without one. What a file system reserves may exceed the limit, what is written may not;
     // where the reservation fails already, the same is to be seen. The signal of it must not skip the clean-up.
     process::settings how;
-    how.shell = "ulimit -f 2048";  // in blocks of 512 or 1024 bytes
+    how.shell = "ulimit -f 20480";  // in units of 512 or 1024 bytes: more than a block of ours
     const outcome got = here.run({"cp", "gs://bucket/object", out / "file"}, how);
     CAPTURE(got.err);
     CHECK(got.code == 1);
@@ -303,13 +309,22 @@ TEST_CASE("cp: bytes that the checksums do not confirm leave nothing behind, and
         here.put("object", std::string(5 * mebibyte, 'x'));
         damage = replace(std::string(64, 'x'), std::string(64, 'y'));
     }
-    SUBCASE("that of the whole") {
+    const auto damage_whole = [&](const std::string& content) {
         // In several messages, none of which has the same.
-        here.put("object", pattern(5 * mebibyte));
+        here.put("object", content);
         const std::string right = checksum_of(here, "gs://bucket/object");
         std::string wrong = right;
         wrong.back() ^= 1;
         damage = replace(right, wrong);
+    };
+    SUBCASE("that of the whole, which is one block") {
+        damage_whole(pattern(5 * mebibyte));
+    }
+    SUBCASE("that of the whole, which is a block and one byte") {
+        damage_whole(beyond_one_block());
+    }
+    SUBCASE("that of the whole, which is more than there are blocks") {
+        damage_whole(beyond_a_ring_of(4));
     }
     const proxy between(here.address, damage);
     const outcome got = run({"cp", "--endpoint", between.address(), "gs://bucket/object", out / "file"});
