@@ -316,8 +316,10 @@ TEST_CASE("output_file: a file that is replaced passes on permissions, and to ro
         ::chmod(path.c_str(), mode);
         scripted_calls calls;
         mode_t while_written = 0;
-        calls.before = [&](const std::string& call, const std::string& temporary) {
-            if (call == "rename") while_written |= mode_of(temporary) & ~mode;
+        calls.before = [&](const std::string& call, const std::string&) {
+            if (call != "write") return;
+            const std::string temporary = dir.names().front();
+            while_written |= mode_of(dir / temporary) & ~mode & 0077;
         };
         write_file(path, calls);
         CHECK(dir.read("file") == "new conte");
