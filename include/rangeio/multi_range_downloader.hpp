@@ -93,6 +93,10 @@ public:
     /// Goes on with another call, whose response tells of the object anew: a call that was opened before something
     /// was appended need not know of it. What is under way is resumed there. The default is for streams that cannot.
     virtual void renew() noexcept {}
+    /// Serves ranges, from now on, by a call that knows of at least `size` bytes of the object. One that was opened before
+    /// they were appended is followed by another; what is under way is resumed there. The default is for streams that
+    /// serve what is there.
+    virtual void require(std::uint64_t /*size*/) noexcept {}
     /// The object as the newest response told of it. Null before that, and on streams that do not keep it.
     virtual std::shared_ptr<const object_info> info() const noexcept { return nullptr; }
 };

@@ -2,8 +2,6 @@
 
 #include "emulator/grpc_bytes.hpp"
 
-#include <fmt/format.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -37,9 +35,7 @@ bidi_reactor::bidi_reactor(
     service& shared, open_calls& calls, rpc_counters& counters, grpc::GenericCallbackServerContext& context
 )
     : call_reactor(shared, calls, counters, context),
-      stream_(
-          shared.store(), {shared.strict(), shared.max_chunk_bytes()}, info().params(), faults_of(shared)
-      ) {}
+      stream_(shared.store(), {shared.strict(), shared.max_chunk_bytes()}, params(), faults_of(shared)) {}
 
 void bidi_reactor::start() {
     lock held(mutex_);
@@ -60,9 +56,7 @@ void bidi_reactor::OnReadDone(bool ok) noexcept {
         ++counters().requests;
         const status how = outcome_of([&] {
             const contiguous_message message(request_);
-            const std::size_t ranges = stream_.on_message(message.view());
-            shared().counters().ranges_requested += ranges;
-            info().asks_for(fmt::format("{}: {} ranges", stream_.name(), ranges));
+            shared().counters().ranges_requested += stream_.on_message(message.view());
         });
         if (!how.ok()) {
             stream_.fail(how);
@@ -124,7 +118,7 @@ bool bidi_reactor::do_step(lock& held) {
         perform(*change);
     } else if (const auto* last = std::get_if<read_stream::finish_step>(&next)) {
         goaway_ = last->goaway;
-        finish(last->how);
+        Finish(to_grpc(last->how));
         finished_ = true;
     }
     return true;
@@ -158,7 +152,8 @@ void bidi_reactor::count(const bidi_response::range_data& sent) noexcept {
 }
 
 void bidi_reactor::perform(const read_stream::checksum_step& checksum) {
-    perform_elsewhere([this, object = checksum.object] { shared().compute_checksum(*object); });
+    perform_elsewhere([this, object = checksum.object] { object->checksum(shared().workers().stop_token()); }
+    );
 }
 
 void bidi_reactor::perform(const read_stream::change_step& change) {

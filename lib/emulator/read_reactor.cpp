@@ -8,7 +8,7 @@ namespace rangeio::emulator {
 
 void read_reactor::OnReadDone(bool ok) noexcept {
     if (!ok) {
-        finish({status_code::invalid_argument, "the call came without a request", {}});
+        Finish(to_grpc({status_code::invalid_argument, "the call came without a request", {}}));
         return;
     }
     ++counters().requests;
@@ -18,25 +18,24 @@ void read_reactor::OnReadDone(bool ok) noexcept {
         read_.emplace(
             shared().store(),
             object_read::settings{shared().strict(), shared().max_chunk_bytes()},
-            info().params(),
+            params(),
             request.view()
         );
-        info().asks_for(read_->object()->display_name());
-        const stored_object& object = *read_->object();
-        if (object.checksum_is_cheap() && !object.checksum_is_quick()) {
+        if (!read_->object()->checksum_is_cheap()) {
             shared().workers().run([this, self = shared_from_this()] {
-                const status computed = outcome_of([&] { shared().compute_checksum(*read_->object()); });
+                const status computed =
+                    outcome_of([&] { read_->object()->checksum(shared().workers().stop_token()); });
                 if (computed.ok()) {
                     send_next();
                 } else {
-                    finish(computed);
+                    Finish(to_grpc(computed));
                 }
             });
             deferred = true;
         }
     });
     if (!how.ok()) {
-        finish(how);
+        Finish(to_grpc(how));
     } else if (!deferred) {
         send_next();
     }
@@ -44,9 +43,9 @@ void read_reactor::OnReadDone(bool ok) noexcept {
 
 void read_reactor::OnWriteDone(bool ok) noexcept {
     if (!ok) {
-        finish({status_code::cancelled, "the client is gone", {}});
+        Finish(grpc::Status::CANCELLED);
     } else if (read_->done()) {
-        finish({});
+        Finish(grpc::Status::OK);
     } else {
         send_next();
     }
@@ -55,14 +54,14 @@ void read_reactor::OnWriteDone(bool ok) noexcept {
 void read_reactor::send_next() noexcept {
     const status how = outcome_of([&] {
         framed_message message = read_->next();
-        shared().counters().bytes_sent += message.payload.bytes().size();
+        shared().counters().bytes_sent += message.payload.size();
         response_ = to_byte_buffer(std::move(message));
     });
     if (how.ok()) {
         ++counters().responses;
         StartWrite(&response_);
     } else {
-        finish(how);
+        Finish(to_grpc(how));
     }
 }
 

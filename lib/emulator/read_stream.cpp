@@ -22,9 +22,11 @@ constexpr int max_ranges_per_message = 100;
 // stream.
 constexpr std::size_t max_outstanding_ranges = 50'000;
 
-void read_content(bidi_response::range_data& data) {
-    data.content = {*data.object, data.offset, data.length};
-    data.crc32c = crc32c(data.content.bytes());
+void add_checksum(bidi_response::range_data& data) {
+    if (data.length != 0) {
+        data.object->check();
+        data.crc32c = data.object->checksum(data.offset, data.length);
+    }
     if (data.surplus != 0) {
         const std::vector<std::byte> zeros(static_cast<std::size_t>(data.surplus));
         data.crc32c = crc32c_extend(data.crc32c, zeros);
@@ -76,10 +78,6 @@ void read_stream::fail(status why) {
         afterwards_.clear();
         held_.reset();
     }
-}
-
-std::string read_stream::name() const {
-    return object_ ? object_->display_name() : std::string();
 }
 
 bool read_stream::wants_message() const noexcept {
@@ -139,7 +137,7 @@ void read_stream::add(const request& message) {
         );
     }
     if (!object_->finalized()) {
-        // It may have grown. Chunks on their way keep the state that they were cut from.
+        // It may have grown. Chunks on their way keep the mapping that they were cut from.
         object_ptr now = store_.open(bucket_, spec_.object());
         conditions same;
         same.generation = object_->generation();
@@ -215,7 +213,7 @@ read_stream::step read_stream::next() {
     if (faults_) {
         if (std::optional<step> instead = faulty_step()) return *std::move(instead);
     }
-    if (opening_due_ && object_->checksum_is_cheap() && !object_->checksum_is_quick()) {
+    if (opening_due_ && !object_->checksum_is_cheap()) {
         return checksum_step{object_};
     }
     if (faults_) return faulty_send();
@@ -263,8 +261,8 @@ framed_message read_stream::encode(const send_step& what) const {
     response.data = what.data;
     response.more_data = what.more_data;
     if (response.data) {
-        read_content(*response.data);
-        for (bidi_response::range_data& data : response.more_data) read_content(data);
+        add_checksum(*response.data);
+        for (bidi_response::range_data& data : response.more_data) add_checksum(data);
     }
     return emulator::encode(response);
 }

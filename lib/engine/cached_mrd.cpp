@@ -2,6 +2,7 @@
 
 #include "engine/pool_cache_core.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace rangeio::engine {
@@ -90,14 +91,29 @@ void cached_mrd::renew() noexcept {
     if (const auto s = stream()) s->renew();
 }
 
+void cached_mrd::require(std::uint64_t size) noexcept {
+    std::shared_ptr<multi_range_downloader> stream;
+    {
+        const std::lock_guard lock(mutex_);
+        required_ = std::max(required_, size);
+        stream = stream_;
+    }
+    if (stream != nullptr) stream->require(size);
+}
+
 std::shared_ptr<const object_info> cached_mrd::info() const noexcept {
     const auto s = stream();
     return s == nullptr ? nullptr : s->info();
 }
 
 void cached_mrd::attach(std::shared_ptr<multi_range_downloader> stream) noexcept {
-    const std::lock_guard lock(mutex_);
-    stream_ = std::move(stream);
+    std::uint64_t required = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        stream_ = stream;
+        required = required_;
+    }
+    stream->require(required);
 }
 
 void cached_mrd::detach(const failure& why) noexcept {

@@ -5,6 +5,7 @@
 #include "fsm/pool_cache_fsm.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 
@@ -55,6 +56,7 @@ public:
     std::uint64_t outstanding_bytes() const noexcept override;
     bool quiet() const noexcept override;
     void renew() noexcept override;
+    void require(std::uint64_t size) noexcept override;
     std::shared_ptr<const object_info> info() const noexcept override;
 
     // For the cache, which calls them one at a time.
@@ -75,7 +77,8 @@ private:
 
     mutable std::mutex mutex_;  // taken before the stream's own lock
     std::shared_ptr<multi_range_downloader> stream_;
-    std::size_t reading_ = 0;  // callers that are inside of stream_->read()
+    std::size_t reading_ = 0;     // callers that are inside of stream_->read()
+    std::uint64_t required_ = 0;  // bytes of the object that the stream has to know of
     bool closed_ = false;
 };
 

@@ -165,17 +165,23 @@ std::shared_ptr<const object_info> pool_core::info() const {
 void pool_core::learn(const multi_range_downloader& from) {
     auto info = from.info();
     std::vector<std::shared_ptr<multi_range_downloader>> others;
+    std::uint64_t size = 0;
     {
         const std::lock_guard lock(mutex_);
         if (info == nullptr || info->size < info_->size || info_->finalized) return;
-        if (info->size > info_->size) {
-            for (const entry& e : streams_) {
-                if (e.stream.get() != &from) others.push_back(e.stream);
-            }
+        size = info->size;
+        if (size > info_->size) {
+            for (const entry& e : streams_) others.push_back(e.stream);
         }
         info_ = std::move(info);
     }
-    for (const auto& stream : others) stream->renew();
+    for (const auto& stream : others) stream->require(size);
+}
+
+// P14. Also when it is granted: the pool may have learned of more since it was told.
+void pool_core::bring_up_to_date(multi_range_downloader& stream) const noexcept {
+    const auto known = info();
+    if (known != nullptr && !known->finalized) stream.require(known->size);
 }
 
 failure pool_core::explain(const failure& why, const std::string& doing) const {
@@ -226,6 +232,7 @@ void pool_core::perform(pool_action& action) noexcept {
             lease out;
             out.pool_ = shared_from_this();
             out.stream_ = stream(action.stream);
+            if (out.stream_ != nullptr) bring_up_to_date(*out.stream_);
             out.stream_id_ = action.stream;
             count_wait(waiter);
             waiter.granted(std::move(out));
@@ -244,6 +251,7 @@ void pool_core::open_stream(stream_id id) noexcept {
     failure why;
     try {
         auto s = factory_->create();
+        bring_up_to_date(*s);
         auto owner = std::make_shared<link>(shared_from_this(), id);
         {
             const std::lock_guard lock(mutex_);

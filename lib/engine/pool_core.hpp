@@ -57,8 +57,8 @@ public:
     pool_stats stats() const;
     /// The object as the first stream reported it, or the last one that was renewed; null before that.
     std::shared_ptr<const object_info> info() const;
-    /// `from` has gone on with a call that tells of the object anew. If the object has grown, the other streams do
-    /// so, too.
+    /// `from` has continued with a call that tells of the object anew. If the object has grown, the streams whose calls
+    /// do not know of it do so, too: P14.
     void learn(const multi_range_downloader& from);
     const object_ref& object() const noexcept { return factory_->object(); }
     const asio::any_io_executor& executor() const noexcept { return executor_; }
@@ -82,6 +82,7 @@ private:
     void note_if_closed() noexcept;
     void open_stream(fsm::stream_id id) noexcept;
     std::shared_ptr<multi_range_downloader> stream(fsm::stream_id id) const;
+    void bring_up_to_date(multi_range_downloader& stream) const noexcept;
 
     void opened(fsm::stream_id id, std::shared_ptr<const object_info> info) noexcept;
     void ended(fsm::stream_id id, const failure& why) noexcept;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int status_cancelled = 1;
 constexpr int status_aborted = 10;
+constexpr int status_out_of_range = 11;
 
 }  // namespace
 
@@ -51,8 +52,15 @@ void mrd_fsm::cancel_range(std::int64_t number, const failure& why, mrd_actions&
 }
 
 void mrd_fsm::renew(mrd_actions& out) {
+    sight_.renew();
     // A call that is still to come will be new, and one that was given up is about to be followed by another.
     if (opened_ && call_ == call_state::there) give_up(call_fate::renewed, out);
+}
+
+// A call that has not been answered yet may know more than was known when it began: its response says.
+void mrd_fsm::require(std::uint64_t size, mrd_actions& out) {
+    sight_.require(size);
+    if (state_ == mrd_state::ready && sight_.behind()) give_up_behind(false, out);
 }
 
 void mrd_fsm::close(const failure& ranges_fail_with, const failure& stream_ends_with, mrd_actions& out) {
@@ -98,6 +106,7 @@ bool mrd_fsm::begin_call(mrd_actions& out) {
     message_.clear();
     ranges_.take(message_, options_.max_per_message);
     judge_.call_started();
+    sight_.call_started();
     moved_ = true;  // the time that it has for its first byte begins now
     watch(out);
     if (opened_) ++counted_.resumed;
@@ -127,16 +136,30 @@ void mrd_fsm::write_done(mrd_actions& out) {
     send_if_possible(out);
 }
 
-void mrd_fsm::response(mrd_actions& out) {
+void mrd_fsm::response(std::optional<std::uint64_t> size, mrd_actions& out) {
     judge_.responded();
     if (state_ != mrd_state::opening && state_ != mrd_state::reopening) return;
     state_ = mrd_state::ready;
+    sight_.responded(size);
     if (!std::exchange(opened_, true)) {
         judge_.progress();
         out.push_back({mrd_action_kind::opened});
-    } else if (std::exchange(told_, false)) {
+    } else if (!sight_.behind() && std::exchange(told_, false)) {
         out.push_back({mrd_action_kind::reconnected});
     }
+    if (sight_.behind()) give_up_behind(sight_.outdated(), out);
+}
+
+// P14. `outdated`: the service is at fault, so this costs an attempt.
+void mrd_fsm::give_up_behind(bool outdated, mrd_actions& out) {
+    sight_.renew();
+    if (call_ == call_state::there) give_up(outdated ? call_fate::outdated : call_fate::renewed, out);
+}
+
+// The service has ended a range where bytes are known to exist.
+bool mrd_fsm::ends_behind(const stream_range& r) const noexcept {
+    return r.ending && !r.tail && r.received < r.length && sight_.covers(r.offset + r.received) &&
+           r.bad < options_.retry.range_attempts();
 }
 
 mrd_fsm::verdict mrd_fsm::begin_chunk(
@@ -209,11 +232,15 @@ void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions
     r->received += r->copy_size;
     outstanding_bytes_ -= r->copy_size;
     if (r->copy_size > 0) r->bad = 0;
-    if (r->copy_size > 0 || r->ending) judge_.progress();
+    const bool behind = ends_behind(*r);
+    if (r->copy_size > 0 || (r->ending && !behind)) judge_.progress();
     if (r->received == r->length) {
         finish(*r, {}, true, out);  // whoever cancelled it meanwhile was too late
     } else if (r->verdict) {
         finish(*r, std::exchange(r->verdict, {}), r->ending, out);
+    } else if (behind) {
+        ++r->bad;  // it is resumed with the next call
+        give_up_behind(true, out);
     } else if (r->ending) {
         finish(*r, {}, true, out);
     }
@@ -252,6 +279,9 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
     if (fate == call_fate::stalled) why = described(errc::stalled, "no byte came for the stall timeout");
     if (fate == call_fate::unwanted)
         why = described(errc::stalled, "no answer came until the last reader left");
+    if (fate == call_fate::outdated) {
+        why = described(errc::short_read, "the service knows of fewer than {} bytes", sight_.required());
+    }
     if (fate == call_fate::starved) why = make_error_code(boost::system::errc::not_enough_memory);
     if (end_of_call.redirected) {
         fate = call_fate::redirected;
@@ -387,6 +417,10 @@ call_fate mrd_fsm::fail_named(const call_end& end_of_call, mrd_actions& out) {
         if (r == nullptr || r->state == range_state::queued) continue;
         if (fate == call_fate::broken) fate = call_fate::ranges_named;
         if (!e.why || status_of(e.why) == status_aborted || r->read_id() != e.read_id) continue;
+        if (status_of(e.why) == status_out_of_range && !r->tail && sight_.covers(r->offset + r->received)) {
+            sight_.renew();  // it is the call that is behind
+            continue;
+        }
         // An orphan may be at fault, too: it does not come along to the next call.
         fate = call_fate::ranges_failed;
         if (r->pending()) finish(*r, e.why, true, out, true);

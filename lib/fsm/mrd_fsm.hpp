@@ -3,12 +3,14 @@
 #include <rangeio/error.hpp>
 #include <rangeio/retry_policy.hpp>
 
+#include "fsm/call_sight.hpp"
 #include "fsm/range_table.hpp"
 #include "fsm/resume_judge.hpp"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -115,8 +117,10 @@ public:
     );
     /// No effect on a range that is done.
     void cancel_range(std::int64_t number, const failure& why, mrd_actions& out);
-    /// What has been opened goes on with another call.
+    /// What has been opened continues with another call, which brings no read handle.
     void renew(mrd_actions& out);
+    /// Ranges are served by calls that know of so many bytes of the object: P14.
+    void require(std::uint64_t size, mrd_actions& out);
     /// Ends the stream. Ranges that are under way fail with the one, `ended` tells the other; empty: closed
     /// as asked.
     void close(const failure& ranges_fail_with, const failure& stream_ends_with, mrd_actions& out);
@@ -133,7 +137,9 @@ public:
     void look(std::uintptr_t cookie, mrd_actions& out);
 
     // Events from the wire, one at a time.
-    void response(mrd_actions& out);
+    /// `size`: of the object, if the response tells it; the largest number if it will not grow.
+    void response(std::optional<std::uint64_t> size, mrd_actions& out);
+    void response(mrd_actions& out) { response(std::nullopt, out); }
     struct verdict {
         bool accept = false;
         std::uintptr_t cookie = 0;
@@ -156,6 +162,8 @@ public:
     /// Last of its call, and never during a copy.
     void call_ended(const call_end& end_of_call, time_point now, mrd_actions& out);
 
+    /// Whether the call that has begun comes without the read handle.
+    bool call_is_new() const noexcept { return sight_.anew(); }
     /// The ranges of the message to be sent; unchanged until begin_call() or begin_write().
     const std::vector<wire_range>& message() const noexcept { return message_; }
 
@@ -191,6 +199,7 @@ public:
     std::size_t orphan_ranges_due() const noexcept { return ranges_.orphan_ranges_due(); }
     bool moved() const noexcept { return moved_; }
     const resume_judge& judge() const noexcept { return judge_; }
+    const call_sight& sight() const noexcept { return sight_; }
     enum class call_state : std::uint8_t { none, due, there, given_up };
     call_state call() const noexcept { return call_; }
     call_fate fate() const noexcept { return fate_; }
@@ -208,6 +217,8 @@ private:
     void idle(mrd_actions& out);
     void fail(const failure& why, mrd_actions& out);
     void give_up(call_fate fate, mrd_actions& out);
+    void give_up_behind(bool outdated, mrd_actions& out);
+    bool ends_behind(const stream_range& r) const noexcept;
     void send_if_possible(mrd_actions& out);
     void watch(mrd_actions& out);
     void look_later(mrd_actions& out);
@@ -225,6 +236,7 @@ private:
     mrd_state state_ = mrd_state::fresh;
     range_table ranges_;
     resume_judge judge_;
+    call_sight sight_;
     std::vector<wire_range> message_;
     call_state call_ = call_state::none;
     call_fate fate_ = call_fate::broken;  // why the call was given up, if it was

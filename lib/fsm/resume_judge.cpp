@@ -25,8 +25,8 @@ resume_judge::verdict resume_judge::call_ended(
     call_fate fate, const failure& why, bool pending, bool established, time_point now
 ) noexcept {
     const bool at_fault = fate == call_fate::broken || fate == call_fate::stalled ||
-                          fate == call_fate::starved || fate == call_fate::unwanted ||
-                          fate == call_fate::ranges_named;
+                          fate == call_fate::outdated || fate == call_fate::starved ||
+                          fate == call_fate::unwanted || fate == call_fate::ranges_named;
     if (fate == call_fate::broken && !retries(policy_, why, established)) return {what_next::fail, {}, why};
     if (!pending && established) {
         // A call that was answered and owed nothing was a good one, whatever ended it.

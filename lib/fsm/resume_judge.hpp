@@ -17,6 +17,7 @@
 // | by us: to be renewed    | another at once                               | sleep                                   |
 // | naming ranges that fail | another at once: there are fewer of them now  | sleep                                   |
 // | by us: it stalled       | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | by us: behind the object| an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | by us: out of memory    | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | by us: nobody waited    | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | naming ranges, no more  | an attempt                                    | sleep; if unanswered, an attempt is gone |
@@ -39,6 +40,7 @@ enum class call_fate : std::uint8_t {
     stalled,
     retired,
     renewed,
+    outdated,
     starved,
     unwanted,
     ranges_failed,

@@ -5,6 +5,7 @@
 #include "runtime/interleave.hpp"
 #include "runtime/operation.hpp"
 
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -87,8 +88,12 @@ bool mrd::quiet() const noexcept {
 }
 
 void mrd::renew() noexcept {
-    env_.source->forget_handle();
     machine_.feed([](mrd_fsm& m, mrd_actions& out) { m.renew(out); });
+    drain();
+}
+
+void mrd::require(std::uint64_t size) noexcept {
+    machine_.feed([size](mrd_fsm& m, mrd_actions& out) { m.require(size, out); });
     drain();
 }
 
@@ -101,9 +106,13 @@ void mrd::on_response(const incoming& response) noexcept {
         close_with(stale, stale);
         return;
     }
-    const bool resumed = machine_.feed([](mrd_fsm& m, mrd_actions& out) {
+    std::optional<std::uint64_t> size;
+    if (const object_info* const told = response.metadata) {
+        size = told->finalized ? std::numeric_limits<std::uint64_t>::max() : told->size;
+    }
+    const bool resumed = machine_.feed([size](mrd_fsm& m, mrd_actions& out) {
         const bool awaited = m.state() == fsm::mrd_state::reopening;
-        m.response(out);
+        m.response(size, out);
         return awaited;
     });
     if (resumed) {
@@ -311,9 +320,10 @@ void mrd::start_call(const mrd_action& action) noexcept {
     call_since_ = env_.core->now();
     try {
         call_ = env_.connector->create(std::shared_ptr<bidi_call_events>(self(), this));
-        call_->start(env_.source->spec(), machine_.peek([](const mrd_fsm& m) {
-            return std::span(m.message());
-        }));
+        call_->start(
+            env_.source->spec(machine_.peek([](const mrd_fsm& m) { return m.call_is_new(); })),
+            machine_.peek([](const mrd_fsm& m) { return std::span(m.message()); })
+        );
     } catch (...) {
         // A call that was not started does not report its end.
         call_.reset();

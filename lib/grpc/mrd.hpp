@@ -43,6 +43,7 @@ public:
     std::uint64_t outstanding_bytes() const noexcept override;
     bool quiet() const noexcept override;
     void renew() noexcept override;
+    void require(std::uint64_t size) noexcept override;
     std::shared_ptr<const object_info> info() const noexcept override { return env_.source->info(); }
 
 private:

@@ -17,12 +17,12 @@ object_source::object_source(object_ref object)
     info_ = std::make_shared<const object_info>(std::move(named));
 }
 
-call_spec object_source::spec() const {
+call_spec object_source::spec(bool anew) const {
     const std::lock_guard lock(mutex_);
     call_spec out{object_, {}, routing_token_};
     if (pinned_generation_ != 0) out.object.generation(pinned_generation_);
     // Who comes with a handle may not be told of the object; a redirect can bring one before anybody was.
-    if (is_known()) out.read_handle = read_handle_;
+    if (is_known() && !anew) out.read_handle = read_handle_;
     return out;
 }
 
@@ -51,11 +51,6 @@ failure object_source::learn(const object_info* metadata, const std::string* rea
         if (is_known()) return {};  // that is good enough to go on with
         return make_error_code(boost::system::errc::not_enough_memory);
     }
-}
-
-void object_source::forget_handle() noexcept {
-    const std::lock_guard lock(mutex_);
-    read_handle_.clear();
 }
 
 failure object_source::judge(const failure& why) const noexcept {

@@ -14,12 +14,11 @@ class object_source {
 public:
     explicit object_source(object_ref object);
 
-    call_spec spec() const;
+    /// Of the next call. `anew`: without what the last ones said, so that its response tells of the object; one to a
+    /// handle need not.
+    call_spec spec(bool anew = false) const;
     /// Takes what a response says. Fails if that speaks of another generation than the pinned one.
     failure learn(const object_info* metadata, const std::string* read_handle) noexcept;
-    /// The next call says nothing of the last ones, so that its response tells of the object anew: one to a handle
-    /// need not.
-    void forget_handle() noexcept;
     /// What the end of a call means: that the object which was being read is not there any more is an error of its
     /// own.
     failure judge(const failure& why) const noexcept;

@@ -1,5 +1,6 @@
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/mrd_pool_cache.hpp>
 
 #include "simulation/scripted_service.hpp"
 #include "support/run.hpp"
@@ -9,6 +10,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 using namespace testing;
 using rangeio::byte_range;
@@ -16,6 +19,9 @@ using rangeio::errc;
 using rangeio::fetch_options;
 using rangeio::lease;
 using rangeio::mrd_pool;
+using rangeio::mrd_pool_cache;
+using rangeio::object_info;
+using rangeio::object_ref;
 using rangeio::pool_options;
 
 // Objects that grow under a pool, on a service whose calls know only of what there was when they began.
@@ -168,4 +174,148 @@ TEST_CASE("growing: a finalized object is not asked for again") {
         CHECK(s.calls() == 1);
     };
     run(context, ask(pool, service));
+}
+
+namespace {
+
+asio::awaitable<void> refresh_beside_idle_streams(mrd_pool_cache& cache, scripted_service& service) {
+    {
+        mrd_pool before = co_await cache.open({"b-1", "o"}, pool_options().size(2));
+        co_await open_two(before);
+        co_await before.close();
+    }
+    CHECK(cache.stats().idle_streams == 2);
+    object_ref named("b-1", "o");
+    named.generation(7);
+    mrd_pool pool = co_await cache.open(named, pool_options().size(2));
+    service.unfinalized(3000);
+    CHECK(co_await pool.refresh_size() == 3000);
+    lease first = co_await pool.acquire();
+    lease second = co_await pool.acquire();
+    for (lease* held : {&first, &second}) {
+        std::string memory(500, '.');
+        const byte_range fresh(2000, 500);
+        CHECK(co_await held->read(fresh, std::as_writable_bytes(std::span(memory))) == 500);
+        CHECK(memory == service.content().substr(2000, 500));
+    }
+}
+
+/// Streams that open when the test says so, and note what they are told to know.
+class sized_streams final : public rangeio::mrd_factory {
+public:
+    class stream final : public rangeio::multi_range_downloader {
+    public:
+        explicit stream(const object_info& known) : known_(known) {}
+        void open(std::shared_ptr<rangeio::stream_listener> to) override { owner = std::move(to); }
+        std::int64_t read(std::shared_ptr<rangeio::range_read> read) override {
+            rangeio::range_outcome all;
+            all.received = read->range().length();
+            read->done(all);
+            return 1;
+        }
+        void cancel(std::int64_t, const rangeio::failure&) noexcept override {}
+        void close(const rangeio::failure& why) noexcept override {
+            if (const auto to = std::exchange(owner, nullptr)) to->ended(why);
+        }
+        std::uint64_t outstanding_bytes() const noexcept override { return 0; }
+        void require(std::uint64_t size) noexcept override { required.push_back(size); }
+        std::shared_ptr<const object_info> info() const noexcept override {
+            return std::make_shared<const object_info>(known_);
+        }
+
+        std::shared_ptr<rangeio::stream_listener> owner;
+        std::vector<std::uint64_t> required;
+
+    private:
+        const object_info& known_;
+    };
+
+    sized_streams() {
+        known.generation = 7;
+        known.size = 1000;
+    }
+    std::shared_ptr<rangeio::multi_range_downloader> create() override {
+        made.push_back(std::make_shared<stream>(known));
+        return made.back();
+    }
+    bool supports_multi_request() const noexcept override { return true; }
+    const object_ref& object() const noexcept override { return object_; }
+    void open(std::size_t i) {
+        const auto owner = made.at(i)->owner;
+        owner->opened(made.at(i)->info());
+    }
+
+    object_info known;
+    std::vector<std::shared_ptr<stream>> made;
+
+private:
+    const object_ref object_{"b-1", "o"};
+};
+
+asio::awaitable<void> take(mrd_pool& pool, lease& out) {
+    out = co_await pool.acquire();
+}
+
+asio::awaitable<void> ask_size(mrd_pool& pool, std::uint64_t& out) {
+    out = co_await pool.refresh_size();
+}
+
+}  // namespace
+
+TEST_CASE("P14: streams that a cache kept know of what the pool that takes them knows of") {
+    asio::io_context context;
+    scripted_service service(numbered(100'000), 2, 100);
+    service.remember_sizes();
+    service.unfinalized(1000);
+    auto cache =
+        std::make_unique<mrd_pool_cache>(context.get_executor(), [&](const object_ref&, const pool_options&) {
+            return service.factory(context.get_executor());
+        });
+    run(context, refresh_beside_idle_streams(*cache, service));
+    cache.reset();
+    context.restart();
+    context.run_for(1s);
+}
+
+TEST_CASE(
+    "P14: a stream that is being opened is told of a size that the pool learns meanwhile, others when granted"
+) {
+    asio::io_context context;
+    const auto streams = std::make_shared<sized_streams>();
+    mrd_pool pool(context.get_executor(), streams, pool_options().size(3));
+    std::vector<outcome> ends(5);
+    lease first, second, third;
+    asio::co_spawn(context, take(pool, first), ends[0].handler());
+    context.poll();
+    streams->open(0);
+    context.poll();
+    REQUIRE(first);
+    asio::co_spawn(context, take(pool, second), ends[1].handler());
+    context.restart();
+    context.poll();
+    REQUIRE(streams->made.size() == 2);
+    streams->known.size = 3000;
+    first.release();
+    context.restart();
+    context.poll();
+    REQUIRE(second);  // on the first stream, which fell idle; the other is still being opened
+    second.release();
+    std::uint64_t size = 0;
+    asio::co_spawn(context, ask_size(pool, size), ends[2].handler());
+    context.restart();
+    context.poll();
+    CHECK(size == 3000);
+    for (const auto& stream : streams->made) {
+        REQUIRE_FALSE(stream->required.empty());
+        CHECK(stream->required.back() == 3000);
+    }
+    // One that is made later begins with it.
+    asio::co_spawn(context, take(pool, first), ends[3].handler());
+    asio::co_spawn(context, take(pool, third), ends[4].handler());
+    context.restart();
+    context.poll();
+    for (const auto& stream : streams->made) CHECK(stream->required.back() == 3000);
+    for (std::size_t i = 1; i < streams->made.size(); ++i) streams->open(i);
+    context.restart();
+    context.poll();
 }

@@ -291,6 +291,30 @@ TEST_CASE(
     CHECK(f.call().asked.back().offset == 10);
 }
 
+TEST_CASE("mrd: a handle that comes after a stream is renewed does not come along to the next call") {
+    fixture f;
+    f.opened("first");
+    const auto got = f.read(0, 9);
+    f.stream->renew();
+    f.call().respond("late");
+    f.call().end(cancelled);
+    REQUIRE(f.connector->calls.size() == 2);
+    CHECK(f.call().spec.read_handle.empty());
+}
+
+TEST_CASE("mrd: P14: a stream whose call does not know of the size that it needs goes on with another") {
+    fixture f;
+    f.opened("first");
+    const auto got = f.read(0, 9);
+    f.stream->require(content.size());
+    CHECK_FALSE(f.call().told_to_end);
+    f.stream->require(content.size() + 1);
+    CHECK(f.call().told_to_end);
+    f.call().end(cancelled);
+    REQUIRE(f.connector->calls.size() == 2);
+    CHECK(f.call().spec.read_handle.empty());
+}
+
 TEST_CASE("mrd: a stream that is renewed opens a call without a handle, so that it hears of the object anew"
 ) {
     fixture f;

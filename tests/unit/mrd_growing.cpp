@@ -146,3 +146,100 @@ TEST_CASE("mrd_fsm: a range is told as refused only if the service named it") {
     s.cancel(2);
     CHECK_FALSE(action_of(s, mrd_action_kind::complete).refused);
 }
+
+TEST_CASE("mrd_fsm: a renewed stream comes without a handle until a response has told of the object") {
+    stream s = open_stream(retry_policy());
+    s.add(1, 0, 10), s.write_done();
+    CHECK_FALSE(s.machine().call_is_new());
+    s.renew();
+    CHECK(s.call_ended(cancelled) == "reconnecting, start 1:0+10");
+    CHECK(s.machine().call_is_new());
+    SUBCASE("also after a break") {
+        s.call_ended(unavailable);
+        CHECK(s.wait_over() == "start 1:0+10");
+        CHECK(s.machine().call_is_new());
+        s.response();
+        s.call_ended(unavailable);
+        CHECK(s.wait_over() == "start 1:0+10");
+        CHECK_FALSE(s.machine().call_is_new());
+    }
+    SUBCASE("also if it is renewed once more before the response of the call that goes") {
+        CHECK(s.renew() == "cancel call");
+        s.response();
+        s.call_ended(cancelled);
+        CHECK(s.machine().call_is_new());
+    }
+}
+
+TEST_CASE("mrd_fsm: P14: a call that does not know of all bytes is followed by one that does, at no attempt"
+) {
+    stream s(retry_policy().stall_timeout({}));
+    s.open();
+    CHECK(s.response(100) == "opened");
+    s.add(1, 90, 20), s.write_done();
+    CHECK(s.require(100) == "");
+    CHECK(s.require(200) == "cancel call");
+    CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::renewed);
+    CHECK(s.chunk(1, 90, 10, true) == "");  // its end is not the range's
+    CHECK(s.call_ended(cancelled) == "reconnecting, start 1:100+10");
+    CHECK(s.machine().call_is_new());
+    CHECK(s.machine().judge().attempts() == 0);
+    CHECK(s.response(200) == "reconnected");
+    CHECK(s.chunk(1, 100, 10, true) == "r1 20");
+}
+
+TEST_CASE("mrd_fsm: P14: a call that is not answered yet says by its response what it knows") {
+    stream s(retry_policy().stall_timeout({}));
+    s.open();
+    s.add(1, 90, 20);
+    CHECK(s.require(200) == "");
+    SUBCASE("enough") {
+        CHECK(s.response(200) == "opened");
+        CHECK(s.write_done() == "write 1:90+20");
+    }
+    SUBCASE("too little: it began before") {
+        CHECK(s.response(100) == "opened, cancel call");
+        CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::renewed);
+        CHECK(s.call_ended(cancelled) == "reconnecting, start 1:90+20");
+        SUBCASE("and what knows still less than that is at fault") {
+            CHECK(s.response(100) == "cancel call");
+            CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::outdated);
+            s.call_ended(cancelled);
+            CHECK(s.machine().judge().attempts() == 1);
+        }
+    }
+    SUBCASE("nothing, and it began before") {
+        CHECK(s.response() == "opened, cancel call");
+    }
+}
+
+TEST_CASE("mrd_fsm: P14: an object that will not grow is known as a whole") {
+    stream s(retry_policy().stall_timeout({}));
+    s.open();
+    s.response(~std::uint64_t{0});
+    CHECK(s.require(1000) == "");
+}
+
+TEST_CASE("mrd_fsm: P14: a range that ends, or is refused, where bytes are known to exist is resumed") {
+    stream s(retry_policy().stall_timeout({}).range_attempts(1));
+    s.open();
+    s.response(100);
+    s.require(100);
+    s.add(1, 90, 20), s.write_done();
+    SUBCASE("by its end, so many times in a row") {
+        CHECK(s.chunk(1, 90, 0, true) == "cancel call");
+        CHECK(s.call_ended(cancelled) == "reconnecting, start 1:90+20");
+        CHECK(s.machine().judge().attempts() == 1);
+        s.response(100);
+        CHECK(s.chunk(1, 90, 0, true) == "r1 0");
+    }
+    SUBCASE("by its name") {
+        const failure past_the_end = grpc_failure(11, "past the end");
+        CHECK(s.call_ended(past_the_end, {{1, past_the_end}}) == "reconnecting, start 1:90+20");
+        CHECK(s.machine().call_is_new());
+        CHECK(s.machine().judge().attempts() == 1);
+    }
+    SUBCASE("but not where the known bytes end") {
+        CHECK(s.chunk(1, 90, 10, true) == "r1 10");
+    }
+}

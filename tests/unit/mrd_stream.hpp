@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,8 +58,11 @@ public:
             machine_.close(why ? why : failure(errc::stream_closed), why, out);
         });
     }
-    std::string response() {
-        return feed([&](mrd_actions& out) { machine_.response(out); });
+    std::string response(std::optional<std::uint64_t> size = {}) {
+        return feed([&](mrd_actions& out) { machine_.response(size, out); });
+    }
+    std::string require(std::uint64_t size) {
+        return feed([&](mrd_actions& out) { machine_.require(size, out); });
     }
     std::string begin_chunk(std::int64_t id, std::int64_t offset, std::uint64_t size, bool end = false) {
         return feed([&](mrd_actions& out) { verdict_ = machine_.begin_chunk(id, offset, size, end, out); });

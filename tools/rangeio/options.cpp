@@ -1,7 +1,5 @@
 #include "options.hpp"
 
-#include "advice.hpp"
-#include "printable.hpp"
 #include "process.hpp"
 #include "units.hpp"
 
@@ -125,7 +123,7 @@ object_ref parse_object(const std::string& uri) {
     try {
         return object_ref::parse(uri);
     } catch (const error& wrong) {
-        throw CLI::ValidationError(wrong.what() + advice_on_uri(uri), CLI::ExitCodes::ValidationError);
+        throw CLI::ValidationError(wrong.what(), CLI::ExitCodes::ValidationError);
     }
 }
 

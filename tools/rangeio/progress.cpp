@@ -1,6 +1,5 @@
 #include "progress.hpp"
 
-#include "printable.hpp"
 #include "units.hpp"
 
 #include <fmt/format.h>
