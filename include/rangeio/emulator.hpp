@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -29,7 +30,7 @@ public:
         root_ = std::move(directory);
         return *this;
     }
-    /// Where to listen, as `host:port`; port 0 means any free one. Default: `127.0.0.1:0`.
+    /// Where to listen, as `host:port` or `unix:path`; port 0 means any free one. Default: `127.0.0.1:0`.
     server_options& listen(std::string address) {
         listen_ = std::move(address);
         return *this;
@@ -67,6 +68,20 @@ public:
         return *this;
     }
 
+    /// Serves over TLS, with this certificate (and those that sign it) and its private key, in PEM. Default: without.
+    server_options& tls(std::string certificate, std::string private_key) {
+        certificate_ = std::move(certificate);
+        private_key_ = std::move(private_key);
+        return *this;
+    }
+    /// Takes a line, without its end, for each request message and for each call that fails: the number of the call, its
+    /// method and object, and what is wrong. Nothing of the headers, and printable ASCII only. Called by one thread at a
+    /// time, on threads that serve: it must not take long. Default: none.
+    server_options& log(std::function<void(std::string_view line)> write) {
+        log_ = std::move(write);
+        return *this;
+    }
+
     const std::filesystem::path& root() const noexcept { return root_; }
     const std::string& listen() const noexcept { return listen_; }
     bool strict() const noexcept { return strict_; }
@@ -74,6 +89,9 @@ public:
     const std::set<std::string>& unfinalized() const noexcept { return unfinalized_; }
     const testing::fault_script& faults() const noexcept { return faults_; }
     std::uint64_t fault_seed() const noexcept { return fault_seed_.value_or(faults_.seed.value_or(1)); }
+    const std::string& certificate() const noexcept { return certificate_; }
+    const std::string& private_key() const noexcept { return private_key_; }
+    const std::function<void(std::string_view)>& log() const noexcept { return log_; }
 
 private:
     std::filesystem::path root_;
@@ -83,6 +101,9 @@ private:
     std::set<std::string> unfinalized_;
     testing::fault_script faults_;
     std::optional<std::uint64_t> fault_seed_;
+    std::string certificate_;
+    std::string private_key_;
+    std::function<void(std::string_view)> log_;
 };
 
 /// What happened to the calls of one method.
@@ -121,14 +142,28 @@ struct server_stats {
     /// and is served: here it shows. So does one that had nothing more to read, or was redirected once more before it
     /// came back.
     std::vector<std::string> unused_tokens;
+    /// Connections accepted.
+    std::uint64_t connections = 0;
+    /// How often there was no descriptor for one more connection. It waits, and is accepted when there is one.
+    std::uint64_t accept_failures = 0;
+    /// Calls with a header `authorization`. What it says is not looked at.
+    std::uint64_t authorized_calls = 0;
+    /// What calls had in the header `x-goog-user-project`; 100 of them at most.
+    std::set<std::string> user_projects;
+    /// Buckets that calls named and that are not there; 100 of them at most.
+    std::set<std::string> missing_buckets;
+    /// Of the names that are to be unfinalized, those that no call has found and that are not there now.
+    std::set<std::string> missing_unfinalized;
 };
 
 /// A running emulator. It serves from its constructor until `shutdown()` or its destructor.
 ///
 /// Objects are the regular files below a bucket's directory; symbolic links and special files are not
-/// objects. Replace a file by rename, and open streams go on reading the old generation; modify it in place,
-/// and they end with NOT_FOUND. A file that is *cut short* in the very moment in which it is being read can
-/// end this process with SIGBUS, since files are mapped.
+/// objects. Replace a file by rename, and open streams go on reading the old generation; modify it in place or
+/// cut it short, and they end with NOT_FOUND.
+///
+/// Opening an object costs nothing by its size. Its metadata has a CRC32C at once if its file has at most 64 MiB that are
+/// not holes; of a larger one it is computed in the background after the first call that names it, and left out meanwhile.
 ///
 /// Threads: all members are safe to call at once, except the destructor.
 class server {

@@ -2,6 +2,8 @@
 
 #include "emulator/grpc_bytes.hpp"
 
+#include <fmt/format.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -35,7 +37,9 @@ bidi_reactor::bidi_reactor(
     service& shared, open_calls& calls, rpc_counters& counters, grpc::GenericCallbackServerContext& context
 )
     : call_reactor(shared, calls, counters, context),
-      stream_(shared.store(), {shared.strict(), shared.max_chunk_bytes()}, params(), faults_of(shared)) {}
+      stream_(
+          shared.store(), {shared.strict(), shared.max_chunk_bytes()}, info().params(), faults_of(shared)
+      ) {}
 
 void bidi_reactor::start() {
     lock held(mutex_);
@@ -56,7 +60,9 @@ void bidi_reactor::OnReadDone(bool ok) noexcept {
         ++counters().requests;
         const status how = outcome_of([&] {
             const contiguous_message message(request_);
-            shared().counters().ranges_requested += stream_.on_message(message.view());
+            const std::size_t ranges = stream_.on_message(message.view());
+            shared().counters().ranges_requested += ranges;
+            info().asks_for(fmt::format("{}: {} ranges", stream_.name(), ranges));
         });
         if (!how.ok()) {
             stream_.fail(how);
@@ -118,7 +124,7 @@ bool bidi_reactor::do_step(lock& held) {
         perform(*change);
     } else if (const auto* last = std::get_if<read_stream::finish_step>(&next)) {
         goaway_ = last->goaway;
-        Finish(to_grpc(last->how));
+        finish(last->how);
         finished_ = true;
     }
     return true;
@@ -152,8 +158,7 @@ void bidi_reactor::count(const bidi_response::range_data& sent) noexcept {
 }
 
 void bidi_reactor::perform(const read_stream::checksum_step& checksum) {
-    perform_elsewhere([this, object = checksum.object] { object->checksum(shared().workers().stop_token()); }
-    );
+    perform_elsewhere([this, object = checksum.object] { shared().compute_checksum(*object); });
 }
 
 void bidi_reactor::perform(const read_stream::change_step& change) {

@@ -17,7 +17,7 @@ struct rpc_counters {
     rpc_stats read() const noexcept { return {calls, open, requests, responses}; }
 };
 
-/// server_stats but for what it has of faults, counted by several threads.
+/// What of server_stats is counted by several threads.
 struct call_counters {
     rpc_counters bidi_read_object;
     rpc_counters read_object;
@@ -30,6 +30,7 @@ struct call_counters {
     std::atomic<std::uint64_t> ranges_requested{0};
     std::atomic<std::uint64_t> ranges_served{0};
     std::atomic<std::uint64_t> bytes_sent{0};
+    std::atomic<std::uint64_t> authorized_calls{0};
 
     server_stats read() const noexcept {
         return {
@@ -44,6 +45,12 @@ struct call_counters {
             ranges_requested,
             ranges_served,
             bytes_sent,
+            {},
+            {},
+            0,
+            0,
+            authorized_calls,
+            {},
             {},
             {},
         };

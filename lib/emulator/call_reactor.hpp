@@ -1,8 +1,8 @@
 #pragma once
 
 #include "emulator/call_counters.hpp"
+#include "emulator/call_info.hpp"
 #include "emulator/open_calls.hpp"
-#include "emulator/request_params.hpp"
 #include "emulator/service.hpp"
 #include "emulator/status.hpp"
 
@@ -48,7 +48,9 @@ protected:
     virtual void ended() noexcept {}
     service& shared() noexcept { return service_; }
     rpc_counters& counters() noexcept { return counters_; }
-    const request_params& params() const noexcept { return params_; }
+    const call_info& info() const noexcept { return info_; }
+    /// Ends the call.
+    void finish(const status& how);
     /// How the call ends when `action` throws.
     template <class Action>
     static status outcome_of(Action action) noexcept;
@@ -57,7 +59,7 @@ private:
     service& service_;
     open_calls& calls_;
     rpc_counters& counters_;
-    request_params params_;
+    call_info info_;
     std::shared_ptr<call_reactor> own_;
 };
 

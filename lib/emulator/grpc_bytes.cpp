@@ -4,26 +4,28 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <utility>
 
 namespace rangeio::emulator {
 namespace {
 
-// Below this, one allocation and a copy cost less than two more slices and a reference to the mapping.
+// Below this, one allocation and a copy cost less than two more slices and a reference.
 constexpr std::size_t max_copied_bytes = 16 << 10;
 
-void release_object(void* holder) {
-    delete static_cast<object_ptr*>(holder);
+void release_piece(void* holder) {
+    delete static_cast<piece_of_object*>(holder);
 }
 
 grpc::Slice joined(const framed_message& message) {
-    grpc_slice slice = grpc_slice_malloc(message.head.size() + message.payload.size() + message.tail.size());
+    const std::span<const std::byte> payload = message.payload.bytes();
+    grpc_slice slice = grpc_slice_malloc(message.head.size() + payload.size() + message.tail.size());
     auto* out = GRPC_SLICE_START_PTR(slice);
     std::memcpy(out, message.head.data(), message.head.size());
     out += message.head.size();
-    if (!message.payload.empty()) {
-        std::memcpy(out, message.payload.data(), message.payload.size());
-        out += message.payload.size();
+    if (!payload.empty()) {
+        std::memcpy(out, payload.data(), payload.size());
+        out += payload.size();
     }
     std::memcpy(out, message.tail.data(), message.tail.size());
     return {slice, grpc::Slice::STEAL_REF};
@@ -38,15 +40,16 @@ contiguous_message::contiguous_message(const grpc::ByteBuffer& buffer) {
 }
 
 grpc::ByteBuffer to_byte_buffer(framed_message message) {
-    if (message.payload.size() <= max_copied_bytes) {
+    if (message.payload.bytes().size() <= max_copied_bytes) {
         const grpc::Slice slice = joined(message);
         return {&slice, 1};
     }
-    auto holder = std::make_unique<object_ptr>(std::move(message.object));
-    auto* const bytes = const_cast<std::byte*>(message.payload.data());
+    auto holder = std::make_unique<piece_of_object>(std::move(message.payload));
+    const std::span<const std::byte> payload = holder->bytes();
+    auto* const bytes = const_cast<std::byte*>(payload.data());
     const std::array<grpc::Slice, 3> slices{
         grpc::Slice(message.head),
-        grpc::Slice(bytes, message.payload.size(), release_object, holder.release()),
+        grpc::Slice(bytes, payload.size(), release_piece, holder.release()),
         grpc::Slice(message.tail),
     };
     return {slices.data(), slices.size()};

@@ -25,7 +25,7 @@ private:
     grpc::Slice slice_;
 };
 
-/// The message for the transport. A large payload stays where it is mapped until the transport lets go of it.
+/// The message for the transport. A large payload stays where it was read to until the transport lets go of it.
 grpc::ByteBuffer to_byte_buffer(framed_message message);
 grpc::ByteBuffer to_byte_buffer(const std::string& message);
 

@@ -1,16 +1,21 @@
 #pragma once
 
-#include <rangeio/error.hpp>
+#include "emulator/unique_fd.hpp"
 
 #include <string>
+#include <vector>
 
 namespace rangeio::emulator {
 
-/// `address` with the port replaced.
-std::string with_port(const std::string& address, int port);
+/// Where an address is listened on.
+struct listening {
+    std::vector<unique_fd> sockets;
+    std::string address;  // with the port that was chosen
+    std::string path;     // of a Unix socket; else empty
+};
 
-/// Why one cannot listen there, found by trying: gRPC writes the reason to its log only. Success when this
-/// finds nothing wrong, or cannot tell.
-error_code why_not_listening(const std::string& address);
+/// Listens on HOST:PORT, on every address that the host has here, or on unix:PATH. The sockets do not block.
+/// Throws rangeio::error that names the address and says why it cannot be listened on.
+listening listen_on(const std::string& address);
 
 }  // namespace rangeio::emulator

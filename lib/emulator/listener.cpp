@@ -2,42 +2,50 @@
 
 #include <rangeio/error.hpp>
 
-#include "emulator/listen_address.hpp"
-
 #include <grpcpp/security/server_credentials.h>
-#include <grpcpp/server_builder.h>
 
-#include <fmt/format.h>
+#include <utility>
 
 namespace rangeio::emulator {
+namespace {
 
-listener::listener(service& shared, const std::string& address, bool shared_port)
-    : dispatcher_(shared, calls_) {
+std::shared_ptr<grpc::ServerCredentials> credentials_of(const server_options& options) {
+    if (options.certificate().empty()) return grpc::InsecureServerCredentials();
+    grpc::SslServerCredentialsOptions tls;
+    tls.pem_key_cert_pairs.push_back({options.private_key(), options.certificate()});
+    return grpc::SslServerCredentials(tls);
+}
+
+}  // namespace
+
+listener::listener(service& shared, const server_options& options) : dispatcher_(shared, calls_) {
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
+    acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_of(options)
+    );
     builder.RegisterCallbackGenericService(&dispatcher_);
-    // Otherwise a second emulator could listen on the same port, and each would get half of the calls.
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, shared_port ? 1 : 0);
     // Clients may keep their connections alive as often as they like.
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     server_ = builder.BuildAndStart();
-    if (!server_ || port_ == 0) {
-        const error_code why = why_not_listening(address);
-        throw error(failure(
-            why ? why : make_error_code(errc::invalid_argument),
-            fmt::format(
-                "cannot listen on {}: {}",
-                address,
-                why ? why.message() : "it is not an address of the form host:port"
-            )
-        ));
+    if (!server_) {
+        constexpr const char* insecure = "gRPC cannot start a server";
+        constexpr const char* secure = "the TLS certificate and its key cannot be used";
+        throw error(failure(errc::invalid_argument, options.certificate().empty() ? insecure : secure));
     }
 }
 
 listener::~listener() {
     // A deadline in the past: calls are cancelled at once.
     shut_down(gpr_inf_past(GPR_CLOCK_MONOTONIC));
+}
+
+void listener::take(unique_fd connection) {
+    const std::lock_guard lock(mutex_);
+    if (!acceptor_) return;
+    acceptor::NewConnectionParameters given;
+    given.fd = connection.release();
+    acceptor_->HandleNewConnection(&given);
 }
 
 void listener::go_away() {
@@ -47,6 +55,10 @@ void listener::go_away() {
 }
 
 void listener::shut_down(gpr_timespec deadline) {
+    {
+        const std::lock_guard lock(mutex_);
+        acceptor_.reset();
+    }
     if (server_) {
         server_->Shutdown(deadline);
         calls_.wait_empty();

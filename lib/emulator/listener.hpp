@@ -3,38 +3,43 @@
 #include "emulator/open_calls.hpp"
 #include "emulator/reactors.hpp"
 #include "emulator/service.hpp"
+#include "emulator/unique_fd.hpp"
 
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <memory>
-#include <string>
+#include <mutex>
 
 namespace rangeio::emulator {
 
-/// A gRPC server on an address: what takes connections, and has them.
+/// A gRPC server: has the connections that it is given, and hears what they call.
 class listener {
 public:
-    /// `shared_port`: another listener may have the address, too; connections go to either.
-    /// Throws: rangeio::error that says why the address cannot be listened on.
-    listener(service& shared, const std::string& address, bool shared_port);
+    /// Throws: rangeio::error that says why it cannot serve.
+    listener(service& shared, const server_options& options);
     /// Cancels the calls, and waits for their end.
     ~listener();
     listener(const listener&) = delete;
     listener& operator=(const listener&) = delete;
 
+    /// Serves a connection; too late, it is closed.
+    void take(unique_fd connection);
+
     /// Tells the clients of its connections to go away, ends the streams with UNAVAILABLE and lets other calls go on for a
-    /// second, and waits for the end of all. Nothing is listened for any more.
+    /// second, and waits for the end of all. Nothing is taken any more.
     void go_away();
 
-    int port() const noexcept { return port_; }
-
 private:
+    using acceptor = grpc::experimental::ExternalConnectionAcceptor;
+
     void shut_down(gpr_timespec deadline);
 
     open_calls calls_;
     dispatcher dispatcher_;
+    std::mutex mutex_;
+    std::unique_ptr<acceptor> acceptor_;  // empty: shut down
     std::unique_ptr<grpc::Server> server_;
-    int port_ = 0;
 };
 
 }  // namespace rangeio::emulator

@@ -43,6 +43,18 @@ public:
         }
     }
 
+    /// What this is like, byte by byte.
+    template <class Change>
+    void append_copy(Change change) {
+        std::vector<std::byte> piece;
+        for (std::int64_t at = 0; at < like_.size(); at += piece_bytes) {
+            piece.resize(static_cast<std::size_t>(std::min(piece_bytes, like_.size() - at)));
+            like_.read(at, piece);
+            std::ranges::transform(piece, piece.begin(), change);
+            append(piece);
+        }
+    }
+
     file_identity identity() const {
         struct stat st{};
         if (::fstat(fd_.get(), &st) != 0) fail(like_);
@@ -65,21 +77,13 @@ private:
 
 object_ptr complement_of(const stored_object& old) {
     anonymous_file file(old);
-    old.check();
-    std::vector<std::byte> piece;
-    for (std::int64_t at = 0; at < old.size(); at += piece_bytes) {
-        const auto bytes = old.bytes(at, std::min(piece_bytes, old.size() - at));
-        piece.resize(bytes.size());
-        std::ranges::transform(bytes, piece.begin(), [](std::byte b) { return ~b; });
-        file.append(piece);
-    }
+    file.append_copy([](std::byte b) { return ~b; });
     return file.object(std::max(file.identity().changed_ns, old.generation() + 1));
 }
 
 object_ptr grown(const stored_object& old, std::int64_t bytes) {
     anonymous_file file(old);
-    old.check();
-    if (old.size() != 0) file.append(old.bytes(0, old.size()));
+    file.append_copy([](std::byte b) { return b; });
     std::vector<std::byte> piece;
     for (std::int64_t at = old.size(); at < old.size() + bytes; at += piece_bytes) {
         piece.resize(static_cast<std::size_t>(std::min(piece_bytes, old.size() + bytes - at)));

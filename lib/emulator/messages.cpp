@@ -75,7 +75,7 @@ std::string encode_status(int code, std::string_view message, const Detail& deta
 }
 
 void add(const bidi_response::range_data& data, proto::storage::v2::BidiReadObjectResponse& out) {
-    const std::span<const std::byte> bytes = data.object->bytes(data.offset, data.length);
+    const std::span<const std::byte> bytes = data.content.bytes();
     auto& range = *out.add_object_data_ranges();
     std::string& content = *range.mutable_checksummed_data()->mutable_content();
     content.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -101,6 +101,13 @@ framed_message encode_copied(const bidi_response& response) {
 
 }  // namespace
 
+piece_of_object::piece_of_object(const stored_object& object, std::int64_t offset, std::int64_t length)
+    : size_(static_cast<std::size_t>(length)) {
+    if (size_ == 0) return;
+    memory_ = std::make_shared_for_overwrite<std::byte[]>(size_);
+    object.read(offset, {memory_.get(), size_});
+}
+
 framed_message encode(const bidi_response& response) {
     if (!response.more_data.empty() || (response.data && response.data->surplus != 0)) {
         return encode_copied(response);
@@ -113,9 +120,9 @@ framed_message encode(const bidi_response& response) {
     }
     if (response.data) {
         const bidi_response::range_data& data = *response.data;
-        message.object = data.object;
-        message.payload = data.object->bytes(data.offset, data.length);
+        message.payload = data.content;
 
+        const std::size_t payload = data.content.bytes().size();
         wire_writer range;
         range.integer(1, data.offset + data.displacement);
         range.integer(2, data.length);
@@ -125,12 +132,10 @@ framed_message encode(const bidi_response& response) {
         rest.bytes(2, range_text);
         rest.integer(3, data.range_end ? 1 : 0);
 
-        const std::size_t checksummed = checksummed_bytes(message.payload.size());
+        const std::size_t checksummed = checksummed_bytes(payload);
         head.header(6, header_bytes(checksummed) + checksummed + rest.size());
         head.header(1, checksummed);
-        if (!message.payload.empty()) {
-            head.header(1, message.payload.size());
-        }
+        if (payload != 0) head.header(1, payload);
         tail.fixed32(2, data.crc32c);
         message.tail = tail.take() + rest.take();
     }
@@ -147,14 +152,12 @@ framed_message encode(const bidi_response& response) {
 
 framed_message encode(const read_response& response) {
     framed_message message;
-    message.object = response.object;
-    message.payload = response.object->bytes(response.offset, response.length);
+    message.payload = response.content;
 
+    const std::size_t payload = response.content.bytes().size();
     wire_writer head;
-    head.header(1, checksummed_bytes(message.payload.size()));
-    if (!message.payload.empty()) {
-        head.header(1, message.payload.size());
-    }
+    head.header(1, checksummed_bytes(payload));
+    if (payload != 0) head.header(1, payload);
     message.head = head.take();
 
     wire_writer tail;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,12 +13,25 @@
 
 namespace rangeio::emulator {
 
+/// Bytes of an object, in memory of their own. Copies share them.
+class piece_of_object {
+public:
+    piece_of_object() = default;
+    /// Reads them. Requires: the range lies in the object. Throws as stored_object::read.
+    piece_of_object(const stored_object& object, std::int64_t offset, std::int64_t length);
+
+    std::span<const std::byte> bytes() const noexcept { return {memory_.get(), size_}; }
+
+private:
+    std::shared_ptr<std::byte[]> memory_;
+    std::size_t size_ = 0;
+};
+
 /// A serialised message that has a piece of an object in its middle: the bytes before it, the piece, the
-/// bytes after it. The piece stays where the file is mapped; that is why these messages are encoded by hand.
+/// bytes after it. The piece stays where the file was read to; that is why these messages are encoded by hand.
 struct framed_message {
     std::string head;
-    object_ptr object;  // what the payload is a part of
-    std::span<const std::byte> payload;
+    piece_of_object payload;
     std::string tail;
 };
 
@@ -28,6 +42,8 @@ struct bidi_response {
         std::int64_t offset = 0;
         std::int64_t length = 0;
         std::int64_t read_id = 0;
+        /// The bytes, and their checksum, for encode().
+        piece_of_object content;
         std::uint32_t crc32c = 0;
         bool range_end = false;
         // What only faults do: an offset that is wrong by so much, zeros behind the bytes, a wrong checksum. The last two
@@ -58,8 +74,7 @@ struct read_response {
 
     std::optional<opening> first;
     object_ptr object;
-    std::int64_t offset = 0;
-    std::int64_t length = 0;
+    piece_of_object content;
     std::uint32_t crc32c = 0;
 };
 framed_message encode(const read_response& response);

@@ -19,6 +19,8 @@ constexpr const char* location = "US-CENTRAL1";
 constexpr const char* location_type = "zone";
 constexpr const char* zone = "us-central1-a";
 constexpr const char* storage_class = "RAPID";
+// By its number: there are clients that understand nothing else.
+constexpr const char* project = "projects/123456";
 
 // The fields that are filled below. The messages have no reflection, so a mask is applied by this table.
 struct maskable_field {
@@ -143,7 +145,7 @@ storage::Bucket bucket_metadata(std::string_view bucket, const file_identity& di
     storage::Bucket metadata;
     metadata.set_name(bucket_resource(bucket));
     metadata.set_bucket_id(std::string(bucket));
-    metadata.set_project("projects/emulator");
+    metadata.set_project(project);
     metadata.set_metageneration(metageneration);
     metadata.set_location(location);
     metadata.set_location_type(location_type);

@@ -18,7 +18,7 @@ struct object_attributes {
     file_identity identity;
     std::int64_t generation = 0;
     bool finalized = true;
-    /// Absent where computing it would mean to read every file of a directory.
+    /// Absent where it is not known yet, and in listings, which would have to read every file.
     std::optional<std::uint32_t> crc32c;
 };
 

@@ -1,5 +1,7 @@
 #include "emulator/object_read.hpp"
 
+#include <rangeio/crc32c.hpp>
+
 #include "emulator/conditions.hpp"
 #include "emulator/metadata.hpp"
 #include "emulator/object_names.hpp"
@@ -9,6 +11,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <span>
 #include <utility>
 
 namespace rangeio::emulator {
@@ -47,12 +51,9 @@ object_read::object_read(
 framed_message object_read::next() {
     read_response response;
     response.object = object_;
-    response.offset = offset_;
-    response.length = std::min(end_ - offset_, max_chunk_bytes_);
-    if (response.length != 0) {
-        object_->check();
-        response.crc32c = object_->checksum(offset_, response.length);
-    }
+    response.content = {*object_, offset_, std::min(end_ - offset_, max_chunk_bytes_)};
+    const std::span<const std::byte> bytes = response.content.bytes();
+    response.crc32c = crc32c(bytes);
     if (std::exchange(first_, false)) {
         const object_attributes attributes{
             bucket_,
@@ -66,7 +67,7 @@ framed_message object_read::next() {
             object_metadata(attributes, request_.has_read_mask() ? &request_.read_mask() : nullptr);
         response.first = {metadata.SerializeAsString(), object_->checksum(), begin_, end_};
     }
-    offset_ += response.length;
+    offset_ += static_cast<std::int64_t>(bytes.size());
     done_ = offset_ == end_;
     return encode(response);
 }

@@ -26,7 +26,7 @@ public:
         object_store& store, const settings& how, const request_params& params, std::string_view request
     );
 
-    /// What is read. Its checksum goes into the first chunk: compute it elsewhere if it is not cheap.
+    /// What is read. Its checksum, if it is known, goes into the first chunk.
     const object_ptr& object() const noexcept { return object_; }
 
     /// Whether all chunks were taken; an empty range has one, too.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "emulator/background.hpp"
+#include "emulator/name_set.hpp"
 #include "emulator/stored_object.hpp"
 #include "emulator/unique_fd.hpp"
 
@@ -12,6 +14,8 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -32,8 +36,9 @@ public:
     /// Throws rangeio::error, naming the path, when the root is not a readable directory.
     object_store(std::filesystem::path root, std::set<std::string> unfinalized);
 
-    /// The live generation of an object.
-    /// Throws: call_error NOT_FOUND and, for unusable names, INVALID_ARGUMENT.
+    /// The live generation of an object. Costs nothing by size: a checksum that is not cheap is computed in the
+    /// background. May wait for the file system's clock to tick: two states within one tick look the same.
+    /// Throws: call_error NOT_FOUND, for unusable names INVALID_ARGUMENT, without descriptors RESOURCE_EXHAUSTED.
     object_ptr open(std::string_view bucket, std::string_view object);
 
     /// Puts a newer generation of the same size in the place of an object, each byte of it the complement of the old one.
@@ -54,6 +59,15 @@ public:
 
     bool is_finalized(std::string_view bucket, std::string_view object, const struct stat& st) const;
 
+    /// Checksums are given up.
+    void request_stop() noexcept { checksums_.request_stop(); }
+    std::stop_token stop_token() const noexcept { return checksums_.stop_token(); }
+
+    /// Buckets that calls named and that are not there.
+    std::set<std::string> missing_buckets() const { return missing_buckets_.read(); }
+    /// Of the names in `unfinalized`, those that no call has found and that are not there now.
+    std::set<std::string> missing_unfinalized() const;
+
 private:
     // What is known of one name. Kept when the file is replaced, so that the next generation is greater even
     // if the file system's clock has not ticked.
@@ -65,6 +79,15 @@ private:
         std::list<std::string>::iterator use;
     };
 
+    /// Null: what is there may still change without a trace.
+    object_ptr open_settled(std::string_view bucket, std::string_view object, bool last_chance);
+    void compute_checksum(const object_ptr& object);
+    unique_fd descend(
+        std::string_view bucket,
+        std::span<const std::string> components,
+        const std::string& name,
+        std::string_view kind
+    ) const;
     std::int64_t next_generation(const std::string& key, const file_identity& now) const;
     void remember(const std::string& key, object_ptr object);
     /// False: another object has taken the place of `old`.
@@ -79,6 +102,8 @@ private:
     mutable std::mutex mutex_;
     std::map<std::string, entry, std::less<>> entries_;
     std::list<std::string> uses_;  // most recent first
+    mutable name_set missing_buckets_;
+    background checksums_{1};
 };
 
 }  // namespace rangeio::emulator

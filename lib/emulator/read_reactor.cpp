@@ -8,7 +8,7 @@ namespace rangeio::emulator {
 
 void read_reactor::OnReadDone(bool ok) noexcept {
     if (!ok) {
-        Finish(to_grpc({status_code::invalid_argument, "the call came without a request", {}}));
+        finish({status_code::invalid_argument, "the call came without a request", {}});
         return;
     }
     ++counters().requests;
@@ -18,24 +18,25 @@ void read_reactor::OnReadDone(bool ok) noexcept {
         read_.emplace(
             shared().store(),
             object_read::settings{shared().strict(), shared().max_chunk_bytes()},
-            params(),
+            info().params(),
             request.view()
         );
-        if (!read_->object()->checksum_is_cheap()) {
+        info().asks_for(read_->object()->display_name());
+        const stored_object& object = *read_->object();
+        if (object.checksum_is_cheap() && !object.checksum_is_quick()) {
             shared().workers().run([this, self = shared_from_this()] {
-                const status computed =
-                    outcome_of([&] { read_->object()->checksum(shared().workers().stop_token()); });
+                const status computed = outcome_of([&] { shared().compute_checksum(*read_->object()); });
                 if (computed.ok()) {
                     send_next();
                 } else {
-                    Finish(to_grpc(computed));
+                    finish(computed);
                 }
             });
             deferred = true;
         }
     });
     if (!how.ok()) {
-        Finish(to_grpc(how));
+        finish(how);
     } else if (!deferred) {
         send_next();
     }
@@ -43,9 +44,9 @@ void read_reactor::OnReadDone(bool ok) noexcept {
 
 void read_reactor::OnWriteDone(bool ok) noexcept {
     if (!ok) {
-        Finish(grpc::Status::CANCELLED);
+        finish({status_code::cancelled, "the client is gone", {}});
     } else if (read_->done()) {
-        Finish(grpc::Status::OK);
+        finish({});
     } else {
         send_next();
     }
@@ -54,14 +55,14 @@ void read_reactor::OnWriteDone(bool ok) noexcept {
 void read_reactor::send_next() noexcept {
     const status how = outcome_of([&] {
         framed_message message = read_->next();
-        shared().counters().bytes_sent += message.payload.size();
+        shared().counters().bytes_sent += message.payload.bytes().size();
         response_ = to_byte_buffer(std::move(message));
     });
     if (how.ok()) {
         ++counters().responses;
         StartWrite(&response_);
     } else {
-        Finish(to_grpc(how));
+        finish(how);
     }
 }
 

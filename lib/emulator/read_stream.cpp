@@ -22,11 +22,9 @@ constexpr int max_ranges_per_message = 100;
 // stream.
 constexpr std::size_t max_outstanding_ranges = 50'000;
 
-void add_checksum(bidi_response::range_data& data) {
-    if (data.length != 0) {
-        data.object->check();
-        data.crc32c = data.object->checksum(data.offset, data.length);
-    }
+void read_content(bidi_response::range_data& data) {
+    data.content = {*data.object, data.offset, data.length};
+    data.crc32c = crc32c(data.content.bytes());
     if (data.surplus != 0) {
         const std::vector<std::byte> zeros(static_cast<std::size_t>(data.surplus));
         data.crc32c = crc32c_extend(data.crc32c, zeros);
@@ -78,6 +76,10 @@ void read_stream::fail(status why) {
         afterwards_.clear();
         held_.reset();
     }
+}
+
+std::string read_stream::name() const {
+    return object_ ? object_->display_name() : std::string();
 }
 
 bool read_stream::wants_message() const noexcept {
@@ -137,7 +139,7 @@ void read_stream::add(const request& message) {
         );
     }
     if (!object_->finalized()) {
-        // It may have grown. Chunks on their way keep the mapping that they were cut from.
+        // It may have grown. Chunks on their way keep the state that they were cut from.
         object_ptr now = store_.open(bucket_, spec_.object());
         conditions same;
         same.generation = object_->generation();
@@ -213,7 +215,7 @@ read_stream::step read_stream::next() {
     if (faults_) {
         if (std::optional<step> instead = faulty_step()) return *std::move(instead);
     }
-    if (opening_due_ && !object_->checksum_is_cheap()) {
+    if (opening_due_ && object_->checksum_is_cheap() && !object_->checksum_is_quick()) {
         return checksum_step{object_};
     }
     if (faults_) return faulty_send();
@@ -261,8 +263,8 @@ framed_message read_stream::encode(const send_step& what) const {
     response.data = what.data;
     response.more_data = what.more_data;
     if (response.data) {
-        add_checksum(*response.data);
-        for (bidi_response::range_data& data : response.more_data) add_checksum(data);
+        read_content(*response.data);
+        for (bidi_response::range_data& data : response.more_data) read_content(data);
     }
     return emulator::encode(response);
 }

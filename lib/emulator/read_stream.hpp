@@ -47,8 +47,7 @@ public:
     struct wait_step {
         std::chrono::nanoseconds delay{0};
     };
-    /// The object's checksum has to be known for the opening, and computing it would hold up other calls: do
-    /// it elsewhere, then ask again.
+    /// The opening is to have the object's checksum: compute it elsewhere, for it holds up other calls, then ask again.
     struct checksum_step {
         object_ptr object;
     };
@@ -91,13 +90,16 @@ public:
     /// The delay of the last wait_step that had one is over, and no other step came since.
     void waited();
 
+    /// Of the object; empty before it is known.
+    std::string name() const;
+
     /// Whether another message may be read. False while too much is queued: the client has to wait then.
     bool wants_message() const noexcept;
 
     /// What is next to do. A step that was returned counts as done.
     step next();
 
-    /// Turns a step into bytes; computes the chunk's checksum. Throws call_error.
+    /// Turns a step into bytes; reads the chunk. Throws call_error.
     /// Threads: may run while another member does: it reads only what no longer changes once there is a step.
     framed_message encode(const send_step& what) const;
     /// As encode().

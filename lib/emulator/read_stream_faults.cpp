@@ -142,6 +142,8 @@ read_stream::step read_stream::faulty_send() {
     if (!ranges_.empty()) {
         const fault* batch = strike(fault_kind::batch);
         std::uint64_t chunks = batch != nullptr ? batch->bytes : 1;
+        // Ranges take turns: so many chunks are of so many ranges.
+        if (batch != nullptr && batch->distinct) chunks = std::min<std::uint64_t>(chunks, ranges_.size());
         for (; chunks != 0 && !ranges_.empty() && faults_->bytes_sent() - before < max_batch_bytes;
              --chunks) {
             add_faulty_chunk(send);

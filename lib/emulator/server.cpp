@@ -2,13 +2,12 @@
 #include <rangeio/error.hpp>
 
 #include "emulator/background.hpp"
-#include "emulator/listen_address.hpp"
+#include "emulator/entrance.hpp"
 #include "emulator/listener.hpp"
 #include "emulator/service.hpp"
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -23,7 +22,7 @@ constexpr std::size_t max_max_chunk_bytes = std::size_t{2} << 20;
 constexpr std::uint64_t max_grow_bytes = std::uint64_t{1} << 30;
 constexpr std::uint64_t max_surplus_bytes = std::uint64_t{1} << 20;
 
-void check(const testing::fault_script& script, const std::string& address) {
+void check(const testing::fault_script& script) {
     for (const testing::fault& f : script.faults) {
         std::string wrong;
         if (f.kind == testing::fault_kind::grow && f.bytes > max_grow_bytes) {
@@ -31,9 +30,6 @@ void check(const testing::fault_script& script, const std::string& address) {
         }
         if (f.kind == testing::fault_kind::surplus && f.bytes > max_surplus_bytes) {
             wrong = fmt::format("bytes is {}, more than {}", f.bytes, max_surplus_bytes);
-        }
-        if (f.kind == testing::fault_kind::goaway && address.starts_with("unix:")) {
-            wrong = fmt::format("it needs a port, and {} is none", address);
         }
         if (!wrong.empty()) {
             throw error(failure(
@@ -60,22 +56,8 @@ const server_options& checked(const server_options& options) {
             ));
         }
     }
-    check(options.faults(), options.listen());
+    check(options.faults());
     return options;
-}
-
-bool has(const testing::fault_script& script, testing::fault_kind kind) {
-    return std::ranges::any_of(script.faults, [kind](const testing::fault& f) { return f.kind == kind; });
-}
-
-// Whether listeners will follow one another on the port. Throws if somebody else has it.
-bool free_if_shared(const server_options& options) {
-    if (!has(options.faults(), testing::fault_kind::goaway)) return false;
-    if (const error_code taken = why_not_listening(options.listen())) {
-        throw error(failure(taken, fmt::format("cannot listen on {}: {}", options.listen(), taken.message()))
-        );
-    }
-    return true;
 }
 
 }  // namespace
@@ -83,46 +65,65 @@ bool free_if_shared(const server_options& options) {
 class server::impl {
 public:
     explicit impl(const server_options& options)
-        : service_(checked(options), [this] { restarts_.run([this] { restart(); }); }), restarts_(1) {
-        const std::lock_guard lock(mutex_);
-        // The port is only lent to the listeners that follow one another, so it has to be free.
-        const bool shared_port = free_if_shared(options);
-        listener_ = std::make_unique<listener>(service_, options.listen(), shared_port);
-        address_ = with_port(options.listen(), listener_->port());
-    }
+        : options_(checked(options)),
+          service_(options_, [this] { restarts_.run([this] { restart(); }); }),
+          listener_(std::make_shared<listener>(service_, options_)),
+          restarts_(1),
+          entrance_(options_.listen(), [this](unique_fd connection) { take(std::move(connection)); }) {}
 
     ~impl() { shutdown(); }
 
     void shutdown() {
         // The second of two callers waits for the first.
-        const std::lock_guard lock(mutex_);
-        service_.workers().request_stop();
-        listener_.reset();
+        const std::lock_guard lock(changing_);
+        over_ = true;
+        service_.request_stop();
+        entrance_.stop();
+        exchange({});
     }
 
-    const std::string& address() const noexcept { return address_; }
-    server_stats stats() const { return service_.stats(); }
+    const std::string& address() const noexcept { return entrance_.address(); }
+
+    server_stats stats() const {
+        server_stats out = service_.stats();
+        out.connections = entrance_.accepted();
+        out.accept_failures = entrance_.failures();
+        return out;
+    }
 
 private:
+    std::shared_ptr<listener> exchange(std::shared_ptr<listener> fresh) {
+        const std::lock_guard lock(mutex_);
+        return std::exchange(listener_, std::move(fresh));
+    }
+
+    void take(unique_fd connection) {
+        std::unique_lock lock(mutex_);
+        const std::shared_ptr<listener> now = listener_;
+        lock.unlock();
+        if (now) now->take(std::move(connection));
+    }
+
     // The connections end as with a server that is shut down. Another one is there already, so that clients which come back
     // at once find it.
     void restart() {
-        const std::lock_guard lock(mutex_);
-        if (!listener_) return;
+        const std::lock_guard lock(changing_);
+        if (over_) return;
         try {
-            std::unique_ptr<listener> old = std::make_unique<listener>(service_, address_, true);
-            std::swap(old, listener_);
-            old->go_away();
+            exchange(std::make_shared<listener>(service_, options_))->go_away();
         } catch (const std::exception&) {
             // No room for another one. Better the old one with its connections than none.
         }
     }
 
+    server_options options_;
     service service_;
+    std::mutex changing_;  // held by shutdown() and restart()
+    bool over_ = false;
     std::mutex mutex_;
-    std::unique_ptr<listener> listener_;
-    std::string address_;
-    background restarts_;  // ends before what it uses
+    std::shared_ptr<listener> listener_;
+    background restarts_;
+    entrance entrance_;
 };
 
 server::server(server_options options) : impl_(std::make_unique<impl>(options)) {}

@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <new>
+#include <stop_token>
 #include <utility>
 
 namespace rangeio::emulator {
@@ -64,6 +65,7 @@ service::service(const server_options& options, std::function<void()> go_away)
       max_chunk_bytes_(static_cast<std::int64_t>(options.max_chunk_bytes())),
       store_(options.root(), options.unfinalized()),
       go_away_(std::move(go_away)),
+      log_(options.log()),
       workers_(worker_threads) {
     if (!options.faults().faults.empty()) faults_.emplace(options.faults(), options.fault_seed());
 }
@@ -71,6 +73,9 @@ service::service(const server_options& options, std::function<void()> go_away)
 server_stats service::stats() const {
     server_stats out = counters_.read();
     if (faults_) faults_->count_into(out);
+    out.user_projects = user_projects_.read();
+    out.missing_buckets = store_.missing_buckets();
+    out.missing_unfinalized = store_.missing_unfinalized();
     return out;
 }
 
@@ -82,16 +87,32 @@ void service::go_away() noexcept {
     }
 }
 
-void service::check(const request_params& params, std::string_view bucket) const {
+void service::check(const call_info& call, std::string_view bucket) const {
     if (strict_) {
-        params.require_bucket(bucket);
+        call.params().require_bucket(bucket);
     }
 }
 
-std::string service::get_object(std::string_view text, const request_params& params) {
+void service::note(bool authorized, const std::vector<std::string>& user_projects) {
+    if (authorized) ++counters_.authorized_calls;
+    for (const std::string& project : user_projects) user_projects_.add(project);
+}
+
+void service::compute_checksum(const stored_object& object) const {
+    const std::stop_token stop = workers_.stop_token();
+    object.compute_checksum([&] { return stop.stop_requested(); });
+}
+
+void service::request_stop() noexcept {
+    workers_.request_stop();
+    store_.request_stop();
+}
+
+std::string service::get_object(std::string_view text, const call_info& call) {
     const auto request = parse<storage::GetObjectRequest>(text, "GetObjectRequest");
     const std::string bucket = bucket_of(request.bucket());
-    check(params, request.bucket());
+    call.asks_for(display_name(bucket, request.object()));
+    check(call, request.bucket());
     if (request.soft_deleted()) {
         throw call_error(
             status_code::not_found,
@@ -99,6 +120,7 @@ std::string service::get_object(std::string_view text, const request_params& par
         );
     }
     const object_ptr object = store_.open(bucket, request.object());
+    if (object->checksum_is_cheap()) compute_checksum(*object);
     emulator::check(conditions_of(request), *object);
     const object_attributes attributes{
         bucket,
@@ -106,16 +128,17 @@ std::string service::get_object(std::string_view text, const request_params& par
         object->identity(),
         object->generation(),
         object->finalized(),
-        object->checksum(workers_.stop_token()),
+        object->checksum(),
     };
     return object_metadata(attributes, request.has_read_mask() ? &request.read_mask() : nullptr)
         .SerializeAsString();
 }
 
-std::string service::list_objects(std::string_view text, const request_params& params) {
+std::string service::list_objects(std::string_view text, const call_info& call) {
     const auto request = parse<storage::ListObjectsRequest>(text, "ListObjectsRequest");
     const std::string bucket = bucket_of(request.parent());
-    check(params, request.parent());
+    call.asks_for(display_name(bucket, request.prefix()));
+    check(call, request.parent());
     if (!request.match_glob().empty() || !request.filter().empty()) {
         throw call_error(
             status_code::unimplemented, "the emulator does not know ListObjects with match_glob or filter"
@@ -164,16 +187,17 @@ std::string service::list_objects(std::string_view text, const request_params& p
     return response.SerializeAsString();
 }
 
-std::string service::get_bucket(std::string_view text, const request_params& params) {
+std::string service::get_bucket(std::string_view text, const call_info& call) {
     const auto request = parse<storage::GetBucketRequest>(text, "GetBucketRequest");
     const std::string bucket = bucket_of(request.name());
-    check(params, request.name());
+    call.asks_for(fmt::format("gs://{}", bucket));
+    check(call, request.name());
     const file_identity directory = identity_of(store_.open_bucket(bucket));
     check_metageneration(request, fmt::format("gs://{}", bucket));
     return bucket_metadata(bucket, directory).SerializeAsString();
 }
 
-std::string service::get_storage_layout(std::string_view text, const request_params& params) {
+std::string service::get_storage_layout(std::string_view text, const call_info& call) {
     const auto request =
         parse<proto::storage::control::v2::GetStorageLayoutRequest>(text, "GetStorageLayoutRequest");
     constexpr std::string_view suffix = "/storageLayout";
@@ -185,12 +209,13 @@ std::string service::get_storage_layout(std::string_view text, const request_par
     }
     const std::string_view resource = name.substr(0, name.size() - suffix.size());
     const std::string bucket = bucket_of(resource);
-    check(params, resource);
+    call.asks_for(fmt::format("gs://{}", bucket));
+    check(call, resource);
     (void)store_.open_bucket(bucket);
     return storage_layout(bucket).SerializeAsString();
 }
 
-std::string service::get_folder(std::string_view text, const request_params& params) {
+std::string service::get_folder(std::string_view text, const call_info& call) {
     const auto request = parse<proto::storage::control::v2::GetFolderRequest>(text, "GetFolderRequest");
     constexpr std::string_view infix = "/folders/";
     const std::string_view name = request.name();
@@ -202,12 +227,13 @@ std::string service::get_folder(std::string_view text, const request_params& par
     }
     const std::string_view resource = name.substr(0, at);
     const std::string bucket = bucket_of(resource);
-    check(params, resource);
+    check(call, resource);
     // A folder's name ends with a slash; clients may leave it out.
     std::string_view folder = name.substr(at + infix.size());
     if (folder.ends_with('/')) {
         folder.remove_suffix(1);
     }
+    call.asks_for(display_name(bucket, folder));
     const file_identity directory = identity_of(store_.open_folder(bucket, folder));
     check_metageneration(request, display_name(bucket, folder));
     return folder_metadata(bucket, folder, directory).SerializeAsString();

@@ -4,16 +4,19 @@
 
 #include "emulator/background.hpp"
 #include "emulator/call_counters.hpp"
+#include "emulator/call_info.hpp"
 #include "emulator/directory_walk.hpp"
 #include "emulator/fault_state.hpp"
+#include "emulator/name_set.hpp"
 #include "emulator/object_store.hpp"
-#include "emulator/request_params.hpp"
+#include "emulator/request_log.hpp"
 
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace rangeio::emulator {
 
@@ -24,16 +27,22 @@ public:
     /// `go_away`: ends all connections, soon, and from another thread.
     service(const server_options& options, std::function<void()> go_away);
 
-    std::string get_object(std::string_view request, const request_params& params);
-    std::string list_objects(std::string_view request, const request_params& params);
-    std::string get_bucket(std::string_view request, const request_params& params);
-    std::string get_storage_layout(std::string_view request, const request_params& params);
-    std::string get_folder(std::string_view request, const request_params& params);
+    std::string get_object(std::string_view request, const call_info& call);
+    std::string list_objects(std::string_view request, const call_info& call);
+    std::string get_bucket(std::string_view request, const call_info& call);
+    std::string get_storage_layout(std::string_view request, const call_info& call);
+    std::string get_folder(std::string_view request, const call_info& call);
 
     object_store& store() noexcept { return store_; }
     call_counters& counters() noexcept { return counters_; }
     server_stats stats() const;
     background& workers() noexcept { return workers_; }
+    request_log& log() noexcept { return log_; }
+    /// Notes what the headers of a call say of its maker.
+    void note(bool authorized, const std::vector<std::string>& user_projects);
+    void compute_checksum(const stored_object& object) const;
+    /// What takes long is given up.
+    void request_stop() noexcept;
     /// Null: none.
     fault_state* faults() noexcept { return faults_ ? &*faults_ : nullptr; }
     void go_away() noexcept;
@@ -41,7 +50,7 @@ public:
     std::int64_t max_chunk_bytes() const noexcept { return max_chunk_bytes_; }
 
 private:
-    void check(const request_params& params, std::string_view bucket) const;
+    void check(const call_info& call, std::string_view bucket) const;
 
     bool strict_;
     std::int64_t max_chunk_bytes_;
@@ -50,6 +59,8 @@ private:
     std::optional<fault_state> faults_;
     std::function<void()> go_away_;
     call_counters counters_;
+    name_set user_projects_;
+    request_log log_;
     background workers_;
 };
 

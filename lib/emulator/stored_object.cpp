@@ -6,27 +6,30 @@
 
 #include <fmt/format.h>
 
-#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <new>
 #include <utility>
+#include <vector>
 
 namespace rangeio::emulator {
 namespace {
 
-constexpr std::int64_t block_bytes = std::int64_t{64} << 10;
-// Set in the word of a block whose checksum is in its low half.
-constexpr std::uint64_t known = std::uint64_t{1} << 32;
 // About a millisecond of work.
-constexpr std::int64_t max_cheap_bytes = std::int64_t{8} << 20;
+constexpr std::int64_t max_quick_bytes = std::int64_t{8} << 20;
+// Some 20 ms.
+constexpr std::int64_t max_cheap_bytes = std::int64_t{64} << 20;
+constexpr int max_cheap_parts = 1000;
 // How much is read between two looks at the file's state.
-constexpr std::int64_t check_every_blocks = 32;
+constexpr std::int64_t piece_bytes = std::int64_t{1} << 20;
 
 std::int64_t nanoseconds(const timespec& t) noexcept {
     return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+
+std::uint32_t extend_by_zeros(std::uint32_t crc, std::int64_t zeros) noexcept {
+    return ~crc32c_combine(~crc, 0, static_cast<std::uint64_t>(zeros));
 }
 
 }  // namespace
@@ -46,34 +49,24 @@ stored_object::stored_object(
       file_(std::move(file)),
       identity_(identity),
       generation_(generation),
-      finalized_(finalized) {
-    if (size() == 0) {
-        return;
+      finalized_(finalized),
+      cheap_(has_little_data()) {}
+
+void stored_object::read(std::int64_t offset, std::span<std::byte> out) const {
+    while (!out.empty()) {
+        const ssize_t got = ::pread(file_.get(), out.data(), out.size(), offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;  // cut short, or it cannot be read any more
+        offset += got;
+        out = out.subspan(static_cast<std::size_t>(got));
     }
-    const auto blocks = static_cast<std::size_t>((size() + block_bytes - 1) / block_bytes);
-    blocks_.reset(static_cast<std::uint64_t*>(std::calloc(blocks, sizeof(std::uint64_t))));
-    if (!blocks_) {
-        throw std::bad_alloc();
-    }
-    void* const mapped =
-        ::mmap(nullptr, static_cast<std::size_t>(size()), PROT_READ, MAP_SHARED, file_.get(), 0);
-    if (mapped == MAP_FAILED) {
+    // Afterwards: so these bytes are those of the generation.
+    check();
+    if (!out.empty()) {
         throw call_error(
-            status_code::resource_exhausted,
-            fmt::format("{}: cannot map the file: {}", display_name_, std::strerror(errno))
+            status_code::internal, fmt::format("{}: byte {} cannot be read", display_name_, offset)
         );
     }
-    data_ = static_cast<const std::byte*>(mapped);
-}
-
-stored_object::~stored_object() {
-    if (data_ != nullptr) {
-        ::munmap(const_cast<std::byte*>(data_), static_cast<std::size_t>(size()));
-    }
-}
-
-std::span<const std::byte> stored_object::bytes(std::int64_t offset, std::int64_t length) const noexcept {
-    return {data_ + offset, static_cast<std::size_t>(length)};
 }
 
 void stored_object::check() const {
@@ -94,54 +87,64 @@ void stored_object::check() const {
     }
 }
 
-std::uint32_t stored_object::block_checksum(std::int64_t block) const {
-    const std::atomic_ref<std::uint64_t> word(blocks_[static_cast<std::size_t>(block)]);
-    if (const std::uint64_t value = word.load(std::memory_order_relaxed); (value & known) != 0) {
-        return static_cast<std::uint32_t>(value);
+template <class Part>
+void stored_object::for_each_part(Part part) const {
+    std::int64_t end = 0;
+    while (end < size()) {
+        // A file system that knows of no holes has data everywhere, and so has one that fails.
+        std::int64_t begin = ::lseek(file_.get(), end, SEEK_DATA);
+        if (begin < 0) begin = errno == ENXIO ? size() : end;
+        if (begin >= size()) return;
+        end = ::lseek(file_.get(), begin, SEEK_HOLE);
+        if (end <= begin || end > size()) end = size();
+        if (!part(begin, end)) return;
     }
-    const std::int64_t offset = block * block_bytes;
-    const std::uint32_t crc = crc32c(bytes(offset, std::min(block_bytes, size() - offset)));
-    word.store(known | crc, std::memory_order_relaxed);
-    return crc;
 }
 
-std::uint32_t stored_object::checksum(std::int64_t offset, std::int64_t length) const {
-    const std::int64_t end = offset + length;
-    std::uint32_t crc = 0;
-    while (offset < end) {
-        const std::int64_t block = offset / block_bytes;
-        const std::int64_t block_end = std::min((block + 1) * block_bytes, size());
-        const std::int64_t piece = std::min(end, block_end) - offset;
-        if (piece == block_end - block * block_bytes) {
-            crc = crc32c_combine(crc, block_checksum(block), static_cast<std::uint64_t>(piece));
-        } else {
-            crc = crc32c_extend(crc, bytes(offset, piece));
-        }
-        offset += piece;
-    }
-    return crc;
-}
-
-std::uint32_t stored_object::checksum(const std::stop_token& stop) const {
-    std::call_once(whole_once_, [&] {
-        const std::int64_t step = check_every_blocks * block_bytes;
-        std::uint32_t crc = 0;
-        for (std::int64_t offset = 0; offset < size(); offset += step) {
-            if (stop.stop_requested()) {
-                throw call_error(status_code::aborted, "the emulator is shutting down");
-            }
-            check();
-            const std::int64_t piece = std::min(step, size() - offset);
-            crc = crc32c_combine(crc, checksum(offset, piece), static_cast<std::uint64_t>(piece));
-        }
-        whole_ = crc;
-        whole_known_.store(true, std::memory_order_release);
+bool stored_object::has_little_data() const {
+    if (size() <= max_cheap_bytes) return true;
+    std::int64_t bytes = 0;
+    int parts = 0;
+    for_each_part([&](std::int64_t begin, std::int64_t end) {
+        bytes += end - begin;
+        return ++parts <= max_cheap_parts && bytes <= max_cheap_bytes;
     });
-    return whole_;
+    return parts <= max_cheap_parts && bytes <= max_cheap_bytes;
 }
 
-bool stored_object::checksum_is_cheap() const noexcept {
-    return size() <= max_cheap_bytes || whole_known_.load(std::memory_order_acquire);
+bool stored_object::checksum_is_quick() const noexcept {
+    return size() <= max_quick_bytes || known_.load(std::memory_order_acquire);
+}
+
+std::optional<std::uint32_t> stored_object::checksum() const {
+    if (!checksum_is_quick()) return std::nullopt;
+    compute_checksum([] { return false; });
+    return checksum_;
+}
+
+void stored_object::compute_checksum(const std::function<bool()>& give_up) const {
+    std::call_once(once_, [&] {
+        std::uint32_t crc = 0;
+        std::int64_t done = 0;
+        std::vector<std::byte> piece(static_cast<std::size_t>(std::min(piece_bytes, size())));
+        for_each_part([&](std::int64_t begin, std::int64_t end) {
+            crc = extend_by_zeros(crc, begin - done);
+            for (std::int64_t at = begin; at < end; at += piece_bytes) {
+                if (give_up()) {
+                    throw call_error(status_code::aborted, "the checksum is not wanted any more");
+                }
+                const auto bytes =
+                    std::span(piece).first(static_cast<std::size_t>(std::min(piece_bytes, end - at)));
+                read(at, bytes);
+                crc = crc32c_extend(crc, bytes);
+            }
+            done = end;
+            return true;
+        });
+        check();
+        checksum_ = extend_by_zeros(crc, size() - done);
+        known_.store(true, std::memory_order_release);
+    });
 }
 
 }  // namespace rangeio::emulator

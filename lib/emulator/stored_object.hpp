@@ -7,11 +7,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
-#include <stop_token>
 #include <string>
 
 namespace rangeio::emulator {
@@ -29,19 +29,15 @@ struct file_identity {
     bool operator==(const file_identity&) const = default;
 };
 
-/// One generation of one object: a file, mapped once and shared by all calls that read it, with the checksums
-/// of what was read so far.
+/// One generation of one object: a file, opened once and shared by all calls that read it.
 ///
-/// A file that is replaced (by rename) while it is being read goes on being served from here. A file that is
-/// modified in place is not: `check()` finds out before the bytes are touched. What remains is the moment
-/// between that check and the use of the bytes: a file *cut short* in that moment ends this process with
-/// SIGBUS if the bytes are being checksummed, and breaks the connection if the kernel is sending them. So
-/// write files next to their place and rename them.
+/// A file that is replaced (by rename) while it is being read goes on being served from here. A file that is modified or
+/// cut short in place is not: each read finds out. That is why the file is read and not mapped: a mapping of what was cut
+/// off ends the process.
 ///
 /// Threads: all members are safe to call at once.
 class stored_object {
 public:
-    /// Maps `file`. Throws call_error when that fails.
     stored_object(
         std::string display_name,
         unique_fd file,
@@ -49,7 +45,6 @@ public:
         std::int64_t generation,
         bool finalized
     );
-    ~stored_object();
     stored_object(const stored_object&) = delete;
     stored_object& operator=(const stored_object&) = delete;
 
@@ -60,40 +55,35 @@ public:
     bool finalized() const noexcept { return finalized_; }
 
     /// Requires: the range lies in the object.
-    std::span<const std::byte> bytes(std::int64_t offset, std::int64_t length) const noexcept;
+    /// Throws call_error NOT_FOUND when the file is no longer what was opened: then this generation is gone.
+    void read(std::int64_t offset, std::span<std::byte> out) const;
 
-    /// Throws call_error NOT_FOUND when the file is no longer what was mapped: then this generation is gone.
-    void check() const;
-
-    /// The CRC32C of a range of the object. Whole blocks are computed once and remembered.
-    std::uint32_t checksum(std::int64_t offset, std::int64_t length) const;
-
-    /// The CRC32C of the whole object; computed once, even when many ask at the same time.
-    /// Throws call_error ABORTED when it is told to stop before that is done.
-    std::uint32_t checksum(const std::stop_token& stop = {}) const;
-
-    /// Whether `checksum()` is known, or so cheap to compute that nobody else has to wait for it.
-    bool checksum_is_cheap() const noexcept;
+    /// The CRC32C of the whole object, if it is quick. Throws as `read`.
+    std::optional<std::uint32_t> checksum() const;
+    /// Whether it is known, or so small that nobody has to wait for it.
+    bool checksum_is_quick() const noexcept;
+    /// Whether `compute_checksum` takes no longer than a call may wait: the file has little data, whatever its size.
+    bool checksum_is_cheap() const noexcept { return cheap_; }
+    /// Computed once, even when many ask at the same time. Holes of the file cost nothing.
+    /// Throws call_error as `read`, and ABORTED once `give_up` returns true.
+    void compute_checksum(const std::function<bool()>& give_up) const;
 
 private:
-    std::uint32_t block_checksum(std::int64_t block) const;
+    void check() const;
+    /// Calls `part(offset, end)` for what is no hole, in order, until it returns false.
+    template <class Part>
+    void for_each_part(Part part) const;
+    bool has_little_data() const;
 
     std::string display_name_;
     unique_fd file_;
     file_identity identity_;
     std::int64_t generation_;
     bool finalized_;
-    const std::byte* data_ = nullptr;
-
-    struct free_deleter {
-        void operator()(void* memory) const noexcept { std::free(memory); }
-    };
-    // One word a block, zero until it is known. From calloc, so that a huge file costs only what is read of
-    // it.
-    std::unique_ptr<std::uint64_t[], free_deleter> blocks_;
-    mutable std::once_flag whole_once_;
-    mutable std::atomic<bool> whole_known_{false};
-    mutable std::uint32_t whole_ = 0;
+    bool cheap_;
+    mutable std::once_flag once_;
+    mutable std::atomic<bool> known_{false};
+    mutable std::uint32_t checksum_ = 0;
 };
 
 using object_ptr = std::shared_ptr<const stored_object>;

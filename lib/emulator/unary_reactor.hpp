@@ -9,7 +9,7 @@
 
 namespace rangeio::emulator {
 
-using unary_handler = std::string (service::*)(std::string_view request, const request_params& params);
+using unary_handler = std::string (service::*)(std::string_view request, const call_info& call);
 
 /// One unary call: its handler runs on a worker. Its operations follow one another, so it needs no lock.
 class unary_reactor final : public call_reactor {

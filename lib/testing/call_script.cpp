@@ -212,7 +212,9 @@ call_script::step call_script::next() {
         if (strike(fault_kind::new_generation, r) != nullptr) ++service_.generation;
         if (const fault* f = strike(fault_kind::grow, r)) service_.size += f->bytes;
         std::uint64_t chunks = 1;
-        if (const fault* f = strike(fault_kind::batch)) chunks = f->bytes;
+        if (const fault* f = strike(fault_kind::batch)) {
+            chunks = f->distinct ? std::min<std::uint64_t>(f->bytes, ranges_.size()) : f->bytes;
+        }
         const std::uint64_t before = sent_;
         for (; chunks != 0 && !ranges_.empty() && !ranges_.front().mute; --chunks) take_chunk(reply);
         if (bytes_per_second_ != 0) {

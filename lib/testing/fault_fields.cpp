@@ -25,6 +25,7 @@ enum key : unsigned {
     has_bytes = 16,
     has_status = 32,
     has_token = 64,
+    has_distinct = 128,
 };
 
 }  // namespace
@@ -66,7 +67,7 @@ constexpr std::array rows{
     fault_row{fault_kind::empty_range_end, "empty-range-end", where_call | where_range},
     fault_row{fault_kind::no_metadata, "no-metadata", where_call},
     fault_row{fault_kind::new_handle, "new-handle", at_chunk},
-    fault_row{fault_kind::batch, "batch", where_call | has_bytes, 2, 0, 0},
+    fault_row{fault_kind::batch, "batch", where_call | has_bytes | has_distinct, 2, 0, 0},
     fault_row{fault_kind::chunk, "chunk", where_call | has_bytes, 1, 0, 0},
     fault_row{fault_kind::idle_abort, "idle-abort", where_call | has_delay},
     fault_row{fault_kind::ok_early, "ok-early", at_chunk},
@@ -139,8 +140,10 @@ void fault_builder::set(std::string_view name, std::string_view value) {
         fault_.token = value == no_token ? std::string_view() : value;
     } else if (name == "handle") {
         need(name, has_token);
-        if (value != "yes" && value != "no") complain("handle is yes or no");
-        fault_.handle = value == "yes";
+        fault_.handle = yes(name, value);
+    } else if (name == "distinct") {
+        need(name, has_distinct);
+        fault_.distinct = yes(name, value);
     } else {
         complain(fmt::format("\"{}\" is no key", name));
     }
@@ -159,6 +162,11 @@ std::uint64_t fault_builder::count(
         complain(fmt::format("{}={} is not a whole number from {}", name, value, least));
     }
     return *n;
+}
+
+bool fault_builder::yes(std::string_view name, std::string_view value) const {
+    if (value != "yes" && value != "no") complain(fmt::format("{} is yes or no", name));
+    return value == "yes";
 }
 
 std::chrono::nanoseconds fault_builder::duration(std::string_view value) const {
@@ -207,6 +215,10 @@ bool fault_view::shows_status() const noexcept {
 
 bool fault_view::shows_token() const noexcept {
     return (row_.keys & has_token) != 0;
+}
+
+bool fault_view::shows_distinct() const noexcept {
+    return fault_.distinct;
 }
 
 std::string_view fault_view::token() const noexcept {

@@ -28,6 +28,7 @@ private:
     void need(std::string_view key, unsigned which) const;
     std::uint64_t count(std::string_view key, std::string_view value, unsigned which, std::uint64_t least)
         const;
+    bool yes(std::string_view key, std::string_view value) const;
     std::chrono::nanoseconds duration(std::string_view value) const;
     int status(std::string_view value) const;
     [[noreturn]] void complain(std::string_view what) const;
@@ -47,6 +48,7 @@ public:
     bool shows_bytes() const noexcept;
     bool shows_status() const noexcept;
     bool shows_token() const noexcept;
+    bool shows_distinct() const noexcept;
     /// `no` for none.
     std::string_view token() const noexcept;
     /// As `5ms`.

@@ -105,6 +105,7 @@ std::string fault_script::json() const {
             fields["token"] = view.token();
             fields["handle"] = f.handle;
         }
+        if (view.shows_distinct()) fields["distinct"] = true;
         list.push_back(std::move(fields));
     }
     if (!seed) return json::serialize(list);

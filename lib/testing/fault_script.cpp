@@ -70,6 +70,7 @@ std::string fault_script::text() const {
         if (view.shows_status()) out += " status=" + view.status();
         if (view.shows_token())
             out += fmt::format(" token={} handle={}", view.token(), f.handle ? "yes" : "no");
+        if (view.shows_distinct()) out += " distinct=yes";
     }
     return out;
 }

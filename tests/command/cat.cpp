@@ -29,11 +29,17 @@ TEST_CASE("cat: writes objects of any size byte by byte") {
     SUBCASE("2 MiB + 1") {
         size = 2 * mebibyte + 1;
     }
-    SUBCASE("a block and a bit") {
-        size = 8 * mebibyte + 1;
+    SUBCASE("a block") {
+        size = block_bytes;
     }
-    SUBCASE("100 MiB + 7") {
-        size = 100 * mebibyte + 7;
+    SUBCASE("a block and a bit") {
+        size = block_bytes + 1;
+    }
+    SUBCASE("a ring of blocks") {
+        size = 4 * block_bytes;
+    }
+    SUBCASE("three rings and a bit") {
+        size = 12 * block_bytes + 7;
     }
     const fixture here;
     const std::string content = pattern(size);
@@ -47,7 +53,8 @@ TEST_CASE("cat: writes objects of any size byte by byte") {
 
 TEST_CASE("cat: pool size and concurrency change no byte") {
     const fixture here;
-    const std::string content = pattern(40 * mebibyte + 3);
+    // With one stream a block, seven streams have the largest ring.
+    const std::string content = beyond_a_ring_of(7 + 2);
     here.put("object", content);
     for (const char* pool_size : {"1", "7"}) {
         for (const char* concurrency : {"1", "64"}) {
@@ -120,7 +127,7 @@ TEST_CASE("cat: reads an object that is still being appended to") {
 
 TEST_CASE("cat: ends quietly when nobody reads any more") {
     const fixture here;
-    here.put("object", pattern(20 * mebibyte));
+    here.put("object", beyond_one_block());
     process cat({"cat", "gs://bucket/object"}, here.here());
     CHECK(cat.read(5) == pattern(5));
     cat.close_out();

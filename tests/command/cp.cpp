@@ -41,8 +41,14 @@ TEST_CASE("cp: copies objects of any size byte by byte") {
     SUBCASE("2 MiB + 1") {
         size = 2 * mebibyte + 1;
     }
-    SUBCASE("100 MiB + 7") {
-        size = 100 * mebibyte + 7;
+    SUBCASE("a block") {
+        size = block_bytes;
+    }
+    SUBCASE("a block and a bit") {
+        size = block_bytes + 1;
+    }
+    SUBCASE("three rings of blocks and a bit") {
+        size = 12 * block_bytes + 7;
     }
     const fixture here;
     const scratch out;
@@ -56,19 +62,31 @@ TEST_CASE("cp: copies objects of any size byte by byte") {
     CHECK(out.names() == names{"file"});
 }
 
-TEST_CASE("cp: replaces a file, and gives it the permissions of a new one") {
+TEST_CASE("cp: a new file has the permissions that the umask leaves") {
+    const fixture here;
+    const scratch out;
+    here.put("object", "new");
+    process::settings how;
+    how.shell = "umask 026";
+    CHECK(here.run({"cp", "gs://bucket/object", out / "file"}, how).code == 0);
+    struct stat st{};
+    REQUIRE(::stat((out / "file").c_str(), &st) == 0);
+    CHECK((st.st_mode & 07777) == 0640);
+}
+
+TEST_CASE("cp: a file that is replaced keeps its permissions, its other names keep the old bytes") {
     const fixture here;
     const scratch out;
     here.put("object", "new");
     out.write("file", "old content");
     ::chmod((out / "file").c_str(), 0600);
+    std::filesystem::create_hard_link(out / "file", out / "other");
     CHECK(here.run({"cp", "gs://bucket/object", out / "file"}).code == 0);
     CHECK(out.read("file") == "new");
-    const mode_t mask = ::umask(0);
-    ::umask(mask);
+    CHECK(out.read("other") == "old content");
     struct stat st{};
     REQUIRE(::stat((out / "file").c_str(), &st) == 0);
-    CHECK((st.st_mode & 07777) == (0666 & ~mask));
+    CHECK((st.st_mode & 07777) == 0600);
 }
 
 TEST_CASE("cp: follows a symbolic link to the file that it replaces") {
@@ -95,10 +113,88 @@ TEST_CASE("cp: writes into a directory, under the last part of the object's name
     CHECK(out.read("object") == "content");
 }
 
-TEST_CASE("cp: a dash is standard output") {
+TEST_CASE("cp: writes to descriptors and devices, from where they are") {
+    const fixture here;
+    const scratch out;
+    here.put("object", "content");
+    const auto cp = [&here](const std::string& target, const process::settings& how = {}) {
+        outcome got = here.run({"cp", "gs://bucket/object", target}, how);
+        CAPTURE(target);
+        CAPTURE(got.err);
+        CHECK(got.code == 0);
+        CHECK(got.err.empty());
+        return got.out;
+    };
+    std::filesystem::create_symlink("/dev/stdout", out.path() / "link");
+    SUBCASE("a pipe that is standard output") {
+        for (const char* target : {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
+            CHECK(cp(target) == "content");
+        CHECK(cp(out / "link") == "content");
+        CHECK(cp("link", {.shell = "cd " + out.path().string()}) == "content");
+    }
+    SUBCASE("a file that is standard output and has been written to") {
+        for (const char* target : {"-", "/dev/stdout", "/dev/fd/1"}) {
+            process::settings how;
+            how.shell = "echo before";
+            how.out_path = out / "file";
+            cp(target, how);
+            CHECK(out.read("file") == "before\ncontent");
+        }
+    }
+    SUBCASE("another descriptor") {
+        process::settings how;
+        how.shell = "exec 3>" + out / "file" + "; echo before >&3";
+        cp("/dev/fd/3", how);
+        CHECK(out.read("file") == "before\ncontent");
+    }
+    SUBCASE("a file under its name, though it is standard output") {
+        process::settings how;
+        how.shell = "echo before";
+        how.out_path = out / "file";
+        cp(out / "file", how);
+        CHECK(out.read("file") == "content");
+    }
+    SUBCASE("a named pipe") {
+        REQUIRE(::mkfifo((out / "pipe").c_str(), 0600) == 0);
+        const unique_fd reader(::open((out / "pipe").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+        cp(out / "pipe");
+        std::string got(100, '\0');
+        got.resize(static_cast<std::size_t>(std::max<ssize_t>(0, ::read(reader.get(), got.data(), got.size()))
+        ));
+        CHECK(got == "content");
+    }
+    SUBCASE("a device") {
+        cp("/dev/null");
+        CHECK(std::filesystem::is_character_file("/dev/null"));
+    }
+    CHECK(std::filesystem::is_symlink(out.path() / "link"));
+}
+
+TEST_CASE("cp: descriptors and devices that cannot be written to are told by name") {
     const fixture here;
     here.put("object", "content");
-    CHECK(here.run({"cp", "gs://bucket/object", "-"}).out == "content");
+    const auto check =
+        [&here](
+            const std::string& target, const std::string& name, int cause, const process::settings& how = {}
+        ) {
+            const outcome got = here.run({"cp", "gs://bucket/object", target}, how);
+            CAPTURE(got.err);
+            CHECK(got.code == 1);
+            CHECK(got.err == "rangeio: " + name + ": " + std::strerror(cause) + '\n');
+        };
+    check("/dev/full", "/dev/full", ENOSPC);
+    check("/dev/stdout", "/dev/stdout", ENOSPC, {.out_path = "/dev/full"});
+    check("-", "standard output", ENOSPC, {.out_path = "/dev/full"});
+    check("/dev/stdout", "/dev/stdout", EBADF, {.out_path = "-"});
+    check("/dev/fd/0", "/dev/fd/0", EBADF);
+    check("/dev/fd/99", "/dev/fd/99", EBADF);
+}
+
+TEST_CASE("cp: an empty target is a usage error that names it") {
+    const outcome got = run({"cp", "gs://bucket/object", ""});
+    CHECK(got.code == 2);
+    CHECK(got.one_line());
+    CHECK(got.err.find("TARGET") != std::string::npos);
 }
 
 TEST_CASE("cp: refuses names of objects that are no names of files") {
@@ -115,27 +211,40 @@ TEST_CASE("cp: refuses names of objects that are no names of files") {
     }
 }
 
-TEST_CASE("cp: says which file cannot be written, and leaves nothing behind") {
+TEST_CASE("cp: says which file cannot be written and why, and leaves nothing behind") {
     const fixture here;
     const scratch out;
     here.put("object", "content");
     out.write("file", "");
     std::string target;
+    std::string cause;
+    std::string named;
     SUBCASE("no such directory") {
         target = out / "missing/file";
+        cause = std::strerror(ENOENT);
     }
     SUBCASE("a file in place of a directory") {
         target = out / "file/object";
+        cause = std::strerror(ENOTDIR);
     }
     SUBCASE("a file that is to be a directory") {
         target = out / "file/";
+        cause = std::strerror(ENOTDIR);
     }
-    SUBCASE("a device") {
-        target = "/dev/null";
+    SUBCASE("a directory in place of the file") {
+        std::filesystem::create_directories(out.path() / "dir/object");
+        target = out / "dir";
+        cause = std::strerror(EISDIR);
     }
     SUBCASE("a link to nowhere") {
         std::filesystem::create_symlink("nowhere", out.path() / "link");
         target = out / "link";
+        cause = "a symbolic link to nowhere";
+    }
+    SUBCASE("a link to itself") {
+        std::filesystem::create_symlink("link", out.path() / "link");
+        target = out / "link";
+        cause = std::strerror(ELOOP);
     }
     const names before = out.names();
     const outcome got = here.run({"cp", "gs://bucket/object", target});
@@ -143,8 +252,8 @@ TEST_CASE("cp: says which file cannot be written, and leaves nothing behind") {
     CHECK(got.code == 1);
     CHECK(got.one_line());
     CHECK(got.err.find(target) != std::string::npos);
+    CHECK(got.err.ends_with(": " + cause + '\n'));
     CHECK(out.names() == before);
-    CHECK(std::filesystem::is_character_file("/dev/null"));
 }
 
 TEST_CASE("cp: a missing object leaves nothing behind, and an old file as it was") {
@@ -161,7 +270,7 @@ TEST_CASE("cp: a missing object leaves nothing behind, and an old file as it was
 TEST_CASE("cp: a write that fails in the middle leaves nothing behind, and an old file as it was") {
     const fixture here;
     const scratch out;
-    here.put("object", pattern(16 * mebibyte));
+    here.put("object", beyond_a_ring_of(4));
     names before;
     SUBCASE("a new file") {}
     SUBCASE("a file that is replaced") {
@@ -169,9 +278,9 @@ TEST_CASE("cp: a write that fails in the middle leaves nothing behind, and an ol
         before = {"file"};
     }
     // As on a full disk, without one. What a file system reserves may exceed the limit, what is written may not;
-    // where the reservation fails already, the same is to be seen. Unless it is ignored, the signal would kill.
+    // where the reservation fails already, the same is to be seen. The signal of it must not skip the clean-up.
     process::settings how;
-    how.shell = "trap '' XFSZ; ulimit -f 2048";  // in blocks of 512 or 1024 bytes
+    how.shell = "ulimit -f 20480";  // in units of 512 or 1024 bytes: more than a block of ours
     const outcome got = here.run({"cp", "gs://bucket/object", out / "file"}, how);
     CAPTURE(got.err);
     CHECK(got.code == 1);
@@ -200,13 +309,22 @@ TEST_CASE("cp: bytes that the checksums do not confirm leave nothing behind, and
         here.put("object", std::string(5 * mebibyte, 'x'));
         damage = replace(std::string(64, 'x'), std::string(64, 'y'));
     }
-    SUBCASE("that of the whole") {
+    const auto damage_whole = [&](const std::string& content) {
         // In several messages, none of which has the same.
-        here.put("object", pattern(5 * mebibyte));
+        here.put("object", content);
         const std::string right = checksum_of(here, "gs://bucket/object");
         std::string wrong = right;
         wrong.back() ^= 1;
         damage = replace(right, wrong);
+    };
+    SUBCASE("that of the whole, which is one block") {
+        damage_whole(pattern(5 * mebibyte));
+    }
+    SUBCASE("that of the whole, which is a block and one byte") {
+        damage_whole(beyond_one_block());
+    }
+    SUBCASE("that of the whole, which is more than there are blocks") {
+        damage_whole(beyond_a_ring_of(4));
     }
     const proxy between(here.address, damage);
     const outcome got = run({"cp", "--endpoint", between.address(), "gs://bucket/object", out / "file"});
@@ -223,27 +341,56 @@ TEST_CASE("cp: a signal in the middle leaves nothing behind") {
     const fixture here;
     const scratch out;
     here.put("object", pattern(32 * mebibyte));
-    // It opens the object, and gets no more than a part of it.
+    for (const int signal :
+         {SIGHUP,
+          SIGINT,
+          SIGQUIT,
+          SIGUSR1,
+          SIGUSR2,
+          SIGALRM,
+          SIGTERM,
+          SIGSTKFLT,
+          SIGXCPU,
+          SIGVTALRM,
+          SIGPROF,
+          SIGIO,
+          SIGPWR}) {
+        CAPTURE(signal);
+        // It opens the object, and gets no more than a part of it.
+        const proxy between(here.address, stall_after(4 * mebibyte));
+        const creation_watch watch(out.path());
+        process cp(
+            {"cp", "--endpoint", between.address(), "gs://bucket/object", out / "file"},
+            {.shell = "ulimit -c 0"}
+        );
+        watch.wait();
+        cp.signal(signal);
+        const outcome got = cp.wait();
+        CAPTURE(got.err);
+        CHECK(got.code == 128 + signal);
+        CHECK(got.one_line());
+        CHECK(out.names().empty());
+    }
+}
+
+TEST_CASE("cp: the next copy to a name removes what a killed one left, and nothing of a living one") {
+    const fixture here;
+    const scratch out;
+    here.put("object", pattern(32 * mebibyte));
+    here.put("small", "content");
     const proxy between(here.address, stall_after(4 * mebibyte));
-    int signal = 0;
-    SUBCASE("SIGINT") {
-        signal = SIGINT;
-    }
-    SUBCASE("SIGTERM") {
-        signal = SIGTERM;
-    }
-    SUBCASE("SIGHUP") {
-        signal = SIGHUP;
-    }
     const creation_watch watch(out.path());
-    process cp({"cp", "--endpoint", between.address(), "gs://bucket/object", out / "file"});
+    process first({"cp", "--endpoint", between.address(), "gs://bucket/object", out / "file"});
     watch.wait();
-    cp.signal(signal);
-    const outcome got = cp.wait();
-    CAPTURE(got.err);
-    CHECK(got.code == 128 + signal);
-    CHECK(got.one_line());
-    CHECK(out.names().empty());
+    CHECK(here.run({"cp", "gs://bucket/small", out / "file"}).code == 0);
+    CHECK(out.names().size() == 2);
+    CHECK(out.names().front().starts_with(".rangeio-"));
+    first.signal(SIGKILL);
+    first.wait();
+    CHECK(here.run({"cp", "gs://bucket/small", out / "other"}).code == 0);
+    CHECK(out.names().size() == 3);
+    CHECK(here.run({"cp", "gs://bucket/small", out / "file"}).code == 0);
+    CHECK(out.names() == names{"file", "other"});
 }
 
 TEST_CASE("cp: a read that takes too long leaves nothing behind") {

@@ -121,6 +121,53 @@ TEST_CASE("emulate: says at its end which routing tokens nobody has brought") {
     CHECK(got.err == "rangeio: warning: no call has brought routing_token=last of gs://bucket/object\n");
 }
 
+TEST_CASE("emulate: says at its end what was given and had no effect") {
+    fixture here(
+        {"--faults",
+         "reset byte=1 status=INTERNAL; reset byte=5000000; chunk bytes=3",
+         "--unfinalized",
+         "bucket/object",
+         "--unfinalized",
+         "bucket/missing"}
+    );
+    here.put("object", "content");
+    CHECK(here.run({"cat", "gs://bucket/object"}).out == "content");
+    CHECK(here.run({"cat", "gs://elsewhere/object"}).code == 1);
+    CHECK(here.run({"ls", "gs://nowhere"}).code == 1);
+    here.server.signal(SIGTERM);
+    const outcome got = here.server.wait();
+    CHECK(got.code == 0);
+    CHECK(
+        got.err ==
+        "rangeio: warning: the fault 'reset byte=5000000 status=UNAVAILABLE' has not struck\n"
+        "rangeio: warning: --unfinalized bucket/missing: there is no such object\n"
+        "rangeio: warning: calls named the bucket elsewhere, and " +
+            here.root.path().string() +
+            " has no such directory\n"
+            "rangeio: warning: calls named the bucket nowhere, and " +
+            here.root.path().string() + " has no such directory\n"
+    );
+}
+
+TEST_CASE("emulate: --verbose writes a line for each request and each failure") {
+    fixture here({"--verbose"});
+    here.put("object", "content");
+    here.put("dir/x", "content");
+    CHECK(here.run({"cat", "gs://bucket/object"}).out == "content");
+    CHECK(here.run({"stat", "gs://bucket/missing\xc3\xa4"}).code == 1);
+    CHECK(here.run({"ls", "gs://bucket/dir/"}).code == 0);
+    here.server.signal(SIGTERM);
+    const outcome got = here.server.wait();
+    CAPTURE(got.err);
+    CHECK(got.err.find("rangeio: #1 BidiReadObject gs://bucket/object: ") == 0);
+    CHECK(got.err.find(" GetObject gs://bucket/missing\\xc3\\xa4\n") != std::string::npos);
+    CHECK(
+        got.err.find(" GetObject NOT_FOUND: gs://bucket/missing\\xc3\\xa4: no such object\n") !=
+        std::string::npos
+    );
+    CHECK(got.err.find(" ListObjects gs://bucket/dir/\n") != std::string::npos);
+}
+
 TEST_CASE("emulate: faults from a file, as text and as JSON") {
     const scratch root;
     std::string script;

@@ -1,5 +1,7 @@
 #include "command/fixture.hpp"
 
+#include "block_reader.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -65,6 +67,16 @@ std::string pattern(std::size_t size) {
         std::memcpy(text.data() + at, &word, std::min(sizeof word, size - at));
     }
     return text;
+}
+
+const std::size_t block_bytes = rangeio::tool::read_ahead().block_bytes;
+
+std::string beyond_one_block() {
+    return pattern(block_bytes + 1);
+}
+
+std::string beyond_a_ring_of(std::size_t blocks) {
+    return pattern(blocks * block_bytes + 3);
 }
 
 fixture::fixture(const std::vector<std::string>& arguments)

@@ -31,6 +31,12 @@ private:
 /// `size` bytes that differ from those at any other offset nearby.
 std::string pattern(std::size_t size);
 
+/// Bytes that `cat` and `cp` read and write at once.
+extern const std::size_t block_bytes;
+/// More than one block; more than `blocks` of them, which are used again and again.
+std::string beyond_one_block();
+std::string beyond_a_ring_of(std::size_t blocks = 4);
+
 /// `rangeio emulate` on a directory with a bucket `bucket`, and the command as its client.
 struct fixture {
     /// With further arguments.

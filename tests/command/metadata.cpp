@@ -105,13 +105,40 @@ TEST_CASE("ls: an empty bucket is fine, a prefix that nothing has is not") {
     CHECK(none.err.find("gs://bucket/nothing") != std::string::npos);
 }
 
-TEST_CASE("ls: names cannot send commands to a terminal") {
+TEST_CASE("ls: a prefix is any beginning of a name") {
     const fixture here;
-    here.put("red\x1b[31m", "x");
-    const outcome got = here.run({"ls", "gs://bucket"});
-    CHECK(got.out == "gs://bucket/red\\x1b[31m\n");
-    const outcome json = here.run({"ls", "--json", "gs://bucket"});
-    CHECK(boost::json::parse(json.out).at("name").as_string() == "red\x1b[31m");
+    for (const char* name : {".hidden", "..data", "...", "a"}) here.put(name, "x");
+    const auto ls = [&here](const char* prefix) { return lines(here.run({"ls", prefix}).out); };
+    CHECK(ls("gs://bucket/.") == text_lines{"gs://bucket/...", "gs://bucket/..data", "gs://bucket/.hidden"});
+    CHECK(ls("gs://bucket/..") == text_lines{"gs://bucket/...", "gs://bucket/..data"});
+    CHECK(ls("gs://bucket/...") == text_lines{"gs://bucket/..."});
+}
+
+TEST_CASE("what names have in them cannot change what a terminal shows") {
+    const fixture here;
+    const std::string name = "red\x1b[31m\xe2\x80\xae\xe2\x80\xa8\xef\xbb\xbf\xc2\x9b";
+    const std::string shown = R"(red\x1b[31m\xe2\x80\xae\xe2\x80\xa8\xef\xbb\xbf\xc2\x9b)";
+    here.put(name, "x");
+    here.put("dir\xe2\x80\xae/object", "x");
+    CHECK(
+        here.run({"ls", "gs://bucket"}).out == R"(gs://bucket/dir\xe2\x80\xae/)"
+                                               "\ngs://bucket/" +
+                                                   shown + "\n"
+    );
+    CHECK(here.run({"stat", "gs://bucket/" + name}).out.starts_with("gs://bucket/" + shown + "\n"));
+    const outcome missing = here.run({"cat", "gs://bucket/no-" + name});
+    CHECK(missing.one_line());
+    CHECK(missing.err.find("gs://bucket/no-" + shown) != std::string::npos);
+    const outcome log = here.run({"cat", "-v", "gs://bucket/" + name});
+    CHECK(log.out == "x");
+    CHECK(log.err.starts_with("rangeio: gs://bucket/" + shown + ": "));
+    const outcome option = here.run({"cat", "--no-" + name, "gs://bucket/a"});
+    CHECK(option.err.find("--no-" + shown) != std::string::npos);
+    for (const outcome& json :
+         {here.run({"ls", "--json", "gs://bucket/r"}), here.run({"stat", "--json", "gs://bucket/" + name})}) {
+        CHECK(json.out.find_first_of("\x1b\xe2\xef\xc2") == std::string::npos);
+        CHECK(boost::json::parse(json.out).at("name").as_string() == name);
+    }
 }
 
 TEST_SUITE_END();

@@ -41,13 +41,13 @@ struct outcome {
 /// What a process under test starts with.
 struct process_settings {
     /// NAME=VALUE, besides what is inherited.
-    std::vector<std::string> environment;
+    std::vector<std::string> environment = {};
     /// Standard output goes there; empty: to this object; "-": it is closed.
-    std::string out_path;
+    std::string out_path = {};
     /// One of ours that is its standard error, instead of a pipe to this object.
     int err_fd = -1;
     /// What a shell is to do first, in the process that then is the command: limits and signals are inherited.
-    std::string shell;
+    std::string shell = {};
 };
 
 /// A process under test. It is killed at its deadline, and with this object: none outlives a test.

@@ -152,6 +152,53 @@ TEST_CASE("a command line that cannot be is a usage error") {
     }
 }
 
+TEST_CASE("an option that is not there is named, not its value") {
+    for (const char* command : {"cat", "cp", "stat", "ls", "bench"}) {
+        CAPTURE(command);
+        check_failure(
+            run({command, "--timeot", "3s", "gs://bucket/object"}),
+            2,
+            {"'--timeot'", "'--timeout'", std::string("rangeio ") + command + " --help"}
+        );
+        check_failure(run({command, "gs://bucket/object", "--timeot=3s"}), 2, {"'--timeot'", "'--timeout'"});
+    }
+    check_failure(
+        run({"cat", "--concurency", "3", "gs://bucket/object"}), 2, {"'--concurency'", "'--concurrency'"}
+    );
+    check_failure(run({"emulate", "--rot", "/tmp"}), 2, {"'--rot'", "'--root'"});
+    check_failure(run({"cta", "gs://bucket/object"}), 2, {"'cta'", "'cat'"});
+}
+
+TEST_CASE("an error that a habit explains says what to type") {
+    const fixture here;
+    here.put("dir/object", "content");
+    here.put("a*", "star");
+    here.put("o#1", "hash");
+    CHECK(here.run({"cat", "gs://bucket/a*"}).out == "star");
+    CHECK(here.run({"cat", "gs://bucket/o#1"}).out == "hash");
+    for (const char* command : {"cat", "stat", "bench", "cp"}) {
+        const scratch out;
+        const auto ask = [&](const std::string& name) {
+            words all{command, "gs://bucket/" + name};
+            if (all.front() == "cp") all.push_back(out / "file");
+            return here.run(all);
+        };
+        CAPTURE(command);
+        check_failure(ask("object#12"), 1, {"gs://bucket/object#12", "--generation 12 gs://bucket/object"});
+        check_failure(ask("dir/*.txt"), 1, {"wildcards", "'rangeio ls gs://bucket/dir/'"});
+        check_failure(ask("dir"), 1, {"NOT_FOUND", "'rangeio ls gs://bucket/dir/'"});
+        check_failure(ask("dir/"), 1, {"NOT_FOUND", "'rangeio ls gs://bucket/dir/'"});
+        CHECK(ask("none").err.find("rangeio ls") == std::string::npos);
+    }
+    check_failure(here.run({"ls", "gs://bucket/x*"}), 1, {"wildcards", "'rangeio ls gs://bucket/x'"});
+    check_failure(run({"cat", "gs://bucket"}), 2, {"'rangeio ls gs://bucket'"});
+    check_failure(run({"ls", "bucket/dir"}), 2, {"'gs://bucket/dir'"});
+    check_failure(run({"stat", "https://storage.googleapis.com/bucket/dir/o"}), 2, {"'gs://bucket/dir/o'"});
+    check_failure(
+        run({"cp", "gs://bucket/object", "gs://bucket/other"}), 2, {"TARGET", "only files are written"}
+    );
+}
+
 TEST_CASE("an access token is read from its file, and never shown") {
     const fixture here;
     const scratch files;

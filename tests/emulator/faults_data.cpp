@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <limits>
+#include <set>
+#include <vector>
 
 using namespace testing;
 
@@ -177,6 +179,28 @@ TEST_CASE("fault batch: one message has chunks of several ranges") {
     CHECK(got.bytes(2) == f.content.substr(5, 10));
     CHECK(got.bytes(3) == f.content.substr(20, 5));
     CHECK(got.bytes(4) == f.content.substr(30, 5));
+}
+
+TEST_CASE("fault batch: several pieces of one range in a message, and never if they are to be distinct") {
+    for (const bool distinct : {false, true}) {
+        faulty_fixture f(
+            distinct ? "batch bytes=4 distinct=yes; chunk bytes=5" : "batch bytes=4; chunk bytes=5"
+        );
+        const seen_stream got(f, {{0, 15, 1}, {20, 20, 2}});
+        std::vector<int> pieces;
+        bool twice = false;
+        for (const auto& response : got.responses) {
+            std::set<std::int64_t> ids;
+            for (const auto& data : response.object_data_ranges()) {
+                twice = !ids.insert(data.read_range().read_id()).second || twice;
+            }
+            pieces.push_back(response.object_data_ranges_size());
+        }
+        CHECK(twice == !distinct);
+        CHECK(pieces == (distinct ? std::vector<int>{2, 2, 2, 1} : std::vector<int>{4, 3}));
+        CHECK(got.bytes(1) == f.content.substr(0, 15));
+        CHECK(got.bytes(2) == f.content.substr(20, 20));
+    }
 }
 
 TEST_CASE("fault chunk: messages of one byte") {

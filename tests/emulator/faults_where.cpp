@@ -187,8 +187,4 @@ TEST_CASE("fault grow: what is finalized does not") {
 TEST_CASE("faults: what would take all memory is refused, naming it") {
     CHECK(refusal("grow bytes=1073741825") == "fault grow: bytes is 1073741825, more than 1073741824");
     CHECK(refusal("surplus bytes=1048577") == "fault surplus: bytes is 1048577, more than 1048576");
-    CHECK(
-        refusal("goaway", server_options().listen("unix:/tmp/nowhere")) ==
-        "fault goaway: it needs a port, and unix:/tmp/nowhere is none"
-    );
 }

@@ -196,6 +196,57 @@ TEST_CASE("ListObjects: refuses tokens that it did not give for this listing") {
     CHECK(code_with("") == code::unimplemented);
 }
 
+TEST_CASE("ListObjects: a token of one query is none of any other") {
+    fixture f;
+    for (const char* name : {"b/a/a", "b/a/b", "b/a/c", "b/a/d"}) f.files.write(name, "text");
+    std::filesystem::create_directory(f.files.path() / "other");
+    std::filesystem::copy(
+        f.files.path() / "b", f.files.path() / "other", std::filesystem::copy_options::recursive
+    );
+    // Each differs from the first in one field, some of them so that the texts of all fields together are the same.
+    std::vector<storage::ListObjectsRequest> queries(1, query());
+    const auto vary = [&](auto change) {
+        storage::ListObjectsRequest q = query();
+        change(q);
+        queries.push_back(q);
+    };
+    vary([](auto& q) { q.set_parent("projects/_/buckets/other"); });
+    vary([](auto& q) { q.set_prefix("a"); });
+    vary([](auto& q) { q.set_prefix("a/"); });
+    vary([](auto& q) { q.set_delimiter("x"); });
+    vary([](auto& q) { q.set_delimiter("/x"); });
+    vary([](auto& q) { q.set_lexicographic_start("a"); });
+    vary([](auto& q) { q.set_lexicographic_start("a/"); });
+    vary([](auto& q) { q.set_lexicographic_end("b"); });
+    vary([](auto& q) { q.set_lexicographic_end("bb"); });
+    vary([](auto& q) { q.set_include_trailing_delimiter(true); });
+    vary([](auto& q) {
+        q.set_prefix("a/");
+        q.set_delimiter("/");
+    });
+    vary([](auto& q) {
+        q.set_prefix("a/");
+        q.set_delimiter("/");
+        q.set_include_folders_as_prefixes(true);
+    });
+    const auto params_of = [](const storage::ListObjectsRequest& q) { return "bucket=" + q.parent(); };
+    for (storage::ListObjectsRequest& from : queries) {
+        from.set_page_size(1);
+        const auto page = f.ask<storage::ListObjectsResponse>(list_objects, from, params_of(from));
+        REQUIRE_FALSE(page.next_page_token().empty());
+        for (std::size_t i = 0; i < queries.size(); ++i) {
+            storage::ListObjectsRequest to = queries[i];
+            to.set_page_size(3);
+            to.set_page_token(page.next_page_token());
+            CAPTURE(i);
+            CHECK(
+                f.refused(list_objects, to, params_of(to)).code ==
+                (&queries[i] == &from ? code::ok : code::invalid_argument)
+            );
+        }
+    }
+}
+
 TEST_CASE("ListObjects: a large directory, in pages of a thousand") {
     fixture f;
     std::set<std::string> names;

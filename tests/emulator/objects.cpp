@@ -183,6 +183,11 @@ TEST_CASE("GetBucket and GetStorageLayout: a zonal bucket") {
     const auto bucket = f.ask<storage::Bucket>(get_bucket, request);
     CHECK(bucket.name() == bucket_name);
     CHECK(bucket.bucket_id() == "b");
+    // By number: there are clients that understand nothing else.
+    const std::string project = bucket.project();
+    CHECK(project.starts_with("projects/"));
+    CHECK(project.find_first_not_of("0123456789", 9) == std::string::npos);
+    CHECK(project.size() > 9);
     CHECK(bucket.location_type() == "zone");
     CHECK(bucket.storage_class() == "RAPID");
     CHECK(bucket.hierarchical_namespace().enabled());

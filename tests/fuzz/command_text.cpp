@@ -4,6 +4,7 @@
 #include <rangeio/range_spec.hpp>
 
 #include "fuzz/targets.hpp"
+#include "printable.hpp"
 #include "units.hpp"
 
 #include <algorithm>
@@ -64,11 +65,16 @@ void check_units(std::string_view text) {
         const auto zeros = std::min(text.find_first_not_of('0'), text.size() - 1);
         check(std::to_string(*number) == text.substr(zeros), "a number is not written as it was read");
     }
+}
+
+void check_printable(std::string_view text) {
+    const std::string shown = tool::printable(text);
+    const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+    check(std::ranges::none_of(shown, control), "printable text has a control character");
+    check(tool::printable(shown) == shown, "printable text is not printable");
     check(
-        std::ranges::none_of(
-            tool::printable(text), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
-        ),
-        "printable text has a control character"
+        tool::printable(std::string(text) + "\xe2\x80\xae").ends_with("\\xe2\\x80\\xae"),
+        "a mark is shown as it is"
     );
 }
 
@@ -78,6 +84,7 @@ void command_text(std::string_view input) {
     check_range(input);
     check_uri(input);
     check_units(input);
+    check_printable(input);
 }
 
 }  // namespace rangeio::fuzz

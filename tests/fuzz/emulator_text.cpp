@@ -1,4 +1,3 @@
-#include "emulator/listen_address.hpp"
 #include "emulator/object_names.hpp"
 #include "emulator/page_token.hpp"
 #include "emulator/read_handle.hpp"
@@ -84,7 +83,6 @@ void check_names(std::string_view text) {
         check(joined == text, "a path is another one than its object's name");
     }
     check(emulator::display_name("bucket", text).size() <= 320, "a name is shown at any length");
-    check(emulator::with_port(std::string(text), 80).size() <= text.size() + 2, "a port is more than a port");
 }
 
 }  // namespace

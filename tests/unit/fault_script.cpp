@@ -64,7 +64,8 @@ TEST_CASE("fault_script: what is written is what was read, for every kind") {
               " bytes=7",
               " status=ABORTED call=4 times=9",
               " token=x handle=yes",
-              " token=no handle=yes"}) {
+              " token=no handle=yes",
+              " distinct=yes"}) {
             try {
                 const auto script = fault_script::parse(line + with);
                 CHECK(fault_script::parse(script.text()).faults == script.faults);
@@ -88,6 +89,17 @@ TEST_CASE("fault_script: a redirect has the token there, the one that is named, 
     CHECK(script.text().ends_with("redirect token=no handle=yes"));
     CHECK(fault_script::parse(R"([{"kind": "redirect", "token": "no"}])").faults[0].token.empty());
     CHECK(fault_script::parse(R"([{"kind": "redirect", "token": false}])").faults[0].token.empty());
+}
+
+TEST_CASE("fault_script: a batch is of any chunks, or of distinct ranges") {
+    const auto script = fault_script::parse("batch; batch bytes=3 distinct=yes; batch distinct=no");
+    CHECK_FALSE(script.faults[0].distinct);
+    CHECK(script.faults[1].distinct);
+    CHECK_FALSE(script.faults[2].distinct);
+    CHECK(script.text() == "batch bytes=2; batch bytes=3 distinct=yes; batch bytes=2");
+    CHECK(fault_script::parse(R"([{"kind": "batch", "distinct": true}])").faults[0].distinct);
+    CHECK(complaint("batch distinct=maybe") == "fault \"batch distinct=maybe\": distinct is yes or no");
+    CHECK(complaint("reset distinct=yes") == "fault \"reset distinct=yes\": reset takes no distinct");
 }
 
 TEST_CASE("fault_script: what is wrong is named") {

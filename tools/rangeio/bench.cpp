@@ -4,6 +4,8 @@
 #include "block_reader.hpp"
 #include "commands.hpp"
 #include "event_loop.hpp"
+#include "missing_object.hpp"
+#include "printable.hpp"
 #include "process.hpp"
 #include "units.hpp"
 
@@ -169,7 +171,7 @@ asio::awaitable<void> bench(
     asio::io_context& loop, std::shared_ptr<const bench_arguments> args, bench_result* result
 ) {
     client service(loop.get_executor(), args->how.client());
-    mrd_pool pool = co_await service.open(args->object, args->how.pool());
+    mrd_pool pool = co_await open_object(service, args->object, args->how.pool());
     if (opened_object(pool).size == 0) {
         throw failed(fmt::format("{}: there is nothing to read in it", args->object.to_string()));
     }

@@ -1,8 +1,8 @@
 #include "bench_report.hpp"
 
+#include "printable.hpp"
 #include "units.hpp"
 
-#include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
 
 #include <fmt/format.h>
@@ -85,7 +85,7 @@ std::string bench_json(const bench_result& result) {
     const auto whole = [](std::uint64_t value) { return std::to_string(value); };
     const auto real = [](double value) { return fmt::format("{:.6f}", value); };
     const auto operations = static_cast<double>(result.times.count());
-    add("object", boost::json::serialize(boost::json::string(result.object)));
+    add("object", json_text(boost::json::string(result.object)));
     add("pattern", fmt::format("\"{}\"", result.pattern));
     add("io_bytes", whole(result.io_bytes));
     add("depth", whole(result.depth));

@@ -96,13 +96,16 @@ private:
     std::uint64_t emptied_ = 0;
 };
 
-asio::awaitable<void> move_blocks(ring& blocks, task_group& tasks, const block_sink& sink) {
+asio::awaitable<void> move_blocks(
+    ring& blocks, task_group& tasks, blocking_thread& writer, const block_sink& sink
+) {
     for (blocks.start_reads(); !blocks.empty(); blocks.start_reads()) {
         while (!blocks.front_filled()) {
             if (tasks.failure()) std::rethrow_exception(tasks.failure());
             co_await tasks.changed();
         }
-        sink(blocks.front());
+        const auto write = [&sink, &blocks] { sink(blocks.front()); };
+        co_await writer.run(write);
         blocks.pop();
     }
 }
@@ -123,6 +126,7 @@ asio::awaitable<void> read_in_order(
     std::vector<byte_range> ranges,
     read_ahead ahead,
     fetch_options options,
+    blocking_thread& writer,
     block_sink sink
 ) {
     task_group tasks(co_await asio::this_coro::executor);
@@ -130,7 +134,7 @@ asio::awaitable<void> read_in_order(
     ring blocks(pool, std::move(cutter), ahead, options, tasks);
     std::exception_ptr thrown;
     try {
-        co_await move_blocks(blocks, tasks, sink);
+        co_await move_blocks(blocks, tasks, writer, sink);
     } catch (...) {
         thrown = std::current_exception();
     }

@@ -16,6 +16,8 @@ namespace rangeio::tool {
 
 namespace asio = boost::asio;
 
+class blocking_thread;
+
 /// How far a sequential read runs ahead: `blocks` blocks of `block_bytes` are all the memory that it takes.
 class read_ahead {
 public:
@@ -30,19 +32,20 @@ public:
 /// What the first stream of an open pool said of the object.
 object_info opened_object(const mrd_pool& pool);
 
-/// Takes the next bytes. What it throws ends the read.
+/// Takes the next bytes, and may block meanwhile. What it throws ends the read.
 using block_sink = std::function<void(std::span<const std::byte> bytes)>;
 
-/// Reads `ranges` in order, each byte once, and hands them to `sink` in that order, on this thread.
+/// Reads `ranges` in order, each byte once, and hands them to `sink` in that order, on `writer`.
 ///
 /// Blocks are fetched ahead into memory that is used again and again: hot in the cache and paged in.
-/// `options` are those of each block. `pool` must live until the end.
+/// `options` are those of each block. `pool` and `writer` must live until the end.
 /// Cancels: terminal; nothing is left running when it returns.
 asio::awaitable<void> read_in_order(
     const mrd_pool& pool,
     std::vector<byte_range> ranges,
     read_ahead ahead,
     fetch_options options,
+    blocking_thread& writer,
     block_sink sink
 );
 

@@ -4,6 +4,7 @@
 #include "block_reader.hpp"
 #include "commands.hpp"
 #include "event_loop.hpp"
+#include "missing_object.hpp"
 #include "process.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -48,7 +49,11 @@ std::vector<byte_range> resolve(const std::vector<range_spec>& specs, const obje
 
 /// Writes what is appended to the object from `from` on, until it is finalized.
 asio::awaitable<void> follow(
-    mrd_pool& pool, std::uint64_t from, std::shared_ptr<const cat_arguments> args, const block_sink& sink
+    mrd_pool& pool,
+    std::uint64_t from,
+    std::shared_ptr<const cat_arguments> args,
+    blocking_thread& writer,
+    const block_sink& sink
 ) {
     const read_ahead ahead(args->how.pool_size(), args->how.concurrency());
     asio::steady_timer timer(co_await asio::this_coro::executor);
@@ -58,20 +63,21 @@ asio::awaitable<void> follow(
         const std::uint64_t size = co_await pool.refresh_size(args->how.timeout());
         if (size <= from) continue;
         const std::vector<byte_range> appended(1, byte_range::from_to(from, size));
-        co_await read_in_order(pool, appended, ahead, args->how.fetching(), sink);
+        co_await read_in_order(pool, appended, ahead, args->how.fetching(), writer, sink);
         from = size;
     }
 }
 
 asio::awaitable<void> cat(asio::io_context& loop, std::shared_ptr<const cat_arguments> args) {
+    blocking_thread writer;
     client service(loop.get_executor(), args->how.client());
     const read_ahead ahead(args->how.pool_size(), args->how.concurrency());
     const block_sink sink = [](std::span<const std::byte> bytes) { write_out(bytes); };
     for (const object_ref& object : args->objects) {
-        mrd_pool pool = co_await service.open(object, args->how.pool());
+        mrd_pool pool = co_await open_object(service, object, args->how.pool());
         const std::vector<byte_range> ranges = resolve(args->ranges, opened_object(pool));
-        co_await read_in_order(pool, ranges, ahead, args->how.fetching(), sink);
-        if (args->follow) co_await follow(pool, ranges.front().end(), args, sink);
+        co_await read_in_order(pool, ranges, ahead, args->how.fetching(), writer, sink);
+        if (args->follow) co_await follow(pool, ranges.front().end(), args, writer, sink);
     }
 }
 

@@ -4,7 +4,10 @@
 #include "block_reader.hpp"
 #include "commands.hpp"
 #include "event_loop.hpp"
+#include "missing_object.hpp"
 #include "output_file.hpp"
+#include "output_stream.hpp"
+#include "output_target.hpp"
 #include "process.hpp"
 #include "progress.hpp"
 
@@ -12,9 +15,11 @@
 
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace rangeio::tool {
@@ -56,7 +61,9 @@ void check_whole(const object_info& info, std::optional<std::uint32_t> expected,
     ));
 }
 
-asio::awaitable<void> read_whole(client& service, const mrd_pool& pool, const reading& how, block_sink sink) {
+asio::awaitable<void> read_whole(
+    client& service, const mrd_pool& pool, const reading& how, blocking_thread& writer, block_sink sink
+) {
     const object_info info = opened_object(pool);
     std::vector<byte_range> all;
     all.emplace_back(0, info.size);
@@ -68,45 +75,67 @@ asio::awaitable<void> read_whole(client& service, const mrd_pool& pool, const re
         sink(bytes);
         bar.advance(bytes.size());
     };
-    co_await read_in_order(pool, all, ahead, how.fetching(), checked);
+    co_await read_in_order(pool, all, ahead, how.fetching(), writer, checked);
     const std::optional<std::uint32_t> expected = co_await checksum_of(service, info);
     check_whole(info, expected, crc);
     bar.finish();
 }
 
-asio::awaitable<void> cp_to_stdout(asio::io_context& loop, std::shared_ptr<const cp_arguments> args) {
+// `stream_target` is a descriptor or a device.
+template <class stream_target>
+asio::awaitable<void> cp_to_stream(
+    asio::io_context& loop, std::shared_ptr<const cp_arguments> args, stream_target target
+) {
+    blocking_thread writer;
     client service(loop.get_executor(), args->how.client());
-    mrd_pool pool = co_await service.open(args->object, args->how.pool());
-    const block_sink sink = [](std::span<const std::byte> bytes) { write_out(bytes); };
-    co_await read_whole(service, pool, args->how, sink);
+    mrd_pool pool = co_await open_object(service, args->object, args->how.pool());
+    std::optional<output_stream> out;
+    const auto open = [&out, &target] { out.emplace(target); };
+    co_await writer.run(open);
+    const block_sink sink = [&out](std::span<const std::byte> bytes) { out->append(bytes); };
+    co_await read_whole(service, pool, args->how, writer, sink);
+    const auto finish = [&out] { out->finish(); };
+    co_await writer.run(finish);
 }
 
 // Blocks are written in order from the memory they were read into, which stays in the cache. Reading into a
 // mapping of the file instead would fault in each of its pages, and tell of a full disk by a signal.
 asio::awaitable<void> cp_to_file(
-    asio::io_context& loop, std::shared_ptr<const cp_arguments> args, bool* published
+    asio::io_context& loop,
+    std::shared_ptr<const cp_arguments> args,
+    std::filesystem::path path,
+    bool* published
 ) {
-    const auto path = output_path(args->target, args->object.name());
+    blocking_thread writer;
     client service(loop.get_executor(), args->how.client());
-    mrd_pool pool = co_await service.open(args->object, args->how.pool());
-    output_file file(path, opened_object(pool).size);
-    const block_sink sink = [&file](std::span<const std::byte> bytes) { file.append(bytes); };
-    co_await read_whole(service, pool, args->how, sink);
-    file.publish();
+    mrd_pool pool = co_await open_object(service, args->object, args->how.pool());
+    const std::uint64_t size = opened_object(pool).size;
+    std::optional<output_file> file;
+    const auto create = [&file, &path, size] { file.emplace(path, size); };
+    co_await writer.run(create);
+    const block_sink sink = [&file](std::span<const std::byte> bytes) { file->append(bytes); };
+    co_await read_whole(service, pool, args->how, writer, sink);
+    const auto publish = [&file] { file->publish(); };
+    co_await writer.run(publish);
     *published = true;
 }
 
 void run_cp(const std::shared_ptr<cp_arguments>& args) {
     if (args->how.generation() != 0) args->object.generation(args->how.generation());
     const log_scope log(args->how);
+    // Before there is a loop, whose descriptors nobody means by /dev/fd/N.
+    const output_target target = find_target(args->target, args->object.name());
     asio::io_context loop(1);
-    if (args->target == "-") {
-        // As cat: nothing to clean up.
-        run(loop, cp_to_stdout(loop, args));
-        return;
+    // Streams as in cat: nothing to clean up.
+    if (const auto* descriptor = std::get_if<open_descriptor>(&target)) {
+        return run(loop, cp_to_stream(loop, args, *descriptor));
+    }
+    if (const auto* special = std::get_if<device>(&target)) {
+        return run(loop, cp_to_stream(loop, args, *special));
     }
     bool published = false;
-    const int signal = run_interruptible(loop, cp_to_file(loop, args, &published));
+    const auto& path = std::get<plain_file>(target).path;
+    const int signal = run_interruptible(loop, cp_to_file(loop, args, path, &published));
     if (signal == 0 || published) return;
     throw interrupted(
         signal, fmt::format("{}: {}: interrupted", args->object.to_string(), ::strsignal(signal))
@@ -119,17 +148,30 @@ void add_cp(CLI::App& app, command& chosen) {
     const auto args = std::make_shared<cp_arguments>();
     CLI::App& cp = *app.add_subcommand("cp", "Copies an object to a file, all of it or nothing.");
     add_object(cp, args->object, "gs://bucket/object");
-    cp.add_option(
+    const auto take_target = [args](const std::string& target) {
+        if (target.empty()) throw CLI::ValidationError("TARGET", "it is empty");
+        if (target.starts_with("gs://")) {
+            throw CLI::ValidationError(
+                "TARGET", fmt::format("'{}' is an object; only files are written", target)
+            );
+        }
+        args->target = target;
+    };
+    cp.add_option_function<std::string>(
           "TARGET",
-          args->target,
+          take_target,
           "the file to write, which is replaced if it exists; a directory: the last part of the object's "
-          "name in it; -: standard output"
+          "name in it; a pipe or a device, which is written to; -: standard output"
     )
         ->required();
     args->how.add_to(cp);
     cp.footer(
         "The file has a temporary name, .rangeio-*, in the same directory until all bytes are written,\n"
-        "their CRC32C is that of the object, and they are on disk. A failure or a signal leaves nothing.\n\n"
+        "their CRC32C is that of the object, and they are on disk. A failure or a signal leaves nothing;\n"
+        "what a copy leaves that was killed (SIGKILL, a crash), the next to the same name removes.\n\n"
+        "A file that is replaced passes on its permissions and, if root copies, its owner and group; else\n"
+        "its group where that is allowed. Set-ID bits, ACLs and other attributes are not passed on. Its\n"
+        "other names (hard links) keep the old bytes. A symbolic link stays, and its target is replaced.\n\n"
         "Examples:\n"
         "  rangeio cp gs://data/table.parquet .\n"
         "  rangeio cp gs://backup/home.tar.zst - | zstd -d | tar x"

@@ -14,6 +14,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace rangeio::tool {
@@ -28,6 +29,7 @@ public:
     emulator::server_options server;
     std::string faults;
     bool lenient = false;
+    bool verbose = false;
 };
 
 bool is_loopback(std::string_view address) {
@@ -55,9 +57,35 @@ testing::fault_script faults_of(const std::string& given) {
     }
 }
 
+// What was given and had no effect is a mistake more often than not.
+void warn_of_the_unused(const emulator::server_options& given, const emulator::server_stats& seen) {
+    const auto warn = [](const std::string& text) { complain("warning: " + text); };
+    for (const std::string& token : seen.unused_tokens) warn("no call has brought " + token);
+    for (std::size_t i = 0; i < seen.faults_struck.size(); ++i) {
+        if (seen.faults_struck[i] != 0) continue;
+        testing::fault_script one;
+        one.faults.push_back(given.faults().faults[i]);
+        std::string text = one.text();
+        text.erase(text.find_last_not_of(";\n") + 1);
+        warn(fmt::format("the fault '{}' has not struck", text));
+    }
+    for (const std::string& name : seen.missing_unfinalized) {
+        warn(fmt::format("--unfinalized {}: there is no such object", name));
+    }
+    for (const std::string& name : seen.missing_buckets) {
+        warn(fmt::format(
+            "calls named the bucket {}, and {} has no such directory", name, given.root().string()
+        ));
+    }
+    if (seen.accept_failures != 0) {
+        warn("connections had to wait: this process had all the descriptors that it may have (ulimit -n)");
+    }
+}
+
 void run_emulate(const std::shared_ptr<emulate_arguments>& args) {
     args->server.faults(faults_of(args->faults));
     args->server.strict(!args->lenient);
+    if (args->verbose) args->server.log([](std::string_view line) { complain(line); });
     // Caught from here on: who has read the address may stop us at once.
     asio::io_context loop(1);
     asio::signal_set signals(loop, SIGINT, SIGTERM);
@@ -72,9 +100,7 @@ void run_emulate(const std::shared_ptr<emulate_arguments>& args) {
     signals.async_wait([](const boost::system::error_code&, int) {});
     loop.run();
     server.shutdown();
-    for (const std::string& token : server.stats().unused_tokens) {
-        complain("warning: no call has brought " + token);
-    }
+    warn_of_the_unused(args->server, server.stats());
 }
 
 }  // namespace
@@ -128,6 +154,11 @@ void add_emulate(CLI::App& app, command& chosen) {
         )
         ->option_text("N");
     emulate.add_flag("--non-strict", args->lenient, "let pass what only some servers refuse");
+    emulate.add_flag(
+        "--verbose",
+        args->verbose,
+        "writes a line to standard error for each request and each call that fails"
+    );
     emulate.footer(
         "The first line on standard output is the address, HOST:PORT. There is no encryption and no access "
         "control.\n\n"

@@ -1,6 +1,7 @@
 #include "event_loop.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -9,10 +10,37 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <utility>
 
 namespace rangeio::tool {
+namespace {
+
+// Every one that by default ends a process that has done nothing wrong, and can be caught. Those that writing
+// raises are ignored (prepare_process).
+constexpr std::array ending_signals{
+    SIGHUP,
+    SIGINT,
+    SIGQUIT,
+    SIGUSR1,
+    SIGUSR2,
+    SIGALRM,
+    SIGTERM,
+    SIGSTKFLT,
+    SIGXCPU,
+    SIGVTALRM,
+    SIGPROF,
+    SIGIO,
+    SIGPWR
+};
+
+asio::awaitable<void> make(std::function<void()> call) {
+    call();
+    co_return;
+}
+
+}  // namespace
 
 void run(asio::io_context& loop, asio::awaitable<void> work) {
     std::exception_ptr thrown;
@@ -26,7 +54,7 @@ int run_interruptible(asio::io_context& loop, asio::awaitable<void> work) {
     int caught = 0;
     asio::cancellation_signal stop;
     asio::signal_set signals(loop);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    for (const int signal : ending_signals) {
         struct sigaction inherited{};
         const bool ignored = ::sigaction(signal, nullptr, &inherited) == 0 && inherited.sa_handler == SIG_IGN;
         if (!ignored) signals.add(signal);
@@ -86,6 +114,27 @@ asio::awaitable<void> task_group::changed() {
 
 asio::awaitable<void> task_group::drain() {
     while (running_ > 0) co_await changed();
+}
+
+asio::awaitable<void> blocking_thread::run(std::function<void()> call) {
+    const asio::any_io_executor loop = co_await asio::this_coro::executor;
+    asio::steady_timer wake(loop, asio::steady_timer::time_point::max());
+    std::exception_ptr thrown;
+    bool done = false;
+    const auto ended = [&](std::exception_ptr e) {
+        thrown = std::move(e);
+        done = true;
+        wake.cancel();
+    };
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    asio::co_spawn(thread_, make(std::move(call)), asio::bind_executor(loop, ended));
+    while (!done) {
+        boost::system::error_code ignored;
+        co_await wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+    co_await asio::this_coro::throw_if_cancelled(throws);
+    if (thrown) std::rethrow_exception(thrown);
 }
 
 }  // namespace rangeio::tool

@@ -5,10 +5,12 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include <cstddef>
 #include <deque>
 #include <exception>
+#include <functional>
 
 namespace rangeio::tool {
 
@@ -17,8 +19,10 @@ namespace asio = boost::asio;
 /// Runs `work` on this thread until nothing of it is left, and throws what it threw.
 void run(asio::io_context& loop, asio::awaitable<void> work);
 
-/// The same, while SIGINT, SIGTERM and SIGHUP cancel the work: what it throws then does not count. Returns
-/// the signal, 0 if there was none. Signals that this process was started to ignore stay ignored.
+/// The same, while signals that would end this process by default cancel the work: what it throws then does not
+/// count. Returns the signal, 0 if there was none. Signals that this process was started to ignore stay ignored.
+///
+/// Not caught: SIGKILL, and those of programs gone wrong (SIGSEGV, SIGABRT and their like).
 int run_interruptible(asio::io_context& loop, asio::awaitable<void> work);
 
 /// Coroutines that belong together, all on one thread: started, cancelled and waited for by their owner.
@@ -56,6 +60,19 @@ private:
     std::deque<task> tasks_;
     std::size_t running_ = 0;
     std::exception_ptr failure_;
+};
+
+/// A thread for calls that may block: writing to a pipe that is not read, to a slow disk. Time limits run on the
+/// event loop, and what the loop cannot do meanwhile would be charged to the service.
+class blocking_thread {
+public:
+    blocking_thread() = default;
+
+    /// Makes the call there; returns or throws what it did. Cancels: not at all, a system call goes on, too.
+    asio::awaitable<void> run(std::function<void()> call);
+
+private:
+    asio::thread_pool thread_{1};
 };
 
 }  // namespace rangeio::tool

@@ -1,12 +1,11 @@
 #include <rangeio/client.hpp>
 
+#include "advice.hpp"
 #include "commands.hpp"
 #include "event_loop.hpp"
 #include "object_text.hpp"
+#include "printable.hpp"
 #include "process.hpp"
-#include "units.hpp"
-
-#include <boost/json/serialize.hpp>
 
 #include <fmt/format.h>
 
@@ -32,7 +31,9 @@ void parse_place(const std::string& uri, ls_arguments& args) {
     constexpr std::string_view scheme = "gs://";
     if (!uri.starts_with(scheme)) {
         throw CLI::ValidationError(
-            fmt::format("'{}' is not of the form gs://bucket or gs://bucket/prefix", uri),
+            fmt::format(
+                "'{}' is not of the form gs://bucket or gs://bucket/prefix{}", uri, advice_on_uri(uri)
+            ),
             CLI::ExitCodes::ValidationError
         );
     }
@@ -42,15 +43,16 @@ void parse_place(const std::string& uri, ls_arguments& args) {
     args.prefix = slash == place.size() ? "" : place.substr(slash + 1);
     try {
         check_bucket_name(args.bucket);
-        // What no object can begin with is as wrong as what none can be called.
-        if (!args.prefix.empty()) object_ref(args.bucket, args.prefix);
+        // What no object can begin with is as wrong as what none can be called; '.hidden' begins with a dot.
+        const bool dots = args.prefix == "." || args.prefix == "..";
+        if (!args.prefix.empty() && !dots) object_ref(args.bucket, args.prefix);
     } catch (const error& wrong) {
         throw CLI::ValidationError(wrong.what(), CLI::ExitCodes::ValidationError);
     }
 }
 
 std::string object_line(const object_info& info, const ls_arguments& args) {
-    if (args.json) return boost::json::serialize(object_json(info)) + '\n';
+    if (args.json) return json_text(object_json(info)) + '\n';
     const std::string uri = fmt::format("gs://{}/{}\n", args.bucket, printable(info.name));
     if (!args.details) return uri;
     const std::string time = info.update_time ? time_text(*info.update_time) : "-";
@@ -63,7 +65,7 @@ std::string prefix_line(const std::string& prefix, const ls_arguments& args) {
         boost::json::object line;
         line["bucket"] = args.bucket;
         line["prefix"] = prefix;
-        return boost::json::serialize(line) + '\n';
+        return json_text(line) + '\n';
     }
     const std::string uri = fmt::format("gs://{}/{}\n", args.bucket, printable(prefix));
     return args.details ? fmt::format("{:>15}  {:>20}  {}", "-", "-", uri) : uri;
@@ -95,7 +97,12 @@ asio::awaitable<void> ls(asio::io_context& loop, std::shared_ptr<const ls_argume
         options.page_token(page.next_page_token);
     } while (!options.page_token().empty());
     if (!found && !args->prefix.empty()) {
-        throw failed(fmt::format("gs://{}/{}: no object's name begins so", args->bucket, args->prefix));
+        throw failed(fmt::format(
+            "gs://{}/{}: no object's name begins so{}",
+            args->bucket,
+            args->prefix,
+            advice_on_name(args->bucket, args->prefix)
+        ));
     }
 }
 
@@ -132,7 +139,9 @@ void add_ls(CLI::App& app, command& chosen) {
     );
     args->how.add_to(ls);
     ls.footer(
-        "Control characters in names are shown as \\xNN; --json shows names as they are.\n\n"
+        "What shows no character of its own (controls, marks that reorder text) is \\xNN in names, and "
+        "\\uNNNN\n"
+        "with --json.\n\n"
         "Examples:\n"
         "  rangeio ls gs://data\n"
         "  rangeio ls -l gs://data/2024/\n"

@@ -1,6 +1,7 @@
 #include <rangeio/error.hpp>
 #include <rangeio/tune_malloc.hpp>
 
+#include "command_line.hpp"
 #include "commands.hpp"
 #include "deadlock_detection.hpp"
 #include "help.hpp"
@@ -13,6 +14,9 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace {
 
@@ -20,22 +24,6 @@ using namespace rangeio::tool;
 
 constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
-
-// CLI11 would say that a subcommand is required, whatever stands in its place.
-void check_command(const CLI::App& app, int argc, char** argv) {
-    if (argc < 2) throw usage_failed("a command is required");
-    const std::string_view first = argv[1];
-    const auto commands = app.get_subcommands({});
-    const bool known =
-        std::ranges::any_of(commands, [first](const CLI::App* c) { return c->get_name() == first; });
-    if (!known && !first.starts_with('-')) throw usage_failed(fmt::format("there is no command '{}'", first));
-}
-
-// The subcommand on the command line, as far as it was understood: for "see ... --help".
-std::string asked_for(const CLI::App& app) {
-    const auto subcommands = app.get_subcommands();
-    return subcommands.empty() ? "rangeio" : "rangeio " + subcommands.front()->get_name();
-}
 
 int run(int argc, char** argv) {
     CLI::App app("Reads byte ranges of cloud objects over pools of multi-range streams.", "rangeio");
@@ -53,8 +41,16 @@ int run(int argc, char** argv) {
     add_emulate(app, chosen);
     add_stress(app, chosen);
 
+    std::string asked_for = "rangeio";  // as far as it was understood, for "see ... --help"
     try {
-        check_command(app, argc, argv);
+        const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+        const CLI::App* const sub = find_command(app, words);
+        if (sub != nullptr) {
+            asked_for += ' ' + sub->get_name();
+            check_options(*sub, words);
+        } else {
+            check_options(app, std::span(words).first(1));
+        }
         app.parse(argc, argv);
         chosen();
     } catch (const CLI::Success& asked) {
@@ -63,10 +59,10 @@ int run(int argc, char** argv) {
         app.exit(asked, text, text);
         write_out(text.str());
     } catch (const CLI::ParseError& wrong) {
-        complain(fmt::format("{} (see {} --help)", wrong.what(), asked_for(app)));
+        complain(fmt::format("{} (see {} --help)", wrong.what(), asked_for));
         return exit_usage;
     } catch (const usage_failed& wrong) {
-        complain(fmt::format("{} (see {} --help)", wrong.what(), asked_for(app)));
+        complain(fmt::format("{} (see {} --help)", wrong.what(), asked_for));
         return exit_usage;
     }
     close_out();

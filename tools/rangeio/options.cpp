@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include "advice.hpp"
+#include "printable.hpp"
 #include "process.hpp"
 #include "units.hpp"
 
@@ -123,7 +125,7 @@ object_ref parse_object(const std::string& uri) {
     try {
         return object_ref::parse(uri);
     } catch (const error& wrong) {
-        throw CLI::ValidationError(wrong.what(), CLI::ExitCodes::ValidationError);
+        throw CLI::ValidationError(wrong.what() + advice_on_uri(uri), CLI::ExitCodes::ValidationError);
     }
 }
 

@@ -1,19 +1,13 @@
 #pragma once
 
+#include "temporary_file.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
-#include <string>
 
 namespace rangeio::tool {
-
-/// Where `cp` writes for `target` and an object called `name`: in a directory a file with the last part of
-/// the name; a symbolic link is followed.
-///
-/// Throws: `failed` if the name's last part cannot be a file's name, or the target is neither a regular file,
-/// a directory nor missing.
-std::filesystem::path output_path(const std::string& target, const std::string& name);
 
 /// A file that appears under its name when it is complete, in place of one that was there, or not at all.
 ///
@@ -21,24 +15,26 @@ std::filesystem::path output_path(const std::string& target, const std::string& 
 /// Errors: `failed`, naming the file that was asked for.
 class output_file {
 public:
-    /// Creates it, with the permissions that the umask leaves, and reserves `size` bytes where the file
-    /// system can: a full disk is noticed before anything is read.
-    output_file(std::filesystem::path path, std::uint64_t size);
-    output_file(const output_file&) = delete;
-    output_file& operator=(const output_file&) = delete;
-    ~output_file();
+    /// Creates it, and reserves `size` bytes where the file system can: a full disk is noticed before anything
+    /// is read.
+    output_file(std::filesystem::path path, std::uint64_t size, file_calls& calls = file_calls::real());
 
     void append(std::span<const std::byte> bytes);
     /// Has the bytes on disk, then gives the file its name: never a file with its name and without its bytes,
     /// whatever happens to the machine.
+    ///
+    /// A file that is replaced passes on its permissions (read, write, execute) and, to root, its owner and
+    /// group; else the group if that is allowed, or the permissions of a group that is another one are cut to
+    /// those of others.
     void publish();
 
 private:
-    void create();
+    void take_permissions();
+    [[noreturn]] void fail(int errno_value) const;
 
     std::filesystem::path path_;
-    std::filesystem::path temporary_;
-    int fd_ = -1;
+    file_calls& calls_;
+    temporary_file temporary_;
 };
 
 }  // namespace rangeio::tool

@@ -1,6 +1,6 @@
 #include "process.hpp"
 
-#include "units.hpp"
+#include "printable.hpp"
 
 #include <fmt/format.h>
 
@@ -32,7 +32,7 @@ void prepare_process() {
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         if (::fcntl(fd, F_GETFD) == -1) ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
     }
-    std::signal(SIGPIPE, SIG_IGN);
+    for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
 }
 
 void die_of(int signal) {
@@ -48,10 +48,12 @@ void die_of(int signal) {
     std::_Exit(EXIT_FAILURE);
 }
 
-void write_all(int fd, std::span<const std::byte> bytes, std::string_view target) {
+void write_all(int fd, std::span<const std::byte> bytes, std::string_view target, file_calls& calls) {
     while (!bytes.empty()) {
-        const ssize_t written = ::write(fd, bytes.data(), std::min(bytes.size(), max_write));
-        if (written >= 0) {
+        const ssize_t written = calls.write(fd, bytes.data(), std::min(bytes.size(), max_write));
+        if (written == 0)
+            throw file_failed(target, ENOSPC);  // a device that is full, and has no error for it
+        if (written > 0) {
             bytes = bytes.subspan(static_cast<std::size_t>(written));
         } else if (errno == EAGAIN) {
             // Somebody who shares the descriptor made it non-blocking.

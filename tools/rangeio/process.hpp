@@ -1,5 +1,7 @@
 #pragma once
 
+#include "file_calls.hpp"
+
 #include <cstddef>
 #include <span>
 #include <stdexcept>
@@ -36,7 +38,8 @@ private:
 };
 
 /// To be called first. Standard streams that are closed are opened on /dev/null, each in the direction in
-/// which it fails: else the first socket would become standard output. SIGPIPE is ignored, for sockets.
+/// which it fails: else the first socket would become standard output. SIGPIPE and SIGXFSZ are ignored: what is
+/// written reports the same as an error, after which files are cleaned up.
 void prepare_process();
 
 /// Ends this process by `signal`, however that is handled at the moment.
@@ -45,7 +48,9 @@ void prepare_process();
 /// Writes all of it, however long that takes.
 ///
 /// Throws: `interrupted` (SIGPIPE) when nobody reads any more; `failed`, naming `target`.
-void write_all(int fd, std::span<const std::byte> bytes, std::string_view target);
+void write_all(
+    int fd, std::span<const std::byte> bytes, std::string_view target, file_calls& calls = file_calls::real()
+);
 
 /// The bytes of a file, or one more than `max_bytes` of them if it has more. Throws: `failed`, naming `what`.
 std::string read_file(const std::string& path, std::size_t max_bytes, std::string_view what);

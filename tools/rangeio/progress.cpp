@@ -1,5 +1,6 @@
 #include "progress.hpp"
 
+#include "printable.hpp"
 #include "units.hpp"
 
 #include <fmt/format.h>

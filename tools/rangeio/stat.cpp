@@ -2,11 +2,11 @@
 
 #include "commands.hpp"
 #include "event_loop.hpp"
+#include "missing_object.hpp"
 #include "object_text.hpp"
+#include "printable.hpp"
 #include "process.hpp"
 #include "units.hpp"
-
-#include <boost/json/serialize.hpp>
 
 #include <fmt/format.h>
 
@@ -54,9 +54,9 @@ std::string table(const object_info& info) {
 
 asio::awaitable<void> stat(asio::io_context& loop, std::shared_ptr<const stat_arguments> args) {
     client service(loop.get_executor(), args->how.client());
-    const object_info info = co_await service.stat(args->object);
+    const object_info info = co_await with_advice(service, args->object, service.stat(args->object));
     if (args->json) {
-        write_out(boost::json::serialize(object_json(info)) + '\n');
+        write_out(json_text(object_json(info)) + '\n');
     } else {
         write_out(table(info));
     }

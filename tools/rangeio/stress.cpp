@@ -2,11 +2,11 @@
 #include <rangeio/testing/pool_program.hpp>
 
 #include "commands.hpp"
+#include "printable.hpp"
 #include "process.hpp"
 #include "stress_threads.hpp"
 
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <fmt/format.h>
 
@@ -103,7 +103,7 @@ std::function<bool(std::uint64_t)> progress_of(const std::string& name, std::uin
 }
 
 void write_json(const boost::json::object& line) {
-    write_out(boost::json::serialize(line) + '\n');
+    write_out(json_text(line) + '\n');
 }
 
 void put(boost::json::object& into, const sim::finding& run) {

@@ -1,10 +1,10 @@
 #include "stress_report.hpp"
 
+#include "printable.hpp"
 #include "units.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <fmt/format.h>
 
@@ -119,7 +119,7 @@ std::string progress_json(const stress_progress& now) {
             {"since_us", microseconds(now.slowest_does.since)},
         };
     }
-    return json::serialize(out) + '\n';
+    return json_text(out) + '\n';
 }
 
 std::string report_text(const stress_result& result) {
@@ -235,7 +235,7 @@ std::string report_json(const stress_result& result) {
             {"open", result.service->calls_open},
         };
     }
-    return json::serialize(out) + '\n';
+    return json_text(out) + '\n';
 }
 
 }  // namespace rangeio::tool

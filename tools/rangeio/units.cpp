@@ -116,22 +116,4 @@ std::string latency_text(std::chrono::nanoseconds time) {
     return with_unit(ns / 1e9, "s");
 }
 
-std::string printable(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(text[i]);
-        // The second form is U+0080 to U+009F in UTF-8: controls too, for some terminals.
-        const bool c1 = byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
-        if (byte < 0x20 || byte == 0x7f) {
-            out += fmt::format("\\x{:02x}", byte);
-        } else if (c1) {
-            out += fmt::format("\\xc2\\x{:02x}", static_cast<unsigned char>(text[++i]));
-        } else {
-            out += text[i];
-        }
-    }
-    return out;
-}
-
 }  // namespace rangeio::tool

@@ -28,8 +28,4 @@ std::string duration_option_text(std::chrono::milliseconds time);
 /// Three digits and a unit: `1.23 ms`, `45.6 us`.
 std::string latency_text(std::chrono::nanoseconds time);
 
-/// The text with control characters as `\xNN`, so that a name from outside moves no cursor and breaks no
-/// line.
-std::string printable(std::string_view text);
-
 }  // namespace rangeio::tool

@@ -32,7 +32,7 @@ enum class fault_kind {
     empty_range_end,   ///< says it in an empty chunk of its own
     no_metadata,       ///< leaves the object's metadata out
     new_handle,        ///< sends another read handle
-    batch,             ///< puts chunks of up to `bytes` ranges into one message
+    batch,             ///< puts up to `bytes` chunks into one message, of ranges in turn
     chunk,             ///< sends at most `bytes` in a chunk
     idle_abort,        ///< ends the call with ABORTED when it was idle for `delay`
     ok_early,          ///< ends it with OK while ranges are pending
@@ -60,6 +60,7 @@ public:
     int status = 0;     ///< a gRPC status code
     std::string token;  ///< empty: none
     bool handle = false;
+    bool distinct = false;  ///< no two chunks of one range
 
     friend bool operator==(const fault&, const fault&) = default;
 };
@@ -68,9 +69,9 @@ public:
 ///
 /// As text: `KIND [KEY=VALUE]...`, one a line or separated by `;`; `#` begins a comment. Kinds are written with hyphens.
 /// Keys are call, range, byte, times, chance (`10%`), delay (`5ms`), bytes, status (`UNAVAILABLE` or a number), token
-/// (`no`: none) and handle (`yes`, `no`); each kind takes those that mean something to it.
+/// (`no`: none), handle and distinct (`yes`, `no`); each kind takes those that mean something to it.
 ///
-/// As JSON: an array of objects with `"kind"` and the same keys; counts are numbers, `"handle"` is true or false. Or an
+/// As JSON: an array of objects with `"kind"` and the same keys; counts are numbers, `"handle"` and `"distinct"` are true or false. Or an
 /// object with such an array as `"faults"`, and perhaps a `"seed"`.
 class fault_script {
 public:

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace rangeio::emulator {
+
+/// Names that came from peers; no more than 100 of them. Threads: all members are safe to call at once.
+class name_set {
+public:
+    void add(std::string_view name) {
+        const std::lock_guard lock(mutex_);
+        if (names_.size() < max_names) names_.emplace(name);
+    }
+    std::set<std::string> read() const {
+        const std::lock_guard lock(mutex_);
+        return names_;
+    }
+
+private:
+    static constexpr std::size_t max_names = 100;
+
+    mutable std::mutex mutex_;
+    std::set<std::string> names_;
+};
+
+}  // namespace rangeio::emulator

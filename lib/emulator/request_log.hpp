@@ -1,0 +1,29 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+namespace rangeio::emulator {
+
+/// What `server_options::log` writes. Threads: all members are safe to call at once.
+class request_log {
+public:
+    using writer = std::function<void(std::string_view line)>;
+
+    explicit request_log(writer write) : write_(std::move(write)) {}
+
+    std::uint64_t next_call() noexcept { return ++calls_; }
+    /// Writes `#CALL TEXT`, cut and without control characters: names come from peers. Drops it without memory.
+    void write(std::uint64_t call, std::string_view text) noexcept;
+
+private:
+    writer write_;
+    std::atomic<std::uint64_t> calls_{0};
+    std::mutex mutex_;
+};
+
+}  // namespace rangeio::emulator

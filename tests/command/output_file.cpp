@@ -1,0 +1,364 @@
+#include "output_file.hpp"
+
+#include "../tools/rangeio/process.hpp"  // not this folder's
+#include "command/fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <thread>
+
+namespace testing {
+namespace {
+
+using names = std::vector<std::string>;
+using rangeio::tool::file_calls;
+using rangeio::tool::output_file;
+using rangeio::tool::temporary_file;
+
+/// The calls of the system, of which one may fail, or something happen before each.
+class scripted_calls : public file_calls {
+public:
+    names made;
+    std::size_t failing = ~std::size_t{0};  // the number of the call that fails
+    int error = EIO;
+    std::function<void(const std::string& call, const std::string& path)> before;
+
+    int open(const char* path, int flags, mode_t mode) override {
+        const bool creates = (flags & O_CREAT) != 0;
+        return fails(creates ? "create" : "look", path) ? -1 : file_calls::open(path, flags, mode);
+    }
+    int duplicate(int fd) override { return fails("duplicate") ? -1 : file_calls::duplicate(fd); }
+    int lock(int fd) override { return fails("lock") ? -1 : file_calls::lock(fd); }
+    int reserve(int fd, off_t bytes) override {
+        return fails("reserve") ? -1 : file_calls::reserve(fd, bytes);
+    }
+    ssize_t write(int fd, const std::byte* bytes, std::size_t count) override {
+        return fails("write") ? -1 : file_calls::write(fd, bytes, count);
+    }
+    int change_owner(int fd, uid_t owner, gid_t group) override {
+        return fails("change_owner") ? -1 : file_calls::change_owner(fd, owner, group);
+    }
+    int change_mode(int fd, mode_t mode) override {
+        return fails("change_mode") ? -1 : file_calls::change_mode(fd, mode);
+    }
+    int sync(int fd) override { return fails("sync") ? -1 : file_calls::sync(fd); }
+    int close(int fd) override {
+        // Closed all the same, as on Linux.
+        const int result = file_calls::close(fd);
+        return fails("close") ? -1 : result;
+    }
+    int rename(const char* from, const char* to) override {
+        return fails("rename", from) ? -1 : file_calls::rename(from, to);
+    }
+    int remove(const char* path) override { return fails("remove", path) ? -1 : file_calls::remove(path); }
+
+private:
+    bool fails(const std::string& call, const std::string& path = "") {
+        made.push_back(call);
+        if (before) before(call, path);
+        errno = error;
+        return made.size() - 1 == failing;
+    }
+};
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+    return std::as_bytes(std::span(text));
+}
+
+void write_file(const std::string& path, scripted_calls& calls) {
+    output_file file(path, 9, calls);
+    for (const char* part : {"new", " con", "te"}) file.append(bytes_of(part));
+    file.publish();
+}
+
+std::size_t open_descriptors() {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+mode_t mode_of(const std::string& path) {
+    struct stat st{};
+    REQUIRE(::stat(path.c_str(), &st) == 0);
+    return st.st_mode & 07777;
+}
+
+bool locked(const std::string& path) {
+    const unique_fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    return file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+TEST_SUITE_BEGIN("output file");
+
+TEST_CASE("output_file: each call that fails is told with file and cause, and leaves what was there") {
+    bool replaces = false;
+    SUBCASE("a new file") {
+        replaces = false;
+    }
+    SUBCASE("one that is replaced") {
+        replaces = true;
+    }
+    const scratch dir;
+    const std::string path = dir / "file";
+    const auto restore = [&dir, &path, replaces] {
+        std::filesystem::remove(path);
+        if (!replaces) return;
+        dir.write("file", "old");
+        ::chmod(path.c_str(), 0640);
+    };
+    scripted_calls good;
+    restore();
+    write_file(path, good);
+    CHECK(dir.read("file") == "new conte");
+    names expected{"create", "lock", "duplicate", "reserve", "write", "write", "write"};
+    if (replaces) expected.emplace_back("change_mode");
+    for (const char* call : {"sync", "close", "rename", "close"}) expected.emplace_back(call);
+    names made = good.made;
+    std::erase(made, "look");
+    CHECK(made == expected);
+
+    const std::size_t descriptors = open_descriptors();
+    for (std::size_t number = 0; number < good.made.size(); ++number) {
+        const std::string& call = good.made[number];
+        CAPTURE(number);
+        CAPTURE(call);
+        restore();
+        const names before = dir.names();
+        scripted_calls calls;
+        calls.failing = number;
+        std::string told;
+        try {
+            write_file(path, calls);
+        } catch (const rangeio::tool::failed& wrong) {
+            told = wrong.what();
+        }
+        CHECK(open_descriptors() == descriptors);
+        // Without a lock it is not recognized as a leftover; the last close only gives the lock back.
+        if (call == "look" || call == "lock" || number + 1 == good.made.size()) {
+            CHECK(told.empty());
+            CHECK(dir.names() == names{"file"});
+            continue;
+        }
+        CHECK(told == path + ": " + std::strerror(EIO));
+        CHECK(dir.names() == before);
+        if (replaces) CHECK(dir.read("file") == "old");
+        if (replaces) CHECK(mode_of(path) == 0640);
+    }
+}
+
+TEST_CASE("output_file: calls that are interrupted, and writes that are cut short, are made again") {
+    class slow_calls : public file_calls {
+    public:
+        ssize_t write(int fd, const std::byte* bytes, std::size_t) override {
+            return interrupted() ? -1 : file_calls::write(fd, bytes, 1);
+        }
+        int reserve(int fd, off_t bytes) override {
+            return interrupted() ? -1 : file_calls::reserve(fd, bytes);
+        }
+        int sync(int fd) override { return interrupted() ? -1 : file_calls::sync(fd); }
+
+    private:
+        bool interrupted() {
+            errno = EINTR;
+            return ++calls_ % 2 == 1;
+        }
+        int calls_ = 0;
+    };
+    const scratch dir;
+    slow_calls calls;
+    output_file file(dir / "file", 11, calls);
+    file.append(bytes_of("all of it"));
+    file.append(bytes_of("."));
+    file.publish();
+    CHECK(dir.read("file") == "all of it.");
+}
+
+TEST_CASE("output_file: a file system that reserves nothing is written to, a full one is not") {
+    const scratch dir;
+    scripted_calls calls;
+    calls.before = [&calls](const std::string& call, const std::string&) {
+        if (call == "reserve") calls.failing = calls.made.size() - 1;
+    };
+    SUBCASE("reserves nothing") {
+        calls.error = EOPNOTSUPP;
+        write_file(dir / "file", calls);
+        CHECK(dir.read("file") == "new conte");
+    }
+    for (const int full : {ENOSPC, EDQUOT, EFBIG}) {
+        calls.error = full;
+        CAPTURE(full);
+        CHECK_THROWS_WITH(
+            write_file(dir / "other", calls), (dir / "other" + ": " + std::strerror(full)).c_str()
+        );
+        CHECK_FALSE(std::filesystem::exists(dir / "other"));
+    }
+}
+
+TEST_CASE("output_file: a write that takes no byte is a full device") {
+    class full_calls : public file_calls {
+        ssize_t write(int, const std::byte*, std::size_t) override { return 0; }
+    };
+    const scratch dir;
+    full_calls calls;
+    output_file file(dir / "file", 1, calls);
+    CHECK_THROWS_AS(file.append(bytes_of("x")), rangeio::tool::failed);
+}
+
+TEST_CASE("temporary_file: it is locked from its first byte until it is renamed or removed") {
+    const scratch dir;
+    std::size_t seen = 0;
+    scripted_calls calls;
+    calls.before = [&seen](const std::string& call, const std::string& path) {
+        if (call != "rename" && call != "remove") return;
+        ++seen;
+        CHECK(locked(path));
+    };
+    write_file(dir / "file", calls);
+    {
+        output_file given_up(dir / "file", 0, calls);
+        given_up.append(bytes_of("x"));
+    }
+    CHECK(seen == 2);
+}
+
+TEST_CASE("temporary_file: one that another process takes for a leftover is not written to") {
+    const scratch dir;
+    const std::string target = dir / "file";
+    // Between its creation and its lock the file looks as a dead process's does.
+    std::unique_ptr<output_file> other;
+    scripted_calls calls;
+    calls.before = [&](const std::string& call, const std::string&) {
+        if (call == "lock" && !other) other = std::make_unique<output_file>(target, 0);
+    };
+    output_file file(target, 0, calls);
+    file.append(bytes_of("one"));
+    other->append(bytes_of("other"));
+    CHECK(dir.names().size() == 2);
+    file.publish();
+    CHECK(dir.read("file") == "one");
+    other->publish();
+    CHECK(dir.read("file") == "other");
+    CHECK(dir.names() == names{"file"});
+}
+
+TEST_CASE("temporary_file: leftovers of the same name are removed, those of others and living ones are not") {
+    const scratch dir;
+    names leftovers;
+    const auto leave = [&](const std::string& target) {
+        // As if the process had been killed: the descriptors are closed and nothing else is done.
+        class killed : public file_calls {
+            int remove(const char*) override { return 0; }
+        };
+        killed calls;
+        const output_file file(dir / target, 0, calls);
+    };
+    leave("a");
+    leave("b");
+    REQUIRE(dir.names().size() == 2);
+    const output_file living(dir / "b", 0);
+    CHECK(dir.names().size() == 2);
+    write_file(dir / "a", *std::make_unique<scripted_calls>());
+    write_file(dir / "b", *std::make_unique<scripted_calls>());
+    CHECK(dir.names().size() == 3);
+    CHECK(dir.names().front().starts_with(".rangeio-"));
+}
+
+TEST_CASE("temporary_file: as many copies to one name as there may be, and no more") {
+    const scratch dir;
+    std::vector<std::unique_ptr<output_file>> copies;
+    for (int i = 0; i < temporary_file::max_copies; ++i) {
+        copies.push_back(std::make_unique<output_file>(dir / "file", 0));
+    }
+    CHECK_THROWS_AS(output_file(dir / "file", 0), rangeio::tool::failed);
+    copies.pop_back();
+    CHECK_NOTHROW(output_file(dir / "file", 0));
+}
+
+TEST_CASE("temporary_file: copies to one name that come and go at once disturb none of them") {
+    const scratch dir;
+    constexpr int rounds = 200;
+    std::vector<std::string> wrong(4);
+    {
+        std::vector<std::jthread> threads;
+        for (std::string& mine : wrong) {
+            threads.emplace_back([&dir, &mine] {
+                try {
+                    for (int i = 0; i < rounds; ++i) {
+                        output_file file(dir / "file", 0);
+                        file.append(bytes_of("content"));
+                        if (i % 2 == 0) file.publish();
+                    }
+                } catch (const std::exception& thrown) {
+                    mine = thrown.what();
+                }
+            });
+        }
+    }
+    for (const std::string& mine : wrong) CHECK(mine.empty());
+    CHECK(dir.names() == names{"file"});
+    CHECK(dir.read("file") == "content");
+}
+
+TEST_CASE("output_file: a file that is replaced passes on permissions, and to root its owner and group") {
+    const scratch dir;
+    const std::string path = dir / "file";
+    for (const mode_t mode : {0600U, 0755U, 0444U, 0666U}) {
+        dir.write("file", "old");
+        ::chmod(path.c_str(), mode);
+        scripted_calls calls;
+        mode_t while_written = 0;
+        calls.before = [&](const std::string& call, const std::string&) {
+            if (call != "write") return;
+            const std::string temporary = dir.names().front();
+            while_written |= mode_of(dir / temporary) & ~mode & 0077;
+        };
+        write_file(path, calls);
+        CHECK(dir.read("file") == "new conte");
+        CHECK(mode_of(path) == mode);
+        CHECK(while_written == 0);
+        std::filesystem::remove(path);
+    }
+    if (::geteuid() != 0) return;
+    dir.write("file", "old");
+    REQUIRE(::chown(path.c_str(), 1234, 2345) == 0);
+    ::chmod(path.c_str(), 06664);
+    scripted_calls calls;
+    write_file(path, calls);
+    struct stat st{};
+    REQUIRE(::stat(path.c_str(), &st) == 0);
+    CHECK(st.st_uid == 1234);
+    CHECK(st.st_gid == 2345);
+    CHECK(mode_of(path) == 0664);
+    CHECK(std::ranges::count(calls.made, "change_owner") == 1);
+    SUBCASE("root is told if it cannot have that") {
+        calls.before = [&calls](const std::string& call, const std::string&) {
+            if (call == "change_owner") calls.failing = calls.made.size() - 1;
+        };
+        calls.error = EPERM;
+        CHECK_THROWS_AS(write_file(path, calls), rangeio::tool::failed);
+        CHECK(dir.names() == names{"file"});
+    }
+    SUBCASE("for others, a group that cannot be kept loses what all others do not have") {
+        ::chmod(dir.path().c_str(), 0777);
+        REQUIRE(::seteuid(65534) == 0);
+        write_file(path, calls);
+        REQUIRE(::seteuid(0) == 0);
+        REQUIRE(::stat(path.c_str(), &st) == 0);
+        CHECK(st.st_uid == 65534);
+        CHECK(mode_of(path) == 0644);
+    }
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace testing

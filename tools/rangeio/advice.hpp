@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace rangeio::tool {
+
+// What to type instead, where a habit from another program explains an error: `; ...` to be appended to its text,
+// or nothing.
+
+/// For a text that is not of the form gs://bucket/object.
+std::string advice_on_uri(std::string_view uri);
+/// For a name, or a prefix, that nothing has.
+std::string advice_on_name(std::string_view bucket, std::string_view name);
+
+}  // namespace rangeio::tool

@@ -1,0 +1,32 @@
+#include "missing_object.hpp"
+
+#include "advice.hpp"
+
+#include <fmt/format.h>
+
+namespace rangeio::tool {
+
+asio::awaitable<std::string> advice_on_missing(client& service, object_ref object) {
+    std::string advice = advice_on_name(object.bucket(), object.name());
+    if (!advice.empty()) co_return advice;
+    const std::string prefix = object.name() + (object.name().ends_with('/') ? "" : "/");
+    list_options options;
+    options.prefix(prefix).page_size(1);
+    try {
+        const list_page page = co_await service.list(object.bucket(), options);
+        if (!page.objects.empty()) {
+            const std::string uri = fmt::format("gs://{}/{}", object.bucket(), prefix);
+            advice = fmt::format("; other objects begin so: 'rangeio ls {}' lists them", uri);
+        }
+    } catch (const error&) {
+        // There is no advice; the error that asks for it says what is wrong.
+    }
+    co_return advice;
+}
+
+asio::awaitable<mrd_pool> open_object(client& service, object_ref object, pool_options options) {
+    asio::awaitable<mrd_pool> opening = service.open(object, std::move(options));
+    co_return co_await with_advice(service, std::move(object), std::move(opening));
+}
+
+}  // namespace rangeio::tool

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <rangeio/client.hpp>
+#include <rangeio/error.hpp>
+#include <rangeio/object.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <string>
+#include <utility>
+
+namespace rangeio::tool {
+
+namespace asio = boost::asio;
+
+/// Advice on an object that is not there; asks the service whether others begin so.
+asio::awaitable<std::string> advice_on_missing(client& service, object_ref object);
+
+/// What `work` on `object` returns or throws; if there is no such object, with advice.
+template <class T>
+asio::awaitable<T> with_advice(client& service, object_ref object, asio::awaitable<T> work) {
+    failure missing;
+    try {
+        co_return co_await std::move(work);
+    } catch (const error& wrong) {
+        if (wrong.code() != errc::not_found) throw;
+        missing = wrong.why();
+    }
+    const std::string advice = co_await advice_on_missing(service, std::move(object));
+    throw error(failure(missing.code(), missing.message() + advice, missing.grpc_status()));
+}
+
+/// Opens a pool, with advice.
+asio::awaitable<mrd_pool> open_object(client& service, object_ref object, pool_options options);
+
+}  // namespace rangeio::tool

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "output_target.hpp"
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace rangeio::tool {
+
+/// Writes to a descriptor, or to a device, which it opens.
+///
+/// Errors: `failed`, naming it; `interrupted` (SIGPIPE) when nobody reads any more.
+class output_stream {
+public:
+    explicit output_stream(const open_descriptor& target);
+    /// May take as long as it takes for a pipe to be read.
+    explicit output_stream(const device& target);
+    output_stream(const output_stream&) = delete;
+    output_stream& operator=(const output_stream&) = delete;
+    ~output_stream();
+
+    void append(std::span<const std::byte> bytes);
+    /// To be called last: what is only told then.
+    void finish();
+
+private:
+    std::string name_;
+    int fd_;
+};
+
+}  // namespace rangeio::tool
