@@ -4,9 +4,11 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -31,12 +33,21 @@ std::optional<call_faults> faults_of(service& shared) {
     return call_faults(*shared.faults());
 }
 
+// gRPC writes it as ipv4:127.0.0.1:50051.
+std::uint16_t port_of(std::string_view peer) {
+    std::uint16_t out = 0;
+    const std::string_view digits = peer.substr(peer.rfind(':') + 1);
+    std::from_chars(digits.data(), digits.data() + digits.size(), out);
+    return out;
+}
+
 }  // namespace
 
 bidi_reactor::bidi_reactor(
     service& shared, open_calls& calls, rpc_counters& counters, grpc::GenericCallbackServerContext& context
 )
     : call_reactor(shared, calls, counters, context),
+      peer_port_(port_of(context.peer())),
       stream_(
           shared.store(), {shared.strict(), shared.max_chunk_bytes()}, info().params(), faults_of(shared)
       ) {}
@@ -122,6 +133,8 @@ bool bidi_reactor::do_step(lock& held) {
         perform(*checksum);
     } else if (const auto* change = std::get_if<read_stream::change_step>(&next)) {
         perform(*change);
+    } else if (const auto* connection = std::get_if<read_stream::connection_step>(&next)) {
+        shared().strike_connection(*connection->what, peer_port_);
     } else if (const auto* last = std::get_if<read_stream::finish_step>(&next)) {
         goaway_ = last->goaway;
         finish(last->how);

@@ -50,6 +50,7 @@ private:
     void on_alarm(std::uint64_t number) noexcept;
     void ended() noexcept override;
 
+    const std::uint16_t peer_port_;
     std::mutex mutex_;
     read_stream stream_;
     bool reading_ = false;

@@ -4,6 +4,9 @@
 
 #include <grpcpp/security/server_credentials.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 namespace rangeio::emulator {
@@ -24,9 +27,14 @@ listener::listener(service& shared, const server_options& options) : dispatcher_
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_of(options)
     );
     builder.RegisterCallbackGenericService(&dispatcher_);
-    // Clients may keep their connections alive as often as they like.
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    // How often clients may ping is limited as gRPC does it by default: clients have to live with that.
+    for (const testing::fault& f : options.faults().faults) {
+        if (f.kind != testing::fault_kind::max_streams) continue;
+        constexpr std::uint64_t most = std::numeric_limits<int>::max();
+        builder.AddChannelArgument(
+            GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(std::min(f.bytes, most))
+        );
+    }
     server_ = builder.BuildAndStart();
     if (!server_) {
         constexpr const char* insecure = "gRPC cannot start a server";

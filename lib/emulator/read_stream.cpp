@@ -41,6 +41,8 @@ read_stream::read_stream(
     if (!faults_) return;
     if (const testing::fault* f = strike(testing::fault_kind::bandwidth)) bytes_per_second_ = f->bytes;
     if (const testing::fault* f = strike(testing::fault_kind::idle_abort)) idle_limit_ = f->delay;
+    // The listener knows of it from the start.
+    (void)strike(testing::fault_kind::max_streams);
 }
 
 std::size_t read_stream::on_message(std::string_view message) {

@@ -56,6 +56,10 @@ public:
         bool replace = false;
         std::int64_t grow_bytes = 0;
     };
+    /// Do this to the connection of the call, or to all of them.
+    struct connection_step {
+        const testing::fault* what = nullptr;
+    };
     /// Send this.
     struct send_step {
         object_ptr opening;  // describe this object, and give a handle for it; may be null
@@ -72,7 +76,7 @@ public:
         status how;
         bool goaway = false;  // and after that, all connections
     };
-    using step = std::variant<wait_step, checksum_step, change_step, send_step, finish_step>;
+    using step = std::variant<wait_step, checksum_step, change_step, connection_step, send_step, finish_step>;
 
     /// `faults` may be none.
     read_stream(
@@ -152,6 +156,7 @@ private:
     std::optional<call_faults> faults_;
     // What was thought of already for the response that is next, and would strike again each time it is looked at.
     struct considered {
+        bool slow_link = false;
         bool slow_open = false;
         bool fail_open = false;
         bool change = false;
@@ -162,6 +167,7 @@ private:
     std::optional<std::chrono::nanoseconds> idle_limit_;
     std::size_t mute_ranges_ = 0;
     bool hung_ = false;
+    bool cut_off_ = false;  // its connection is gone
     bool waiting_ = false;  // for the end of a delay, and nothing else
     bool idle_ = false;     // a delay is under way that a message ends
     bool goaway_ = false;

@@ -53,7 +53,10 @@ void read_stream::waited() {
 
 // What comes before, or instead of, what would be sent next.
 std::optional<read_stream::step> read_stream::faulty_step() {
-    if (waiting_) return wait_step{};
+    if (waiting_ || cut_off_) return wait_step{};
+    if (!std::exchange(considered_.slow_link, true)) {
+        if (const fault* f = strike(fault_kind::slow_link)) return connection_step{f};
+    }
     if (held_) return *std::exchange(held_, std::nullopt);
     if (opening_due_) {
         if (auto instead = faulty_opening()) return instead;
@@ -104,6 +107,13 @@ std::optional<read_stream::step> read_stream::faulty_end() {
     if (strike(fault_kind::goaway, range) != nullptr) {
         goaway_ = true;
         return end({status_code::unavailable, "the server shuts down", {}});
+    }
+    for (const fault_kind kind :
+         {fault_kind::silent_connection, fault_kind::too_many_pings, fault_kind::outage}) {
+        const fault* const f = strike(kind, range);
+        if (f == nullptr) continue;
+        cut_off_ = true;
+        return connection_step{f};
     }
     if (const fault* f = strike(fault_kind::redirect, range)) {
         constexpr auto code = status_code::aborted;

@@ -1,5 +1,6 @@
 #include <rangeio/emulator.hpp>
 #include <rangeio/error.hpp>
+#include <rangeio/testing/tcp_proxy.hpp>
 
 #include "emulator/background.hpp"
 #include "emulator/entrance.hpp"
@@ -8,9 +9,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 
 namespace rangeio::emulator {
@@ -22,7 +26,22 @@ constexpr std::size_t max_max_chunk_bytes = std::size_t{2} << 20;
 constexpr std::uint64_t max_grow_bytes = std::uint64_t{1} << 30;
 constexpr std::uint64_t max_surplus_bytes = std::uint64_t{1} << 20;
 
-void check(const testing::fault_script& script) {
+// Done to connections by a proxy in front of the server.
+bool needs_proxy(const testing::fault& f) {
+    return f.kind == testing::fault_kind::silent_connection || f.kind == testing::fault_kind::slow_link ||
+           f.kind == testing::fault_kind::too_many_pings || f.kind == testing::fault_kind::outage;
+}
+
+// More than a server bears within the time that these take: it says too_many_pings, and ends the connection.
+std::string many_pings() {
+    const std::string ping("\0\0\10\6\0\0\0\0\0are you?", 17);
+    std::string out;
+    for (int i = 0; i < 8; ++i) out += ping;
+    return out;
+}
+
+void check(const server_options& options) {
+    const testing::fault_script& script = options.faults();
     for (const testing::fault& f : script.faults) {
         std::string wrong;
         if (f.kind == testing::fault_kind::grow && f.bytes > max_grow_bytes) {
@@ -30,6 +49,12 @@ void check(const testing::fault_script& script) {
         }
         if (f.kind == testing::fault_kind::surplus && f.bytes > max_surplus_bytes) {
             wrong = fmt::format("bytes is {}, more than {}", f.bytes, max_surplus_bytes);
+        }
+        if (needs_proxy(f) && options.listen().starts_with("unix:")) {
+            wrong = fmt::format("it needs a port, and {} is none", options.listen());
+        }
+        if (f.kind == testing::fault_kind::too_many_pings && !options.certificate().empty()) {
+            wrong = "pings cannot be put into TLS";
         }
         if (!wrong.empty()) {
             throw error(failure(
@@ -56,7 +81,7 @@ const server_options& checked(const server_options& options) {
             ));
         }
     }
-    check(options.faults());
+    check(options);
     return options;
 }
 
@@ -66,10 +91,22 @@ class server::impl {
 public:
     explicit impl(const server_options& options)
         : options_(checked(options)),
-          service_(options_, [this] { restarts_.run([this] { restart(); }); }),
+          proxied_(std::ranges::any_of(options_.faults().faults, needs_proxy)),
+          service_(
+              options_,
+              {[this] { restarts_.run([this] { restart(); }); },
+               [this](const testing::fault& what, std::uint16_t port) { strike(what, port); }}
+          ),
           listener_(std::make_shared<listener>(service_, options_)),
           restarts_(1),
-          entrance_(options_.listen(), [this](unique_fd connection) { take(std::move(connection)); }) {}
+          entrance_(proxied_ ? "127.0.0.1:0" : options_.listen(), [this](unique_fd connection) {
+              take(std::move(connection));
+          }) {
+        if (!proxied_) return;
+        const std::lock_guard calls_wait(proxy_mutex_);
+        proxy_ = std::make_unique<testing::tcp_proxy>(entrance_.address(), options_.listen());
+        address_ = proxy_->address();
+    }
 
     ~impl() { shutdown(); }
 
@@ -78,11 +115,13 @@ public:
         const std::lock_guard lock(changing_);
         over_ = true;
         service_.request_stop();
+        if (proxy_) proxy_->refuse(true);
         entrance_.stop();
         exchange({});
+        proxy_.reset();  // no call is left that could use it
     }
 
-    const std::string& address() const noexcept { return entrance_.address(); }
+    const std::string& address() const noexcept { return proxied_ ? address_ : entrance_.address(); }
 
     server_stats stats() const {
         server_stats out = service_.stats();
@@ -116,7 +155,22 @@ private:
         }
     }
 
+    // By a call that is under way, and the proxy outlives them.
+    void strike(const testing::fault& what, std::uint16_t port) {
+        const std::lock_guard lock(proxy_mutex_);
+        switch (what.kind) {
+            case testing::fault_kind::silent_connection: proxy_->silence(port); break;
+            case testing::fault_kind::too_many_pings: proxy_->inject(port, many_pings()); break;
+            case testing::fault_kind::slow_link: proxy_->limit_rate(what.bytes); break;
+            default: proxy_->go_away(what.delay);
+        }
+    }
+
     server_options options_;
+    const bool proxied_;
+    std::mutex proxy_mutex_;
+    std::unique_ptr<testing::tcp_proxy> proxy_;
+    std::string address_;  // of the proxy
     service service_;
     std::mutex changing_;  // held by shutdown() and restart()
     bool over_ = false;

@@ -60,11 +60,11 @@ void check_metageneration(const Request& request, std::string_view name) {
 
 }  // namespace
 
-service::service(const server_options& options, std::function<void()> go_away)
+service::service(const server_options& options, connection_faults faults)
     : strict_(options.strict()),
       max_chunk_bytes_(static_cast<std::int64_t>(options.max_chunk_bytes())),
       store_(options.root(), options.unfinalized()),
-      go_away_(std::move(go_away)),
+      connection_faults_(std::move(faults)),
       log_(options.log()),
       workers_(worker_threads) {
     if (!options.faults().faults.empty()) faults_.emplace(options.faults(), options.fault_seed());
@@ -81,7 +81,7 @@ server_stats service::stats() const {
 
 void service::go_away() noexcept {
     try {
-        go_away_();
+        connection_faults_.go_away();
     } catch (const std::bad_alloc&) {
         // Then the fault has ended its own call, and that was all.
     }

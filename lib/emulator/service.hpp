@@ -24,8 +24,14 @@ namespace rangeio::emulator {
 /// throws call_error, and may take as long as reading a directory or a whole file does.
 class service {
 public:
-    /// `go_away`: ends all connections, soon, and from another thread.
-    service(const server_options& options, std::function<void()> go_away);
+    /// What faults do to connections.
+    struct connection_faults {
+        /// Ends all connections, soon, and from another thread.
+        std::function<void()> go_away;
+        /// Of the connection whose client has this port, or of all; at once.
+        std::function<void(const testing::fault& what, std::uint16_t peer_port)> strike;
+    };
+    service(const server_options& options, connection_faults faults);
 
     std::string get_object(std::string_view request, const call_info& call);
     std::string list_objects(std::string_view request, const call_info& call);
@@ -46,6 +52,9 @@ public:
     /// Null: none.
     fault_state* faults() noexcept { return faults_ ? &*faults_ : nullptr; }
     void go_away() noexcept;
+    void strike_connection(const testing::fault& what, std::uint16_t peer_port) {
+        connection_faults_.strike(what, peer_port);
+    }
     bool strict() const noexcept { return strict_; }
     std::int64_t max_chunk_bytes() const noexcept { return max_chunk_bytes_; }
 
@@ -57,7 +66,7 @@ private:
     object_store store_;
     directory_cache directories_;
     std::optional<fault_state> faults_;
-    std::function<void()> go_away_;
+    connection_faults connection_faults_;
     call_counters counters_;
     name_set user_projects_;
     request_log log_;

@@ -24,24 +24,21 @@ object_info service_state::info(std::int64_t of_generation) const {
     return out;
 }
 
-call_script::call_script(
-    service_state& service, std::uint64_t number, bool has_handle, std::string_view token, std::int64_t pinned
-)
+std::string service_state::complaint_of(std::string_view token) const {
+    if (token == expected_token || token == outgoing_token) return {};
+    return fmt::format("a call brings the routing token \"{}\" where \"{}\" is due", token, expected_token);
+}
+
+call_script::call_script(service_state& service, std::uint64_t number, bool has_handle, std::int64_t pinned)
     : service_(service),
       number_(number),
       has_handle_(has_handle),
       generation_(service.generation),
       replaced_(pinned != 0 && pinned != service.generation) {
-    if (token != service_.expected_token && token != service_.outgoing_token) {
-        complaint_ = fmt::format(
-            "call {} brings the routing token \"{}\" where \"{}\" is due",
-            number,
-            token,
-            service_.expected_token
-        );
-    }
     if (const fault* f = strike(fault_kind::bandwidth)) bytes_per_second_ = f->bytes;
     if (const fault* f = strike(fault_kind::idle_abort)) idle_after_ = f->delay;
+    if (const fault* f = strike(fault_kind::slow_link)) service_.link_bytes_per_second = f->bytes;
+    if (const fault* f = strike(fault_kind::max_streams)) service_.max_streams = f->bytes;
 }
 
 armed_faults::place call_script::place_of(const range* r) const {
@@ -104,6 +101,15 @@ std::optional<call_script::step> call_script::end_instead(const range* r) {
     const auto strikes = [&](fault_kind kind) { return strike(kind, r); };
     if (const fault* f = strikes(fault_kind::reset)) return finish({f->status, "the stream broke", {}, {}});
     if (strikes(fault_kind::goaway) != nullptr) return finish({unavailable, "the server shuts down", {}, {}});
+    for (const fault_kind kind :
+         {fault_kind::silent_connection, fault_kind::too_many_pings, fault_kind::outage}) {
+        const fault* const f = strikes(kind);
+        if (f == nullptr) continue;
+        over_ = true;
+        step out;
+        out.connection = f;
+        return out;
+    }
     if (const fault* f = strikes(fault_kind::redirect)) {
         return finish({aborted, "look elsewhere", redirection{f->token, f->handle}, {}});
     }

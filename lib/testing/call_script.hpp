@@ -33,6 +33,8 @@ public:
           max_chunk_bytes(std::max<std::uint64_t>(options.max_chunk_bytes(), 1)) {}
 
     object_info info(std::int64_t of_generation) const;
+    /// Something is wrong with the routing token that a call brings now; empty if nothing is.
+    std::string complaint_of(std::string_view token) const;
 
     object_ref object{"bucket", "object"};  // its name alone
     armed_faults faults;
@@ -43,6 +45,9 @@ public:
     std::string expected_token;  // what the next call has to bring along; empty: nothing
     std::string outgoing_token;  // the same for calls that begin while the client is being told of a new one
     std::uint64_t handles = 0;   // how many read handles were made
+    // What all connections have in common: 0 is no limit.
+    std::uint64_t max_streams = 0;            // calls that one connection serves at once
+    std::uint64_t link_bytes_per_second = 0;  // of all together
 };
 
 /// One BidiReadObject call, as a service with faults plays it: requests in, steps out. No threads, no clock, no bytes.
@@ -73,23 +78,19 @@ public:
         std::string text;
         std::optional<redirection> redirect;
         std::vector<std::int64_t> blamed;  // ranges that are named in the status
+        bool unconnected = false;          // the service has not seen the call
     };
     /// Wait for the next event (`delay` zero) or at most so long; or send; or end. A response and an ending come after
-    /// `delay`.
+    /// `delay`. Or do this to the connection of the call, which does nothing more by itself then.
     struct step {
         std::chrono::nanoseconds delay{0};
         std::optional<response> send;
         std::optional<ending> end;
+        const fault* connection = nullptr;
     };
 
     /// Call number `number`, from 1, begins with this. `pinned`: the generation that it names; 0: whatever there is.
-    call_script(
-        service_state& service,
-        std::uint64_t number,
-        bool has_handle,
-        std::string_view token,
-        std::int64_t pinned = 0
-    );
+    call_script(service_state& service, std::uint64_t number, bool has_handle, std::int64_t pinned = 0);
     void ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length);
     /// What comes next. A step that was returned counts as done, but for a wait.
     step next();

@@ -18,16 +18,23 @@ constexpr std::array<std::string_view, 6> statuses{
     "UNAVAILABLE", "ABORTED", "INTERNAL", "CANCELLED", "NOT_FOUND", "OUT_OF_RANGE"
 };
 
+// What is a rate lets dozens of bytes through within seconds. A link has to carry what surrounds them, too.
+std::string zeros_of(fault_kind kind) {
+    if (kind == fault_kind::bandwidth) return "0";
+    return kind == fault_kind::slow_link ? "0000" : "";
+}
+
 class drawer {
 public:
     explicit drawer(std::uint64_t seed) : random_(seed) {}
 
     fault one() {
         const auto& kinds = fault_kinds();
-        fault_builder out("a drawn fault", to_string(kinds[random_.below(kinds.size())]));
+        const fault_kind kind = kinds[random_.below(kinds.size())];
+        fault_builder out("a drawn fault", to_string(kind));
         const auto number = [this](std::size_t most) { return fmt::format("{}", 1 + random_.below(most)); };
         set(out, "delay", fmt::format("{}ms", 1 + random_.below(50)));
-        set(out, "bytes", number(4));
+        set(out, "bytes", number(4) + zeros_of(kind));
         const std::size_t token = random_.below(3);
         set(out, "token", token == 0 ? "no" : fmt::format("token-{}", token));
         set(out, "handle", random_.below(2) == 0 ? "yes" : "no");

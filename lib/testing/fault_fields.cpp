@@ -18,7 +18,7 @@ namespace {
 
 enum key : unsigned {
     no_key = 0,
-    where_call = 1,   // call, times, chance: what every kind takes
+    where_call = 1,   // call, times, chance
     where_range = 2,  // range
     where_byte = 4,   // byte
     has_delay = 8,
@@ -75,6 +75,11 @@ constexpr std::array rows{
     fault_row{fault_kind::goaway, "goaway", at_chunk},
     fault_row{fault_kind::new_generation, "new-generation", at_chunk},
     fault_row{fault_kind::grow, "grow", at_chunk | has_bytes, 1},
+    fault_row{fault_kind::silent_connection, "silent-connection", at_chunk},
+    fault_row{fault_kind::slow_link, "slow-link", where_call | has_bytes},
+    fault_row{fault_kind::max_streams, "max-streams", has_bytes},
+    fault_row{fault_kind::too_many_pings, "too-many-pings", at_chunk},
+    fault_row{fault_kind::outage, "outage", at_chunk | has_delay},
 };
 
 const fault_row& row_of(fault_kind kind) noexcept {
@@ -114,6 +119,7 @@ void fault_builder::set(std::string_view name, std::string_view value) {
     } else if (name == "times") {
         fault_.times = count(name, value, where_call, 0);
     } else if (name == "chance") {
+        need(name, where_call);
         const bool percent = value.ends_with('%');
         const auto n = whole_number(percent ? value.substr(0, value.size() - 1) : value);
         if (!percent || !n || *n < 1 || *n > 100) complain("chance is a percentage from 1% to 100%");

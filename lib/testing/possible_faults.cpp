@@ -20,7 +20,12 @@ possible_faults::possible_faults(const fault_script& script) {
             case fault_kind::fail_open:
             case fault_kind::reset:
             case fault_kind::range_error: statuses_.insert(f.status); break;
+            case fault_kind::outage:
+                statuses_.insert(unavailable);
+                codes_.insert(errc::timed_out);
+                break;
             case fault_kind::goaway:
+            case fault_kind::too_many_pings:
                 statuses_.insert(unavailable);
                 // So gRPC ends calls that reach a server which is on its way out, before it has heard of them.
                 statuses_.insert(cancelled);
@@ -41,6 +46,9 @@ possible_faults::possible_faults(const fault_script& script) {
             case fault_kind::slow_open:
             case fault_kind::hang_open:
             case fault_kind::mute:
+            case fault_kind::silent_connection:
+            case fault_kind::slow_link:
+            case fault_kind::max_streams:
                 codes_.insert(errc::stalled);
                 codes_.insert(errc::timed_out);
                 break;

@@ -51,6 +51,7 @@ incoming scripted_message::view() const noexcept {
 call_end to_call_end(const call_script::ending& how) {
     call_end out;
     out.why = from_status(how.status, how.text);
+    out.unconnected = how.unconnected;
     if (how.redirect) {
         call_end::redirection to;
         to.routing_token = how.redirect->token;

@@ -23,7 +23,11 @@ scripted_service::shared::shared(sim::world& w, const scripted_service_options& 
       ),
       first_generation(state.generation),
       number(options.object()),
-      observed_by(options.observed_by()) {}
+      observed_by(options.observed_by()),
+      connect_time(options.connect_time()),
+      seed(options.seed()),
+      network(std::make_shared<scripted_network>(state)),
+      link(std::make_shared<scripted_link>(w)) {}
 
 scripted_service::scripted_service(sim::world& in, scripted_service_options options) {
     const allocation_exemption own;
@@ -76,98 +80,12 @@ std::uint64_t scripted_service::calls_open() const noexcept {
     return shared_->calls_open;
 }
 
+std::uint64_t scripted_service::connections() const noexcept {
+    return shared_->network->connected();
+}
+
 std::vector<std::uint64_t> scripted_service::faults_struck() const {
     return shared_->state.faults.struck();
-}
-
-call_player::call_player(std::shared_ptr<scripted_service::shared> service) : service_(std::move(service)) {}
-
-void call_player::begin(bool has_handle, std::string_view token, std::int64_t pinned_generation) {
-    const std::uint64_t number = ++service_->calls;
-    ++service_->calls_open;
-    actor_ = in().add_actor(fmt::format("call {}", number), true);
-    script_.emplace(service_->state, number, has_handle, token, pinned_generation);
-    if (!script_->complaint().empty()) in().violate(script_->complaint());
-    wake();
-}
-
-void call_player::ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length) {
-    script_->ask(read_id, offset, length);
-    if (!script_->complaint().empty()) in().violate(script_->complaint());
-    wake();
-}
-
-void call_player::stop() noexcept {
-    const allocation_exemption own;
-    if (!ending_) ending_ = call_script::ending{1, "the call was cancelled", {}, {}};
-    wake();
-}
-
-void call_player::resume_end() {
-    const allocation_exemption own;
-    --holds_;
-    wake();
-}
-
-void call_player::wake() {
-    if (ended_ || !script_) return;
-    if (timer_ != 0) {
-        in().cancel_timer(std::exchange(timer_, 0));
-        scheduled_ = false;
-    }
-    if (std::exchange(scheduled_, true)) return;
-    in().post(actor_, sim::task([self = shared_from_this()] { self->step(); }), "serves");
-}
-
-void call_player::step() {
-    scheduled_ = false;
-    if (delivering_ || ended_) return;  // whoever delivers looks again when it is through
-    if (!ending_) {
-        call_script::step next = script_->next();
-        if (next.delay.count() != 0) {
-            scheduled_ = true;
-            const bool idle = !next.send && !next.end;
-            const auto id = in().call_after(
-                actor_,
-                next.delay,
-                sim::task([self = shared_from_this(), next] {
-                    self->scheduled_ = false;
-                    self->timer_ = 0;
-                    if (!next.send && !next.end) self->script_->waited();
-                    self->perform(next);
-                }),
-                "has waited"
-            );
-            if (idle) timer_ = id;
-            return;
-        }
-        if (!next.send && !next.end) return;
-        perform(next);
-        return;
-    }
-    finish();
-}
-
-void call_player::perform(const call_script::step& what) {
-    if (what.end && !ending_) ending_ = what.end;
-    if (what.send && !ending_) {
-        delivering_ = true;
-        deliver(*what.send);
-        delivering_ = false;
-    }
-    wake();
-}
-
-void call_player::finish() {
-    if (holds_ != 0) return;
-    ended_ = true;
-    --service_->calls_open;
-    service_state& state = service_->state;
-    state.outgoing_token = state.expected_token;
-    if (ending_->redirect && !ending_->redirect->token.empty())
-        state.expected_token = ending_->redirect->token;
-    deliver_end(*ending_);
-    state.outgoing_token = state.expected_token;
 }
 
 }  // namespace rangeio::testing

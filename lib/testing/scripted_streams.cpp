@@ -16,8 +16,9 @@ namespace {
 /// A stream that is a script: it serves what it is asked for, and fails with what its script ends with.
 class scripted_stream final : public call_player, public multi_range_downloader {
 public:
-    scripted_stream(std::shared_ptr<scripted_service::shared> service, bool multi_request)
-        : call_player(std::move(service)), multi_request_(multi_request) {}
+    scripted_stream(const std::shared_ptr<scripted_service::shared>& service, bool multi_request)
+        : call_player(service, std::make_shared<scripted_connection>(service->network)),
+          multi_request_(multi_request) {}
 
     void open(std::shared_ptr<stream_listener> owner) override {
         allocation_point();

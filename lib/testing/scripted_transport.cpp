@@ -6,6 +6,10 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -16,14 +20,18 @@ using namespace rangeio::grpc_transport;
 
 class scripted_call final : public call_player, public bidi_call {
 public:
-    scripted_call(std::shared_ptr<scripted_service::shared> service, std::shared_ptr<bidi_call_events> events)
-        : call_player(std::move(service)), events_(std::move(events)) {}
+    scripted_call(
+        std::shared_ptr<scripted_service::shared> service,
+        std::shared_ptr<scripted_connection> connection,
+        std::shared_ptr<bidi_call_events> events
+    )
+        : call_player(std::move(service), std::move(connection)), events_(std::move(events)) {}
 
     void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
         allocation_point();
         const allocation_exemption own;
         begin(!spec.read_handle.empty(), spec.routing_token, spec.object.generation());
-        writer_ = in().add_actor(fmt::format("call {} writes", service().calls), true);
+        writer_ = in().add_actor(fmt::format("call {} writes", service().calls_made), true);
         send(ranges);
     }
 
@@ -91,18 +99,67 @@ private:
     bool writing_ = false;
 };
 
-class scripted_connector final : public bidi_connector {
+class scripted_channel final : public connection {
 public:
-    explicit scripted_connector(std::shared_ptr<scripted_service::shared> service)
+    explicit scripted_channel(std::shared_ptr<scripted_service::shared> service)
         : service_(std::move(service)) {}
+
     std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
         allocation_point();
         const allocation_exemption own;
-        return std::make_shared<scripted_call>(service_, std::move(events));
+        return std::make_shared<scripted_call>(service_, connection_, std::move(events));
+    }
+
+    bool probe(std::function<void()> answered) override {
+        const allocation_exemption own;
+        if (!connection_->answers(service_->in.now())) return true;
+        if (!prober_) prober_ = service_->in.add_actor("a connection", true);
+        service_->in.call_after(
+            *prober_,
+            connection_->unconnected() ? service_->connect_time : std::chrono::nanoseconds(0),
+            sim::task(
+                [weak = std::weak_ptr(connection_), service = service_, answered = std::move(answered)] {
+                    const auto still = weak.lock();
+                    if (still != nullptr && still->answers(service->in.now())) answered();
+                }
+            ),
+            "answers a probe"
+        );
+        return true;
     }
 
 private:
     const std::shared_ptr<scripted_service::shared> service_;
+    const std::shared_ptr<scripted_connection> connection_ =
+        std::make_shared<scripted_connection>(service_->network);
+    std::optional<sim::actor_id> prober_;
+};
+
+class scripted_maker final : public connection_maker {
+public:
+    explicit scripted_maker(std::shared_ptr<scripted_service::shared> service)
+        : service_(std::move(service)) {}
+
+    std::shared_ptr<connection> connect() override {
+        allocation_point();
+        const allocation_exemption own;
+        return std::make_shared<scripted_channel>(service_);
+    }
+
+private:
+    const std::shared_ptr<scripted_service::shared> service_;
+};
+
+/// All calls on one connection.
+class scripted_connector final : public bidi_connector {
+public:
+    explicit scripted_connector(std::shared_ptr<connection> only) : only_(std::move(only)) {}
+    std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
+        return only_->create(std::move(events));
+    }
+
+private:
+    const std::shared_ptr<connection> only_;
 };
 
 class transport_factory final : public mrd_factory {
@@ -132,11 +189,14 @@ std::shared_ptr<mrd_factory> make_scripted_transport(
     mrd::environment out;
     out.source = std::make_shared<object_source>(object_ref(service->state.object).generation(generation));
     out.reports = std::make_shared<stream_reports>(service->observed_by);
-    out.connector = std::make_shared<scripted_connector>(std::move(service));
+    out.connector = std::make_shared<scripted_connector>(scripted_maker(service).connect());
     out.core = runtime::core_of(executor);
     out.executor = executor;
     out.open_timeout = open_timeout;
-    out.seed = [] { return 1; };  // waits are as long in every run
+    out.seed = [service = std::move(service)]() -> std::uint64_t {
+        if (service->seed == 0) return 1;  // waits are as long in every run
+        return 1 + sim::random_numbers(service->seed + (++service->streams << 32)).below(1'000'000'000);
+    };
     return std::make_shared<transport_factory>(std::move(out), multi_request);
 }
 

@@ -52,6 +52,10 @@ tcp_relay::~tcp_relay() {
 }
 
 void tcp_relay::silence(bool on) {
+    if (on && connected_ && !ended_ && !silent_) {
+        drain(up_);
+        drain(down_);
+    }
     silent_ = on;
     if (silent_ || ended_) return;
     if (!begun_) {
@@ -161,6 +165,24 @@ bool tcp_relay::read(direction& d) {
         if (between != std::string::npos) d.taken.insert(between, std::exchange(injected_, {}));
     }
     return true;
+}
+
+// What was sent before, as far as it is here and the other side takes it.
+void tcp_relay::drain(direction& d) {
+    constexpr std::size_t most = std::size_t{1} << 20;
+    std::array<char, max_piece_bytes> piece;
+    error_code why;
+    for (std::size_t moved = 0; moved < most && !why && !d.over && !d.end_read;) {
+        const std::size_t n = d.to.write_some(asio::buffer(d.taken) + d.written, why);
+        d.written += n;
+        moved += n;
+        (&d == &up_ ? shared_->stats.bytes_to_target : shared_->stats.bytes_to_client) += n;
+        if (d.written < d.taken.size()) continue;
+        const std::size_t got = d.from.read_some(asio::buffer(piece), why);
+        d.taken.assign(piece.data(), got);
+        d.written = 0;
+        if (&d == &up_) frames_.take(d.taken);
+    }
 }
 
 void tcp_relay::inject(std::string bytes) {

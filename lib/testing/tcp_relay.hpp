@@ -77,6 +77,7 @@ private:
     void begin();
     void pump(direction& d);
     void wait(direction& d, asio::ip::tcp::socket& on, asio::ip::tcp::socket::wait_type what);
+    void drain(direction& d);
     bool write(direction& d);
     bool read(direction& d);
     void waited(direction& d);

@@ -17,11 +17,20 @@ threaded_service::shared::shared(const threaded_service_options& options)
               return random() % 100 < what.percent;
           }
       ),
+      network(std::make_shared<scripted_network>(state)),
       first_generation(state.generation),
       threads(std::max<std::size_t>(options.threads(), 1)) {}
 
 void threaded_service::shared::complain(std::string_view what) {
     if (complaint.empty()) complaint = what;
+}
+
+std::chrono::nanoseconds threaded_service::shared::pass_link(std::uint64_t bytes) {
+    if (state.link_bytes_per_second == 0) return {};
+    const auto now = std::chrono::steady_clock::now();
+    link_free_at = std::max(link_free_at, now) +
+                   std::chrono::nanoseconds(bytes * 1'000'000'000 / state.link_bytes_per_second);
+    return link_free_at - now;
 }
 
 threaded_service::threaded_service(const threaded_service_options& options)

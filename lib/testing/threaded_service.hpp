@@ -3,6 +3,7 @@
 #include <rangeio/testing/threaded_service.hpp>
 
 #include "testing/call_script.hpp"
+#include "testing/scripted_connection.hpp"
 
 #include <boost/asio/thread_pool.hpp>
 
@@ -22,11 +23,15 @@ public:
 
     /// Requires: the lock. Only the first one is kept.
     void complain(std::string_view what);
+    /// Requires: the lock. How long these bytes take on the link, behind those of others.
+    std::chrono::nanoseconds pass_link(std::uint64_t bytes);
 
     const std::shared_ptr<rangeio::observer> observed_by;
     mutable std::mutex mutex;
     // All of this, and the scripts of the calls, under the lock.
     service_state state;
+    const std::shared_ptr<scripted_network> network;
+    std::chrono::steady_clock::time_point link_free_at;
     const std::int64_t first_generation;
     std::uint64_t calls = 0;
     std::uint64_t calls_resumed = 0;

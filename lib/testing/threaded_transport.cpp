@@ -24,16 +24,20 @@ struct token_book {
 };
 
 /// One call. Whatever it does next, one task of the service's threads does at a time; confirmations of writes apart.
-class threaded_call final : public bidi_call, public std::enable_shared_from_this<threaded_call> {
+class threaded_call final : public bidi_call,
+                            public std::enable_shared_from_this<threaded_call>,
+                            private connection_user {
 public:
     threaded_call(
         std::shared_ptr<threaded_service::shared> service,
+        std::shared_ptr<scripted_connection> connection,
         std::shared_ptr<token_book> tokens,
         std::shared_ptr<runtime::context_core> core,
         std::shared_ptr<bidi_call_events> events,
         bool resumed
     )
         : service_(std::move(service)),
+          connection_(std::move(connection)),
           tokens_(std::move(tokens)),
           core_(std::move(core)),
           events_(std::move(events)),
@@ -44,21 +48,25 @@ public:
         token_due_ = tokens_->learnt;
     }
 
+    ~threaded_call() override {
+        if (!begun_ || over_) return;
+        const std::lock_guard lock(service_->mutex);
+        connection_->forget(*this);
+    }
+
     void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
         const std::lock_guard lock(service_->mutex);
         const std::string& token = spec.routing_token;
         if (token.empty() ? token_due_ : !tokens_->given.contains(token)) {
             service_->complain(fmt::format("a call brings the routing token \"{}\"", token));
         }
-        // The script knows one client, and here are several, each with tokens of its own: that was the check.
-        service_->state.expected_token = token;
-        script_.emplace(
-            service_->state, service_->calls + 1, !spec.read_handle.empty(), token, spec.object.generation()
-        );
-        accept(ranges);
-        ++service_->calls;
+        begun_ = true;
+        has_handle_ = !spec.read_handle.empty();
+        generation_ = spec.object.generation();
         ++service_->calls_open;
         if (resumed_) ++service_->calls_resumed;
+        connection_->enter(*this, std::chrono::steady_clock::now());
+        accept(ranges);
     }
 
     void write(std::span<const fsm::wire_range> ranges) override {
@@ -77,16 +85,35 @@ public:
 private:
     // What follows requires the lock, unless it says otherwise.
 
-    void accept(std::span<const fsm::wire_range> ranges) {
-        if (ranges.size() > fsm::max_ranges_per_message) {
-            service_->complain("more than 100 ranges are in one message");
-        }
+    void admitted() override {
+        script_.emplace(service_->state, ++service_->calls, has_handle_, generation_);
+        ask(std::exchange(asked_early_, {}));
+        wake();
+    }
+
+    void lost(const call_script::ending& how) override {
+        if (!ending_) ending_ = how;
+        wake();
+    }
+
+    void ask(std::span<const fsm::wire_range> ranges) {
         for (const fsm::wire_range& r : ranges) {
             script_->ask(
                 r.read_id, static_cast<std::uint64_t>(r.offset), static_cast<std::uint64_t>(r.length)
             );
         }
         if (!script_->complaint().empty()) service_->complain(script_->complaint());
+    }
+
+    void accept(std::span<const fsm::wire_range> ranges) {
+        if (ranges.size() > fsm::max_ranges_per_message) {
+            service_->complain("more than 100 ranges are in one message");
+        }
+        if (!script_) {
+            asked_early_.insert(asked_early_.end(), ranges.begin(), ranges.end());
+        } else if (!connection_->silent()) {
+            ask(ranges);
+        }
         ++confirming_;
         asio::post(service_->threads, [self = shared_from_this()] { self->confirm(); });
         wake();
@@ -113,7 +140,7 @@ private:
     }
 
     void wake() {
-        if (over_ || !script_) return;
+        if (over_ || !begun_) return;
         if (doing_ == doing::waiting) {
             // A response that is due later is due then, whatever is asked meanwhile.
             if (due_ && !ending_) return;
@@ -132,25 +159,28 @@ private:
         doing_ = doing::serving;
         if (!ending_) {
             call_script::step next;
-            if (due_) {
+            if (!script_ || connection_->silent()) {
+                due_.reset();
+            } else if (due_) {
                 next = std::move(*due_);
                 due_.reset();
             } else {
                 next = script_->next();
+                if (next.send) next.delay += pass_link(*next.send);
+            }
+            if (next.connection != nullptr) {
+                connection_->strike(*next.connection, std::chrono::steady_clock::now());
             }
             if (next.delay.count() > 0) {
                 wait_for(std::move(next));
                 return;
             }
-            if (!next.send && !next.end) {
+            if (!next.send && !next.end && !next.connection) {
                 doing_ = doing::nothing;
                 return;
             }
-            if (next.end) {
-                ending_ = std::move(next.end);
-            } else {
-                deliver(*next.send, lock);
-            }
+            if (next.end) ending_ = std::move(next.end);
+            if (next.send) deliver(*next.send, lock);
         }
         doing_ = doing::nothing;
         if (!ending_) {
@@ -158,6 +188,12 @@ private:
         } else if (confirming_ == 0 && holds_ == 0) {
             finish(lock);
         }
+    }
+
+    std::chrono::nanoseconds pass_link(const call_script::response& response) {
+        std::uint64_t bytes = 0;
+        for (const call_script::chunk& c : response.chunks) bytes += c.size;
+        return service_->pass_link(bytes);
     }
 
     void deliver(const call_script::response& response, std::unique_lock<std::mutex>& lock) {
@@ -195,6 +231,7 @@ private:
         // What is dropped here may be the last of a pool, and that needs its context to die.
         const runtime::context_core::stay stay(core_);
         over_ = true;
+        connection_->leave(*this);
         --service_->calls_open;
         const bool told = ending_->redirect && !ending_->redirect->token.empty();
         if (told) tokens_->given.insert(ending_->redirect->token);
@@ -210,11 +247,16 @@ private:
     enum class doing { nothing, queued, waiting, serving };
 
     const std::shared_ptr<threaded_service::shared> service_;
+    const std::shared_ptr<scripted_connection> connection_;
     const std::shared_ptr<token_book> tokens_;
     const std::shared_ptr<runtime::context_core> core_;
     std::shared_ptr<bidi_call_events> events_;
     const bool resumed_;
     bool token_due_ = false;
+    bool begun_ = false;
+    bool has_handle_ = false;
+    std::int64_t generation_ = 0;
+    std::vector<fsm::wire_range> asked_early_;  // before the service sees the call
     std::optional<call_script> script_;
     std::optional<call_script::step> due_;
     std::optional<call_script::ending> ending_;
@@ -231,24 +273,39 @@ class threaded_connector final : public bidi_connector {
 public:
     threaded_connector(
         std::shared_ptr<threaded_service::shared> service,
+        std::shared_ptr<scripted_connection> connection,
         std::shared_ptr<token_book> tokens,
         std::shared_ptr<runtime::context_core> core
     )
-        : service_(std::move(service)), tokens_(std::move(tokens)), core_(std::move(core)) {}
+        : service_(std::move(service)),
+          connection_(std::move(connection)),
+          tokens_(std::move(tokens)),
+          core_(std::move(core)) {}
 
     // A stream has one call after another, never two at once.
     std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
         return std::make_shared<threaded_call>(
-            service_, tokens_, core_, std::move(events), std::exchange(begun_, true)
+            service_, connection_, tokens_, core_, std::move(events), std::exchange(begun_, true)
         );
     }
 
 private:
     const std::shared_ptr<threaded_service::shared> service_;
+    const std::shared_ptr<scripted_connection> connection_;
     const std::shared_ptr<token_book> tokens_;
     const std::shared_ptr<runtime::context_core> core_;
     bool begun_ = false;
 };
+
+// Made, used and destroyed under the lock.
+std::shared_ptr<scripted_connection> connect(const std::shared_ptr<threaded_service::shared>& service) {
+    const auto end = [service](scripted_connection* dying) {
+        const std::lock_guard lock(service->mutex);
+        delete dying;
+    };
+    const std::lock_guard lock(service->mutex);
+    return {new scripted_connection(service->network), end};
+}
 
 class threaded_factory final : public mrd_factory {
 public:
@@ -259,7 +316,7 @@ public:
 
     std::shared_ptr<multi_range_downloader> create() override {
         mrd::environment own = environment_;
-        own.connector = std::make_shared<threaded_connector>(service_, tokens_, own.core);
+        own.connector = std::make_shared<threaded_connector>(service_, connection_, tokens_, own.core);
         return std::make_shared<mrd>(std::move(own));
     }
     bool supports_multi_request() const noexcept override { return multi_request_; }
@@ -269,6 +326,7 @@ public:
 
 private:
     const std::shared_ptr<threaded_service::shared> service_;
+    const std::shared_ptr<scripted_connection> connection_ = connect(service_);
     const std::shared_ptr<token_book> tokens_ = std::make_shared<token_book>();
     const mrd::environment environment_;
     const bool multi_request_;

@@ -52,12 +52,16 @@ bool has(const fault_script& script, fault_kind kind) {
 
 // Short only where nothing comes however long one waits: a slow machine must not look like one of these.
 std::chrono::nanoseconds patience(const fault_script& script) {
-    return has(script, fault_kind::mute) || has(script, fault_kind::hang_open) ? 500ms : 15s;
+    const bool silent = has(script, fault_kind::mute) || has(script, fault_kind::hang_open) ||
+                        has(script, fault_kind::silent_connection);
+    return silent ? 500ms : 15s;
 }
 
 // As the defaults, but for the time that things take.
 client_options hurried(const fault_script& script) {
     retry_policy policy;
+    // gRPC waits, too, before it connects again.
+    if (has(script, fault_kind::outage)) policy.attempts(1000).open_attempts(1000);
     policy.initial_backoff(5ms).max_backoff(50ms).budget(20s).stall_timeout(patience(script));
     return client_options().retry(policy).channels(1);
 }
@@ -158,12 +162,13 @@ private:
         return is(std::byte{0}) || (has(script_, fault_kind::new_generation) && is(std::byte{0xff}));
     }
 
-    // Until the service has ended a call. It may have done so before the first read was over, for a stream is idle until
-    // it is asked for something, and then there is another.
+    // Until the service has ended a call, or left it alone for good. It may have done so before the first read was over,
+    // for a stream is idle until it is asked for something, and then there is another.
     asio::awaitable<void> call_ended() {
         asio::steady_timer look(co_await asio::this_coro::executor);
         const auto calls = [this] { return fixture_.server.stats().bidi_read_object; };
-        for (auto now = calls(); now.open == now.calls; now = calls()) {
+        const bool silent = has(script_, fault_kind::silent_connection);
+        for (auto now = calls(); silent ? !all_struck() : now.open == now.calls; now = calls()) {
             look.expires_after(1ms);
             co_await look.async_wait(asio::use_awaitable);
         }
@@ -227,6 +232,7 @@ TEST_CASE(
 ) {
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         const fault_script drawn = draw_faults(seed);
+        CAPTURE(drawn.text());
         const std::string complaint = complaint_of(drawn);
         if (complaint.empty()) continue;
         const auto fails = [](const fault_script& script) { return !complaint_of(script).empty(); };

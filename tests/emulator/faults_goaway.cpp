@@ -36,6 +36,10 @@ public:
     bare_connection(const bare_connection&) = delete;
     bare_connection& operator=(const bare_connection&) = delete;
 
+    void send(const std::string& bytes) {
+        REQUIRE(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+    }
+
     struct frame {
         unsigned type = 0;
         std::string payload;
@@ -135,4 +139,17 @@ TEST_CASE("fault goaway: a port that somebody has is refused, as without faults"
         why = e.what();
     }
     CHECK(why.starts_with("cannot listen on " + first.server.address()));
+}
+
+TEST_CASE("emulator: a client that pings more often than gRPC bears is told so, and loses its connection") {
+    const fixture f;
+    bare_connection hasty(f.server.address());
+    for (int i = 0; i < 8; ++i) hasty.send(std::string("\0\0\10\6\0\0\0\0\0are you?", 17));
+    std::string told;
+    while (const auto frame = hasty.read_frame()) {
+        if (frame->type == goaway_frame) told = frame->payload;
+    }
+    // After the last stream come ENHANCE_YOUR_CALM and a text.
+    REQUIRE(told.size() > 8);
+    CHECK(told.substr(4) == std::string("\0\0\0\13too_many_pings", 18));
 }

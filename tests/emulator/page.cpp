@@ -83,7 +83,8 @@ void run_example(const std::string& line) {
     const std::string unfinalized = between(line, "--unfinalized ", ' ');
     if (!unfinalized.empty()) options.unfinalized("b-1/" + unfinalized.substr(unfinalized.find('/') + 1));
     // As the command's, but for its patience.
-    const auto quick = retry_policy().initial_backoff(1ms).max_backoff(4ms).attempts(50).stall_timeout(200ms);
+    const auto quick =
+        retry_policy().initial_backoff(1ms).max_backoff(4ms).attempts(1000).stall_timeout(200ms);
     engine_fixture f(options, client_options().retry(quick));
     const std::string content = pattern(size);
     const object_ref object = f.put("object", content);

@@ -173,8 +173,10 @@ TEST_CASE("tcp_proxy: a connection that has fallen silent moves no byte, hears o
     tcp_proxy proxy(target.address());
     through silent(proxy, target);
     CHECK(silent.works());
-    const auto before = proxy.stats();
+    silent.served.send("sent before");
     CHECK(proxy.silence(silent.served.port(true)));
+    CHECK(silent.client.receive(11) == "sent before");
+    const auto before = proxy.stats();
     CHECK_FALSE(proxy.silence(1));
     silent.client.send("lost?");
     silent.served.send("lost");

@@ -43,6 +43,7 @@ enum class reach {
     reopening,  ///< when a call is opened with a handle
     call,       ///< all through a call
     idle,       ///< when nothing is under way
+    service,    ///< of the service as a whole
 };
 
 inline reach reach_of(rangeio::testing::fault_kind kind) {
@@ -50,7 +51,11 @@ inline reach reach_of(rangeio::testing::fault_kind kind) {
     switch (kind) {
         case fault_kind::reset:
         case fault_kind::redirect:
+        case fault_kind::silent_connection:
+        case fault_kind::too_many_pings:
+        case fault_kind::outage:
         case fault_kind::goaway: return reach::call_end;
+        case fault_kind::max_streams: return reach::service;
         case fault_kind::surplus:
         case fault_kind::short_end:
         case fault_kind::late_id:
@@ -63,6 +68,7 @@ inline reach reach_of(rangeio::testing::fault_kind kind) {
         case fault_kind::hang_open: return reach::open;
         case fault_kind::no_metadata: return reach::reopening;
         case fault_kind::bandwidth:
+        case fault_kind::slow_link:
         case fault_kind::batch:
         case fault_kind::chunk: return reach::call;
         case fault_kind::idle_abort: return reach::idle;
@@ -73,6 +79,11 @@ inline reach reach_of(rangeio::testing::fault_kind kind) {
 /// Where in the first call the fault stands for this stage; nothing if it cannot strike there.
 inline std::optional<std::string_view> place_of(reach how, stage when) {
     const bool ranged = how == reach::chunk || how == reach::call_end;
+    if (how == reach::service) {
+        const bool all_through =
+            when == stage::opening || when == stage::resuming || when >= stage::cancelled;
+        return all_through ? std::optional<std::string_view>("") : std::nullopt;
+    }
     switch (when) {
         case stage::opening:
             if (how == reach::call_end) return "call=1";
@@ -131,7 +142,11 @@ inline std::optional<std::string> script_of(rangeio::testing::fault_kind kind, s
         case fault_kind::latency:
         case fault_kind::idle_abort: return out + " delay=1ms";
         case fault_kind::slow_open: return out + " delay=20ms";
+        case fault_kind::outage: return out + " delay=20ms";
         case fault_kind::bandwidth: return out + " bytes=1000";
+        // It has to carry what surrounds the bytes, too.
+        case fault_kind::slow_link: return out + " bytes=100000";
+        case fault_kind::max_streams: return out + " bytes=1";
         case fault_kind::redirect: return out + " token=elsewhere handle=yes";
         // For the calls that follow: so there has to be one.
         case fault_kind::new_generation:

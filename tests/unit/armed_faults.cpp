@@ -34,7 +34,7 @@ constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
 std::string played(const char* script, const std::vector<std::uint64_t>& sizes) {
     service_state service(fault_script::parse(script), always);
     service.size = 1000;
-    call_script call(service, 1, false, "");
+    call_script call(service, 1, false);
     std::int64_t id = 0;
     for (const std::uint64_t size : sizes) call.ask(++id, 0, size);
     std::string out;

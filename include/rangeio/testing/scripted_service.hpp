@@ -57,6 +57,20 @@ public:
     }
     const fault_script& faults() const noexcept { return faults_; }
 
+    /// How long it takes to connect, for the calls that need a new connection. Default 0.
+    scripted_service_options& connect_time(std::chrono::nanoseconds duration) {
+        connect_time_ = duration;
+        return *this;
+    }
+    std::chrono::nanoseconds connect_time() const noexcept { return connect_time_; }
+
+    /// What the waits of the streams of transport() are drawn from. Default 0: they are all drawn alike.
+    scripted_service_options& seed(std::uint64_t number) {
+        seed_ = number;
+        return *this;
+    }
+    std::uint64_t seed() const noexcept { return seed_; }
+
     /// Who hears what happens on the streams of transport(). Default: nobody.
     scripted_service_options& observe(std::shared_ptr<observer> by) {
         observer_ = std::move(by);
@@ -70,10 +84,16 @@ private:
     bool finalized_ = true;
     std::uint64_t max_chunk_bytes_ = 8;
     fault_script faults_;
+    std::chrono::nanoseconds connect_time_{0};
+    std::uint64_t seed_ = 0;
     std::shared_ptr<observer> observer_;
 };
 
 /// A service with one object in a world: it opens, serves, and breaks as its script says. Its threads are outside actors.
+///
+/// Calls ride on connections: those of streams() on one for each stream, those of transport() on as many as the library
+/// makes. They share the service's link (`slow-link`) and the room on their connection (`max-streams`), hang when it falls
+/// silent (`silent-connection`) and end when it dies (`too-many-pings`, `outage`).
 ///
 /// What a client must not do (ask for no byte, for a range twice, forget a routing token, ask a stream for two ranges at
 /// once that takes one) is a violation of the world.
@@ -102,9 +122,11 @@ public:
     /// The object's name, and the generation that is live.
     object_ref object() const;
     std::uint64_t object_bytes() const noexcept;
-    /// Calls, or scripted streams, that were begun; and those that have not ended.
+    /// Calls, or scripted streams, that the service has seen; and those that were begun and have not ended.
     std::uint64_t calls() const noexcept;
     std::uint64_t calls_open() const noexcept;
+    /// Connections that were made.
+    std::uint64_t connections() const noexcept;
     /// How often each fault of the script has struck, in the order of the script.
     std::vector<std::uint64_t> faults_struck() const;
 

@@ -38,8 +38,8 @@ public:
 /// one target, and is told at any time what goes wrong.
 ///
 /// It serves on a thread of its own, from its constructor to its destructor, which ends all connections. What a member
-/// asks for holds when it returns: after silence(), no byte is read or forwarded. Bytes that the target sent before, and
-/// that were still on their way through the proxy, are lost with the connection.
+/// asks for holds when it returns: after silence(), no byte is read or forwarded; what has reached the proxy before is
+/// forwarded first, as far as the receiver takes it.
 ///
 /// Threads: all members are safe to call at once, except the destructor.
 class tcp_proxy {
