@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 
@@ -70,6 +71,18 @@ TEST_CASE("bench: has a result even if the time is over before the first read") 
         here.run({"bench", "gs://bucket/object", "--duration", "1ms", "--warmup", "0", "--json"});
     REQUIRE(got.code == 0);
     CHECK(boost::json::parse(got.out).at("operations").as_int64() >= 1);
+}
+
+TEST_CASE("bench: the warm-up takes its time, and is not measured") {
+    const fixture here;
+    here.put("object", pattern(mebibyte));
+    const auto began = std::chrono::steady_clock::now();
+    const outcome got =
+        here.run({"bench", "gs://bucket/object", "--duration", "1ms", "--warmup", "700ms", "--json"});
+    const std::chrono::duration<double> all = std::chrono::steady_clock::now() - began;
+    REQUIRE(got.code == 0);
+    CHECK(all.count() >= 0.701);
+    CHECK(boost::json::parse(got.out).at("seconds").to_number<double>() <= all.count() - 0.7);
 }
 
 TEST_CASE("bench: an empty object is an error") {

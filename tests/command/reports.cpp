@@ -1,0 +1,136 @@
+#include <rangeio/object.hpp>
+#include <rangeio/observer.hpp>
+
+#include "bench_report.hpp"
+#include "event_log.hpp"
+
+#include <doctest/doctest.h>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+// What the command makes of numbers: whole texts, of values that no wrong sum or rank leads to.
+
+namespace rangeio::tool {
+namespace {
+
+using namespace std::chrono_literals;
+
+bench_result measured() {
+    bench_result out;
+    out.object = "gs://b-1/o";
+    out.pattern = "rand";
+    out.io_bytes = 65536;
+    out.depth = 8;
+    out.seed = 5;
+    out.pool_size = 2;
+    out.concurrency = 3;
+    // The ranks 50, 90, 99 and 100 of 100 are the last of their kind.
+    const auto add = [&out](int count, std::chrono::nanoseconds time) {
+        for (int i = 0; i < count; ++i) out.times.add(time);
+    };
+    add(50, 10ns);
+    add(1, 40ns);
+    add(9, 30ns);
+    add(40, 20ns);
+    out.bytes = std::uint64_t{2} << 30;
+    out.seconds = 4;
+    out.cpu_seconds = 3;
+    out.peak_memory_bytes = (std::uint64_t{3} << 20) / 2;
+    out.pool.opened = 5;
+    out.pool.ready = 1;
+    out.pool.closed = 3;
+    out.pool.failed = 1;
+    return out;
+}
+
+// What is written to standard error meanwhile.
+template <class Action>
+std::string errors_of(Action action) {
+    const int file = ::memfd_create("errors", MFD_CLOEXEC);
+    const int kept = ::dup(STDERR_FILENO);
+    REQUIRE(::dup2(file, STDERR_FILENO) >= 0);
+    action();
+    ::dup2(kept, STDERR_FILENO);
+    ::close(kept);
+    std::string out(static_cast<std::size_t>(::lseek(file, 0, SEEK_END)), '\0');
+    CHECK(::pread(file, out.data(), out.size(), 0) == static_cast<ssize_t>(out.size()));
+    ::close(file);
+    return out;
+}
+
+TEST_SUITE_BEGIN("reports");
+
+TEST_CASE("bench: the table of a measurement") {
+    CHECK(
+        bench_table(measured()) ==
+        "gs://b-1/o: random (seed 5) reads of 64 KiB, depth 8, pool size 2, concurrency 3\n"
+        "  throughput     512 MiB/s (2 GiB in 4.00 s)\n"
+        "  operations     25.0/s (100 in all)\n"
+        "  latency        p50 0.01 us   p90 0.02 us   p99 0.03 us   max 0.04 us\n"
+        "  client CPU     1.500 s/GiB (75 % of one core)\n"
+        "  peak memory    1.50 MiB\n"
+        "  streams        5 opened, 1 ready, 3 closed, 1 failed\n"
+    );
+}
+
+TEST_CASE("bench: the JSON of a measurement") {
+    CHECK(
+        bench_json(measured()) ==
+        R"({"object":"gs://b-1/o","pattern":"rand","io_bytes":65536,"depth":8,"seed":5,"pool_size":2,)"
+        R"("concurrency":3,"seconds":4.000000,"operations":100,"bytes":2147483648,)"
+        R"("bytes_per_second":536870912,"operations_per_second":25.000000,)"
+        R"("latency_us":{"p50":0.010,"p90":0.020,"p99":0.030,"max":0.040},"cpu_seconds":3.000000,)"
+        R"("cpu_seconds_per_gib":1.500000,"peak_memory_bytes":1572864,)"
+        R"("streams":{"opened":5,"opening":0,"ready":1,"reconnecting":0,"closed":3,"failed":1}})"
+        "\n"
+    );
+}
+
+TEST_CASE("event_log: the summary counts each kind, and adds up bytes and waits") {
+    const object_ref object("b-1", "o");
+    const std::string written = errors_of([&] {
+        event_log log;
+        unsigned times = 0;
+        for (const event_kind kind :
+             {event_kind::stream_opened,
+              event_kind::stream_ended,
+              event_kind::stream_resumed,
+              event_kind::stream_redirected,
+              event_kind::stream_stalled,
+              event_kind::stream_retired,
+              event_kind::range_refused,
+              event_kind::bad_piece}) {
+            ++times;
+            for (unsigned i = 0; i < times; ++i) log.on_event(event(kind, object));
+        }
+        for (const std::uint64_t bytes : {10U, 32U}) {
+            event dropped(event_kind::orphans_dropped, object);
+            dropped.bytes = bytes;
+            log.on_event(dropped);
+        }
+        for (const std::chrono::nanoseconds time :
+             {std::chrono::nanoseconds(1500us), std::chrono::nanoseconds(2ms)}) {
+            event waited(event_kind::lease_waited, object);
+            waited.time = time;
+            log.on_event(waited);
+        }
+        log.finish();
+    });
+    const std::string summary =
+        "rangeio: summary: opened=1 ended=2 resumed=3 redirected=4 stalled=5 retired=6 refused=7 "
+        "bad_pieces=8 "
+        "orphan_bytes=42 waits=2 wait_ms=3.5 lines_lost=0\n";
+    CAPTURE(written);
+    CHECK(written.ends_with(summary));
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace rangeio::tool
