@@ -140,7 +140,10 @@ public:
 
 struct mrd_fixture {
     explicit mrd_fixture(
-        const retry_policy& retry = {}, std::shared_ptr<observer> to = nullptr, bool open_now = true
+        const retry_policy& retry = {},
+        std::shared_ptr<observer> to = nullptr,
+        bool open_now = true,
+        std::uint64_t seed = 42
     )
         : reports(std::make_shared<stream_reports>(std::move(to))) {
         mrd::environment env;
@@ -151,7 +154,7 @@ struct mrd_fixture {
         env.executor = context.get_executor();
         env.open_timeout = 30s;
         env.retry = retry;
-        env.seed = [] { return 42; };
+        env.seed = [seed] { return seed; };
         stream = std::make_shared<mrd>(env);
         if (open_now) stream->open(owner);
     }

@@ -7,7 +7,10 @@
 #include "support/event_recorder.hpp"
 #include "support/run.hpp"
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -71,6 +74,31 @@ TEST_CASE("observer: a wait before the next call is told once, as long as it was
     );
     CHECK(w.watch->events().back().time == drawn);
     CHECK(w.f.reports->counted().resumed == 0);  // nobody has answered
+}
+
+TEST_CASE("mrd: waits are drawn evenly from none to the bound, and are others for other seeds") {
+    constexpr std::uint64_t draws = 200;
+    std::set<std::chrono::nanoseconds> drawn;
+    std::chrono::nanoseconds sum{0};
+    for (std::uint64_t i = 1; i <= draws; ++i) {
+        // The second wait is up to twice the first one.
+        const auto waiting = retry_policy().initial_backoff(500ms).stall_timeout(0s);
+        mrd_fixture f(waiting, nullptr, true, i * 104'729 * 15'485'863);
+        f.opened();
+        const auto got = f.read(0, 9);
+        f.call().end(unavailable);
+        f.call().end(unavailable);
+        REQUIRE(f.core->alarms().size() == 1);
+        drawn.insert(f.core->alarms().front());
+        sum += f.core->alarms().front();
+    }
+    CHECK(drawn.size() >= draws - 2);
+    CHECK(*drawn.begin() >= 0s);
+    CHECK(*drawn.begin() < 100ms);
+    CHECK(*drawn.rbegin() > 900ms);
+    CHECK(*drawn.rbegin() <= 1s);
+    CHECK(sum > draws * 400ms);
+    CHECK(sum < draws * 600ms);
 }
 
 TEST_CASE("observer: an idle stream that breaks says so, and resumes with the next range") {
@@ -216,7 +244,23 @@ TEST_CASE("observer: who waits for a lease is told and counted with the time, wh
     CHECK(pool.stats().wait_time == 3s);
     REQUIRE(watch->texts() == lines{"lease_waited"});
     CHECK(watch->events().front().time == 3s);
+
+    // One after the other: a sum, not the longest or the last.
+    lease third;
+    outcome later;
+    asio::co_spawn(context, acquire(pool, third), later.handler());
+    context.restart();
+    context.poll();
+    time.pass(5s);
     second.release();
+    context.restart();
+    context.poll();
+    REQUIRE(later.code);
+    CHECK(pool.stats().waits == 2);
+    CHECK(pool.stats().wait_time == 8s);
+    REQUIRE(watch->texts() == lines{"lease_waited", "lease_waited"});
+    CHECK(watch->events().back().time == 5s);
+    third.release();
     const auto close = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.close(); };
     run(context, close(pool));
     CHECK(watch->texts().back() == "pool_closed");
