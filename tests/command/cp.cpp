@@ -354,7 +354,9 @@ TEST_CASE("cp: a signal in the middle leaves nothing behind") {
           SIGVTALRM,
           SIGPROF,
           SIGIO,
-          SIGPWR}) {
+          SIGPWR,
+          SIGRTMIN,
+          SIGRTMAX}) {
         CAPTURE(signal);
         // It opens the object, and gets no more than a part of it.
         const proxy between(here.address, stall_after(4 * mebibyte));

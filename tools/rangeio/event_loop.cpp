@@ -10,30 +10,34 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <utility>
+#include <vector>
 
 namespace rangeio::tool {
 namespace {
 
 // Every one that by default ends a process that has done nothing wrong, and can be caught. Those that writing
 // raises are ignored (prepare_process).
-constexpr std::array ending_signals{
-    SIGHUP,
-    SIGINT,
-    SIGQUIT,
-    SIGUSR1,
-    SIGUSR2,
-    SIGALRM,
-    SIGTERM,
-    SIGSTKFLT,
-    SIGXCPU,
-    SIGVTALRM,
-    SIGPROF,
-    SIGIO,
-    SIGPWR
-};
+std::vector<int> ending_signals() {
+    std::vector<int> all{
+        SIGHUP,
+        SIGINT,
+        SIGQUIT,
+        SIGUSR1,
+        SIGUSR2,
+        SIGALRM,
+        SIGTERM,
+        SIGSTKFLT,
+        SIGXCPU,
+        SIGVTALRM,
+        SIGPROF,
+        SIGIO,
+        SIGPWR
+    };
+    for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) all.push_back(signal);
+    return all;
+}
 
 asio::awaitable<void> make(std::function<void()> call) {
     call();
@@ -54,7 +58,7 @@ int run_interruptible(asio::io_context& loop, asio::awaitable<void> work) {
     int caught = 0;
     asio::cancellation_signal stop;
     asio::signal_set signals(loop);
-    for (const int signal : ending_signals) {
+    for (const int signal : ending_signals()) {
         struct sigaction inherited{};
         const bool ignored = ::sigaction(signal, nullptr, &inherited) == 0 && inherited.sa_handler == SIG_IGN;
         if (!ignored) signals.add(signal);
