@@ -101,6 +101,7 @@ TEST_CASE("advice: habits from elsewhere are answered with what to type") {
         advice_on_name("data", "a/b*.txt") ==
         "; wildcards are not expanded: 'rangeio ls gs://data/a/b' lists names"
     );
+    CHECK(advice_on_prefix("data", "a#12").empty());
     for (const char* other : {"a", "a#", "#1", "a#1b", "1", ""}) CHECK(advice_on_name("data", other).empty());
 }
 

@@ -2,6 +2,7 @@
 
 #include "../tools/rangeio/process.hpp"  // not this folder's
 #include "command/fixture.hpp"
+#include "output_stream.hpp"
 
 #include <doctest/doctest.h>
 
@@ -211,6 +212,53 @@ TEST_CASE("output_file: a write that takes no byte is a full device") {
     full_calls calls;
     output_file file(dir / "file", 1, calls);
     CHECK_THROWS_AS(file.append(bytes_of("x")), rangeio::tool::failed);
+}
+
+TEST_CASE("output_stream: each call that fails is told with name and cause, and leaves no descriptor") {
+    const scratch dir;
+    dir.write("device", "");
+    const std::string path = dir / "device";
+    const unique_fd descriptor(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    const rangeio::tool::open_descriptor opened{descriptor.get(), path};
+    const rangeio::tool::device named{path};
+    const auto write = [&](scripted_calls& calls, bool by_name) {
+        const auto out = by_name ? std::make_unique<rangeio::tool::output_stream>(named, calls)
+                                 : std::make_unique<rangeio::tool::output_stream>(opened, calls);
+        out->append(bytes_of("x"));
+        out->finish();
+    };
+    for (const bool by_name : {false, true}) {
+        scripted_calls good;
+        write(good, by_name);
+        CHECK(good.made == names{by_name ? "look" : "duplicate", "write", "close"});
+        const std::size_t descriptors = open_descriptors();
+        for (std::size_t number = 0; number < good.made.size(); ++number) {
+            scripted_calls calls;
+            calls.failing = number;
+            CAPTURE(good.made[number]);
+            CHECK_THROWS_WITH(write(calls, by_name), (path + ": " + std::strerror(EIO)).c_str());
+            CHECK(open_descriptors() == descriptors);
+        }
+    }
+    CHECK(dir.read("device").size() > 1);
+}
+
+TEST_CASE("close_out: what the system only tells then is an error, but not that it was closed before") {
+    class failing_close : public file_calls {
+    public:
+        explicit failing_close(int error) : error_(error) {}
+        int close(int) override {
+            errno = error_;
+            return -1;
+        }
+
+    private:
+        int error_;
+    };
+    failing_close full(EDQUOT);
+    CHECK_THROWS_AS(rangeio::tool::close_out(full), rangeio::tool::failed);
+    failing_close closed(EBADF);
+    CHECK_NOTHROW(rangeio::tool::close_out(closed));
 }
 
 TEST_CASE("temporary_file: it is locked from its first byte until it is renamed or removed") {

@@ -49,17 +49,23 @@ std::string advice_on_uri(std::string_view uri) {
     return plain ? say(std::string(scheme) + std::string(uri)) : "";
 }
 
+std::string advice_on_prefix(std::string_view bucket, std::string_view prefix) {
+    const std::size_t wildcard = prefix.find_first_of("*?[");
+    if (wildcard == std::string_view::npos) return {};
+    return fmt::format(
+        "; wildcards are not expanded: 'rangeio ls gs://{}/{}' lists names",
+        bucket,
+        prefix.substr(0, wildcard)
+    );
+}
+
 std::string advice_on_name(std::string_view bucket, std::string_view name) {
     const std::size_t hash = name.find_last_not_of(digits);
     if (hash != std::string_view::npos && hash > 0 && name[hash] == '#' && hash + 1 < name.size()) {
         const std::string_view object = name.substr(0, hash);
         return say(fmt::format("--generation {} gs://{}/{}", name.substr(hash + 1), bucket, object));
     }
-    const std::size_t wildcard = name.find_first_of("*?[");
-    if (wildcard == std::string_view::npos) return {};
-    return fmt::format(
-        "; wildcards are not expanded: 'rangeio ls gs://{}/{}' lists names", bucket, name.substr(0, wildcard)
-    );
+    return advice_on_prefix(bucket, name);
 }
 
 }  // namespace rangeio::tool

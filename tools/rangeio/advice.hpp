@@ -10,7 +10,9 @@ namespace rangeio::tool {
 
 /// For a text that is not of the form gs://bucket/object.
 std::string advice_on_uri(std::string_view uri);
-/// For a name, or a prefix, that nothing has.
+/// For a prefix that no name has.
+std::string advice_on_prefix(std::string_view bucket, std::string_view prefix);
+/// For a name that no object has.
 std::string advice_on_name(std::string_view bucket, std::string_view name);
 
 }  // namespace rangeio::tool

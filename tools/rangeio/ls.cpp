@@ -86,6 +86,7 @@ std::string page_text(const list_page& page, const ls_arguments& args) {
 }
 
 asio::awaitable<void> ls(asio::io_context& loop, std::shared_ptr<const ls_arguments> args) {
+    blocking_thread writer;
     client service(loop.get_executor(), args->how.client());
     list_options options;
     options.prefix(args->prefix).delimiter(args->recursive ? "" : "/");
@@ -93,7 +94,8 @@ asio::awaitable<void> ls(asio::io_context& loop, std::shared_ptr<const ls_argume
     do {
         const list_page page = co_await service.list(args->bucket, options);
         found = found || !page.objects.empty() || !page.prefixes.empty();
-        write_out(page_text(page, *args));
+        const auto write = [&page, &args] { write_out(page_text(page, *args)); };
+        co_await writer.run(write);
         options.page_token(page.next_page_token);
     } while (!options.page_token().empty());
     if (!found && !args->prefix.empty()) {
@@ -101,7 +103,7 @@ asio::awaitable<void> ls(asio::io_context& loop, std::shared_ptr<const ls_argume
             "gs://{}/{}: no object's name begins so{}",
             args->bucket,
             args->prefix,
-            advice_on_name(args->bucket, args->prefix)
+            advice_on_prefix(args->bucket, args->prefix)
         ));
     }
 }

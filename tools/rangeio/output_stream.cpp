@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
@@ -12,9 +11,9 @@
 namespace rangeio::tool {
 namespace {
 
-int open_device(const std::filesystem::path& path) {
+int open_device(const std::filesystem::path& path, file_calls& calls) {
     for (;;) {
-        const int fd = ::open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+        const int fd = calls.open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC, 0);
         if (fd >= 0 || errno != EINTR) return fd;
     }
 }
@@ -22,29 +21,30 @@ int open_device(const std::filesystem::path& path) {
 }  // namespace
 
 // A descriptor of its own: closing it tells the same, and the other is left to its owner.
-output_stream::output_stream(const open_descriptor& target)
-    : name_(target.name), fd_(::fcntl(target.fd, F_DUPFD_CLOEXEC, 0)) {
+output_stream::output_stream(const open_descriptor& target, file_calls& calls)
+    : name_(target.name), calls_(calls), fd_(calls.duplicate(target.fd)) {
     if (fd_ < 0) throw file_failed(name_, errno);
 }
 
-output_stream::output_stream(const device& target)
-    : name_(target.path.string()), fd_(open_device(target.path)) {
+output_stream::output_stream(const device& target, file_calls& calls)
+    : name_(target.path.string()), calls_(calls), fd_(open_device(target.path, calls)) {
     if (fd_ < 0) throw file_failed(name_, errno);
 }
 
 output_stream::~output_stream() {
-    if (fd_ >= 0) ::close(fd_);
+    if (fd_ >= 0) calls_.close(fd_);
 }
 
 void output_stream::append(std::span<const std::byte> bytes) {
-    write_all(fd_, bytes, name_);
+    write_all(fd_, bytes, name_, calls_);
 }
 
 void output_stream::finish() {
     struct stat st{};
     // Its blocks are written later, and their errors told to whoever asks.
-    if (::fstat(fd_, &st) == 0 && S_ISBLK(st.st_mode) && ::fsync(fd_) != 0) throw file_failed(name_, errno);
-    if (::close(std::exchange(fd_, -1)) != 0) throw file_failed(name_, errno);
+    if (::fstat(fd_, &st) == 0 && S_ISBLK(st.st_mode) && calls_.sync(fd_) != 0)
+        throw file_failed(name_, errno);
+    if (calls_.close(std::exchange(fd_, -1)) != 0) throw file_failed(name_, errno);
 }
 
 }  // namespace rangeio::tool

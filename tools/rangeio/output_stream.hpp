@@ -1,5 +1,6 @@
 #pragma once
 
+#include "file_calls.hpp"
 #include "output_target.hpp"
 
 #include <cstddef>
@@ -13,9 +14,9 @@ namespace rangeio::tool {
 /// Errors: `failed`, naming it; `interrupted` (SIGPIPE) when nobody reads any more.
 class output_stream {
 public:
-    explicit output_stream(const open_descriptor& target);
+    explicit output_stream(const open_descriptor& target, file_calls& calls = file_calls::real());
     /// May take as long as it takes for a pipe to be read.
-    explicit output_stream(const device& target);
+    explicit output_stream(const device& target, file_calls& calls = file_calls::real());
     output_stream(const output_stream&) = delete;
     output_stream& operator=(const output_stream&) = delete;
     ~output_stream();
@@ -26,6 +27,7 @@ public:
 
 private:
     std::string name_;
+    file_calls& calls_;
     int fd_;
 };
 

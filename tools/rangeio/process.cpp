@@ -87,8 +87,8 @@ void write_out(std::string_view text) {
     write_out(std::as_bytes(std::span(text)));
 }
 
-void close_out() {
-    if (::close(STDOUT_FILENO) != 0 && errno != EBADF) throw file_failed(standard_output, errno);
+void close_out(file_calls& calls) {
+    if (calls.close(STDOUT_FILENO) != 0 && errno != EBADF) throw file_failed(standard_output, errno);
 }
 
 void complain(std::string_view text) {

@@ -60,7 +60,7 @@ void write_out(std::span<const std::byte> bytes);
 void write_out(std::string_view text);
 
 /// Closes standard output. Throws: `failed` for what the file system only tells then.
-void close_out();
+void close_out(file_calls& calls = file_calls::real());
 
 /// One line on standard error: `rangeio: text`, whatever the text has in it.
 void complain(std::string_view text);
