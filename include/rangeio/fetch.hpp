@@ -161,7 +161,8 @@ asio::awaitable<std::size_t> fetch(
     const mrd_pool& pool, byte_range range, direct_buffer::view destination, fetch_options options = {}
 );
 
-/// The same into fresh memory, which is as long as what was read.
+/// The same into fresh memory, which is as long as what was read. None is had for bytes that are not there: where the
+/// range is much longer than the object as it is known, and that is being appended to, its size is asked for first.
 asio::awaitable<byte_block> fetch(const mrd_pool& pool, byte_range range, fetch_options options = {});
 
 /// As `fetch`, with the failure as a value.
@@ -172,7 +173,8 @@ asio::awaitable<result<std::size_t>> try_fetch(
 /// Reads the last `length` bytes of the object, or all of it if it has fewer.
 ///
 /// Of an object that is being appended to, these are the last ones at the moment at which the service is asked,
-/// whatever info() said before: one round trip on an open pool, on one stream, which goes on with another call. If
+/// whatever info() said before: one round trip on an open pool, on one stream, which goes on with another call; another
+/// only for an object that has more than doubled since. Memory is had for what there is, not for `length`. If
 /// the call breaks, the same bytes are read on, however much the object has grown since.
 ///
 /// Returns, resumes, lifetimes, cancels, errors: as `fetch`; past the end there is nothing.

@@ -105,11 +105,10 @@ asio::awaitable<std::vector<byte_block>> fetch_chunks(
     }
     const byte_range whole(start, total);
     const time_budget time(co_await asio::this_coro::executor, options.timeout());
-    const auto object = co_await opened(pool, time.left());
-    if (!object) throw error(pool->explain(object.error(), doing(whole)));
+    const auto object = co_await engine::informed(pool, whole, time.left());
     fetch_options exact = options;
     exact.allow_short(false);
-    const auto possible = engine::plan_fetch(whole, **object, exact);
+    const auto possible = engine::plan_fetch(whole, *object, exact);
     if (!possible) throw error(pool->explain(possible.error(), doing(whole)));
 
     const auto shares = share_concurrency(lengths, options.concurrency());
@@ -130,7 +129,7 @@ asio::awaitable<std::vector<byte_block>> fetch_chunks(
     co_await runtime::await_operation(op, time.left());
     if (op->why()) throw error(pool->explain(op->why(), doing(whole)));
     const auto received = [&op](std::size_t i) { return op->received(i); };
-    const auto got = engine::judge_fetch(whole, ranges, received, **object, false);
+    const auto got = engine::judge_fetch(whole, ranges, received, *object, false);
     if (!got) throw error(pool->explain(got.error(), doing(whole)));
     co_return chunks;
 }
@@ -235,6 +234,21 @@ asio::awaitable<result<std::shared_ptr<const object_info>>> opened(pool_ptr pool
     co_return pool->info();
 }
 
+asio::awaitable<std::shared_ptr<const object_info>> informed(
+    pool_ptr pool, byte_range range, nanoseconds timeout
+) {
+    const time_budget time(co_await asio::this_coro::executor, timeout);
+    const auto object = co_await opened(pool, time.left());
+    if (!object) throw error(pool->explain(object.error(), doing(range)));
+    if (range.end() > plausible_end(**object)) co_await refresh(pool, time.left());
+    auto out = pool->info();
+    if (range.end() > plausible_end(*out)) {
+        const failure why(errc::range_not_satisfiable, fmt::format("the object ends at {}", out->size));
+        throw error(pool->explain(why, doing(range)));
+    }
+    co_return out;
+}
+
 byte_block allocate(std::uint64_t size) {
     auto* const memory = size > byte_range::max_end ? nullptr : new (std::nothrow) std::byte[size];
     if (memory == nullptr) {
@@ -253,10 +267,19 @@ byte_block shrink(byte_block block, std::size_t size) {
 
 asio::awaitable<byte_block> fetch_block(pool_ptr pool, byte_range range, fetch_options options) {
     const time_budget time(co_await asio::this_coro::executor, options.timeout());
-    const auto object = co_await opened(pool, time.left());
-    if (!object) throw error(pool->explain(object.error(), doing(range)));
+    byte_range wanted = range;
+    if (options.allow_short()) {
+        // As far as it can be: what is missing is no error.
+        const auto known = co_await opened(pool, time.left());
+        if (!known) throw error(pool->explain(known.error(), doing(range)));
+        if (range.end() > plausible_end(**known)) {
+            const std::uint64_t size = co_await refresh(pool, time.left());
+            wanted = range.clamp_to(std::max(range.offset(), size));
+        }
+    }
+    const auto object = co_await informed(pool, wanted, time.left());
     // Planned before it is allocated: an absurd length is the range's error, not the memory's.
-    const auto ranges = engine::plan_fetch(range, **object, options);
+    const auto ranges = engine::plan_fetch(wanted, *object, options);
     if (!ranges) throw error(pool->explain(ranges.error(), doing(range)));
     std::uint64_t length = 0;
     for (const byte_range& part : *ranges) length += part.length();

@@ -22,6 +22,15 @@ asio::awaitable<result<std::shared_ptr<const object_info>>> opened(
     std::shared_ptr<pool_core> pool, std::chrono::nanoseconds timeout
 );
 
+/// The size of the object by now: mrd_pool::refresh_size().
+asio::awaitable<std::uint64_t> refresh(std::shared_ptr<pool_core> pool, std::chrono::nanoseconds timeout);
+
+/// The object, known well enough to have memory for `range`: of one that grows, its size is asked for if that would be
+/// much more than it has. Throws errc::range_not_satisfiable if it is all the same.
+asio::awaitable<std::shared_ptr<const object_info>> informed(
+    std::shared_ptr<pool_core> pool, byte_range range, std::chrono::nanoseconds timeout
+);
+
 /// Memory that is not zeroed: it is about to be written. Throws errc::invalid_argument if there is not so much.
 byte_block allocate(std::uint64_t size);
 /// The first `size` bytes of `block`, in memory that is not longer.

@@ -17,6 +17,14 @@ namespace rangeio::engine {
 /// Why `range` of the object cannot be asked for, if so: errc::range_not_satisfiable.
 failure refuse_range(byte_range range, const object_info& object, bool allow_short);
 
+/// How far behind the last byte that is known memory is had for what may have been appended since: as much again, and
+/// some more. What is longer has to be known first.
+constexpr std::uint64_t plausible_end(const object_info& object) noexcept {
+    constexpr std::uint64_t spare = std::uint64_t{1} << 20;
+    return object.finalized || object.size > byte_range::max_end / 4 ? byte_range::max_end
+                                                                     : 2 * object.size + spare;
+}
+
 /// The parts in which `range` of the object is asked for; none if there is nothing to ask for.
 ///
 /// The object's size is exact if it is finalized, and a lower bound if it is not. What lies beyond a lower

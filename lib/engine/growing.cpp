@@ -2,6 +2,7 @@
 #include <rangeio/mrd_pool.hpp>
 
 #include "engine/fetch_block.hpp"
+#include "engine/fetch_plan.hpp"
 #include "engine/pool_core.hpp"
 #include "engine/pool_wait.hpp"
 #include "engine/time_budget.hpp"
@@ -49,6 +50,47 @@ asio::awaitable<std::shared_ptr<transfer>> read_anew(pool_ptr pool, transfer_par
     co_return op;
 }
 
+asio::awaitable<object_tail> read_tail(pool_ptr pool, std::uint64_t length, fetch_options options) {
+    const std::string doing = fmt::format(" last {} bytes", length);
+    const time_budget time(co_await asio::this_coro::executor, options.timeout());
+    const auto object = co_await engine::opened(pool, time.left());
+    if (!object) throw error(pool->explain(object.error(), doing));
+    object_tail out;
+    if ((*object)->finalized || length == 0) {
+        out.offset = (*object)->size - std::min(length, (*object)->size);
+        const byte_range last = byte_range::from_to(out.offset, (*object)->size);
+        options.timeout(time.left());
+        out.bytes = co_await engine::fetch_block(pool, last, options);
+        co_return out;
+    }
+    // Into as much memory as the object may have by now. It is asked again, with more, only if it has grown beyond that.
+    for (;;) {
+        const byte_range asked(0, std::min(length, engine::plausible_end(*pool->info())));
+        byte_block memory = engine::allocate(asked.length());
+        transfer_part tail;
+        tail.range = asked;
+        tail.tail = true;
+        tail.memory = memory.data();
+        const auto op = co_await read_anew(pool, std::move(tail), time.left());
+        if (op->why()) throw error(pool->explain(op->why(), doing));
+        const std::uint64_t received = op->received(0);
+        out.offset = op->offset(0);
+        // There are fewer only if the object has no more.
+        if (received < asked.length() && (out.offset != 0 || received < pool->info()->size)) {
+            const failure why(errc::short_read, fmt::format("the service ended it after {} bytes", received));
+            throw error(pool->explain(why, doing));
+        }
+        if (received == length || out.offset == 0) {
+            out.bytes = engine::shrink(std::move(memory), received);
+            co_return out;
+        }
+    }
+}
+
+}  // namespace
+
+namespace engine {
+
 asio::awaitable<std::uint64_t> refresh(pool_ptr pool, nanoseconds timeout) {
     const auto known = pool->info();
     if (known == nullptr) {
@@ -67,42 +109,10 @@ asio::awaitable<std::uint64_t> refresh(pool_ptr pool, nanoseconds timeout) {
     co_return pool->info()->size;
 }
 
-asio::awaitable<object_tail> read_tail(pool_ptr pool, std::uint64_t length, fetch_options options) {
-    const std::string doing = fmt::format(" last {} bytes", length);
-    const byte_range asked(0, length);
-    const time_budget time(co_await asio::this_coro::executor, options.timeout());
-    const auto object = co_await engine::opened(pool, time.left());
-    if (!object) throw error(pool->explain(object.error(), doing));
-    object_tail out;
-    if ((*object)->finalized || length == 0) {
-        out.offset = (*object)->size - std::min(length, (*object)->size);
-        const byte_range last = byte_range::from_to(out.offset, (*object)->size);
-        options.timeout(time.left());
-        out.bytes = co_await engine::fetch_block(pool, last, options);
-        co_return out;
-    }
-    byte_block memory = engine::allocate(length);
-    transfer_part tail;
-    tail.range = asked;
-    tail.tail = true;
-    tail.memory = memory.data();
-    const auto op = co_await read_anew(pool, std::move(tail), time.left());
-    if (op->why()) throw error(pool->explain(op->why(), doing));
-    const std::uint64_t received = op->received(0);
-    out.offset = op->offset(0);
-    // There are fewer only if the object has no more.
-    if (received < length && (out.offset != 0 || received < pool->info()->size)) {
-        const failure why(errc::short_read, fmt::format("the service ended it after {} bytes", received));
-        throw error(pool->explain(why, doing));
-    }
-    out.bytes = engine::shrink(std::move(memory), received);
-    co_return out;
-}
-
-}  // namespace
+}  // namespace engine
 
 asio::awaitable<std::uint64_t> mrd_pool::refresh_size(nanoseconds timeout) {
-    return refresh(core_, timeout);
+    return engine::refresh(core_, timeout);
 }
 
 asio::awaitable<object_tail> fetch_tail(const mrd_pool& pool, std::uint64_t length, fetch_options options) {

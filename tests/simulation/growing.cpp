@@ -35,8 +35,9 @@ std::string numbered(std::size_t size) {
 }
 
 struct growing_fixture {
-    explicit growing_fixture(std::size_t size = 2)
-        : pool(std::make_unique<mrd_pool>(
+    explicit growing_fixture(std::size_t size = 2, std::size_t most = 100'000)
+        : service(numbered(most), 2, most / 1000),
+          pool(std::make_unique<mrd_pool>(
               context.get_executor(), service.factory(context.get_executor()), pool_options().size(size)
           )) {
         service.remember_sizes();
@@ -52,7 +53,7 @@ struct growing_fixture {
         return service.content().substr(offset, size);
     }
 
-    scripted_service service{numbered(100'000), 2, 100};
+    scripted_service service;
     asio::io_context context;
     std::unique_ptr<mrd_pool> pool;
 };
@@ -200,6 +201,37 @@ asio::awaitable<void> refresh_beside_idle_streams(mrd_pool_cache& cache, scripte
     }
 }
 
+constexpr std::uint64_t absurd = std::uint64_t{1} << 61;
+
+asio::awaitable<void> read_more_than_there_is(growing_fixture& f) {
+    const mrd_pool& pool = *f.pool;
+    co_await f.pool->initialize();
+    f.service.unfinalized(5000);
+    const std::size_t calls = f.service.calls();
+    const auto tail = co_await fetch_tail(pool, absurd);
+    CHECK(tail.offset == 0);
+    CHECK(text_of(tail.bytes) == f.text(0, 5000));
+    CHECK(f.service.calls() == calls + 1);
+    f.service.unfinalized(6000);
+    const byte_range everything(1000, absurd);
+    const fetch_options lenient = fetch_options().allow_short(true);
+    const auto rest = co_await fetch(pool, everything, lenient);
+    CHECK(text_of(rest) == f.text(1000, 5000));
+    const auto refused = co_await failure_of(fetch(pool, everything));
+    CHECK(refused.code() == errc::range_not_satisfiable);
+    const std::vector<std::uint64_t> lengths(3, absurd);
+    const auto split = co_await failure_of(fetch_split(pool, 0, lengths));
+    CHECK(split.code() == errc::range_not_satisfiable);
+}
+
+asio::awaitable<void> tail_of_what_grew_a_lot(growing_fixture& f) {
+    co_await f.pool->initialize();
+    f.service.unfinalized(3'000'000);
+    const auto tail = co_await fetch_tail(*f.pool, 2'500'000);
+    CHECK(tail.offset == 500'000);
+    CHECK((text_of(tail.bytes) == f.text(500'000, 2'500'000)));
+}
+
 /// Streams that open when the test says so, and note what they are told to know.
 class sized_streams final : public rangeio::mrd_factory {
 public:
@@ -261,6 +293,17 @@ asio::awaitable<void> ask_size(mrd_pool& pool, std::uint64_t& out) {
 }
 
 }  // namespace
+
+TEST_CASE("growing: lengths that no object has cost no memory: what there is is read, or the range is refused"
+) {
+    growing_fixture f(1);
+    run(f.context, read_more_than_there_is(f));
+}
+
+TEST_CASE("growing: fetch_tail of an object that has grown to many times its size is whole") {
+    growing_fixture f(1, 3'000'000);
+    run(f.context, tail_of_what_grew_a_lot(f));
+}
 
 TEST_CASE("P14: streams that a cache kept know of what the pool that takes them knows of") {
     asio::io_context context;
