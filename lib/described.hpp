@@ -2,8 +2,11 @@
 
 #include <rangeio/error.hpp>
 
+#include <boost/system/system_error.hpp>
+
 #include <fmt/format.h>
 
+#include <exception>
 #include <new>
 #include <string>
 #include <utility>
@@ -29,6 +32,27 @@ failure remarked(const failure& why, fmt::format_string<Args...> remark, Args...
         return {why.code(), text, why.grpc_status()};
     } catch (const std::bad_alloc&) {
         return why;
+    }
+}
+
+/// The exception that is being handled, which may be another's, as a failure with the text that it brings.
+inline failure current_failure() noexcept {
+    try {
+        try {
+            throw;
+        } catch (const error& e) {
+            return e.why();
+        } catch (const boost::system::system_error& e) {
+            return {e.code(), e.what()};
+        } catch (const std::bad_alloc&) {
+            throw;
+        } catch (const std::exception& e) {
+            return {errc::stream_closed, e.what()};
+        } catch (...) {
+            return errc::stream_closed;
+        }
+    } catch (const std::bad_alloc&) {
+        return make_error_code(boost::system::errc::not_enough_memory);
     }
 }
 

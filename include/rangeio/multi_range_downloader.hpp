@@ -106,7 +106,7 @@ class mrd_factory {
 public:
     virtual ~mrd_factory() = default;
 
-    /// A fresh stream, not yet opened.
+    /// A fresh stream, not yet opened. What it throws, whatever it is, is the failure of that open, with its text.
     virtual std::shared_ptr<multi_range_downloader> create() = 0;
     /// True if one stream takes several ranges at once; else a full pool makes its callers wait.
     virtual bool supports_multi_request() const noexcept = 0;

@@ -1,5 +1,6 @@
 #include "engine/pool_cache_core.hpp"
 
+#include "described.hpp"
 #include "engine/cached_mrd.hpp"
 #include "runtime/operation.hpp"
 
@@ -276,15 +277,14 @@ void pool_cache_core::open_stream(cached_mrd& user, cached_id id) noexcept {
     failure why;
     try {
         auto stream = user.fresh().create();
+        if (stream == nullptr) throw error(failure(errc::invalid_argument, "the factory has made no stream"));
         auto listener = std::make_shared<link>(self(), id);
         slots_.push_back({id, stream, listener});
         user.attach(stream);
         stream->open(std::move(listener));
         return;
-    } catch (const error& e) {
-        why = e.why();
     } catch (...) {
-        why = make_error_code(boost::system::errc::not_enough_memory);
+        why = current_failure();
     }
     machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.ended(id, why, out); });
 }

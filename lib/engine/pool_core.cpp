@@ -1,5 +1,6 @@
 #include "engine/pool_core.hpp"
 
+#include "described.hpp"
 #include "runtime/operation.hpp"
 
 #include <fmt/format.h>
@@ -61,6 +62,7 @@ public:
         pool_->drain();
     }
     void reconnected() noexcept override {
+        pool_->refresh_loads();
         pool_->machine_.feed([&](pool_fsm& m, pool_actions& out) { m.reconnected(id_, out); });
         pool_->drain();
     }
@@ -79,6 +81,7 @@ pool_core::pool_core(
       core_(runtime::core_of(executor_)),
       observer_(options.observed_by() != nullptr ? options.observed_by() : factory_->observed_by()),
       deadline_(std::make_shared<close_deadline>(executor_, core_)),
+      by_load_(options.sharing() == sharing_policy::least_outstanding),
       machine_(machine_options(options, *factory_)) {
     streams_.reserve(options.size());
 }
@@ -109,9 +112,9 @@ void pool_core::enter(
 ) {
     pool_waiter& waiter = *who;
     waiter.under_way = std::move(who);
+    refresh_loads();
     try {
         machine_.feed_reserving([&](pool_fsm& m, pool_actions& out) {
-            refresh_loads(m);
             (m.*event)(id_of(waiter), out);
             if (m.waits(id_of(waiter))) waiter.waits_since = core_->now();
         });
@@ -137,8 +140,8 @@ void pool_core::close_now() noexcept {
 }
 
 void pool_core::release(stream_id id) noexcept {
+    refresh_loads();
     const bool known = machine_.feed([&](pool_fsm& m, pool_actions& out) {
-        refresh_loads(m);
         m.release(id, out);
         return m.knows(id);
     });
@@ -147,9 +150,10 @@ void pool_core::release(stream_id id) noexcept {
 }
 
 pool_stats pool_core::stats() const {
-    return machine_.peek([this](const pool_fsm& m) {
+    const stream_stats streams = factory_->stats();  // another's code: under no lock
+    return machine_.peek([&](const pool_fsm& m) {
         pool_stats out = m.stats();
-        out.streams = factory_->stats();
+        out.streams = streams;
         const std::lock_guard lock(mutex_);
         out.waits = waits_;
         out.wait_time = wait_time_;
@@ -188,10 +192,19 @@ failure pool_core::explain(const failure& why, const std::string& doing) const {
     return why.with_context(object().to_string() + doing);
 }
 
-void pool_core::refresh_loads(pool_fsm& machine) const {
-    if (machine.config().sharing != fsm::share_policy::least_outstanding) return;
-    const std::lock_guard lock(mutex_);
-    for (const entry& e : streams_) machine.set_load(e.id, e.stream->outstanding_bytes());
+// Streams may be another's, so they are asked under no lock; and without memory, so one at a time.
+void pool_core::refresh_loads() noexcept {
+    if (!by_load_) return;
+    for (std::size_t i = 0;; ++i) {
+        entry e;
+        {
+            const std::lock_guard lock(mutex_);
+            if (i >= streams_.size()) return;
+            e = streams_[i];
+        }
+        const std::uint64_t load = e.stream->outstanding_bytes();
+        machine_.feed([&](pool_fsm& m, pool_actions&) { m.set_load(e.id, load); });
+    }
 }
 
 void pool_core::drain() noexcept {
@@ -251,6 +264,7 @@ void pool_core::open_stream(stream_id id) noexcept {
     failure why;
     try {
         auto s = factory_->create();
+        if (s == nullptr) throw error(failure(errc::invalid_argument, "the factory has made no stream"));
         bring_up_to_date(*s);
         auto owner = std::make_shared<link>(shared_from_this(), id);
         {
@@ -259,10 +273,8 @@ void pool_core::open_stream(stream_id id) noexcept {
         }
         s->open(std::move(owner));
         return;
-    } catch (const error& e) {
-        why = e.why();
     } catch (...) {
-        why = make_error_code(boost::system::errc::not_enough_memory);
+        why = current_failure();
     }
     ended(id, why);
 }
@@ -278,16 +290,14 @@ void pool_core::opened(stream_id id, std::shared_ptr<const object_info> info) no
         const std::lock_guard lock(mutex_);
         if (info_ == nullptr) info_ = std::move(info);
     }
-    machine_.feed([&](pool_fsm& m, pool_actions& out) {
-        refresh_loads(m);
-        m.opened(id, out);
-    });
+    refresh_loads();
+    machine_.feed([&](pool_fsm& m, pool_actions& out) { m.opened(id, out); });
     drain();
 }
 
 void pool_core::ended(stream_id id, const failure& why) noexcept {
+    refresh_loads();
     const bool known = machine_.feed([&](pool_fsm& m, pool_actions& out) {
-        refresh_loads(m);
         m.ended(id, why, out);
         return m.knows(id);
     });

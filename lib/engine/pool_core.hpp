@@ -6,7 +6,6 @@
 #include "fsm/pool_fsm.hpp"
 #include "runtime/context_service.hpp"
 #include "runtime/machine_host.hpp"
-#include "runtime/mutex.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -69,14 +68,14 @@ public:
 private:
     class link;
     struct entry {
-        fsm::stream_id id;
+        fsm::stream_id id = 0;
         std::shared_ptr<multi_range_downloader> stream;
     };
 
     void enter(
         std::shared_ptr<pool_waiter> who, void (fsm::pool_fsm::*event)(fsm::waiter_id, fsm::pool_actions&)
     );
-    void refresh_loads(fsm::pool_fsm& machine) const;
+    void refresh_loads() noexcept;
     void drain() noexcept;
     void perform(fsm::pool_action& action) noexcept;
     void count_wait(const pool_waiter& waiter) noexcept;
@@ -96,9 +95,10 @@ private:
     const std::shared_ptr<close_deadline> deadline_;
     std::atomic<bool> closing_ = false;
     std::atomic<bool> closed_ = false;
+    const bool by_load_;
     runtime::machine_host<fsm::pool_fsm, fsm::pool_action> machine_;
 
-    mutable runtime::mutex mutex_;  // of what follows; taken after the machine's, never before
+    mutable std::mutex mutex_;  // of what follows; taken after the machine's, never before
     std::vector<entry> streams_;
     std::shared_ptr<const object_info> info_;
     std::uint64_t waits_ = 0;

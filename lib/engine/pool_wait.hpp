@@ -1,7 +1,6 @@
 #pragma once
 
 #include "engine/pool_core.hpp"
-#include "runtime/mutex.hpp"
 #include "runtime/operation.hpp"
 
 #include <memory>
@@ -35,7 +34,7 @@ private:
 
     const std::shared_ptr<pool_core> pool_;
     const request what_;
-    runtime::mutex mutex_;
+    std::mutex mutex_;
     failure stop_;  // why it is to be cancelled
     failure why_;
     lease lease_;

@@ -2,6 +2,8 @@
 
 #include <rangeio/crc32c.hpp>
 
+#include "described.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -75,7 +77,7 @@ transfer::transfer(
       owner_(std::move(owner)),
       size_(parts.size()),
       parts_(std::make_unique<part[]>(size_)),
-      remaining_(size_) {
+      remaining_(size_ + 1) {
     for (std::size_t i = 0; i < size_; ++i) {
         parts_[i].owner = this;
         parts_[i].what = std::move(parts[i]);
@@ -98,15 +100,10 @@ void transfer::start() noexcept {
         try {
             stream_->open(owner_);
         } catch (...) {
-            stream_->close(make_error_code(boost::system::errc::not_enough_memory));
+            stream_->close(current_failure());
         }
     }
-    {
-        const std::lock_guard lock(mutex_);
-        started_ = true;
-        if (remaining_ != 0) return;
-    }
-    end();
+    one_less();
 }
 
 void transfer::begin(part& p) noexcept {
@@ -122,7 +119,7 @@ void transfer::begin(part& p) noexcept {
     try {
         pool_->acquire(std::shared_ptr<pool_waiter>(self(), &p));
     } catch (...) {
-        finish(p, {make_error_code(boost::system::errc::not_enough_memory)});
+        finish(p, {current_failure()});
         return;
     }
     bool late = false;
@@ -151,7 +148,7 @@ void transfer::send(part& p) noexcept {
     try {
         id = stream->read(std::shared_ptr<range_read>(self(), &p));
     } catch (...) {
-        finish(p, {make_error_code(boost::system::errc::not_enough_memory)});
+        finish(p, {current_failure()});
         return;
     }
     {
@@ -184,15 +181,8 @@ void transfer::finish(part& p, const range_outcome& how) noexcept {
 void transfer::one_less() noexcept {
     {
         const std::lock_guard lock(mutex_);
-        const std::size_t left = remaining_ - 1;
-        runtime::interleave(runtime::without_a_lock);
-        remaining_ = left;
-        if (left != 0 || !started_) return;
+        if (--remaining_ != 0) return;
     }
-    end();
-}
-
-void transfer::end() noexcept {
     if (owner_ != nullptr) stream_->close({});
     complete();
 }

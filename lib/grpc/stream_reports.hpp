@@ -3,8 +3,6 @@
 #include <rangeio/observer.hpp>
 #include <rangeio/stream_stats.hpp>
 
-#include "runtime/mutex.hpp"
-
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -29,7 +27,7 @@ public:
 private:
     const std::shared_ptr<observer> observer_;
     std::atomic<std::uint64_t> last_stream_{0};
-    mutable runtime::mutex mutex_;
+    mutable std::mutex mutex_;
     stream_stats counted_;
 };
 

@@ -12,7 +12,9 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace testing;
@@ -312,4 +314,118 @@ TEST_CASE("P9: a deadline of close() ends with the last stream, or with the cont
         f.reset();
         held.release();
     }
+}
+
+namespace {
+
+/// A factory of somebody else's, which asks the pool back wherever the pool asks it.
+class inquisitive_factory final : public rangeio::mrd_factory {
+public:
+    class stream final : public rangeio::multi_range_downloader {
+    public:
+        explicit stream(inquisitive_factory& of) : of_(of) {}
+        void open(std::shared_ptr<rangeio::stream_listener> owner) override {
+            owner_ = std::move(owner);
+            rangeio::object_info info;
+            info.generation = 7;
+            owner_->opened(std::make_shared<const rangeio::object_info>(info));
+        }
+        std::int64_t read(std::shared_ptr<rangeio::range_read>) override {
+            throw std::runtime_error("reads are over quota");
+        }
+        void cancel(std::int64_t, const rangeio::failure&) noexcept override {}
+        void close(const rangeio::failure& why) noexcept override {
+            if (const auto owner = std::exchange(owner_, nullptr)) owner->ended(why);
+        }
+        std::uint64_t outstanding_bytes() const noexcept override {
+            of_.ask();
+            return 0;
+        }
+
+    private:
+        inquisitive_factory& of_;
+        std::shared_ptr<rangeio::stream_listener> owner_;
+    };
+
+    std::shared_ptr<rangeio::multi_range_downloader> create() override {
+        if (refuses) throw std::runtime_error("streams are over quota");
+        if (makes_none) return nullptr;
+        return std::make_shared<stream>(*this);
+    }
+    bool supports_multi_request() const noexcept override { return true; }
+    const rangeio::object_ref& object() const noexcept override { return object_; }
+    rangeio::stream_stats stats() const noexcept override {
+        ask();
+        return {};
+    }
+    void ask() const {
+        if (pool == nullptr || std::exchange(asking_, true)) return;
+        (void)pool->stats();
+        ++asked;
+        asking_ = false;
+    }
+
+    mrd_pool* pool = nullptr;
+    bool refuses = false;
+    bool makes_none = false;
+    mutable int asked = 0;
+
+private:
+    const rangeio::object_ref object_{"b-1", "o"};
+    mutable bool asking_ = false;
+};
+
+asio::awaitable<void> read_ten(mrd_pool& pool, rangeio::failure& why) {
+    lease held = co_await pool.acquire();
+    std::vector<std::byte> memory(10);
+    const byte_range range(0, 10);
+    why = co_await failure_of(held.read(range, memory));
+}
+
+asio::awaitable<void> open_and_fail(mrd_pool& pool, rangeio::failure& why) {
+    why = co_await failure_of(pool.initialize());
+}
+
+}  // namespace
+
+TEST_CASE("pool: no code of a factory, or of its streams, runs under a lock of the pool") {
+    asio::io_context context;
+    const auto factory = std::make_shared<inquisitive_factory>();
+    mrd_pool pool(
+        context.get_executor(),
+        factory,
+        pool_options().size(1).sharing(rangeio::sharing_policy::least_outstanding)
+    );
+    factory->pool = &pool;
+    (void)pool.stats();
+    CHECK(factory->asked == 1);
+    lease first, second;
+    run(context, acquire_into(pool, first));
+    run(context, acquire_into(pool, second));
+    CHECK(factory->asked > 1);
+    first.release();
+    second.release();
+    factory->pool = nullptr;
+}
+
+TEST_CASE("pool: an exception of a factory, or of its streams, is reported with its own text") {
+    asio::io_context context;
+    const auto factory = std::make_shared<inquisitive_factory>();
+    mrd_pool pool(context.get_executor(), factory, pool_options().size(1));
+    rangeio::failure why;
+    SUBCASE("where it makes a stream") {
+        factory->refuses = true;
+        run(context, open_and_fail(pool, why));
+        CHECK(why.message().find("streams are over quota") != std::string::npos);
+    }
+    SUBCASE("where it makes none") {
+        factory->makes_none = true;
+        run(context, open_and_fail(pool, why));
+        CHECK(why.code() == errc::invalid_argument);
+    }
+    SUBCASE("where a stream reads") {
+        run(context, read_ten(pool, why));
+        CHECK(why.message().find("reads are over quota") != std::string::npos);
+    }
+    CHECK(why.code() != boost::system::errc::not_enough_memory);
 }
