@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/pool_cache_core.hpp"
+#include "runtime/mutex.hpp"
 #include "runtime/operation.hpp"
 
 #include <chrono>
@@ -28,7 +29,7 @@ private:
     void answered(const failure& why) noexcept override;
 
     const std::shared_ptr<pool_cache_core> cache_;
-    std::mutex mutex_;
+    runtime::mutex mutex_;
     failure stop_;  // why it is to be cancelled
     failure why_;
 };

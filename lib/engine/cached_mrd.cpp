@@ -42,6 +42,7 @@ std::int64_t cached_mrd::read(std::shared_ptr<range_read> read) {
     {
         const std::lock_guard lock(mutex_);
         if (!closed_ && stream_ != nullptr) {
+            runtime::interleave(runtime::without_a_lock);
             stream = stream_;
             ++reading_;
         }
@@ -55,6 +56,7 @@ std::int64_t cached_mrd::read(std::shared_ptr<range_read> read) {
         --reading_;
     };
     const std::unique_ptr<void, decltype(leave)> inside(this, leave);
+    runtime::interleave("before a range enters a stream");
     return stream->read(std::move(read));
 }
 
@@ -72,6 +74,7 @@ void cached_mrd::close(const failure& why) noexcept {
         stream = stream_;
         busy = reading_ > 0;
     }
+    runtime::interleave("before a stream is given up");
     // No range comes in any more, so what is quiet now stays so.
     const bool reusable = !busy && (stream == nullptr || stream->quiet());
     cache_->give_up(*this, reusable, why);

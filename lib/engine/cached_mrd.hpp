@@ -3,6 +3,7 @@
 #include <rangeio/multi_range_downloader.hpp>
 
 #include "fsm/pool_cache_fsm.hpp"
+#include "runtime/mutex.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -75,7 +76,7 @@ private:
     std::shared_ptr<stream_listener> owner_;
     std::shared_ptr<cached_mrd> under_way_;  // from open() to detach(): the cache knows it by its address
 
-    mutable std::mutex mutex_;  // taken before the stream's own lock
+    mutable runtime::mutex mutex_;  // taken before the stream's own lock
     std::shared_ptr<multi_range_downloader> stream_;
     std::size_t reading_ = 0;     // callers that are inside of stream_->read()
     std::uint64_t required_ = 0;  // bytes of the object that the stream has to know of

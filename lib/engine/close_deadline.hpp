@@ -1,6 +1,7 @@
 #pragma once
 
 #include "runtime/context_service.hpp"
+#include "runtime/mutex.hpp"
 
 #include <chrono>
 #include <functional>
@@ -41,7 +42,7 @@ private:
 
     const asio::any_io_executor executor_;
     const std::shared_ptr<runtime::context_core> core_;
-    std::mutex mutex_;
+    runtime::mutex mutex_;
     bool entered_ = false;
     bool over_ = false;
     std::shared_ptr<runtime::alarm> alarm_;

@@ -7,6 +7,7 @@
 #include "fsm/pool_cache_fsm.hpp"
 #include "runtime/context_service.hpp"
 #include "runtime/machine_host.hpp"
+#include "runtime/mutex.hpp"
 
 #include <memory>
 #include <mutex>
@@ -94,11 +95,11 @@ private:
 
     std::vector<slot> slots_;  // touched by perform() alone
 
-    std::mutex pools_mutex_;
+    runtime::mutex pools_mutex_;
     bool admitting_ = true;
     std::vector<std::weak_ptr<pool_core>> pools_;  // does not change any more once admitting_ is false
 
-    std::mutex alarm_mutex_;  // taken before the machine's
+    runtime::mutex alarm_mutex_;  // taken before the machine's
     bool alarm_over_ = false;
     std::shared_ptr<runtime::alarm> alarm_;
     fsm::pool_cache_fsm::time_point alarm_due_;

@@ -6,6 +6,7 @@
 #include "fsm/pool_fsm.hpp"
 #include "runtime/context_service.hpp"
 #include "runtime/machine_host.hpp"
+#include "runtime/mutex.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -98,7 +99,7 @@ private:
     const bool by_load_;
     runtime::machine_host<fsm::pool_fsm, fsm::pool_action> machine_;
 
-    mutable std::mutex mutex_;  // of what follows; taken after the machine's, never before
+    mutable runtime::mutex mutex_;  // of what follows; taken after the machine's, never before
     std::vector<entry> streams_;
     std::shared_ptr<const object_info> info_;
     std::uint64_t waits_ = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/pool_core.hpp"
+#include "runtime/mutex.hpp"
 #include "runtime/operation.hpp"
 
 #include <memory>
@@ -34,7 +35,7 @@ private:
 
     const std::shared_ptr<pool_core> pool_;
     const request what_;
-    std::mutex mutex_;
+    runtime::mutex mutex_;
     failure stop_;  // why it is to be cancelled
     failure why_;
     lease lease_;

@@ -77,7 +77,7 @@ transfer::transfer(
       owner_(std::move(owner)),
       size_(parts.size()),
       parts_(std::make_unique<part[]>(size_)),
-      remaining_(size_ + 1) {
+      remaining_(size_) {
     for (std::size_t i = 0; i < size_; ++i) {
         parts_[i].owner = this;
         parts_[i].what = std::move(parts[i]);
@@ -103,7 +103,12 @@ void transfer::start() noexcept {
             stream_->close(current_failure());
         }
     }
-    one_less();
+    {
+        const std::lock_guard lock(mutex_);
+        started_ = true;
+        if (remaining_ != 0) return;
+    }
+    end();
 }
 
 void transfer::begin(part& p) noexcept {
@@ -181,8 +186,15 @@ void transfer::finish(part& p, const range_outcome& how) noexcept {
 void transfer::one_less() noexcept {
     {
         const std::lock_guard lock(mutex_);
-        if (--remaining_ != 0) return;
+        const std::size_t left = remaining_ - 1;
+        runtime::interleave(runtime::without_a_lock);
+        remaining_ = left;
+        if (left != 0 || !started_) return;
     }
+    end();
+}
+
+void transfer::end() noexcept {
     if (owner_ != nullptr) stream_->close({});
     complete();
 }

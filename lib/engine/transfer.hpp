@@ -4,6 +4,7 @@
 
 #include "engine/pool_core.hpp"
 #include "engine/scatter.hpp"
+#include "runtime/mutex.hpp"
 #include "runtime/operation.hpp"
 
 #include <cstddef>
@@ -65,6 +66,7 @@ private:
     void send(part& p) noexcept;
     void finish(part& p, const range_outcome& how) noexcept;
     void one_less() noexcept;
+    void end() noexcept;
     void cancel_parts() noexcept;
     std::shared_ptr<transfer> self() { return std::static_pointer_cast<transfer>(shared_from_this()); }
 
@@ -74,8 +76,9 @@ private:
     const std::size_t size_;
     std::unique_ptr<part[]> parts_;
 
-    std::mutex mutex_;
-    std::size_t remaining_;  // parts, and the start itself
+    runtime::mutex mutex_;
+    bool started_ = false;   // every part has been begun
+    std::size_t remaining_;  // parts; with the last one it is too late to cancel
     failure why_;            // of the first part that failed, or of the cancellation
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "grpc/bidi_call.hpp"
+#include "runtime/mutex.hpp"
 
 #include <memory>
 #include <mutex>
@@ -33,7 +34,7 @@ private:
     bool is_known() const noexcept { return info_->generation != 0; }
 
     const object_ref object_;
-    mutable std::mutex mutex_;
+    mutable runtime::mutex mutex_;
     std::shared_ptr<const object_info> info_;
     std::int64_t pinned_generation_;  // 0: none yet
     std::string read_handle_;

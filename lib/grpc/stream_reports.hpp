@@ -3,6 +3,8 @@
 #include <rangeio/observer.hpp>
 #include <rangeio/stream_stats.hpp>
 
+#include "runtime/mutex.hpp"
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -27,7 +29,7 @@ public:
 private:
     const std::shared_ptr<observer> observer_;
     std::atomic<std::uint64_t> last_stream_{0};
-    mutable std::mutex mutex_;
+    mutable runtime::mutex mutex_;
     stream_stats counted_;
 };
 

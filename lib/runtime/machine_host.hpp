@@ -1,6 +1,7 @@
 #pragma once
 
 #include "runtime/interleave.hpp"
+#include "runtime/mutex.hpp"
 
 #include <cstddef>
 #include <mutex>
@@ -54,6 +55,7 @@ public:
     void drain(Perform&& perform) noexcept {
         std::unique_lock lock(mutex_);
         if (performing_) return;
+        interleave(without_a_lock);
         performing_ = true;
         while (next_ < pending_.size()) {
             Action action = std::move(pending_[next_]);
@@ -75,7 +77,7 @@ private:
         next_ = 0;
     }
 
-    mutable std::mutex mutex_;
+    mutable mutex mutex_;
     Machine machine_;
     std::vector<Action> pending_;
     std::size_t next_ = 0;  // those before it have been performed

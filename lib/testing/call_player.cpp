@@ -165,12 +165,12 @@ void call_player::finish() {
     ended_ = true;
     --service_->calls_open;
     service_state& state = service_->state;
-    state.outgoing_token = state.expected_token;
+    if (state.telling++ == 0) state.outgoing_token = state.expected_token;
     if (ending_->redirect && !ending_->redirect->token.empty())
         state.expected_token = ending_->redirect->token;
     connection_->leave(*this);
     deliver_end(*ending_);
-    state.outgoing_token = state.expected_token;
+    if (--state.telling == 0) state.outgoing_token = state.expected_token;
 }
 
 }  // namespace rangeio::testing

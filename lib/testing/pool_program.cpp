@@ -30,6 +30,7 @@ using sim::world;
 using action = pool_program::action;
 
 constexpr unsigned max_tries = program_pools::max_tries;
+constexpr std::size_t max_parts = 1024;
 
 /// One run of a program. Lives longer than the context in which its coroutines run.
 class run {
@@ -92,9 +93,25 @@ private:
         explicit task_state(sim::executor on) : where(on) {}
         sim::executor where;
         bool had_no_memory = false;
+        bool over = false;
+        std::size_t parts = 0;       // that its operation may hold leases for
+        std::uint64_t must_end = 0;  // since it was cancelled
         asio::cancellation_signal cancel;
         lease held;
         const scripted_service* reads_from = nullptr;  // by that lease
+    };
+
+    /// Ends with the coroutine, however that ends.
+    class expectation {
+    public:
+        expectation(world& in, std::uint64_t& operation) : world_(in), operation_(operation) {}
+        expectation(const expectation&) = delete;
+        expectation& operator=(const expectation&) = delete;
+        ~expectation() { world_.ended(std::exchange(operation_, 0)); }
+
+    private:
+        world& world_;
+        std::uint64_t& operation_;
     };
 
     static bool ends_something(action what) noexcept {
@@ -139,6 +156,8 @@ private:
     }
 
     asio::awaitable<void> perform(std::size_t index) {
+        task_state& me = tasks_[index];
+        const expectation cancelled(world_, me.must_end);
         for (const auto& op : program_.tasks[index].operations) {
             note(op, "");
             failure why;
@@ -147,7 +166,11 @@ private:
                  ++tries) {
                 tasks_[index].had_no_memory = tries != 0;
                 why = {};
+                std::uint64_t timed_out = 0;
                 try {
+                    const expectation in_time(world_, timed_out);
+                    if (is_limited(op)) timed_out = world_.expect_end(text_of(index, op), op.time);
+                    me.parts = parts_of(op);
                     co_await perform(index, op);
                 } catch (const error& e) {
                     why = e.why();
@@ -156,6 +179,7 @@ private:
                 } catch (const std::bad_alloc&) {
                     why = make_error_code(boost::system::errc::not_enough_memory);
                 }
+                me.parts = 0;
                 if (why) note(op, text_of(why));
             }
             const allocation_exemption own;
@@ -166,6 +190,7 @@ private:
                 "an operation resumes its caller on another executor"
             );
             pools_.check_balance();
+            check_leases();
             if (!why) continue;
             if (!is_explained(index, op, why)) {
                 world_.violate(fmt::format(
@@ -174,7 +199,52 @@ private:
             }
             if (why.code() == asio::error::operation_aborted || why.code() == errc::pool_closed) break;
         }
-        tasks_[index].held.release();
+        me.parts = 1;
+        me.held.release();
+        me.parts = 0;
+        me.over = true;
+    }
+
+    /// By its own time-out. A close() waits for streams after its deadline, too; and where time may pass early it passes
+    /// before there is a time-out.
+    bool is_limited(const pool_program::operation& op) const {
+        return op.time.count() != 0 && program_.early_timers == 0 &&
+               (op.what == action::acquire || op.what == action::read || op.what == action::read_leased ||
+                op.what == action::split);
+    }
+
+    static std::size_t parts_of(const pool_program::operation& op) {
+        if (op.what == action::acquire || op.what == action::release) return 1;
+        if (op.what == action::split) return max_parts;  // its chunks are cut, too
+        return op.what == action::read ? op.parts : 0;
+    }
+
+    // What an operation has taken it gives back before it ends. Without memory a read on a lease may take another one.
+    void check_leases() {
+        if (allocation_failures::any_injected()) return;
+        const one_moment here;
+        std::size_t most = 0;
+        for (const task_state& t : tasks_) most += t.parts + (t.held ? 1 : 0);
+        if (pools_.leases() > most) {
+            world_.violate(fmt::format("{} leases are out where tasks can have {}", pools_.leases(), most));
+        }
+    }
+
+    std::string text_of(std::size_t index, const pool_program::operation& op) const {
+        const allocation_exemption own;
+        return fmt::format("task {}: {}", program_.tasks[index].name, op.text);
+    }
+
+    // Nothing but the cancellation ends it: no answer of the service, and no time-out.
+    void cancel(std::size_t index) {
+        task_state& t = tasks_[index];
+        cancel(t.cancel);
+        if (t.over || t.must_end != 0) return;
+        const allocation_exemption own;
+        t.must_end = world_.expect_end(
+            fmt::format("task {}, which is cancelled", program_.tasks[index].name),
+            std::chrono::nanoseconds(0)
+        );
     }
 
     // Asio asks for memory to bring a cancellation to a coroutine, and tells who emits if there is none.
@@ -211,7 +281,7 @@ private:
             case action::close: co_await pools_.close(index, op.time); co_return;
             case action::cancel: {
                 // A signal is emitted where the coroutine runs; and whether it still does is known there.
-                asio::post(tasks_[op.task].where, [this, task = op.task] { cancel(tasks_[task].cancel); });
+                asio::post(tasks_[op.task].where, [this, task = op.task] { cancel(task); });
                 co_return;
             }
             case action::wait: {

@@ -104,10 +104,13 @@ asio::awaitable<void> program_pools::open(std::size_t task, const pool_program::
 
 asio::awaitable<void> program_pools::close(std::size_t task, std::chrono::nanoseconds deadline) {
     co_await of(task).close(deadline);
-    const auto& pool = slot_of(task).pool;
-    if (pool == nullptr) co_return;
-    const auto s = pool->stats();
-    world_.check(streams(s) + s.waiters == 0, "the pool is closed and has streams, or somebody waits");
+    {
+        const one_moment here;
+        const auto& pool = slot_of(task).pool;
+        if (pool == nullptr) co_return;
+        const auto s = pool->stats();
+        world_.check(streams(s) + s.waiters == 0, "the pool is closed and has streams, or somebody waits");
+    }
     if (program_.cache) drop(task);
 }
 
@@ -116,6 +119,7 @@ void program_pools::drop(std::size_t task) {
 }
 
 void program_pools::note_end() {
+    const one_moment here;
     if (!at_end_) at_end_ = cache_->stats();
 }
 
@@ -167,6 +171,7 @@ asio::awaitable<void> program_pools::close_all() {
     if (why && !is_injected(why) && program_.faults.faults.empty()) {
         world_.violate(fmt::format("closing at the end fails: {}", why.message()));
     }
+    const one_moment here;
     for (const slot& one : slots_) {
         if (one.pool == nullptr) continue;
         const auto s = one.pool->stats();
@@ -196,7 +201,15 @@ std::uint64_t program_pools::calls_open() const noexcept {
     return out;
 }
 
+std::size_t program_pools::leases() const {
+    const one_moment here;
+    std::size_t out = 0;
+    for (const slot& one : slots_) out += one.pool == nullptr ? 0 : one.pool->stats().leases;
+    return out;
+}
+
 void program_pools::check_balance() {
+    const one_moment here;
     for (const slot& one : slots_) {
         if (one.pool == nullptr) continue;
         const auto s = one.pool->stats();
@@ -218,8 +231,9 @@ void program_pools::check_balance() {
         s.idle_streams <= keys * program_.cache->max_idle_streams_per_key(),
         "the cache keeps more streams of an object than it may"
     );
-    // An end for which there was no memory has not begun, and who asked for it does not know yet.
-    if (!at_end_ || allocation_failures::any_injected()) return;
+    // An end for which there was no memory has not begun, and who asked for it does not know yet; nor has one that waits
+    // for a lock.
+    if (!at_end_ || allocation_failures::any_injected() || world_.options().at_locks()) return;
     const bool still =
         s.hits == at_end_->hits && s.misses == at_end_->misses && s.donated == at_end_->donated;
     world_.check(still, "a stream is taken, kept or opened after the end of the cache has begun");
@@ -256,7 +270,7 @@ void program_pools::check_over() {
     if (program_.max_calls && calls() > *program_.max_calls) {
         world_.violate(fmt::format("{} calls are begun where {} would do", calls(), *program_.max_calls));
     }
-    if (at_end_ && scripted() && !allocation_failures::any_injected()) {
+    if (at_end_ && scripted() && !allocation_failures::any_injected() && !world_.options().at_locks()) {
         world_.check(calls() <= at_end_->misses, "a stream is opened after the end of the cache has begun");
     }
 }

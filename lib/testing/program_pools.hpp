@@ -6,6 +6,8 @@
 #include <rangeio/testing/scripted_service.hpp>
 #include <rangeio/testing/sim_context.hpp>
 
+#include "runtime/mutex.hpp"
+
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
@@ -13,10 +15,22 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
 namespace rangeio::testing {
+
+/// While one of these lives nobody else goes on: the handles of pools are not to be destroyed under those who look at them,
+/// nor what is compared to change.
+class one_moment {
+public:
+    one_moment() : lock_(mutex_) {}
+
+private:
+    runtime::mutex mutex_;
+    std::lock_guard<runtime::mutex> lock_;
+};
 
 /// What the tasks of a program work with: one pool for all of them, or a cache and a pool for each. It knows which rules
 /// these keep, as far as they can be seen from outside.
@@ -48,6 +62,8 @@ public:
     std::size_t handles() const noexcept { return slots_.size() + (program_.cache ? 1 : 0); }
     void drop_handle(std::size_t index);
 
+    /// That are out, of pools whose handles are there.
+    std::size_t leases() const;
     /// At any moment.
     void check_balance();
     /// When nothing can happen any more, and no lease is out.

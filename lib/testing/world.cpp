@@ -1,6 +1,6 @@
 #include <rangeio/testing/world.hpp>
 
-#include "runtime/interleave.hpp"
+#include "runtime/mutex.hpp"
 
 #include <fmt/format.h>
 
@@ -15,7 +15,7 @@ namespace {
 thread_local world* current_world = nullptr;
 
 void interleaved(const char* where) noexcept {
-    if (current_world != nullptr) current_world->preemption_point(where);
+    if (current_world != nullptr && runtime::locks_held == 0) current_world->preemption_point(where);
 }
 
 std::string place_of(const std::source_location& where) {
@@ -153,6 +153,16 @@ bool world::is_due_some_time() const noexcept {
     return !timers_.empty() && timers_.begin()->first.first <= end_of_time_;
 }
 
+// Nobody can go on, and what has not ended by now ends later or never.
+void world::check_in_time() {
+    if (!is_due_some_time()) return;
+    for (const auto& [id, e] : expected_) {
+        if (e.by >= timers_.begin()->first.first) continue;
+        const std::chrono::duration<double, std::milli> within = e.within;
+        return violate(fmt::format("does not end in time: {}; within {} ms", e.operation, within.count()));
+    }
+}
+
 bool world::let_time_pass() {
     if (!is_due_some_time()) return false;
     now_ = std::max(now_, timers_.begin()->first.first);
@@ -181,7 +191,8 @@ bool world::step() {
         if (over()) return false;
         list_ready(false);
         if (ready_.empty()) {
-            if (!let_time_pass()) return false;
+            check_in_time();
+            if (over() || !let_time_pass()) return false;
             continue;
         }
         if (early_left_ != 0 && is_due_some_time()) ready_.push_back(nobody);
@@ -248,7 +259,7 @@ void world::run() {
     look_for_strays();
     if (over() || expected_.empty()) return;
     const allocation_exemption own;
-    const std::string& operation = expected_.begin()->second;
+    const std::string& operation = expected_.begin()->second.operation;
     if (const std::string real = strangers(); !real.empty()) {
         has_strangers_ = true;
         violate(fmt::format("{} waits for something that is not in this world: {}", operation, real));
@@ -309,6 +320,7 @@ std::size_t world::choose(std::size_t n) {
 
 void world::preemption_point(const char* where) noexcept {
     if (!running_ || preempted_ >= options_.max_preempted()) return;
+    if (where == runtime::before_a_lock && !options_.at_locks()) return;
     const allocation_exemption own;
     const actor_id me = *running_;
     for (bool told = false; !over();) {
@@ -331,9 +343,9 @@ void world::violate(std::string what) noexcept {
     record(running_.value_or(nobody), violation_, "");
 }
 
-std::uint64_t world::expect_end(std::string operation) {
+std::uint64_t world::expect_end(std::string operation, std::chrono::nanoseconds within) {
     const allocation_exemption own;
-    expected_.emplace(++last_operation_, std::move(operation));
+    expected_.emplace(++last_operation_, expectation{std::move(operation), within, after(now_, within)});
     return last_operation_;
 }
 

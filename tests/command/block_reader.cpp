@@ -88,7 +88,6 @@ TEST_CASE("read_in_order: the event loop runs while bytes are written, however l
         const auto on_loop = std::make_shared<std::promise<void>>();
         asio::post(loop, [on_loop] { on_loop->set_value(); });
         ran = ran && on_loop->get_future().wait_for(4s) == std::future_status::ready;
-        if (!ran) throw std::runtime_error("the loop waits for the writer");
     });
     CHECK(ran);
 }

@@ -9,10 +9,12 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -354,6 +356,54 @@ TEST_CASE("temporary_file: copies to one name that come and go at once disturb n
     for (const std::string& mine : wrong) CHECK(mine.empty());
     CHECK(dir.names() == names{"file"});
     CHECK(dir.read("file") == "content");
+}
+
+// A list that lets user 65534 read and write, and the group nothing.
+std::string list_with_a_user() {
+    std::string list{2, 0, 0, 0};
+    const auto add = [&list](char tag, char permissions, std::uint32_t id) {
+        list += {tag, 0, permissions, 0};
+        for (const unsigned shift : {0U, 8U, 16U, 24U}) list += static_cast<char>(id >> shift & 0xFFU);
+    };
+    add(0x01, 6, ~std::uint32_t{0});
+    add(0x02, 6, 65534);
+    add(0x04, 0, ~std::uint32_t{0});
+    add(0x10, 6, ~std::uint32_t{0});
+    add(0x20, 0, ~std::uint32_t{0});
+    return list;
+}
+
+TEST_CASE("output_file: a file that is replaced passes on its access control list, or that it has none") {
+    const scratch dir;
+    const std::string path = dir / "file";
+    const std::string list = list_with_a_user();
+    const auto set_list = [&list](const std::string& of, const char* name) {
+        return ::setxattr(of.c_str(), name, list.data(), list.size(), 0) == 0;
+    };
+    const auto list_of = [](const std::string& file) {
+        std::string got(1000, '\0');
+        const ssize_t size = ::getxattr(file.c_str(), "system.posix_acl_access", got.data(), got.size());
+        got.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+        return got;
+    };
+    dir.write("file", "old");
+    scripted_calls calls;
+    if (!set_list(path, "system.posix_acl_access")) return;  // there are none here
+    REQUIRE(mode_of(path) == 0660);
+    write_file(path, calls);
+    CHECK((list_of(path) == list));
+    CHECK(mode_of(path) == 0660);
+
+    std::filesystem::remove(path);
+    dir.write("file", "old");
+    ::chmod(path.c_str(), 0660);
+    REQUIRE(set_list(dir.path(), "system.posix_acl_default"));
+    write_file(path, calls);
+    CHECK(list_of(path).empty());
+    CHECK(mode_of(path) == 0660);
+    // A new file has what the directory gives it.
+    write_file(dir / "other", calls);
+    CHECK_FALSE(list_of(dir / "other").empty());
 }
 
 TEST_CASE("output_file: a file that is replaced passes on permissions, and to root its owner and group") {

@@ -2,6 +2,10 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 
+#include "engine/cache_wait.hpp"
+#include "engine/pool_cache_core.hpp"
+#include "engine/pool_wait.hpp"
+#include "engine/transfer.hpp"
 #include "simulation/scripted_service.hpp"
 #include "support/run.hpp"
 
@@ -126,6 +130,83 @@ void hammer(
 }
 
 }  // namespace
+
+TEST_CASE("engine: whoever looks at a pool meanwhile sees numbers that balance") {
+    scripted_service service(content_of(200'000), 2, 3000);
+    service.break_after(5);
+    tally count;
+    asio::thread_pool threads(3);
+    mrd_pool pool(threads.get_executor(), service.factory(threads.get_executor()), pool_options().size(3));
+    for (unsigned task = 0; task < 4; ++task) {
+        asio::co_spawn(
+            asio::make_strand(threads),
+            read_and_cancel(pool, service.content(), task, count),
+            [](std::exception_ptr thrown) { CHECK_FALSE(thrown); }
+        );
+    }
+    std::atomic<bool> over{false};
+    std::thread onlooker([&] {
+        while (!over) {
+            const auto s = pool.stats();
+            CHECK(s.opened == s.opening + s.ready + s.reconnecting + s.closed + s.failed);
+            if (const auto info = pool.info()) CHECK(info->size == 200'000);
+            std::this_thread::yield();
+        }
+    });
+    threads.join();
+    over = true;
+    onlooker.join();
+    CHECK(count.wrong == 0);
+}
+
+namespace {
+
+template <class Op>
+asio::awaitable<void> await_counted(std::shared_ptr<Op> op, std::atomic<int>& ended) {
+    co_await rangeio::runtime::await_operation(op, {});
+    ++ended;
+}
+
+/// Starts an operation on one thread and cancels it on another one, at whatever moment that is.
+template <class Op>
+void race(asio::thread_pool& threads, const std::shared_ptr<Op>& op, std::atomic<int>& ended) {
+    asio::post(threads, [op] { op->cancel(make_error_code(asio::error::operation_aborted)); });
+    asio::co_spawn(threads, await_counted(op, ended), [](std::exception_ptr thrown) { CHECK_FALSE(thrown); });
+    asio::post(threads, [op] { op->cancel(rangeio::errc::timed_out); });
+}
+
+}  // namespace
+
+TEST_CASE("engine: operations of every kind are cancelled by other threads while they start, wait and end") {
+    using namespace rangeio::engine;
+    scripted_service service(content_of(20'000), 2, 3000);
+    std::vector<std::byte> memory(2000);
+    std::atomic<int> ended{0};
+    for (int round = 0; round < 60; ++round) {
+        asio::thread_pool threads(3);
+        const auto executor = threads.get_executor();
+        mrd_pool pool(executor, service.factory(executor), pool_options().size(1));
+        const auto core = pool_access::core(pool);
+        const auto cache = pool_cache_core::make(
+            executor,
+            [&](const object_ref&, const pool_options&) { return service.factory(executor); },
+            pool_cache_options()
+        );
+        std::vector<transfer_part> parts(2);
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            parts[i].range = byte_range(1000 * i, 1000);
+            parts[i].memory = memory.data() + 1000 * i;
+        }
+        race(threads, std::make_shared<pool_wait>(core, &pool_core::initialize), ended);
+        race(threads, std::make_shared<pool_wait>(core, &pool_core::acquire), ended);
+        race(threads, std::make_shared<transfer>(core, std::move(parts)), ended);
+        race(threads, std::make_shared<cache_wait>(cache, 0ns), ended);
+        asio::co_spawn(threads, pool.close(1ms), [](std::exception_ptr thrown) { CHECK_FALSE(thrown); });
+        threads.join();
+        cache->close_now();
+    }
+    CHECK(ended == 240);
+}
 
 TEST_CASE("engine: reads, timeouts and cancellations on many threads, shared streams") {
     scripted_service service(content_of(200'000), 2, 3000);

@@ -27,10 +27,10 @@ std::uint64_t budget() {
 }
 
 /// `all`: it must have run all that there are within its bounds.
-void explore_all(explore_options options, bool all = false) {
+void explore_all(explore_options options, bool all = false, bool at_locks = false) {
     for (const auto& shipped : shipped_programs()) {
         const auto program = pool_program::parse(shipped.text);
-        const auto result = explore(program, options.world(program.world_options()));
+        const auto result = explore(program, options.world(program.world_options().at_locks(at_locks)));
         fmt::print("{}: {}", shipped.name, result.text());
         std::fflush(stdout);
         INFO(std::string(shipped.name), '\n', result.text());
@@ -59,4 +59,11 @@ TEST_CASE("simulation: the shipped programs hold in all schedules with one devia
 
 TEST_CASE("simulation: the shipped programs hold in the first schedules with up to two deviations") {
     explore_all(explore_options().by(search::dfs).deviations(2).schedules(4 * budget()));
+}
+
+TEST_CASE("simulation: the shipped programs hold where others may go on before each lock") {
+    const std::uint64_t share = std::max<std::uint64_t>(budget() / 3, 1);
+    explore_all(explore_options().by(search::random).schedules(share), false, true);
+    explore_all(explore_options().by(search::pct).depth(4).schedules(share), false, true);
+    explore_all(explore_options().by(search::dfs).deviations(1).schedules(4 * share), false, true);
 }

@@ -3,10 +3,13 @@
 #include "process.hpp"
 
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <utility>
+#include <vector>
 
 namespace rangeio::tool {
 namespace {
@@ -53,6 +56,7 @@ void output_file::take_permissions() {
     const int fd = temporary_.fd();
     if (::fstat(fd, &mine) != 0) fail(errno);
     mode_t mode = old.st_mode & permissions;
+    bool same_group = true;
     const bool other_owner = old.st_uid != mine.st_uid;
     const bool other_group = old.st_gid != mine.st_gid;
     if ((other_owner || other_group) && calls_.change_owner(fd, old.st_uid, old.st_gid) != 0) {
@@ -60,9 +64,27 @@ void output_file::take_permissions() {
         if (other_group && calls_.change_owner(fd, static_cast<uid_t>(-1), old.st_gid) != 0) {
             if (errno != EPERM) fail(errno);
             mode &= ~mode_t{070} | (mode & 07) << 3;
+            same_group = false;
         }
     }
+    take_acl(same_group);
+    if (::fstat(fd, &mine) != 0) fail(errno);
     if ((mine.st_mode & 07777) != mode && calls_.change_mode(fd, mode) != 0) fail(errno);
+}
+
+// Where there is a list, the group's permissions in the mode are the most that anybody named in it has: without
+// the list they would be those of the group.
+void output_file::take_acl(bool any) {
+    constexpr const char* name = "system.posix_acl_access";
+    std::vector<char> list(any ? std::size_t{64} << 10 : 0);
+    const ssize_t size = any ? ::getxattr(path_.c_str(), name, list.data(), list.size()) : 0;
+    if (size > 0) {
+        if (::fsetxattr(temporary_.fd(), name, list.data(), static_cast<std::size_t>(size), 0) != 0)
+            fail(errno);
+    } else {
+        // One that the directory gave it. That there is none, or cannot be, is as well.
+        ::fremovexattr(temporary_.fd(), name);
+    }
 }
 
 void output_file::fail(int errno_value) const {

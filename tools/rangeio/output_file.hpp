@@ -23,13 +23,14 @@ public:
     /// Has the bytes on disk, then gives the file its name: never a file with its name and without its bytes,
     /// whatever happens to the machine.
     ///
-    /// A file that is replaced passes on its permissions (read, write, execute) and, to root, its owner and
-    /// group; else the group if that is allowed, or the permissions of a group that is another one are cut to
+    /// A file that is replaced passes on its permissions (read, write, execute, the access control list) and, if
+    /// this is root, its owner and group; else the group if that is allowed, or the permissions of a group that is another one are cut to
     /// those of others.
     void publish();
 
 private:
     void take_permissions();
+    void take_acl(bool any);
     [[noreturn]] void fail(int errno_value) const;
 
     std::filesystem::path path_;

@@ -17,7 +17,8 @@ namespace rangeio::testing {
 
 /// A small program against a pool, or a cache of pools: some tasks, a service, and what goes wrong. Run in a world, it
 /// checks what holds for every pool: bytes are right or the error is one that the program explains, each operation ends
-/// once, no destination is written after its operation has ended, nothing waits without somebody to wake it, the counters
+/// once, no destination is written after its operation has ended, nothing waits without somebody to wake it, a task that is
+/// cancelled ends before any time passes and an operation with a time-out by then, none leaves a lease behind, the counters
 /// balance at all times, and when everything has ended they are zero, and so are the calls of the service. When nothing
 /// can happen any more, each stream of the service is that of one pool, or idle in the cache.
 ///

@@ -98,7 +98,8 @@ public:
 
     /// One of 0 .. n - 1, by the strategy. 0 is the plainest.
     std::size_t choose(std::size_t n);
-    /// Others may go on here, if the task that runs could be interrupted by them. Requires: no lock is held.
+    /// Others may go on here, if the task that runs could be interrupted by them. Requires: no lock is held. (The engine's
+    /// own points are passed over under its locks.)
     void preemption_point(const char* where) noexcept;
     /// The actor whose task runs.
     std::optional<actor_id> running() const noexcept { return running_; }
@@ -113,8 +114,11 @@ public:
     /// Empty: nothing is wrong.
     const std::string& violation() const noexcept { return violation_; }
 
-    /// An operation that has to end before the world falls quiet. Returns how to say that it has.
-    std::uint64_t expect_end(std::string operation);
+    /// An operation that has to end before the world falls quiet, and before more virtual time than that has passed; zero:
+    /// before any does, so that nothing but a wake-up can end it. Returns how to say that it has.
+    std::uint64_t expect_end(
+        std::string operation, std::chrono::nanoseconds within = std::chrono::nanoseconds::max()
+    );
     void ended(std::uint64_t operation) noexcept { expected_.erase(operation); }
     /// The program is over: a violation if what it started never had a chance to run. Called by those who run programs.
     void check_was_run() noexcept;
@@ -128,6 +132,7 @@ public:
     /// Adds a line to the trace, for the step that is under way.
     void note(std::string what, std::source_location where = std::source_location::current());
     bool traced() const noexcept { return options_.traced(); }
+    const world_options& options() const noexcept { return options_; }
     /// What has happened, as a table: step, time, who, what, where.
     std::string trace() const;
 
@@ -154,6 +159,11 @@ private:
         actor_id who;
         item then;
     };
+    struct expectation {
+        std::string operation;
+        std::chrono::nanoseconds within;
+        time_point by;
+    };
     struct row {
         std::size_t step;
         time_point when;
@@ -168,6 +178,7 @@ private:
     void list_ready(bool outside_only);
     bool is_due_some_time() const noexcept;
     bool let_time_pass();
+    void check_in_time();
     void look_for_strays() noexcept;
     std::string strangers() const;
     void mix(std::uint64_t what) noexcept;
@@ -193,7 +204,7 @@ private:
     std::vector<std::uint32_t> decisions_;
     std::string violation_;
     std::exception_ptr thrown_;
-    std::map<std::uint64_t, std::string> expected_;
+    std::map<std::uint64_t, expectation> expected_;
     std::uint64_t last_operation_ = 0;
     std::uint64_t last_seen_operation_ = 0;  // when somebody last let the world run
     bool started_ = false;                   // there was something to run

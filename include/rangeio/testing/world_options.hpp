@@ -40,6 +40,14 @@ public:
     }
     std::size_t max_preempted() const noexcept { return max_preempted_; }
 
+    /// Whether there is a preemption point before each lock that the engine takes, too: for all orders of what its threads do
+    /// to one another. Default off: such runs have some times as many decisions.
+    world_options& at_locks(bool on) {
+        at_locks_ = on;
+        return *this;
+    }
+    bool at_locks() const noexcept { return at_locks_; }
+
     /// Keep what happens, to be read by `trace()`. Default off: it costs time. `replay` turns it on, and so does
     /// `explore` for what it has found.
     world_options& traced(bool on) {
@@ -60,6 +68,7 @@ private:
     std::chrono::nanoseconds max_time_ = std::chrono::hours(24) * 36'525;
     std::size_t early_timers_ = 0;
     std::size_t max_preempted_ = 2;
+    bool at_locks_ = false;
     bool traced_ = false;
     std::size_t max_trace_lines_ = 400;
 };
