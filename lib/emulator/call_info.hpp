@@ -24,6 +24,10 @@ public:
 
     const request_params& params() const noexcept { return params_; }
 
+    /// Its number among the calls for metadata; 0: it is none, or nobody counts.
+    std::uint64_t metadata_call() const noexcept { return metadata_call_; }
+    void metadata_call(std::uint64_t number) noexcept { metadata_call_ = number; }
+
     void asks_for(std::string_view what) const { log_->write(number_, fmt::format("{} {}", method_, what)); }
     /// `status`: its name.
     void ends_with(std::string_view status, std::string_view why) const {
@@ -35,6 +39,7 @@ private:
     std::uint64_t number_;
     std::string method_;
     request_params params_;
+    std::uint64_t metadata_call_ = 0;
 };
 
 }  // namespace rangeio::emulator

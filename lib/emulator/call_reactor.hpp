@@ -48,7 +48,7 @@ protected:
     virtual void ended() noexcept {}
     service& shared() noexcept { return service_; }
     rpc_counters& counters() noexcept { return counters_; }
-    const call_info& info() const noexcept { return info_; }
+    call_info& info() noexcept { return info_; }
     /// Ends the call.
     void finish(const status& how);
     /// How the call ends when `action` throws.

@@ -36,6 +36,16 @@ std::uint64_t fault_state::begin_call() {
     return ++calls_;
 }
 
+std::uint64_t fault_state::begin_metadata_call() {
+    const std::lock_guard lock(mutex_);
+    return ++metadata_calls_;
+}
+
+std::uint64_t fault_state::next_page() {
+    const std::lock_guard lock(mutex_);
+    return ++pages_;
+}
+
 const testing::fault* fault_state::strike(testing::fault_kind kind, const place& here) {
     const std::lock_guard lock(mutex_);
     return faults_.strike(kind, here);

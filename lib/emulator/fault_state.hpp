@@ -27,8 +27,11 @@ public:
     /// What is not certain is drawn from the seed and the place alone: the order in which threads get here does not count.
     fault_state(const testing::fault_script& script, std::uint64_t seed);
 
-    /// The number of the call that begins now.
+    /// The number of the call that begins now, among those that read or those for metadata.
     std::uint64_t begin_call();
+    std::uint64_t begin_metadata_call();
+    /// A number for a page that is not where its token says.
+    std::uint64_t next_page();
     /// The fault that strikes here, if one does; it is counted. Valid as long as this object.
     const testing::fault* strike(testing::fault_kind kind, const place& here);
     std::uint64_t room_before_fault(const place& here) const;
@@ -63,6 +66,8 @@ private:
     mutable std::mutex mutex_;
     testing::armed_faults faults_;
     std::uint64_t calls_ = 0;
+    std::uint64_t metadata_calls_ = 0;
+    std::uint64_t pages_ = 0;
     std::uint64_t handles_ = 0;
     std::map<std::string, redirects, std::less<>> redirects_;  // by object
 };

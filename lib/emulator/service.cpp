@@ -13,6 +13,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <new>
 #include <stop_token>
@@ -58,7 +59,32 @@ void check_metageneration(const Request& request, std::string_view name) {
     }
 }
 
+// A token that leads where another one does: that, behind a number. Empty pages have them.
+constexpr std::string_view detour = "detour-";
+
+std::string without_detour(std::string token) {
+    while (token.starts_with(detour)) token.erase(0, std::min(token.find('.'), token.size() - 1) + 1);
+    return token;
+}
+
 }  // namespace
+
+// `asked`: the token as it came; `place`: where that is.
+void service::spoil(list_page& page, std::uint64_t call, const std::string& asked, const std::string& place) {
+    const fault_state::place here{call};
+    using testing::fault_kind;
+    if (faults_->strike(fault_kind::empty_page, here) != nullptr) {
+        page = {};
+        page.next_page_token = fmt::format("{}{}.{}", detour, faults_->next_page(), place);
+    }
+    const bool named = !page.objects.empty() || !page.prefixes.empty();
+    if (named && faults_->strike(fault_kind::unordered_page, here) != nullptr) {
+        if (!page.objects.empty()) page.objects.push_back(list_page::object(page.objects.front()));
+        if (!page.prefixes.empty()) page.prefixes.push_back(std::string(page.prefixes.front()));
+    }
+    if (!asked.empty() && faults_->strike(fault_kind::repeat_page, here) != nullptr)
+        page.next_page_token = asked;
+}
 
 service::service(const server_options& options, connection_faults faults)
     : strict_(options.strict()),
@@ -153,6 +179,8 @@ std::string service::list_objects(std::string_view text, const call_info& call) 
     if (request.soft_deleted()) {
         return {};
     }
+    std::string token = request.page_token();
+    if (faults_) token = without_detour(std::move(token));
     list_page page = list(
         walk,
         {
@@ -164,9 +192,10 @@ std::string service::list_objects(std::string_view text, const call_info& call) 
             request.lexicographic_start(),
             request.lexicographic_end(),
             request.page_size(),
-            request.page_token(),
+            token,
         }
     );
+    if (faults_) spoil(page, call.metadata_call(), request.page_token(), token);
     storage::ListObjectsResponse response;
     for (const list_page::object& object : page.objects) {
         const object_attributes attributes{

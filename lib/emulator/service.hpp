@@ -7,6 +7,7 @@
 #include "emulator/call_info.hpp"
 #include "emulator/directory_walk.hpp"
 #include "emulator/fault_state.hpp"
+#include "emulator/listing.hpp"
 #include "emulator/name_set.hpp"
 #include "emulator/object_store.hpp"
 #include "emulator/request_log.hpp"
@@ -60,6 +61,7 @@ public:
 
 private:
     void check(const call_info& call, std::string_view bucket) const;
+    void spoil(list_page& page, std::uint64_t call, const std::string& asked, const std::string& place);
 
     bool strict_;
     std::int64_t max_chunk_bytes_;

@@ -10,6 +10,7 @@ void unary_reactor::OnReadDone(bool ok) noexcept {
         return;
     }
     ++counters().requests;
+    if (shared().faults() != nullptr && strike()) return;
     const status queued =
         outcome_of([&] { shared().workers().run([this, self = shared_from_this()] { handle(); }); });
     if (!queued.ok()) {
@@ -28,6 +29,27 @@ void unary_reactor::handle() noexcept {
     } else {
         finish(how);
     }
+}
+
+bool unary_reactor::strike() {
+    fault_state& faults = *shared().faults();
+    info().metadata_call(faults.begin_metadata_call());
+    const fault_state::place here{info().metadata_call()};
+    using testing::fault_kind;
+    if (const auto* f = faults.strike(fault_kind::fail_metadata, here)) {
+        finish({static_cast<status_code>(f->status), "the question was refused", {}});
+        return true;
+    }
+    if (faults.strike(fault_kind::hang_metadata, here) == nullptr) return false;
+    hung_ = true;
+    if (unwanted_) end_hung();
+    return true;
+}
+
+// The client has given up, or the server shuts down.
+void unary_reactor::end_hung() noexcept {
+    unwanted_ = true;
+    if (hung_ && !finished_.exchange(true)) finish({status_code::cancelled, "nobody waits", {}});
 }
 
 void unknown_reactor::start() {

@@ -4,6 +4,7 @@
 
 #include <grpcpp/support/byte_buffer.h>
 
+#include <atomic>
 #include <string>
 #include <string_view>
 
@@ -25,11 +26,19 @@ public:
 
     void start() override { StartRead(&request_); }
     void OnReadDone(bool ok) noexcept override;
+    void OnCancel() noexcept override { end_hung(); }
+    void shut_down() noexcept override { end_hung(); }
 
 private:
     void handle() noexcept;
+    /// Whether a fault decides what becomes of the call.
+    bool strike();
+    void end_hung() noexcept;
 
     unary_handler handler_;
+    std::atomic<bool> hung_ = false;
+    std::atomic<bool> unwanted_ = false;
+    std::atomic<bool> finished_ = false;  // as one that hung
     grpc::ByteBuffer request_;
     grpc::ByteBuffer response_;
 };

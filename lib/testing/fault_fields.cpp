@@ -80,6 +80,11 @@ constexpr std::array rows{
     fault_row{fault_kind::max_streams, "max-streams", has_bytes},
     fault_row{fault_kind::too_many_pings, "too-many-pings", at_chunk},
     fault_row{fault_kind::outage, "outage", at_chunk | has_delay},
+    fault_row{fault_kind::fail_metadata, "fail-metadata", where_call | has_status, 0, unavailable},
+    fault_row{fault_kind::hang_metadata, "hang-metadata", where_call},
+    fault_row{fault_kind::repeat_page, "repeat-page", where_call},
+    fault_row{fault_kind::empty_page, "empty-page", where_call},
+    fault_row{fault_kind::unordered_page, "unordered-page", where_call},
 };
 
 const fault_row& row_of(fault_kind kind) noexcept {

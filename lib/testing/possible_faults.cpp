@@ -65,7 +65,12 @@ possible_faults::possible_faults(const fault_script& script) {
             case fault_kind::new_handle:
             case fault_kind::batch:
             case fault_kind::chunk:
-            case fault_kind::grow: break;
+            case fault_kind::grow:
+            case fault_kind::fail_metadata:
+            case fault_kind::hang_metadata:
+            case fault_kind::repeat_page:
+            case fault_kind::empty_page:
+            case fault_kind::unordered_page: break;
         }
     }
     // Whoever has a lease on a stream that has failed for good learns only that it has ended.

@@ -61,8 +61,9 @@ std::string between(const std::string& text, const std::string& begin, char end)
     return text.substr(at + begin.size(), text.find(end, at + begin.size()) - at - begin.size());
 }
 
-// Of the command behind it: what the read fails with.
+// Of the command behind it: what the read, or the listing after it, fails with.
 constexpr std::string_view fails = "# the read fails: ";
+constexpr std::string_view listing_fails = "# the listing fails: ";
 
 asio::awaitable<void> read_all(
     rangeio::client& client, object_ref object, std::vector<std::byte>& memory, std::string& why
@@ -71,6 +72,20 @@ asio::awaitable<void> read_all(
     try {
         rangeio::mrd_pool pool = co_await client.open(object);
         co_await fetch(pool, whole, memory);
+    } catch (const rangeio::error& e) {
+        why = e.code().message();
+    }
+}
+
+asio::awaitable<void> list_all(rangeio::client& client, object_ref object, std::string& why) {
+    rangeio::list_options options;
+    options.page_size(1);
+    try {
+        (void)co_await client.stat(object);
+        do {
+            const rangeio::list_page page = co_await client.list(object.bucket(), options);
+            options.page_token(page.next_page_token);
+        } while (!options.page_token().empty());
     } catch (const rangeio::error& e) {
         why = e.code().message();
     }
@@ -94,6 +109,11 @@ void run_example(const std::string& line) {
     const auto comment = line.find(fails);
     CHECK(why == (comment == line.npos ? "" : line.substr(comment + fails.size())));
     if (why.empty()) CHECK(std::ranges::equal(memory, std::as_bytes(std::span(content))));
+    std::string list_why;
+    const bool of_metadata = faults.find("metadata") != faults.npos || faults.find("-page") != faults.npos;
+    if (of_metadata) f.run(list_all(f.client, object, list_why));
+    const auto list_comment = line.find(listing_fails);
+    CHECK(list_why == (list_comment == line.npos ? "" : line.substr(list_comment + listing_fails.size())));
     for (const std::uint64_t times : f.server.stats().faults_struck) CHECK(times > 0);
 }
 

@@ -44,6 +44,7 @@ enum class reach {
     call,       ///< all through a call
     idle,       ///< when nothing is under way
     service,    ///< of the service as a whole
+    metadata,   ///< not on the call of a read
 };
 
 inline reach reach_of(rangeio::testing::fault_kind kind) {
@@ -72,12 +73,18 @@ inline reach reach_of(rangeio::testing::fault_kind kind) {
         case fault_kind::batch:
         case fault_kind::chunk: return reach::call;
         case fault_kind::idle_abort: return reach::idle;
+        case fault_kind::fail_metadata:
+        case fault_kind::hang_metadata:
+        case fault_kind::repeat_page:
+        case fault_kind::empty_page:
+        case fault_kind::unordered_page: return reach::metadata;
         default: return reach::chunk;
     }
 }
 
 /// Where in the first call the fault stands for this stage; nothing if it cannot strike there.
 inline std::optional<std::string_view> place_of(reach how, stage when) {
+    if (how == reach::metadata) return std::nullopt;
     const bool ranged = how == reach::chunk || how == reach::call_end;
     if (how == reach::service) {
         const bool all_through =

@@ -10,7 +10,7 @@
 
 namespace rangeio::testing {
 
-/// What a service can do to its clients on a BidiReadObject call.
+/// What a service can do to its clients, on a BidiReadObject call if nothing else is said.
 enum class fault_kind {
     latency,           ///< waits `delay` before a response
     bandwidth,         ///< sends at most `bytes` in a second
@@ -45,6 +45,11 @@ enum class fault_kind {
     max_streams,     ///< a connection serves at most `bytes` calls at once; others wait. Of the whole service
     too_many_pings,  ///< ends the connection as a server does whose client pings it too often
     outage,          ///< ends all connections, and refuses new ones for `delay`
+    fail_metadata,     ///< ends a call for metadata with `status`. Those calls are counted by themselves
+    hang_metadata,     ///< never answers one
+    repeat_page,       ///< sends a page of a listing with the token that it was asked for
+    empty_page,        ///< sends one without names, and a token that is new but leads nowhere else
+    unordered_page,    ///< sends one with a name again behind its last
 };
 
 /// One line of a script: what happens, where, and how often.
