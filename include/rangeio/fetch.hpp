@@ -46,7 +46,8 @@ public:
     }
     bool allow_short() const noexcept { return allow_short_; }
 
-    /// Wall time for the whole read, waiting for streams included. Default zero: no limit.
+    /// Wall time for the whole read, waiting for streams included. Default zero: no limit; negative: it is over at once
+    /// (errc::timed_out).
     fetch_options& timeout(std::chrono::nanoseconds limit) {
         timeout_ = limit;
         return *this;
@@ -88,7 +89,7 @@ public:
     }
     std::uint64_t unit_bytes() const noexcept { return unit_bytes_; }
 
-    /// Wall time for all ranges together. Default zero: no limit.
+    /// Wall time for all ranges together. Default zero: no limit; negative: it is over at once (errc::timed_out).
     fetch_ranges_options& timeout(std::chrono::nanoseconds limit) {
         timeout_ = limit;
         return *this;

@@ -56,7 +56,7 @@ public:
     sharing_policy sharing() const noexcept { return sharing_; }
 
     /// How long a stream may take to open, its first response included, however many calls that takes
-    /// (`retry_policy::open_attempts`). Default 30 s; zero: no limit.
+    /// (`retry_policy::open_attempts`). Default 30 s; zero: no limit; not negative.
     pool_options& open_timeout(std::chrono::nanoseconds timeout) {
         open_timeout_ = timeout;
         return *this;
@@ -98,7 +98,7 @@ public:
     /// Lifetimes:  `destination` until completion; the lease may go earlier, the read goes on.
     /// Cancels:    whatever types the awaiting coroutine lets through; nothing touches `destination`
     /// afterwards. Errors:     as `fetch`, and errc::stream_closed when the stream has ended. Units: bytes;
-    /// `timeout` of zero, the default: none.
+    /// `timeout` of zero, the default: none; a negative one is over at once (errc::timed_out).
     /// Guarantee:  basic, as `fetch`; the lease stays, though its stream may have failed.
     asio::awaitable<std::size_t> read(
         byte_range range, std::span<std::byte> destination, std::chrono::nanoseconds timeout = {}
@@ -125,6 +125,9 @@ private:
 ///             no use then; not if `executor` is a strand, which must not outlive its context.
 class mrd_pool {
 public:
+    /// No pool, as one that was moved from. It may be assigned to and destroyed; stats() are zero, info() and object()
+    /// are empty, and every operation on it, `fetch` and its relatives too, fails with errc::invalid_argument.
+    mrd_pool() noexcept;
     /// An unopened pool. `client::open()` makes one that is open.
     ///
     /// `executor` serves the open timeouts; callers are resumed on their own.
@@ -133,6 +136,9 @@ public:
     mrd_pool(mrd_pool&&) noexcept = default;
     mrd_pool& operator=(mrd_pool&& other) noexcept;
     ~mrd_pool();
+
+    /// Whether there is a pool.
+    explicit operator bool() const noexcept { return core_ != nullptr; }
 
     /// Opens the first stream, once, however many ask for it at once; immediate when one has been opened
     /// before.
@@ -147,7 +153,8 @@ public:
     /// busy one by the sharing policy, if its streams take several requests; else waits, first come first
     /// served.
     ///
-    /// Initializes the pool if nobody has. `timeout` is how long to wait, default 60 s; zero: no limit.
+    /// Initializes the pool if nobody has. `timeout` is how long to wait, default 60 s; zero: no limit; negative:
+    /// over at once (errc::timed_out).
     /// Cancels:    the waiting; a lease that was granted meanwhile goes to the next in line.
     /// Errors:     why the open that this call caused failed; errc::timed_out, errc::pool_closed.
     /// Guarantee:  strong, also without memory: no lease is lost, and none is kept from those who wait.
@@ -158,7 +165,7 @@ public:
     /// called by many, and again: all return with the same end.
     ///
     /// `deadline_after` is how long leased streams may go on; then they are cancelled. Zero, the default: no
-    /// limit. Of several deadlines the earliest holds. It is the pool's: kept by the pool's executor, whether or not
+    /// limit; negative: they are cancelled at once. Of several deadlines the earliest holds. It is the pool's: kept by the pool's executor, whether or not
     /// the caller still waits.
     /// Cancels:    the waiting only; the pool closes all the same, with the deadline that was named.
     /// Errors:     the first failure of a stream to end in order, after the last one has ended.
@@ -172,7 +179,8 @@ public:
     /// A stream of the pool goes on with another call for this, and all of them do if the object has grown. So reads
     /// that are under way are resumed, and take a round trip longer.
     ///
-    /// Initializes the pool if nobody has. `timeout` is for all of it, default 60 s; zero: no limit.
+    /// Initializes the pool if nobody has. `timeout` is for all of it, default 60 s; zero: no limit; negative: over at
+    /// once (errc::timed_out).
     /// Cancels:    whatever types the awaiting coroutine lets through.
     /// Errors:     as acquire() and `fetch`; errc::generation_changed.
     asio::awaitable<std::uint64_t> refresh_size(std::chrono::nanoseconds timeout = std::chrono::seconds(60));

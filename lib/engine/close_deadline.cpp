@@ -7,8 +7,11 @@ namespace rangeio::engine {
 
 close_deadline::armed close_deadline::arm(std::chrono::nanoseconds after, std::function<void()> then) {
     armed out;
-    if (after <= std::chrono::nanoseconds::zero()) return out;
-    after = std::min<std::chrono::nanoseconds>(after, std::chrono::years(1));  // a time point has to hold it
+    constexpr std::chrono::nanoseconds zero{0};
+    if (after == zero) return out;
+    after = std::clamp<std::chrono::nanoseconds>(
+        after, zero, std::chrono::years(1)
+    );  // a time point has to hold it
     auto stay = std::make_shared<runtime::context_core::stay>(core_);
     {
         const std::lock_guard lock(mutex_);

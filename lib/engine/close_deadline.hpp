@@ -31,7 +31,7 @@ public:
         std::chrono::steady_clock::time_point due_;
     };
 
-    /// `then` is called after so long, if this is kept and not over. Zero: never. May throw std::bad_alloc.
+    /// `then` is called after so long, if this is kept and not over. Zero: never; less: at once. May throw std::bad_alloc.
     armed arm(std::chrono::nanoseconds after, std::function<void()> then);
     void keep(armed deadline) noexcept;
     /// Nothing is left to be ended. For good.

@@ -48,6 +48,7 @@ std::vector<transfer_part> parts_into(
 asio::awaitable<result<std::size_t>> fetch_into(
     pool_ptr pool, byte_range range, std::span<std::byte> destination, fetch_options options
 ) {
+    if (pool == nullptr) co_return engine::no_pool();
     if (destination.size() < range.length()) {
         co_return pool->explain(
             failure(errc::invalid_argument, fmt::format("the destination has {} bytes", destination.size())),
@@ -79,6 +80,7 @@ asio::awaitable<std::size_t> fetch_or_throw(
 asio::awaitable<std::size_t> fetch_into_view(
     pool_ptr pool, byte_range range, direct_buffer::view destination, fetch_options options
 ) {
+    engine::require_pool(pool);
     const auto room = destination.prepare();
     if (room.size() < range.length()) {
         throw error(failure(
@@ -94,6 +96,7 @@ asio::awaitable<std::size_t> fetch_into_view(
 asio::awaitable<std::vector<byte_block>> fetch_chunks(
     pool_ptr pool, std::uint64_t start, std::vector<std::uint64_t> lengths, fetch_options options
 ) {
+    engine::require_pool(pool);
     std::uint64_t total = 0;
     for (const std::uint64_t length : lengths) {
         if (length > byte_range::max_end - total) {
@@ -172,6 +175,7 @@ failure check_option(std::uint64_t value, const char* name) {
 asio::awaitable<void> fetch_scattered(
     pool_ptr pool, std::vector<range_request> requests, fetch_ranges_options options
 ) {
+    engine::require_pool(pool);
     for (const range_request& request : requests) {
         if (request.destination.size() < request.range.length()) {
             throw error(pool->explain(
@@ -224,6 +228,7 @@ asio::awaitable<void> fetch_scattered(
 namespace engine {
 
 asio::awaitable<result<std::shared_ptr<const object_info>>> opened(pool_ptr pool, nanoseconds timeout) {
+    if (timeout < nanoseconds::zero()) co_return errc::timed_out;
     if (auto info = pool->info()) co_return info;
     const auto op = std::make_shared<pool_wait>(pool, &pool_core::initialize);
     co_await runtime::await_operation(op, timeout);
@@ -266,6 +271,7 @@ byte_block shrink(byte_block block, std::size_t size) {
 }
 
 asio::awaitable<byte_block> fetch_block(pool_ptr pool, byte_range range, fetch_options options) {
+    require_pool(pool);
     const time_budget time(co_await asio::this_coro::executor, options.timeout());
     byte_range wanted = range;
     if (options.allow_short()) {

@@ -51,6 +51,7 @@ asio::awaitable<std::shared_ptr<transfer>> read_anew(pool_ptr pool, transfer_par
 }
 
 asio::awaitable<object_tail> read_tail(pool_ptr pool, std::uint64_t length, fetch_options options) {
+    engine::require_pool(pool);
     const std::string doing = fmt::format(" last {} bytes", length);
     const time_budget time(co_await asio::this_coro::executor, options.timeout());
     const auto object = co_await engine::opened(pool, time.left());
@@ -92,8 +93,9 @@ asio::awaitable<object_tail> read_tail(pool_ptr pool, std::uint64_t length, fetc
 namespace engine {
 
 asio::awaitable<std::uint64_t> refresh(pool_ptr pool, nanoseconds timeout) {
+    engine::require_pool(pool);
     const auto known = pool->info();
-    if (known == nullptr) {
+    if (known == nullptr || timeout < nanoseconds::zero()) {
         const auto object = co_await engine::opened(pool, timeout);
         if (!object) throw error(pool->explain(object.error(), ""));
         co_return (*object)->size;

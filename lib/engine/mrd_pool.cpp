@@ -16,12 +16,14 @@ using engine::pool_core;
 using engine::pool_wait;
 
 asio::awaitable<void> initialize_pool(std::shared_ptr<pool_core> pool) {
+    engine::require_pool(pool);
     const auto op = std::make_shared<pool_wait>(pool, &pool_core::initialize);
     co_await runtime::await_operation(op, {});
     if (op->why()) throw error(pool->explain(op->why(), ""));
 }
 
 asio::awaitable<lease> acquire_lease(std::shared_ptr<pool_core> pool, std::chrono::nanoseconds timeout) {
+    engine::require_pool(pool);
     const auto op = std::make_shared<pool_wait>(pool, &pool_core::acquire);
     co_await runtime::await_operation(op, timeout);
     if (op->why()) throw error(pool->explain(op->why(), ": no stream"));
@@ -29,6 +31,7 @@ asio::awaitable<lease> acquire_lease(std::shared_ptr<pool_core> pool, std::chron
 }
 
 asio::awaitable<void> close_pool(std::shared_ptr<pool_core> pool, std::chrono::nanoseconds deadline_after) {
+    engine::require_pool(pool);
     const auto op = std::make_shared<pool_wait>(pool, deadline_after);
     co_await runtime::await_operation(op, {});
     if (op->why()) throw error(pool->explain(op->why(), ": close"));
@@ -92,6 +95,8 @@ void lease::release() noexcept {
 mrd_pool::mrd_pool(asio::any_io_executor executor, std::shared_ptr<mrd_factory> factory, pool_options options)
     : core_(std::make_shared<pool_core>(std::move(executor), std::move(factory), options)) {}
 
+mrd_pool::mrd_pool() noexcept = default;
+
 mrd_pool& mrd_pool::operator=(mrd_pool&& other) noexcept {
     if (this == &other) return *this;
     const auto old = std::exchange(core_, std::move(other.core_));
@@ -116,16 +121,17 @@ asio::awaitable<void> mrd_pool::close(std::chrono::nanoseconds deadline_after) {
 }
 
 pool_stats mrd_pool::stats() const {
-    return core_->stats();
+    return core_ == nullptr ? pool_stats() : core_->stats();
 }
 
 std::optional<object_info> mrd_pool::info() const {
-    const auto known = core_->info();
+    const auto known = core_ == nullptr ? nullptr : core_->info();
     return known == nullptr ? std::nullopt : std::optional(*known);
 }
 
 const object_ref& mrd_pool::object() const noexcept {
-    return core_->object();
+    static const object_ref none;
+    return core_ == nullptr ? none : core_->object();
 }
 
 }  // namespace rangeio

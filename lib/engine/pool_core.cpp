@@ -73,6 +73,14 @@ private:
     const stream_id id_;
 };
 
+failure no_pool() {
+    return {errc::invalid_argument, "there is no pool: it was made by default, or moved from"};
+}
+
+void require_pool(const std::shared_ptr<pool_core>& pool) {
+    if (pool == nullptr) throw error(no_pool());
+}
+
 pool_core::pool_core(
     asio::any_io_executor executor, std::shared_ptr<mrd_factory> factory, const pool_options& options
 )

@@ -106,6 +106,11 @@ private:
     std::chrono::nanoseconds wait_time_{0};
 };
 
+/// What every operation on a handle without a pool fails with.
+failure no_pool();
+/// Throws that for the core of such a handle.
+void require_pool(const std::shared_ptr<pool_core>& pool);
+
 /// The way from the public handles to what is behind them.
 struct pool_access {
     static const std::shared_ptr<pool_core>& core(const mrd_pool& pool) noexcept { return pool.core_; }

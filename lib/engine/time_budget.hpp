@@ -8,7 +8,8 @@
 
 namespace rangeio::engine {
 
-/// What is left of a timeout that began when this was made. Zero stands for none, so what is left never is.
+/// What is left of a timeout that began when this was made. Zero stands for none, so what is left never is; a negative one
+/// is over from the beginning.
 class time_budget {
 public:
     time_budget(const asio::any_io_executor& executor, std::chrono::nanoseconds timeout) : timeout_(timeout) {
@@ -17,7 +18,7 @@ public:
         start_ = core_->now();
     }
     std::chrono::nanoseconds left() const {
-        if (core_ == nullptr) return {};
+        if (core_ == nullptr) return timeout_;
         return std::max<std::chrono::nanoseconds>(
             timeout_ - (core_->now() - start_), std::chrono::nanoseconds(1)
         );

@@ -5,6 +5,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -18,7 +20,8 @@ public:
 
     void start(std::chrono::nanoseconds delay) {
         const std::lock_guard lock(mutex_);
-        timer_.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(delay));
+        // A time point has to hold it.
+        timer_.expires_after(std::min<std::chrono::nanoseconds>(delay, std::chrono::years(1)));
         timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
             const auto self = weak.lock();
             if (self == nullptr || ec) return;

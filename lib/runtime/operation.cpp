@@ -65,6 +65,7 @@ void operation::launch(const asio::any_io_executor& executor, clock_duration tim
     } catch (...) {
         obstacle = make_error_code(boost::system::errc::not_enough_memory);
     }
+    if (timeout < clock_duration::zero()) obstacle = errc::timed_out;
     if (!obstacle && !core_->enter(*this)) obstacle = errc::shut_down;
     if (obstacle) {
         reject(obstacle);

@@ -61,7 +61,7 @@ private:
 };
 
 /// Runs `op` and suspends until it has completed. `timeout` of zero: none; when it is over, the operation is
-/// cancelled with errc::timed_out. Cancelling the awaiting coroutine cancels it with
+/// cancelled with errc::timed_out. A negative one is over before the operation starts. Cancelling the awaiting coroutine cancels it with
 /// asio::error::operation_aborted.
 template <class Op>
 asio::awaitable<void> await_operation(std::shared_ptr<Op> op, operation::clock_duration timeout) {
