@@ -41,7 +41,7 @@ public:
     }
     std::size_t max_idle_streams_per_key() const noexcept { return max_idle_streams_per_key_; }
 
-    /// How long a stream is kept without use, up to 24 h. Default 60 s: a program that goes from file to file comes
+    /// How long a stream is kept without use, 0 to 24 h. Default 60 s: a program that goes from file to file comes
     /// back sooner, and the service ends streams that idle for long, after a time that it does not tell. Zero: no
     /// limit.
     pool_cache_options& idle_timeout(std::chrono::nanoseconds timeout) {
@@ -50,10 +50,21 @@ public:
     }
     std::chrono::nanoseconds idle_timeout() const noexcept { return idle_timeout_; }
 
+    /// For how long a generation is taken for the live one after the service said so, 0 to 24 h: open() without a
+    /// generation then does as if it was named, and asks nothing if an idle stream fits. Counted from the moment of the
+    /// question. So a pool may be on an object that was replaced up to so long ago; if that generation is gone, open()
+    /// asks by name. The newest 1024 names are remembered. Default zero: every open() by name asks the service.
+    pool_cache_options& generation_max_age(std::chrono::nanoseconds age) {
+        generation_max_age_ = age;
+        return *this;
+    }
+    std::chrono::nanoseconds generation_max_age() const noexcept { return generation_max_age_; }
+
 private:
     std::size_t max_idle_pools_ = 16;
     std::size_t max_idle_streams_per_key_ = 4;
     std::chrono::nanoseconds idle_timeout_ = std::chrono::seconds(60);
+    std::chrono::nanoseconds generation_max_age_{0};
 };
 
 /// Makes what opens the streams of one pool, on the execution context of the cache's executor. Called by open(), from
@@ -68,12 +79,13 @@ using mrd_factory_maker =
 /// What a pool may take:
 /// - **A generation was named, and the object is finalized:** all of its streams.
 /// - **No generation was named:** its first stream is a new one, for only the service knows which generation is
-///   live. Further ones are taken from those of the generation that the first one found.
+///   live. Further ones are taken from those of the generation that the first one found. With
+///   `pool_cache_options::generation_max_age`, a generation that was live so recently counts as named.
 /// - **The object is being appended to:** its first stream is a new one, so that its size is fresh. Further
 ///   ones are taken if they have seen the object as large as that: an older stream may not know of newer bytes.
 ///
-/// So open() takes a round trip, unless it names the generation (`mrd_pool::info()` of an earlier pool has it) and
-/// finds a stream. A stream that broke without anybody noticing is handed out like a healthy one: the read
+/// So open() takes a round trip, unless it names the generation (`mrd_pool::info()` of an earlier pool has it), or may
+/// take the one that was seen last, and finds a stream. A stream that broke without anybody noticing is handed out like a healthy one: the read
 /// on it fails, as on any stream that breaks.
 ///
 /// Threads:    all members are safe from several threads at once.
@@ -84,6 +96,9 @@ using mrd_factory_maker =
 ///             close() and the destructor end that.
 class mrd_pool_cache {
 public:
+    /// No cache, as one that was moved from. It may be assigned to and destroyed; stats() are zero, and every operation on
+    /// it fails with errc::invalid_argument.
+    mrd_pool_cache() noexcept;
     /// `client::pool_cache()` makes one on the client's channels.
     ///
     /// `executor` serves open timeouts and expiry; callers are resumed on their own.
@@ -94,6 +109,9 @@ public:
     mrd_pool_cache(mrd_pool_cache&&) noexcept = default;
     mrd_pool_cache& operator=(mrd_pool_cache&& other) noexcept;
     ~mrd_pool_cache();
+
+    /// Whether there is a cache.
+    explicit operator bool() const noexcept { return core_ != nullptr; }
 
     /// A pool on `object`, initialized. An ordinary pool, but for where its streams come from and go to: also one
     /// that still reads counts as a user of the object, until the last of its handle and leases is gone.
@@ -109,7 +127,8 @@ public:
     /// its pools as by mrd_pool::close(). Returns when every stream has ended. May be called by many, and again: all
     /// return with the same end.
     ///
-    /// `deadline_after` is how long leased streams may go on; then they are cancelled. Zero, the default: no limit.
+    /// `deadline_after` is how long leased streams may go on; then they are cancelled. Zero, the default: no limit;
+    /// negative: they are cancelled at once.
     /// Of several deadlines the earliest holds. It is the cache's: kept by the cache's executor, whether or not the
     /// caller still waits.
     /// Cancels:    the waiting only; the cache closes all the same, with the deadline that was named.

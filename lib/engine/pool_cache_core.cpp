@@ -34,7 +34,12 @@ pool_cache_fsm::options machine_options(const pool_cache_options& options) {
     if (timeout < std::chrono::nanoseconds::zero() || timeout > std::chrono::hours(24)) {
         throw error(failure(errc::invalid_argument, "the idle timeout is not between 0 and 24 hours"));
     }
+    const auto age = options.generation_max_age();
+    if (age < std::chrono::nanoseconds::zero() || age > std::chrono::hours(24)) {
+        throw error(failure(errc::invalid_argument, "generation_max_age is not between 0 and 24 hours"));
+    }
     pool_cache_fsm::options out;
+    out.generation_max_age = age;
     out.max_idle_keys = options.max_idle_pools();
     out.max_idle_streams_per_key = options.max_idle_streams_per_key();
     out.idle_timeout = timeout;
@@ -199,6 +204,17 @@ void pool_cache_core::on_shutdown() noexcept {
 
 pool_cache_stats pool_cache_core::stats() const {
     return machine_.peek([](const pool_cache_fsm& m) { return m.stats(); });
+}
+
+object_ref pool_cache_core::with_known_generation(object_ref object) const {
+    const auto now = core_->now();
+    const auto known =
+        machine_.peek([&](const pool_cache_fsm& m) { return m.known_generation(object, now); });
+    return object.generation(known);
+}
+
+void pool_cache_core::forget_generation(const object_ref& object) noexcept {
+    machine_.feed([&](pool_cache_fsm& m, cache_actions&) { m.forget_generation(object); });
 }
 
 fsm::pool_id pool_cache_core::enter(const object_ref& object) {

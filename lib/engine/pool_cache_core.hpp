@@ -49,6 +49,10 @@ public:
     );
     ~pool_cache_core() override;
 
+    /// The object by the generation that may be taken for the live one, if there is one.
+    object_ref with_known_generation(object_ref object) const;
+    /// The generation that `object` names is gone.
+    void forget_generation(const object_ref& object) noexcept;
     /// A pool whose streams come from here. Throws errc::pool_closed, and what the maker of factories throws.
     mrd_pool make_pool(const object_ref& object, const pool_options& options);
     /// Closes the pools, too, as mrd_pool::close(). May throw std::bad_alloc, and have no effect then.

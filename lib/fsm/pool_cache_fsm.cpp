@@ -4,6 +4,15 @@
 #include <utility>
 
 namespace rangeio::fsm {
+namespace {
+
+constexpr std::size_t max_live = 1024;  // names whose generations are remembered
+
+bool same_name(const object_ref& a, const object_ref& b) noexcept {
+    return a.name() == b.name() && a.bucket() == b.bucket();
+}
+
+}  // namespace
 
 pool_id pool_cache_fsm::enter(const object_ref& object) {
     if (state_ != cache_state::open) return 0;
@@ -38,6 +47,7 @@ void pool_cache_fsm::open(caller_id user, pool_id id, time_point now, cache_acti
     }
     // First of all: without memory nothing may have changed.
     if (streams_.capacity() == streams_.size()) streams_.reserve(2 * streams_.size() + 4);
+    if (const key& k = *find_key(p->key); k.object.generation() == 0) remember_question(k.object, now);
     expire(now, out);
     if (stream* const s = newest_that_fits(*p)) {
         ++hits_;
@@ -53,6 +63,7 @@ void pool_cache_fsm::open(caller_id user, pool_id id, time_point now, cache_acti
     fresh.id = last_id_ + 1;
     fresh.user = user;
     fresh.pool = id;
+    fresh.asked = now;
     streams_.push_back(fresh);
     ++last_id_;
     ++misses_;
@@ -80,9 +91,37 @@ void pool_cache_fsm::opened(cached_id id, const sight& seen, cache_actions& out)
     if (pool* const p = find_pool(s->pool)) {
         if (!p->opened) p->size = seen.size;
         p->opened = true;
+        if (const key& k = *find_key(p->key); k.object.generation() == 0) remember_answer(k.object, *s);
         s->key = learn_key(*p, seen.generation);
     }
     out.push_back({cache_action_kind::opened, id, s->user});
+}
+
+std::int64_t pool_cache_fsm::known_generation(const object_ref& object, time_point now) const noexcept {
+    const auto it = std::ranges::find_if(live_, [&](const live& x) { return same_name(x.object, object); });
+    if (it == live_.end() || now - it->asked >= options_.generation_max_age) return 0;
+    return it->object.generation();
+}
+
+void pool_cache_fsm::forget_generation(const object_ref& object) noexcept {
+    std::erase_if(live_, [&](const live& x) { return x.object == object; });
+}
+
+void pool_cache_fsm::remember_question(const object_ref& object, time_point now) {
+    if (options_.generation_max_age == std::chrono::nanoseconds::zero()) return;
+    std::erase_if(live_, [&](const live& x) { return now - x.asked >= options_.generation_max_age; });
+    if (std::ranges::any_of(live_, [&](const live& x) { return same_name(x.object, object); })) return;
+    if (live_.size() == max_live) live_.erase(std::ranges::min_element(live_, {}, &live::asked));
+    live_.push_back({object, now});
+}
+
+// As old as the question: it may have been replaced since the service looked.
+void pool_cache_fsm::remember_answer(const object_ref& object, const stream& s) noexcept {
+    const auto it = std::ranges::find_if(live_, [&](const live& x) { return same_name(x.object, object); });
+    if (it == live_.end() || s.seen.generation <= 0) return;
+    if (it->object.generation() != 0 && s.asked < it->asked) return;
+    it->object.generation(s.seen.generation);
+    it->asked = s.asked;
 }
 
 void pool_cache_fsm::reconnecting(cached_id id, cache_actions& out) {

@@ -73,7 +73,8 @@ public:
     struct options {
         std::size_t max_idle_keys = 16;
         std::size_t max_idle_streams_per_key = 4;
-        std::chrono::nanoseconds idle_timeout{0};  // 0: none
+        std::chrono::nanoseconds idle_timeout{0};        // 0: none
+        std::chrono::nanoseconds generation_max_age{0};  // 0: no generation is taken for the live one
     };
 
     explicit pool_cache_fsm(options o) : options_(o) {}
@@ -87,6 +88,11 @@ public:
     void open(caller_id user, pool_id pool, time_point now, cache_actions& out);
     /// `user` is done with its stream, which may be kept if it is `reusable`. No effect if it has none.
     void give_up(caller_id user, bool reusable, const failure& why, time_point now, cache_actions& out);
+
+    /// The generation that was live so recently that it may be taken for the live one; 0: the service has to say.
+    std::int64_t known_generation(const object_ref& object, time_point now) const noexcept;
+    /// The generation that `object` names is gone.
+    void forget_generation(const object_ref& object) noexcept;
 
     // Events from streams.
     struct sight {
@@ -137,6 +143,7 @@ public:
         pool_id pool = 0;       // of the user
         std::uint64_t key = 0;  // 0: it cannot be kept
         sight seen;
+        time_point asked;  // when it was to be opened
         time_point idle_since;
         std::uint64_t turn = 0;  // of those that are idle, the largest was given last
     };
@@ -153,6 +160,8 @@ private:
     std::size_t idle_streams(std::uint64_t id) const;
     stream* newest_that_fits(const pool& p);
     std::uint64_t learn_key(pool& p, std::int64_t generation);
+    void remember_question(const object_ref& object, time_point now);
+    void remember_answer(const object_ref& object, const stream& s) noexcept;
     void keep(stream& s, time_point now, cache_actions& out);
     void expire(time_point now, cache_actions& out);
     void evict_keys(cache_actions& out);
@@ -166,6 +175,11 @@ private:
     std::vector<pool> pools_;
     std::vector<stream> streams_;
     std::vector<caller_id> closers_;
+    struct live {
+        object_ref object;  // its generation is 0 until the service has told it
+        time_point asked;
+    };
+    std::vector<live> live_;     // by name, if generations may be taken for the live ones
     std::uint64_t last_id_ = 0;  // of keys, pools and streams
     std::uint64_t turns_ = 0;
     std::uint64_t hits_ = 0, misses_ = 0;

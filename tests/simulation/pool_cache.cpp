@@ -457,6 +457,28 @@ TEST_CASE("cache: options out of their ranges are refused when it is made") {
     CHECK(code_of(pool_cache_options().idle_timeout(-1ns)) == errc::invalid_argument);
     CHECK(code_of(pool_cache_options().idle_timeout(25h)) == errc::invalid_argument);
     CHECK_FALSE(code_of(pool_cache_options().idle_timeout(0s)).failed());
+    CHECK(code_of(pool_cache_options().generation_max_age(-1ns)) == errc::invalid_argument);
+    CHECK(code_of(pool_cache_options().generation_max_age(25h)) == errc::invalid_argument);
+}
+
+TEST_CASE(
+    "cache: opened by name again, an object costs nothing for as long as its generation may be taken for the "
+    "live one"
+) {
+    const object_ref by_name("b-1", "o");
+    cache_fixture asking;
+    run(asking.context, visit(*asking.cache, by_name));
+    run(asking.context, visit(*asking.cache, by_name));
+    CHECK(asking.service.calls() == 2);
+    CHECK(asking.cache->stats().hits == 0);
+
+    cache_fixture f(pool_cache_options().generation_max_age(10s).idle_timeout(1h));
+    for (int n = 0; n < 5; ++n) run(f.context, visit(*f.cache, by_name));
+    CHECK(f.service.calls() == 1);
+    CHECK(f.cache->stats().hits == 4);
+    f.time.pass(10s);
+    run(f.context, visit(*f.cache, by_name));
+    CHECK(f.service.calls() == 2);
 }
 
 // Handles, context and streams may go in any order; the address sanitizer and the end of the service's threads say

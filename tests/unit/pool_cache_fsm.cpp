@@ -414,3 +414,71 @@ TEST_CASE("pool cache: whoever gives up waiting for the close is not answered") 
     REQUIRE(out.size() == 2);
     CHECK(text(out[1]) == "closed");
 }
+
+TEST_CASE(
+    "pool_cache_fsm: a generation may be taken for the live one for so long after the question, if that is "
+    "wished"
+) {
+    using rangeio::fsm::pool_cache_fsm;
+    pool_cache_fsm::options how;
+    how.generation_max_age = 10s;
+    pool_cache_fsm m(how);
+    cache_actions out;
+    const object_ref name("b-1", "o");
+    const object_ref other("b-1", "p");
+    const pool_cache_fsm::time_point start{};
+    CHECK(m.known_generation(name, start) == 0);
+    const pool_id pool = m.enter(name);
+    m.open(1, pool, start, out);
+    CHECK(m.known_generation(name, start + 1s) == 0);  // asked, not answered
+    m.opened(m.streams().back().id, {7, 10, true}, out);
+    CHECK(m.known_generation(name, start + 1s) == 7);
+    CHECK(m.known_generation(other, start + 1s) == 0);
+    // From the question on: it may have been replaced right after the service looked.
+    CHECK(m.known_generation(name, start + 9999ms) == 7);
+    CHECK(m.known_generation(name, start + 10s) == 0);
+
+    SUBCASE("a pool by generation says nothing of what is live") {
+        const pool_id named = m.enter(object_ref("b-1", "o", 3));
+        m.open(2, named, start + 5s, out);
+        m.opened(m.streams().back().id, {3, 10, true}, out);
+        CHECK(m.known_generation(name, start + 6s) == 7);
+    }
+    SUBCASE("a newer answer counts, also if it comes first") {
+        const pool_id late = m.enter(name);
+        const pool_id early = m.enter(name);
+        m.open(3, early, start + 11s, out);
+        const auto first = m.streams().back().id;
+        m.open(2, late, start + 12s, out);
+        const auto second = m.streams().back().id;
+        m.opened(second, {9, 10, true}, out);
+        m.opened(first, {8, 10, true}, out);
+        CHECK(m.known_generation(name, start + 13s) == 9);
+        CHECK(m.known_generation(name, start + 22s) == 0);
+    }
+    SUBCASE("one that is gone is forgotten, and no other") {
+        m.forget_generation(object_ref("b-1", "o", 6));
+        CHECK(m.known_generation(name, start + 1s) == 7);
+        m.forget_generation(object_ref("b-1", "o", 7));
+        CHECK(m.known_generation(name, start + 1s) == 0);
+    }
+    SUBCASE("the newest 1024 names are remembered") {
+        for (int n = 0; n < 1024; ++n) {
+            const pool_id next = m.enter(object_ref("b-1", fmt::format("n-{}", n)));
+            m.open(static_cast<caller_id>(10 + n), next, start + 1s, out);
+            m.opened(m.streams().back().id, {5, 10, true}, out);
+        }
+        CHECK(m.known_generation(name, start + 2s) == 0);
+        CHECK(m.known_generation(object_ref("b-1", "n-0"), start + 2s) == 5);
+        CHECK(m.known_generation(object_ref("b-1", "n-1023"), start + 2s) == 5);
+    }
+}
+
+TEST_CASE("pool_cache_fsm: by default the service is always asked which generation is live") {
+    rangeio::fsm::pool_cache_fsm m({});
+    cache_actions out;
+    const pool_id pool = m.enter(object_ref("b-1", "o"));
+    m.open(1, pool, {}, out);
+    m.opened(m.streams().back().id, {7, 10, true}, out);
+    CHECK(m.known_generation(object_ref("b-1", "o"), {}) == 0);
+}
