@@ -18,6 +18,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace rangeio {
@@ -27,7 +28,8 @@ class credentials {
 public:
     enum class kind { automatic, insecure, google_default, access_token };
 
-    /// Insecure for an endpoint on this machine or one from the environment, else Google default credentials.
+    /// Insecure for an endpoint on this machine or one from the environment, or with `http://`; TLS without an identity
+    /// for `https://` on this machine; else Google default credentials.
     credentials() = default;
     /// No encryption and no identity: for an emulator.
     static credentials insecure() { return credentials(kind::insecure, {}); }
@@ -53,8 +55,22 @@ class client_options {
 public:
     client_options() = default;
 
-    /// A gRPC target: `host:port`, or with a scheme such as `dns:///` or `google-c2p:///`. Default: the
-    /// environment variable STORAGE_EMULATOR_HOST_GRPC if it is set, else storage.googleapis.com:443.
+    /// Where to connect to, in one of these forms, with blanks around it or not. Default: the environment variable
+    /// STORAGE_EMULATOR_HOST_GRPC if it is set and not empty, in the same forms, else storage.googleapis.com:443.
+    ///
+    /// | form | |
+    /// |---|---|
+    /// | `HOST:PORT`, `[IPV6]:PORT`, `IPV4:PORT` | ports are 1..65535; without one it is 443 |
+    /// | `http://HOST:PORT`, `https://HOST:PORT` | without encryption, whatever the host; with TLS |
+    /// | `dns:///HOST:PORT`, `ipv4:ADDRESS:PORT`, `ipv6:[ADDRESS]:PORT` | as gRPC writes it |
+    /// | `unix:PATH`, `unix:///PATH` | a socket of this machine |
+    /// | `google-c2p:///HOST` | the direct path to the service, from its own machines |
+    ///
+    /// **On this machine** are `localhost`, 127.0.0.0/8, `[::1]`, Unix sockets, and the addresses to listen everywhere,
+    /// `0.0.0.0` and `[::]`, which stand for 127.0.0.1 and `[::1]`. There a port is required, no credentials are needed
+    /// (see `credentials`), and no proxy is used: for other endpoints gRPC heeds `grpc_proxy`, `https_proxy`,
+    /// `http_proxy` and `no_grpc_proxy`, `no_proxy` of the environment. Addresses are written with four numbers: `127.1`
+    /// is an invalid argument, as is everything else.
     client_options& endpoint(std::string target) {
         endpoint_ = std::move(target);
         return *this;
@@ -86,7 +102,7 @@ public:
     const std::string& user_project() const noexcept { return user_project_; }
 
     /// How long stat(), list() and layout() may take, with all calls and waits that `retry` allows. Default 60 s; zero:
-    /// no limit but that of `retry`.
+    /// no limit but that of `retry`; not negative.
     client_options& rpc_timeout(std::chrono::nanoseconds limit) {
         rpc_timeout_ = limit;
         return *this;
@@ -119,7 +135,7 @@ private:
     std::shared_ptr<observer> observer_;
 };
 
-/// Which objects a listing has, and how it is cut.
+/// Which objects a listing has, and how it is cut. Checked when it is used; texts are at most 1024 bytes of UTF-8.
 class list_options {
 public:
     list_options() = default;
@@ -146,25 +162,36 @@ public:
     }
     int page_size() const noexcept { return page_size_; }
 
-    /// `list_page::next_page_token` of the page before. Default: the first page.
+    /// `list_page::next_page_token` of the page before, of a listing with the same prefix and delimiter. Default: the
+    /// first page. A token of another client for this service will do, too.
     list_options& page_token(std::string token) {
         page_token_ = std::move(token);
         return *this;
     }
     const std::string& page_token() const noexcept { return page_token_; }
 
+    /// How many pages in a row may be without any name, 1 to 1'000'000; one more is errc::protocol_error. Default 1000. A
+    /// service may send some, as when it goes past what was deleted.
+    list_options& max_empty_pages(int count) {
+        max_empty_pages_ = count;
+        return *this;
+    }
+    int max_empty_pages() const noexcept { return max_empty_pages_; }
+
 private:
     std::string prefix_;
     std::string delimiter_;
     int page_size_ = 1000;
     std::string page_token_;
+    int max_empty_pages_ = 1000;
 };
 
 class list_page {
 public:
     std::vector<object_info> objects;
     std::vector<std::string> prefixes;
-    /// Empty on the last page.
+    /// Empty on the last page. Else the service's token, and with it how far the listing has come: it is made for
+    /// list_options::page_token(), and means nothing to other clients.
     std::string next_page_token;
 };
 
@@ -181,6 +208,10 @@ public:
 namespace gcs {
 class client_core;
 }
+
+/// Throws: `rangeio::error` with errc::invalid_argument for what client_options::endpoint() cannot take; it says what to
+/// write.
+void check_endpoint(std::string_view target);
 
 /// Channels and credentials for one endpoint, and what can be asked there.
 ///
@@ -206,8 +237,9 @@ public:
     /// An unopened pool on the object: the first that asks it for something opens it.
     mrd_pool pool(object_ref object, pool_options options = {});
 
-    /// A cache of pools on this client's channels: what is opened through it again costs no round trip. Unlike the
-    /// pools of open() and pool(), those of a cache end with it.
+    /// A cache of pools on this client's channels: what is opened through it again by its generation, or by name under
+    /// `pool_cache_options::generation_max_age`, costs no round trip. Unlike the pools of open() and pool(), those of a
+    /// cache end with it.
     mrd_pool_cache pool_cache(pool_cache_options options = {});
 
     /// Reads one range with nothing open, in one round trip: it rides in the opening message of a stream that
@@ -224,12 +256,14 @@ public:
     /// The same, with the failure as a value.
     asio::awaitable<result<object_info>> try_stat(object_ref object);
 
-    /// One page of the objects of a bucket, ordered by name.
+    /// One page of the objects of a bucket, ordered by name. To follow the pages, hand `next_page_token` on until it is
+    /// empty: names increase from page to page, so there is an end. A service whose names do not, or whose tokens come
+    /// again, is errc::protocol_error.
     asio::awaitable<list_page> list(std::string bucket, list_options options = {});
 
     asio::awaitable<bucket_layout> layout(std::string bucket);
 
-    /// The gRPC target that is used.
+    /// What is connected to: `HOST:PORT`, or with a scheme if it is another form.
     const std::string& endpoint() const noexcept;
 
 private:

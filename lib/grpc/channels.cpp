@@ -11,15 +11,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <string_view>
 
 namespace rangeio::grpc_transport {
 namespace {
 
 constexpr std::size_t max_channels = 64;
-constexpr const char* service_endpoint = "storage.googleapis.com:443";
-constexpr const char* emulator_variable = "STORAGE_EMULATOR_HOST_GRPC";
 
 [[noreturn]] void reject(std::string message) {
     throw error(failure(errc::invalid_argument, std::move(message)));
@@ -31,39 +28,36 @@ void check_header(std::string_view what, std::string_view value) {
     if (!printable) reject(fmt::format("the {} has characters that no header can have", what));
 }
 
-bool on_this_machine(std::string_view endpoint) {
-    if (endpoint.starts_with("unix:")) return true;
-    if (endpoint.starts_with("[::1]")) return true;
-    const std::string_view host = endpoint.substr(0, endpoint.rfind(':'));
-    if (host == "localhost") return true;
-    // An address, not a name that merely begins like one.
-    return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
-}
-
-std::string endpoint_from_environment() {
-    const char* const value = std::getenv(emulator_variable);
-    if (value == nullptr) return {};
-    std::string_view target = value;
-    // Other tools' variables of this kind hold a URL; take that too.
-    if (target.starts_with("http://")) target.remove_prefix(std::string_view("http://").size());
-    while (target.ends_with('/')) target.remove_suffix(1);
-    return std::string(target);
-}
-
-std::shared_ptr<grpc::ChannelCredentials> make_credentials(const credentials& how, bool local) {
+std::shared_ptr<grpc::ChannelCredentials> make_credentials(
+    const credentials& how, const chosen_endpoint& endpoint
+) {
+    using security = endpoint::security;
+    const security wanted = endpoint.where.wanted();
+    const auto contradicts = [&](std::string_view what) {
+        reject(fmt::format("endpoint '{}': {}", endpoint.where.shown(), what));
+    };
     switch (how.type()) {
-        case credentials::kind::insecure: return grpc::InsecureChannelCredentials();
+        case credentials::kind::insecure:
+            if (wanted == security::tls)
+                contradicts("https:// and insecure credentials contradict each other");
+            return grpc::InsecureChannelCredentials();
         case credentials::kind::google_default: break;
         case credentials::kind::access_token:
             if (how.token().empty()) reject("the access token is empty");
             check_header("access token", how.token());
+            if (wanted == security::plain) contradicts("no credentials travel over http://");
             return grpc::CompositeChannelCredentials(
                 grpc::SslCredentials({}), grpc::AccessTokenCredentials(how.token())
             );
         case credentials::kind::automatic:
-            if (local) return grpc::InsecureChannelCredentials();
+            if (wanted == security::plain) return grpc::InsecureChannelCredentials();
+            if (wanted == security::tls && endpoint.where.local()) return grpc::SslCredentials({});
+            if (wanted == security::tls) break;
+            if (endpoint.where.local() || endpoint.from_environment)
+                return grpc::InsecureChannelCredentials();
             break;
     }
+    if (wanted == security::plain) contradicts("no credentials travel over http://");
     auto out = grpc::GoogleDefaultCredentials();
     if (out == nullptr) {
         throw error(failure(
@@ -94,7 +88,6 @@ std::shared_ptr<channels> channels::make(
 
 channels::channels(std::shared_ptr<runtime::context_core> core, const client_options& options)
     : core_(std::move(core)),
-      endpoint_(options.endpoint()),
       user_project_(options.user_project()),
       api_client_(fmt::format("gl-cpp/20 gccl/{} grpc/{}", version, grpc::Version())) {
     if (options.channels() < 1 || options.channels() > max_channels) {
@@ -102,10 +95,9 @@ channels::channels(std::shared_ptr<runtime::context_core> core, const client_opt
     }
     if (options.rpc_timeout() < std::chrono::nanoseconds::zero()) reject("the rpc timeout is negative");
     check_header("user project", user_project_);
-    const std::string from_environment = endpoint_.empty() ? endpoint_from_environment() : "";
-    if (endpoint_.empty()) endpoint_ = from_environment.empty() ? service_endpoint : from_environment;
-    check_header("endpoint", endpoint_);
-    credentials_ = make_credentials(options.auth(), !from_environment.empty() || on_this_machine(endpoint_));
+    const chosen_endpoint chosen = choose_endpoint(options.endpoint());
+    endpoint_ = chosen.where;
+    credentials_ = make_credentials(options.auth(), chosen);
     channels_.resize(options.channels());
 }
 
@@ -130,7 +122,9 @@ std::shared_ptr<grpc::Channel> channels::at(std::size_t index) {
         arguments.SetMaxReceiveMessageSize(-1);
         // Else gRPC would give all channels to one target the same connection.
         arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-        channel = grpc::CreateCustomChannel(endpoint_, credentials_, arguments);
+        // Proxies of the environment are for the way to other machines.
+        if (endpoint_.local()) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+        channel = grpc::CreateCustomChannel(endpoint_.target(), credentials_, arguments);
     }
     return channel;
 }

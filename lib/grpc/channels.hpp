@@ -2,6 +2,7 @@
 
 #include <rangeio/client.hpp>
 
+#include "grpc/endpoint.hpp"
 #include "runtime/context_service.hpp"
 
 #include <cstddef>
@@ -40,7 +41,7 @@ public:
     void prepare(grpc::ClientContext& context, const std::string& bucket, const std::string& routing_token)
         const;
 
-    const std::string& endpoint() const noexcept { return endpoint_; }
+    const std::string& endpoint() const noexcept { return endpoint_.shown(); }
     const std::shared_ptr<runtime::context_core>& core() const noexcept { return core_; }
 
 private:
@@ -49,7 +50,7 @@ private:
     const std::shared_ptr<runtime::context_core> core_;
     std::shared_ptr<grpc::Channel> at(std::size_t index);
 
-    std::string endpoint_;
+    grpc_transport::endpoint endpoint_;
     std::string user_project_;
     std::string api_client_;
     std::shared_ptr<grpc::ChannelCredentials> credentials_;

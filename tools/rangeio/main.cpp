@@ -1,4 +1,5 @@
 #include <rangeio/error.hpp>
+#include <rangeio/grpc_log.hpp>
 #include <rangeio/tune_malloc.hpp>
 
 #include "command_line.hpp"
@@ -76,7 +77,7 @@ int main(int argc, char** argv) {
     rangeio::tune_malloc();
     ignore_mutex_deadlocks();
     // gRPC writes its own lines about what we report in ours.
-    ::setenv("GRPC_VERBOSITY", "NONE", 0);
+    rangeio::quiet_grpc_log();
     try {
         return run(argc, argv);
     } catch (const interrupted& stop) {

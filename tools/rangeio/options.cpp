@@ -142,7 +142,11 @@ void add_generation(CLI::App& app, std::uint64_t& generation) {
 
 void connection::add_to(CLI::App& app) {
     const auto take_endpoint = [this](const std::string& text) {
-        if (text.empty()) throw CLI::ValidationError("--endpoint", "it is empty");
+        try {
+            check_endpoint(text);
+        } catch (const error& wrong) {
+            throw CLI::ValidationError("--endpoint", wrong.what());
+        }
         endpoint_ = text;
     };
     app.add_option_function<std::string>(
