@@ -9,6 +9,9 @@ namespace rangeio {
 /// When a stream that broke is opened again, how long it waits before that, and when it gives up. A value;
 /// checked when the client is made that has it (`client_options::retry`).
 ///
+/// A question for metadata (client::stat, list, layout) that failed is asked again as a stream that was open is: with
+/// `attempts`, `budget`, the same waits and statuses, and `stall_timeout` for a call without an answer.
+///
 /// Ranges under way on a broken stream go on from their own last good byte. An **attempt** is a reopening
 /// that follows a call which brought nothing. Progress, which is a good byte of any range, sets attempts and
 /// budget back: they limit how long a stream is tried in vain, not how long it lives.

@@ -3,13 +3,17 @@
 #include <rangeio/proto/storage_control.pb.h>
 
 #include "gcs/client_core.hpp"
+#include "gcs/page_cursor.hpp"
 #include "grpc/grpc_unary_attempt.hpp"
 #include "grpc/object_codec.hpp"
 #include "grpc/unary_call.hpp"
 #include "runtime/operation.hpp"
+#include "utf8.hpp"
 
 #include <fmt/format.h>
 
+#include <cstddef>
+#include <string_view>
 #include <utility>
 
 namespace rangeio {
@@ -21,6 +25,26 @@ using core_ptr = std::shared_ptr<gcs::client_core>;
 using grpc_transport::bucket_resource;
 
 constexpr int max_page_size = 1000;
+constexpr int max_empty_pages = 1'000'000;
+constexpr std::size_t max_text_bytes = 1024;  // of what names begin with, or are cut at
+
+void check_range(std::string_view what, int value, int least, int most) {
+    if (value >= least && value <= most) return;
+    throw error(
+        failure(errc::invalid_argument, fmt::format("{}: {} is not in {}..{}", what, value, least, most))
+    );
+}
+
+void check_text(std::string_view what, std::string_view text) {
+    if (text.size() > max_text_bytes) {
+        throw error(failure(
+            errc::invalid_argument,
+            fmt::format("{}: {} bytes are more than {}", what, text.size(), max_text_bytes)
+        ));
+    }
+    if (!is_utf8(text))
+        throw error(failure(errc::invalid_argument, fmt::format("{}: it is not UTF-8", what)));
+}
 
 /// Calls `method` with `request`. `subject` leads the message of a failure.
 asio::awaitable<result<std::string>> call(
@@ -71,20 +95,17 @@ asio::awaitable<object_info> stat_or_throw(core_ptr core, object_ref object) {
 asio::awaitable<list_page> list_bucket(core_ptr core, std::string bucket, list_options options) {
     check_bucket_name(bucket);
     const std::string subject = "gs://" + bucket;
-    if (options.page_size() < 1 || options.page_size() > max_page_size) {
-        throw error(failure(
-            errc::invalid_argument,
-            fmt::format(
-                "{}: page size {} is not between 1 and {}", subject, options.page_size(), max_page_size
-            )
-        ));
-    }
+    check_range("page_size", options.page_size(), 1, max_page_size);
+    check_range("max_empty_pages", options.max_empty_pages(), 1, max_empty_pages);
+    check_text("prefix", options.prefix());
+    check_text("delimiter", options.delimiter());
+    auto cursor = gcs::page_cursor::parse(options.page_token());
     pb::ListObjectsRequest request;
     request.set_parent(bucket_resource(bucket));
     request.set_prefix(options.prefix());
     request.set_delimiter(options.delimiter());
     request.set_page_size(options.page_size());
-    request.set_page_token(options.page_token());
+    request.set_page_token(cursor.service_token());
     const auto bytes = co_await call(
         core, "/google.storage.v2.Storage/ListObjects", bucket, request.SerializeAsString(), subject
     );
@@ -96,6 +117,9 @@ asio::awaitable<list_page> list_bucket(core_ptr core, std::string bucket, list_o
         page.objects.push_back(grpc_transport::to_info(object));
     page.prefixes.assign(response.prefixes().begin(), response.prefixes().end());
     page.next_page_token = response.next_page_token();
+    if (const failure why = cursor.take(page, static_cast<unsigned>(options.max_empty_pages()))) {
+        throw error(why.with_context(subject));
+    }
     co_return page;
 }
 

@@ -1,0 +1,265 @@
+#include <rangeio/grpc_log.hpp>
+
+#include "emulator/engine_fixture.hpp"
+
+#include <grpc/support/log.h>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace testing;
+using rangeio::client_options;
+using rangeio::errc;
+using rangeio::list_options;
+using rangeio::list_page;
+using rangeio::mrd_pool;
+using rangeio::object_ref;
+using rangeio::retry_policy;
+using rangeio::emulator::server_options;
+using rangeio::testing::fault_script;
+
+// Questions for metadata over gRPC: what a service may do to them, and what they may not do to their host.
+
+namespace {
+
+client_options patient() {
+    const auto quick = retry_policy().initial_backoff(1ms).max_backoff(4ms).stall_timeout(300ms);
+    return client_options().retry(quick).rpc_timeout(20s);
+}
+
+struct metadata_fixture : engine_fixture {
+    explicit metadata_fixture(std::string_view faults = "", client_options options = patient())
+        : engine_fixture(server_options().faults(fault_script::parse(faults)), std::move(options)) {
+        for (const char* name : {"a", "b", "c/1", "c/2", "d"}) put(name, name);
+    }
+
+    asio::awaitable<void> follow(list_options options) {
+        do {
+            const list_page page = co_await client.list("b-1", options);
+            for (const auto& object : page.objects) names.push_back(object.name);
+            for (const auto& prefix : page.prefixes) names.push_back(prefix);
+            ++pages;
+            options.page_token(page.next_page_token);
+        } while (!options.page_token().empty());
+    }
+    /// Lists the bucket, a name on each page.
+    rangeio::failure list() {
+        rangeio::failure out;
+        const auto body = [&]() -> asio::awaitable<void> {
+            const list_options small = list_options().page_size(1);
+            out = co_await failure_of(follow(small));
+        };
+        run(body());
+        return out;
+    }
+    rangeio::failure refused(list_options options) {
+        rangeio::failure out;
+        const auto body = [&]() -> asio::awaitable<void> {
+            out = co_await failure_of(client.list("b-1", options));
+        };
+        run(body());
+        return out;
+    }
+
+    std::vector<std::string> names;
+    int pages = 0;
+};
+
+const std::vector<std::string> all_names{".keep", "a", "b", "c/1", "c/2", "d"};
+
+/// What is written to standard error meanwhile.
+template <class Action>
+std::string printed(Action action) {
+    scratch files;
+    const std::string path = files.path() / "stderr";
+    files.write("stderr", "");
+    const int kept = ::dup(2);
+    FILE* const file = std::freopen(path.c_str(), "w", stderr);
+    REQUIRE(file != nullptr);
+    action();
+    std::fflush(stderr);
+    ::dup2(kept, 2);
+    ::close(kept);
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace
+
+TEST_CASE("metadata: a question that fails for a moment is asked again, on every page") {
+    metadata_fixture f(
+        "fail-metadata call=1; fail-metadata call=4 times=1; fail-metadata call=5 status=ABORTED; "
+        "hang-metadata call=8"
+    );
+    CHECK_FALSE(f.list());
+    CHECK(f.names == all_names);
+    for (const auto times : f.server.stats().faults_struck) CHECK(times == 1);
+    const auto ask = [&]() -> asio::awaitable<void> {
+        const object_ref object("b-1", "a");
+        CHECK((co_await f.client.stat(object)).size == 1);
+        (void)co_await f.client.layout("b-1");
+    };
+    f.run(ask());
+}
+
+TEST_CASE(
+    "metadata: stat and layout are asked again, too, and a service that always fails is told as what it is"
+) {
+    metadata_fixture f("fail-metadata call=1; fail-metadata call=3 times=2");
+    const auto ask = [&]() -> asio::awaitable<void> {
+        const object_ref object("b-1", "a");
+        CHECK((co_await f.client.stat(object)).size == 1);
+        (void)co_await f.client.layout("b-1");
+    };
+    f.run(ask());
+    metadata_fixture dead(
+        "fail-metadata times=0 status=INTERNAL",
+        patient().retry(retry_policy().attempts(2).initial_backoff(1ms).budget(1ms))
+    );
+    CHECK(dead.list().grpc_status() == 13);
+    metadata_fixture denied("fail-metadata times=0 status=PERMISSION_DENIED");
+    CHECK(denied.list().code() == errc::permission_denied);
+    CHECK(denied.server.stats().list_objects.calls == 1);
+    metadata_fixture once("fail-metadata", patient().retry(retry_policy::none()));
+    CHECK(once.list().grpc_status() == 14);
+}
+
+TEST_CASE("metadata: a service that never answers is given up at the time limit, and the error says so") {
+    metadata_fixture f("hang-metadata times=0", patient().rpc_timeout(800ms));
+    const auto why = f.list();
+    CHECK(why.code() == errc::timed_out);
+    CHECK(why.message() == "gs://b-1: timed out (the last attempt: no answer for 0.3 s)");
+}
+
+TEST_CASE("listing: pages without names are gone past, so many of them") {
+    metadata_fixture f("empty-page call=2; empty-page call=4");
+    CHECK_FALSE(f.list());
+    CHECK(f.names == all_names);
+    CHECK(f.pages == 8);
+    metadata_fixture endless("empty-page times=0");
+    const auto body = [&]() -> asio::awaitable<void> {
+        const list_options few = list_options().max_empty_pages(5);
+        const auto why = co_await failure_of(endless.follow(few));
+        CHECK(why.code() == errc::protocol_error);
+        CHECK(why.message() == "gs://b-1: 6 pages in a row without a name");
+    };
+    endless.run(body());
+}
+
+TEST_CASE("listing: a token that repeats and names that do not increase end it with an error") {
+    metadata_fixture repeats("repeat-page times=0");
+    CHECK(repeats.list().code() == errc::protocol_error);
+    CHECK(repeats.pages <= 3);
+    metadata_fixture unordered("unordered-page call=3");
+    const auto why = unordered.list();
+    CHECK(why.code() == errc::protocol_error);
+    CHECK(why.message() == "gs://b-1: the names of the objects do not increase");
+    CHECK(unordered.pages == 2);
+}
+
+TEST_CASE("listing: what is wrong in itself is refused by its name before anything is sent, and nobody prints"
+) {
+    metadata_fixture f;
+    const std::string no_text = "\xff\xfe";
+    const std::string out = printed([&] {
+        CHECK(f.refused(list_options().prefix(no_text)).message() == "prefix: it is not UTF-8");
+        CHECK(f.refused(list_options().delimiter(no_text)).message() == "delimiter: it is not UTF-8");
+        CHECK(f.refused(list_options().page_token(no_text)).message() == "page_token: it is not UTF-8");
+        CHECK(f.refused(list_options().page_size(0)).message() == "page_size: 0 is not in 1..1000");
+        CHECK(f.refused(list_options().page_size(1001)).code() == errc::invalid_argument);
+        CHECK(f.refused(list_options().max_empty_pages(0)).code() == errc::invalid_argument);
+        CHECK(f.refused(list_options().prefix(std::string(1025, 'x'))).code() == errc::invalid_argument);
+        CHECK_THROWS_AS((void)object_ref("b-1", no_text), rangeio::error);
+        CHECK_THROWS_AS((void)object_ref("b-1" + no_text, "o"), rangeio::error);
+        const auto strange = client_options().endpoint(f.server.address()).user_project(no_text);
+        CHECK_THROWS_AS(rangeio::client(f.context.get_executor(), strange), rangeio::error);
+        const auto bucket = [&]() -> asio::awaitable<void> {
+            const std::string name = "b-1" + no_text;
+            CHECK((co_await failure_of(f.client.list(name))).code() == errc::invalid_argument);
+            CHECK((co_await failure_of(f.client.layout(name))).code() == errc::invalid_argument);
+        };
+        f.run(bucket());
+    });
+    CHECK(out == "");
+    CHECK(f.server.stats().list_objects.calls == 0);
+}
+
+// In a process of its own: the log belongs to all of one.
+TEST_CASE("gRPC's log: the library leaves it alone, and one call keeps it quiet unless it was asked for") {
+    ::unsetenv("GRPC_VERBOSITY");
+    ::unsetenv("GRPC_TRACE");
+    const auto in_child = [](auto action) {
+        return printed([&] {
+            const pid_t child = ::fork();
+            if (child == 0) {
+                action();
+                gpr_log(GPR_ERROR, "a line of gRPC");
+                std::fflush(stderr);
+                ::_exit(0);
+            }
+            int status = 0;
+            ::waitpid(child, &status, 0);
+            CHECK(status == 0);
+        });
+    };
+    metadata_fixture f;
+    CHECK_FALSE(f.list());
+    CHECK(in_child([] {}).find("a line of gRPC") != std::string::npos);
+    CHECK(in_child([] { rangeio::quiet_grpc_log(); }) == "");
+    const std::string wanted = in_child([] {
+        ::setenv("GRPC_VERBOSITY", "ERROR", 1);
+        rangeio::quiet_grpc_log();
+    });
+    CHECK(wanted.find("a line of gRPC") != std::string::npos);
+}
+
+TEST_CASE("cache: a generation that was live a moment ago and is gone leads to the one that is there") {
+    engine_fixture f;
+    const object_ref by_name = f.put("o", "old");
+    // Without idle streams the generation has to be opened, and is not there.
+    auto cache =
+        f.client.pool_cache(rangeio::pool_cache_options().generation_max_age(1h).max_idle_streams_per_key(0));
+    std::int64_t before = 0;
+    const auto visit = [&](std::string_view content) -> asio::awaitable<void> {
+        mrd_pool pool = co_await cache.open(by_name);
+        const rangeio::byte_range whole(0, 3);
+        const auto block = co_await fetch(pool, whole);
+        CHECK(text_of(block) == content);
+        CHECK(pool.info()->generation != before);
+        before = pool.info()->generation;
+        co_await pool.close();
+    };
+    f.run(visit("old"));
+    f.put("o", "new");
+    f.run(visit("new"));
+}
+
+TEST_CASE("client: time limits that are negative are refused when it is made") {
+    asio::io_context context;
+    CHECK_THROWS_AS(
+        rangeio::client(context.get_executor(), client_options().rpc_timeout(-1ns)), rangeio::error
+    );
+}
+
+TEST_CASE("client.read: a negative time limit is over at once") {
+    engine_fixture f;
+    const object_ref object = f.put("o", "0123");
+    const auto read = [&]() -> asio::awaitable<void> {
+        std::array<std::byte, 4> memory{};
+        const rangeio::byte_range range(0, 4);
+        const auto over = rangeio::fetch_options().timeout(-1ns);
+        CHECK((co_await failure_of(f.client.read(object, range, memory, over))).code() == errc::timed_out);
+    };
+    f.run(read());
+    CHECK(f.server.stats().bidi_read_object.calls == 0);
+}
