@@ -113,6 +113,7 @@ void pool_fsm::drain(stream_id id, pool_actions& out) {
     if (s == nullptr || (s->state != stream_state::ready && s->state != stream_state::reconnecting)) return;
     s->state = stream_state::draining;
     if (s->leases == 0) start_close(*s, out);
+    tell_declined(out);
 }
 
 void pool_fsm::ended(stream_id id, const failure& why, pool_actions& out) {
@@ -125,11 +126,17 @@ void pool_fsm::ended(stream_id id, const failure& why, pool_actions& out) {
         const failure reason = why ? why : failure(errc::stream_closed);
         if (state_ == pool_state::fresh) {
             fail_everybody(reason, out);
-        } else if (asker != 0) {
-            out.push_back({pool_action_kind::complete, 0, asker, reason});
-            std::erase_if(waiters_, [asker](const waiter& w) { return w.id == asker; });
+        } else if (waiter* const w = find_waiter(asker)) {
+            w->open = 0;
+            w->declined = reason;
+            // That is no fault of the stream's, and the others will meet it.
+            if (reason.code() == errc::generation_changed) {
+                out.push_back({pool_action_kind::complete, 0, asker, reason});
+                std::erase_if(waiters_, [asker](const waiter& x) { return x.id == asker; });
+            }
         }
     }
+    tell_declined(out);
     if (was == stream_state::closing) {
         if (why && !first_close_error_) first_close_error_ = why;
     } else {
@@ -247,11 +254,14 @@ void pool_fsm::start_close(stream& s, pool_actions& out) {
 
 void pool_fsm::grant(waiter& w, stream& s, pool_actions& out) {
     // An open is asked for by one waiter and may serve an older one. Then the two trade places: the younger
-    // inherits the open of the older, so that no open is left without somebody to tell of its failure.
+    // inherits the open of the older, or its failure, so that none is left without somebody to tell it to.
     waiter* const other = s.asker == w.id ? nullptr : find_waiter(s.asker);
     if (stream* own = find(w.open); own != nullptr && own != &s)
         own->asker = other != nullptr ? other->id : 0;
-    if (other != nullptr) other->open = w.open;
+    if (other != nullptr) {
+        other->open = w.open;
+        other->declined = w.declined;
+    }
     s.asker = 0;
     ++s.leases;
     last_shared_ = s.id;
@@ -272,10 +282,11 @@ void pool_fsm::pump(pool_actions& out) {
         waiter& w = waiters_[i];
         stream* s = most_recently_idle();
         if (s == nullptr) {
-            const bool can_open = live() < options_.pool_size;
+            const bool can_open = !w.declined && live() < options_.pool_size;
             stream* const busy = options_.multi_request && !can_open ? shared_by_policy() : nullptr;
-            if (!can_open && busy == nullptr) break;  // nor is there anything for those who came later
-            if (w.open != 0) {
+            // Nor is there anything for those who came later, unless they may open what this one may not.
+            if (!can_open && busy == nullptr && !w.declined) break;
+            if (w.open != 0 || (w.declined && busy == nullptr)) {
                 ++i;
                 continue;
             }
@@ -289,6 +300,21 @@ void pool_fsm::pump(pool_actions& out) {
         grant(w, *s, out);
         waiters_.erase(waiters_.begin() + static_cast<std::ptrdiff_t>(i));
     }
+}
+
+// One that is reconnecting serves, too: it does so until its budget is over, and tells how it went.
+bool pool_fsm::any_serves() const {
+    return std::ranges::any_of(streams_, [](const stream& s) {
+        return s.state == stream_state::ready || s.state == stream_state::reconnecting;
+    });
+}
+
+void pool_fsm::tell_declined(pool_actions& out) {
+    if (any_serves()) return;
+    std::erase_if(waiters_, [&out](const waiter& w) {
+        if (w.declined) out.push_back({pool_action_kind::complete, 0, w.id, w.declined});
+        return static_cast<bool>(w.declined);
+    });
 }
 
 void pool_fsm::fail_everybody(const failure& why, pool_actions& out) {

@@ -110,6 +110,8 @@ public:
     struct waiter {
         waiter_id id = 0;
         stream_id open = 0;  // the open that this waiter asked for, 0: none
+        failure declined{
+        };  // why that has failed: it takes what others leave it, as long as there are others
     };
     const std::vector<stream>& streams() const noexcept { return streams_; }
     const std::deque<waiter>& waiters() const noexcept { return waiters_; }
@@ -130,6 +132,8 @@ private:
     void pump(pool_actions& out);
     void fail_everybody(const failure& why, pool_actions& out);
     void finish_close_if_over(pool_actions& out);
+    bool any_serves() const;
+    void tell_declined(pool_actions& out);
     void forget_if_over(stream_id id);
 
     options options_;

@@ -243,6 +243,7 @@ std::string pool_model::key(const state& s) const {
     for (const pool_fsm::waiter& w : m.waiters()) {
         const auto it = std::ranges::find(m.streams(), w.open, &pool_fsm::stream::id);
         put(it - m.streams().begin());
+        put(static_cast<bool>(w.declined));
     }
     put('/');
     for (const stream& t : s.streams) {

@@ -37,6 +37,10 @@ const pool_fsm::stream* find(const pool_fsm& m, stream_id id) {
     return it == m.streams().end() ? nullptr : &*it;
 }
 
+bool serves(const pool_fsm::stream& t) {
+    return t.state == stream_state::ready || t.state == stream_state::reconnecting;
+}
+
 bool has_waiter(const pool_fsm& m, fsm::waiter_id id) {
     return std::ranges::count(m.waiters(), id, &pool_fsm::waiter::id) > 0;
 }
@@ -45,7 +49,7 @@ bool has_waiter(const pool_fsm& m, fsm::waiter_id id) {
 /// of a stream of its own, and the close of each stream there is.
 std::size_t actions_to_come(const pool_fsm& m) {
     std::size_t out = m.initializers().size() + m.closers().size();
-    for (const auto& w : m.waiters()) out += w.open == 0 ? 3 : 1;
+    for (const auto& w : m.waiters()) out += w.open == 0 && !w.declined ? 3 : 1;
     if (m.state() == pool_state::fresh && !m.waiters().empty()) out -= 2;
     for (const auto& t : m.streams()) {
         out += t.state != stream_state::closing && t.state != stream_state::gone ? 1 : 0;
@@ -94,7 +98,8 @@ std::string rule_name(rule r) {
             return "P1: the first open's outcome reaches all who wait; after a failure comes another try";
         case rule::p2_order: return "P2: idle (used last first), then new, then shared, then waits";
         case rule::p2_asker_alone:
-            return "P2: whoever has asked for an open gets a stream that nobody else has";
+            return "P2: whoever has asked for an open gets a stream that nobody else has, unless the open "
+                   "fails";
         case rule::p2_size: return "P2: never more streams than pool_size";
         case rule::p3_idle_beside_waiter: return "P3, P8: no waiter stands beside a stream it could have";
         case rule::p3_grows: return "P3: whoever waits while the pool can grow has an open under way";
@@ -105,7 +110,8 @@ std::string rule_name(rule r) {
             return "P5: only the last release, or the deadline, closes a leased stream";
         case rule::p6_dead: return "P6: a stream that has ended is gone, and kept for its leases only";
         case rule::p7_asker: return "P7: an open and the waiter that its failure belongs to know each other";
-        case rule::p7_failure: return "P7: a failed open fails its waiter and nobody else";
+        case rule::p7_failure:
+            return "P7: a failed open fails its waiter alone, and not as long as other streams serve";
         case rule::p8_order: return "P8: nobody is overtaken, but by sharing while a stream opens for it";
         case rule::p8_answer: return "P8: everybody is answered once, or can give up";
         case rule::p9_nobody_waits:
@@ -134,6 +140,10 @@ std::uint32_t check_step(
     const auto subject = static_cast<stream_id>(e.who);
     const auto* const old = find(before, subject);
     std::size_t failed_waiters = 0;
+    const bool passed_on = std::ranges::any_of(before.waiters(), [&out](const auto& w) {
+        return w.declined && std::ranges::count(out, w.id, &pool_action::waiter) != 0;
+    });
+    const bool end = e.what == kind::failed || e.what == kind::hung_up || e.what == kind::ended;
 
     for (auto it = out.begin(); it != out.end(); ++it) {
         const pool_action& a = *it;
@@ -156,7 +166,9 @@ std::uint32_t check_step(
                     });
                     const bool shared = t->leases > static_cast<std::uint32_t>(later);
                     for (const auto& w : before.waiters()) {
-                        require(w.id != a.waiter || w.open == 0 || !shared, rule::p2_asker_alone);
+                        // A failure goes to the younger one who has traded places, too.
+                        const bool refused = (end && w.open == subject) || passed_on;
+                        require(w.id != a.waiter || w.open == 0 || refused || !shared, rule::p2_asker_alone);
                     }
                     for (const auto& w : after.waiters()) {
                         const bool own_way = w.open != 0 && after.config().multi_request && shared;
@@ -178,7 +190,6 @@ std::uint32_t check_step(
         }
     }
 
-    const bool end = e.what == kind::failed || e.what == kind::hung_up || e.what == kind::ended;
     if (before.state() == pool_state::fresh && (e.what == kind::opened || end)) {
         require(after.initializers().empty(), rule::p1_everybody_told);
         require(!end || after.waiters().empty(), rule::p1_everybody_told);
@@ -189,8 +200,13 @@ std::uint32_t check_step(
     }
     if (was_open && end) {
         const bool asked = old != nullptr && old->state == stream_state::opening && old->asker != 0;
-        require(failed_waiters == (asked ? 1 : 0), rule::p7_failure);
-        require(!asked || !has_waiter(after, old->asker), rule::p7_failure);
+        const bool served = std::ranges::any_of(before.streams(), [subject](const auto& t) {
+            return t.id != subject && serves(t);
+        });
+        auto told = asked ? 1 : 0;
+        for (const auto& w : before.waiters()) told += w.declined ? 1 : 0;
+        require(failed_waiters == static_cast<std::size_t>(served ? 0 : told), rule::p7_failure);
+        require(served || !asked || !has_waiter(after, old->asker), rule::p7_failure);
     }
     if (e.what == kind::acquire && was_open && before.waiters().empty()) {
         require(follows_p2(before, out), rule::p2_order);
@@ -238,6 +254,7 @@ std::uint32_t check_state(const pool_model::state& s) {
     const bool can_grow = live(m) < options.pool_size;
     const bool any_idle = std::ranges::any_of(m.streams(), is_idle);
     const bool any_ready = std::ranges::any_of(m.streams(), is_ready);
+    const bool any_serves = std::ranges::any_of(m.streams(), serves);
     const bool shareable = options.multi_request && !can_grow && any_ready;
 
     require(live(m) <= options.pool_size, rule::p2_size);
@@ -252,7 +269,10 @@ std::uint32_t check_state(const pool_model::state& s) {
     for (const auto& w : m.waiters()) {
         require(!is_open || !any_idle, rule::p3_idle_beside_waiter);
         require(!is_open || w.open != 0 || !shareable, rule::p3_idle_beside_waiter);
-        require(!is_open || w.open != 0 || !can_grow, rule::p3_grows);
+        const bool could_share = w.declined && options.multi_request && any_ready;
+        require(!is_open || !could_share, rule::p3_idle_beside_waiter);
+        require(!w.declined || (w.open == 0 && any_serves), rule::p7_failure);
+        require(!is_open || w.open != 0 || w.declined || !can_grow, rule::p3_grows);
         const auto* const t = find(m, w.open);
         require(
             w.open == 0 || (t != nullptr && t->asker == w.id && t->state == stream_state::opening),

@@ -361,10 +361,55 @@ TEST_CASE("pool_fsm: P7: a failed open goes to the one who asked for it and to n
     p.acquire(1);
     p.acquire(2);
     p.acquire(3);
+    p.failed(1);
     CHECK(p.failed(3) == "3 not found");
     CHECK_FALSE(p.cancel(3));
     CHECK(p.stats().waiters == 1);
     CHECK(p.opened(2) == "2 gets 2");
+}
+
+TEST_CASE("pool_fsm: P7: a failed open does not fail a waiter whom other streams can serve") {
+    SUBCASE("it shares one that is ready") {
+        pool p = open_pool(2);
+        p.acquire(1);
+        CHECK(p.acquire(2) == "open 2");
+        CHECK(p.failed(2) == "2 gets 1");
+    }
+    SUBCASE("or waits for one that is reconnecting") {
+        pool p = open_pool(2);
+        p.acquire(1);
+        p.acquire(2);
+        p.reconnecting(1);
+        CHECK(p.failed(2) == "");
+        CHECK(p.acquire(3) == "open 3");  // which may have more luck
+        CHECK(p.reconnected(1) == "2 gets 1");
+    }
+    SUBCASE("or for one that is given back, where they are not shared") {
+        pool p = open_pool(2, false);
+        p.acquire(1);
+        p.acquire(2);
+        CHECK(p.failed(2) == "");
+        CHECK(p.acquire(3) == "open 3");
+        CHECK(p.release(1) == "2 gets 1");
+    }
+    SUBCASE("until there are none") {
+        pool p = open_pool(2);
+        p.acquire(1);
+        p.acquire(2);
+        p.reconnecting(1);
+        CHECK(p.failed(2) == "");
+        CHECK(p.failed(1, rangeio::errc::stalled) == "2 not found");
+    }
+    SUBCASE("and passes its bad luck on to a younger one whose stream it takes") {
+        pool p = open_pool(3, false);
+        p.acquire(1);
+        p.acquire(2);
+        p.acquire(3);
+        CHECK(p.failed(2) == "");
+        CHECK(p.opened(3) == "2 gets 3");
+        CHECK(p.failed(3, rangeio::errc::stalled) == "");
+        CHECK(p.failed(1) == "3 not found");
+    }
 }
 
 TEST_CASE("pool_fsm: P7, museum P03: a failed open is not counted, the pool can grow again") {
@@ -372,7 +417,7 @@ TEST_CASE("pool_fsm: P7, museum P03: a failed open is not counted, the pool can 
     p.acquire(1);
     for (stream_id id = 2; id < 10; ++id) {
         CHECK(p.acquire(id) == fmt::format("open {}", id));
-        CHECK(p.failed(id) == fmt::format("{} not found", id));
+        CHECK(p.failed(id) == fmt::format("{} gets 1", id));
     }
     CHECK(p.stats().failed == 8);
     CHECK(p.stats().opening == 0);
@@ -394,7 +439,9 @@ TEST_CASE("pool_fsm: P7: two who asked for opens trade places when the younger o
     CHECK(p.acquire(2) == "open 2");
     CHECK(p.acquire(3) == "open 3");
     CHECK(p.opened(3) == "2 gets 3");
-    CHECK(p.failed(2) == "3 not found");
+    CHECK(p.failed(2) == "");
+    CHECK(p.failed(3) == "");
+    CHECK(p.failed(1) == "3 not found");
 }
 
 TEST_CASE("pool_fsm: P7: who has traded places can give up, and the open that it took over is nobody's then"
@@ -414,6 +461,7 @@ TEST_CASE("pool_fsm: P7: an open that ends without a reason still fails its wait
     pool p = open_pool(2);
     p.acquire(1);
     p.acquire(2);
+    p.failed(1);
     CHECK(p.ended(2) == "2 stream closed");
     pool fresh(1);
     fresh.initialize(1);
@@ -467,7 +515,8 @@ TEST_CASE("pool_fsm: P8: the failure of a cancelled waiter's open is not the nex
     CHECK(p.cancel(2));
     p.acquire(3);
     CHECK(p.failed(2) == "open 3");
-    CHECK(p.failed(3) == "3 not found");
+    CHECK(p.failed(3) == "");
+    CHECK(p.failed(1) == "3 not found");
 }
 
 TEST_CASE("pool_fsm: P9, museum P02: closing fails those who wait and cancels what is being opened") {
