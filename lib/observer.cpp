@@ -36,6 +36,8 @@ std::string tail_of(const event& what) {
         case event_kind::orphans_dropped: return fmt::format("dropped {} orphan bytes", what.bytes);
         case event_kind::lease_waited: return "waited " + milliseconds(what.time) + " for a lease";
         case event_kind::pool_closed: return "closed";
+        case event_kind::waiting_for_connection:
+            return fmt::format("waits for {}: {}", milliseconds(what.time), reason(what));
     }
     return {};
 }
@@ -57,12 +59,14 @@ const char* to_string(event_kind kind) noexcept {
         case event_kind::orphans_dropped: return "orphans_dropped";
         case event_kind::lease_waited: return "lease_waited";
         case event_kind::pool_closed: return "pool_closed";
+        case event_kind::waiting_for_connection: return "waiting_for_connection";
     }
     return "";
 }
 
 std::string to_string(const event& what) {
     const std::string tail = tail_of(what);
+    if (what.kind == event_kind::waiting_for_connection) return "client " + tail;
     return what.stream == 0 ? "pool " + tail : fmt::format("stream {} {}", what.stream, tail);
 }
 

@@ -83,16 +83,34 @@ public:
     }
     const credentials& auth() const noexcept { return auth_; }
 
-    /// Over how many channels the streams are spread, in turn, 1 to 64. Default 4. Each channel is a
-    /// connection of its own (it shares no subchannels), opened when it is first used and kept for later
-    /// pools. One connection is the limit of what its streams can carry together, and the default lets each
-    /// stream of a pool of the default size have its own; more connections than streams would be handshakes
-    /// for nothing. Calls for metadata all go over the first.
+    /// Over how many channels the streams are spread, 1 to 64. Default 4. Each call takes the one with the fewest, in
+    /// turn. Each channel is a connection of its own (it shares no subchannels), opened when it is first used and kept
+    /// for later pools. One connection is the limit of what its streams can carry together, and the default lets each
+    /// stream of a pool of the default size have its own; more connections than streams would be handshakes for nothing.
+    /// Calls for metadata have a connection of their own.
     client_options& channels(std::size_t count) {
         channels_ = count;
         return *this;
     }
     std::size_t channels() const noexcept { return channels_; }
+
+    /// How many streams a connection may have at once, 1 to 10000. Default 100, which is what servers allow as a rule;
+    /// gRPC does not show how many it is, and lets those wait that are too many. When all connections are full, a further
+    /// one is opened. An opening that has no answer after a quarter of `retry_policy::stall_timeout`, on a connection
+    /// that answered others, goes to another connection; so a smaller limit of the server is learned.
+    client_options& streams_per_connection(std::size_t count) {
+        streams_per_connection_ = count;
+        return *this;
+    }
+    std::size_t streams_per_connection() const noexcept { return streams_per_connection_; }
+
+    /// How many connections there may be for streams, `channels` to 1000. Default 64. Those beyond `channels` are closed
+    /// with their last stream. When all are full, streams wait for each other on them.
+    client_options& max_connections(std::size_t count) {
+        max_connections_ = count;
+        return *this;
+    }
+    std::size_t max_connections() const noexcept { return max_connections_; }
 
     /// The project that is billed (requester pays). Default: none.
     client_options& user_project(std::string project) {
@@ -129,6 +147,8 @@ private:
     std::string endpoint_;
     credentials auth_;
     std::size_t channels_ = 4;
+    std::size_t streams_per_connection_ = 100;
+    std::size_t max_connections_ = 64;
     std::string user_project_;
     std::chrono::nanoseconds rpc_timeout_ = std::chrono::seconds(60);
     retry_policy retry_;

@@ -41,6 +41,9 @@ enum class event_kind {
     lease_waited,
     /// The pool is closed and the last of its streams has ended.
     pool_closed,
+    /// The client's endpoint has not answered any call since the first one was made. Told once by a client, with no
+    /// object. `time`: for so long; `why`: which endpoint.
+    waiting_for_connection,
 };
 
 /// Something that happened. Valid as long as the observer is being called.

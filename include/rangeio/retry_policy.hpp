@@ -25,16 +25,17 @@ public:
     /// are followed all the same, for they are no errors.
     static retry_policy none() { return retry_policy().attempts(0).open_attempts(1).range_attempts(0); }
 
-    /// How many attempts a stream that was open has in a row, 0 to 1000. Default 8. Zero: a stream that broke
-    /// with ranges under way has failed.
+    /// Without a budget of time, how many attempts a stream that was open has in a row, 0 to 1000. Default 8. With one,
+    /// attempts go on until it is over. Zero: a stream that broke with ranges under way has failed.
     retry_policy& attempts(unsigned count) {
         attempts_ = count;
         return *this;
     }
     unsigned attempts() const noexcept { return attempts_; }
 
-    /// How many calls the first opening of a stream may take, 1 to 1000. Default 4. One: none but the first.
-    /// All of them together take no longer than `pool_options::open_timeout`.
+    /// How many calls the first opening of a pool may take, 1 to 1000. Default 4. One: none but the first.
+    /// All of them together take no longer than `pool_options::open_timeout`. Calls for which there was no connection
+    /// are not counted, if there is a budget. A further stream of a pool that has been open is tried as one that broke.
     retry_policy& open_attempts(unsigned count) {
         open_attempts_ = count;
         return *this;
@@ -57,7 +58,9 @@ public:
     }
     unsigned range_attempts() const noexcept { return range_attempts_; }
 
-    /// No attempt is made later than this after the first one without progress. Default 60 s; zero: no limit.
+    /// No attempt is made later than this after the first one without progress, and none less: the attempts of a stream
+    /// that was open end with it. To wait for a connection costs no attempt, but budget. Default 60 s; zero: none,
+    /// `attempts` count instead.
     retry_policy& budget(std::chrono::nanoseconds limit) {
         budget_ = limit;
         return *this;
@@ -65,7 +68,8 @@ public:
     std::chrono::nanoseconds budget() const noexcept { return budget_; }
 
     /// The wait before attempt n is drawn evenly from zero to min(max_backoff, initial_backoff * factor^n-1).
-    /// The attempt that follows a call with progress does not wait. Default 250 ms; zero: no waits.
+    /// The attempt that follows a call with progress, or one that stalled, does not wait. The wait for a connection is
+    /// drawn from zero to a second, or `max_backoff` if that is shorter and not zero. Default 250 ms; zero: no waits.
     retry_policy& initial_backoff(std::chrono::nanoseconds bound) {
         initial_backoff_ = bound;
         return *this;
@@ -79,15 +83,19 @@ public:
     }
     double backoff_factor() const noexcept { return backoff_factor_; }
 
-    /// At least `initial_backoff`. Default 8 s.
+    /// At least `initial_backoff`. Default 4 s.
     retry_policy& max_backoff(std::chrono::nanoseconds bound) {
         max_backoff_ = bound;
         return *this;
     }
     std::chrono::nanoseconds max_backoff() const noexcept { return max_backoff_; }
 
-    /// A call on which no byte of any pending range arrives for so long is given up, and its ranges are
-    /// resumed on another; it takes up to a quarter longer to be noticed. Default 20 s; zero: never.
+    /// A call on which no byte of any pending range arrives for so long, or no answer to an opening, is given up, and its
+    /// ranges are resumed on another; it takes up to a quarter longer to be noticed. Its connection is replaced. If that
+    /// is alive, which it is asked in time, the limit is longer: by as much as the bytes need that may come first, at
+    /// the rate of the last limit or else 64 KiB/s (1.25 MiB in `stall_timeout`, whatever that is), and doubled after
+    /// each such call without progress; four of those in a row spend neither attempts nor budget. Default 20 s; zero:
+    /// never, and a connection is never replaced.
     retry_policy& stall_timeout(std::chrono::nanoseconds limit) {
         stall_timeout_ = limit;
         return *this;
@@ -143,7 +151,7 @@ private:
     std::chrono::nanoseconds budget_ = std::chrono::seconds(60);
     std::chrono::nanoseconds initial_backoff_ = std::chrono::milliseconds(250);
     double backoff_factor_ = 2;
-    std::chrono::nanoseconds max_backoff_ = std::chrono::seconds(8);
+    std::chrono::nanoseconds max_backoff_ = std::chrono::seconds(4);
     std::chrono::nanoseconds stall_timeout_ = std::chrono::seconds(20);
     std::uint64_t max_orphan_bytes_ = std::uint64_t{16} << 20;
     std::size_t max_orphan_ranges_ = 64;

@@ -23,13 +23,19 @@ mrd_fsm::mrd_fsm(const options& o) : options_(o), judge_(o.retry) {
     message_.reserve(options_.max_per_message);
 }
 
-void mrd_fsm::open(mrd_actions& out) {
+void mrd_fsm::open(mrd_actions& out, bool further) {
+    if (further) judge_.be_patient();
     if (state_ == mrd_state::fresh) want_call(out);
     if (state_ == mrd_state::closing && call_ == call_state::none) end(out);  // it was closed before
 }
 
 std::int64_t mrd_fsm::add_range(
-    std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length, mrd_actions& out, bool tail
+    std::uintptr_t cookie,
+    std::uint64_t offset,
+    std::uint64_t length,
+    time_point now,
+    mrd_actions& out,
+    bool tail
 ) {
     if (state_ >= mrd_state::closing) {
         out.push_back({mrd_action_kind::complete, cookie, 0, end_ ? end_ : failure(errc::stream_closed)});
@@ -38,7 +44,7 @@ std::int64_t mrd_fsm::add_range(
     const std::int64_t number = ranges_.add(cookie, offset, length, tail).number;
     outstanding_bytes_ += length;
     if (state_ == mrd_state::dormant) {
-        follow(judge_.woken(), out);
+        follow(judge_.woken(now), out);
     } else {
         send_if_possible(out);
         watch(out);
@@ -143,6 +149,7 @@ void mrd_fsm::response(std::optional<std::uint64_t> size, mrd_actions& out) {
     sight_.responded(size);
     if (!std::exchange(opened_, true)) {
         judge_.progress();
+        unwatch(out);
         out.push_back({mrd_action_kind::opened});
     } else if (!sight_.behind() && std::exchange(told_, false)) {
         out.push_back({mrd_action_kind::reconnected});
@@ -276,7 +283,11 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
     const call_fate by_name = fail_named(end_of_call, out);
     call_fate fate = given_up ? fate_ : by_name;
     failure why = end_of_call.why;
-    if (fate == call_fate::stalled) why = described(errc::stalled, "no byte came for the stall timeout");
+    if (fate == call_fate::stalled || fate == call_fate::slow)
+        why = described(errc::stalled, "no byte came for the stall timeout");
+    if (fate == call_fate::crowded)
+        why = described(errc::stalled, "no answer came on a connection that serves others");
+    if (fate == call_fate::broken && end_of_call.unconnected) fate = call_fate::unconnected;
     if (fate == call_fate::unwanted)
         why = described(errc::stalled, "no answer came until the last reader left");
     if (fate == call_fate::outdated) {
@@ -289,6 +300,7 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
     }
     ranges_.call_ended();
     const auto next = judge_.call_ended(fate, why, outstanding_bytes_ != 0, opened_, now);
+    last_ = why;
     mrd_action over{mrd_action_kind::call_over};
     over.why = std::move(why);
     over.fate = fate;
@@ -331,9 +343,9 @@ void mrd_fsm::fail(const failure& why, mrd_actions& out) {
     end(out);
 }
 
-// The last range is done. An alarm that is still set would keep a context running that has nothing else to do.
+// The last range is done.
 void mrd_fsm::idle(mrd_actions& out) {
-    if (std::exchange(watches_for_, 0) != 0) out.push_back({mrd_action_kind::cancel_watch});
+    unwatch(out);
     // A call that has to bring the stream back may never answer, and who waits for the stream would wait as long.
     if (told_ && state_ == mrd_state::reopening && call_ == call_state::there) {
         give_up(call_fate::unwanted, out);
@@ -351,6 +363,7 @@ void mrd_fsm::give_up(call_fate fate, mrd_actions& out) {
     mrd_action cancel{mrd_action_kind::cancel_call};
     cancel.fate = fate;
     cancel.received = ranges_.orphans_due();
+    cancel.looks = looks_;
     out.push_back(std::move(cancel));
 }
 
@@ -360,28 +373,54 @@ void mrd_fsm::send_if_possible(mrd_actions& out) {
     out.push_back({mrd_action_kind::write});
 }
 
+// A call that owes nothing is not watched, but for an opening: there it is the answer that is due.
+bool mrd_fsm::watched() const noexcept {
+    return call_ == call_state::there && (outstanding_bytes_ != 0 || !opened_) &&
+           options_.retry.stall_timeout() > std::chrono::nanoseconds::zero();
+}
+
 // S9. Begins to look, unless a look is to come already: there is one at the most.
 void mrd_fsm::watch(mrd_actions& out) {
-    if (watches_for_ != 0 || options_.retry.stall_timeout() <= std::chrono::nanoseconds::zero()) return;
-    if (call_ != call_state::there || outstanding_bytes_ == 0) return;
+    if (watches_for_ != 0 || !watched()) return;
     moved_ = true;  // the time begins now
     look_later(out);
 }
 
+// An alarm that is still set would keep a context running that has nothing else to do.
+void mrd_fsm::unwatch(mrd_actions& out) {
+    if (watches_for_ == 0 || outstanding_bytes_ != 0 || !opened_) return;
+    watches_for_ = 0;
+    out.push_back({mrd_action_kind::cancel_watch});
+}
+
 void mrd_fsm::look_later(mrd_actions& out) {
     watches_for_ = ++last_alarm_;
-    const auto delay = options_.retry.stall_timeout() / options_.stall_looks;
+    const auto delay = options_.retry.stall_timeout() / looks_per_stall;
     out.push_back({mrd_action_kind::watch, watches_for_, 0, {}, delay});
 }
 
 void mrd_fsm::look(std::uintptr_t cookie, mrd_actions& out) {
     if (cookie != watches_for_) return;
     watches_for_ = 0;
-    if (call_ != call_state::there) return;  // the next one begins to watch
+    if (!watched()) return;  // the next one begins to watch
     looks_ = std::exchange(moved_, false) ? 0 : looks_ + 1;
-    if (looks_ < options_.stall_looks) return look_later(out);
+    if (looks_ == 0) return look_later(out);
+    // Whether that is too long depends on what else there is on the connection.
+    watches_for_ = ++last_alarm_;
+    mrd_action ask{mrd_action_kind::judge_silence, watches_for_};
+    ask.looks = looks_;
+    ask.excused = judge_.silent();
+    out.push_back(std::move(ask));
+}
+
+void mrd_fsm::judged(std::uintptr_t cookie, silence how, mrd_actions& out) {
+    if (cookie != watches_for_) return;
+    watches_for_ = 0;
+    if (!watched()) return;
+    if (how == silence::borne || moved_) return look_later(out);
+    if (how == silence::crowded) return give_up(call_fate::crowded, out);
     ++counted_.stalled;
-    give_up(call_fate::stalled, out);
+    give_up(how == silence::slow ? call_fate::slow : call_fate::stalled, out);
 }
 
 // `service_is_done`: nothing more will come for this range, it need not be remembered.

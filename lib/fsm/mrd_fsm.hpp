@@ -65,13 +65,26 @@ struct range_error {
     failure why;  // empty, or ABORTED: it is not this range's fault
 };
 
+/// Looks are stall_timeout / this apart: a stall is seen after the timeout, and no later than one look more.
+inline constexpr unsigned looks_per_stall = 4;
+
+/// What the connection of a call makes of its silence.
+enum class silence : std::uint8_t {
+    borne,    // it is to wait
+    stalled,  // the connection is dead, or the call has had time enough
+    slow,     // the same, but the connection may be alive and slow
+    crowded,  // the call waits for its turn on a connection that serves others
+};
+
 enum class mrd_action_kind : std::uint8_t {
     start_call,  // ask begin_call(), then open a call; its first message has the spec and message(). `attempt`
     write,       // ask begin_write(), then send message()
-    cancel_call,   // end the call; call_ended() follows. `fate` says why, `received` how many bytes it owes
-    wait,          // call wait_over(cookie) after a time drawn evenly from zero to `delay`. `attempt`
-    watch,         // call look(cookie) after `delay`
-    cancel_wait,   // drop that alarm
+    cancel_call,    // end the call; call_ended() follows. `fate` says why, `received` how many bytes it owes
+    wait,           // call wait_over(cookie) after a time drawn evenly from zero to `delay`. `attempt`
+    watch,          // call look(cookie) after `delay`
+    judge_silence,  // ask the connection what it makes of `looks` without a byte, after so many calls that were
+                    // excused in a row; call judged(cookie) with its answer
+    cancel_wait,    // drop that alarm
     cancel_watch,  // and that one
     opened,        // tell the owner: ready
     reconnecting,  // tell the owner; reconnected or ended follows
@@ -93,6 +106,8 @@ struct mrd_action {
     call_fate fate = call_fate::broken;
     unsigned attempt = 0;
     bool refused = false;
+    unsigned looks = 0;
+    unsigned excused = 0;
 };
 using mrd_actions = std::vector<mrd_action>;
 
@@ -101,19 +116,22 @@ public:
     struct options {
         retry_policy retry;
         std::size_t max_per_message = max_ranges_per_message;
-        /// A stall is seen after so many looks without a byte, which are stall_timeout / looks apart: so it is
-        /// seen after the timeout, and no later than one look more.
-        unsigned stall_looks = 4;
     };
 
     explicit mrd_fsm(const options& o);
 
     // Events from the owner.
-    void open(mrd_actions& out);
+    /// `further`: a stream of the same pool has been open, so this opening is as patient as one that goes on.
+    void open(mrd_actions& out, bool further = false);
     /// Queues a range of at least one byte and sends it as soon as the wire is free. Returns its number. `tail`: the
     /// last `length` bytes are meant.
     std::int64_t add_range(
-        std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length, mrd_actions& out, bool tail = false
+        std::uintptr_t cookie,
+        std::uint64_t offset,
+        std::uint64_t length,
+        time_point now,
+        mrd_actions& out,
+        bool tail = false
     );
     /// No effect on a range that is done.
     void cancel_range(std::int64_t number, const failure& why, mrd_actions& out);
@@ -135,6 +153,7 @@ public:
     // The alarms, which may come late: those that were cancelled or have a successor have no effect.
     void wait_over(std::uintptr_t cookie, mrd_actions& out);
     void look(std::uintptr_t cookie, mrd_actions& out);
+    void judged(std::uintptr_t cookie, silence how, mrd_actions& out);
 
     // Events from the wire, one at a time.
     /// `size`: of the object, if the response tells it; the largest number if it will not grow.
@@ -158,6 +177,7 @@ public:
         failure why;                          // empty: the service said OK
         bool redirected = false;              // the next call has to go elsewhere, and the shell knows where
         std::span<const range_error> errors;  // those that the service names
+        bool unconnected = false;             // there was no connection
     };
     /// Last of its call, and never during a copy.
     void call_ended(const call_end& end_of_call, time_point now, mrd_actions& out);
@@ -170,6 +190,8 @@ public:
     mrd_state state() const noexcept { return state_; }
     /// Whether the stream has been ready.
     bool has_opened() const noexcept { return opened_; }
+    /// How the last call failed; empty if none has.
+    const failure& last_failure() const noexcept { return last_; }
     std::uint64_t outstanding_bytes() const noexcept { return outstanding_bytes_; }
     /// Usable, with no range queued, under way or orphaned: nothing is due any more.
     bool quiet() const noexcept {
@@ -180,7 +202,7 @@ public:
     struct counts {
         std::uint64_t resumed = 0;     // calls begun after the one that opened the stream
         std::uint64_t redirected = 0;  // calls that ended with a redirect
-        std::uint64_t stalled = 0;     // calls given up by the watchdog
+        std::uint64_t stalled = 0;     // calls given up by the watchdog, slow ones too
         std::uint64_t retired = 0;     // calls given up for their orphans
         std::uint64_t checksum_failures = 0;
         std::uint64_t orphan_bytes = 0;    // arrived and dropped
@@ -191,7 +213,7 @@ public:
     /// Room for so many actions, besides those that are waiting to be performed, is enough for whatever may
     /// happen before the next newcomer: each range is answered once, and of any other action no second one
     /// comes before the first has been performed.
-    std::size_t action_bound() const noexcept { return ranges_.all().size() + 13; }
+    std::size_t action_bound() const noexcept { return ranges_.all().size() + 14; }
 
     // The state, for checkers.
     const std::vector<stream_range>& ranges() const noexcept { return ranges_.all(); }
@@ -220,7 +242,9 @@ private:
     void give_up_behind(bool outdated, mrd_actions& out);
     bool ends_behind(const stream_range& r) const noexcept;
     void send_if_possible(mrd_actions& out);
+    bool watched() const noexcept;
     void watch(mrd_actions& out);
+    void unwatch(mrd_actions& out);
     void look_later(mrd_actions& out);
     static failure unfit(const stream_range& r, std::int64_t offset, std::uint64_t size) noexcept;
     void bad_piece(stream_range& r, const failure& why, std::uint64_t size, bool range_end, mrd_actions& out);
@@ -248,6 +272,7 @@ private:
     std::uintptr_t watches_for_ = 0;  // the same
     bool moved_ = false;              // bytes have come since the last look
     unsigned looks_ = 0;              // without bytes, in a row
+    failure last_;                    // how the last call failed
     failure end_;                     // how the stream ended, or is to end
     std::uint64_t outstanding_bytes_ = 0;
     counts counted_;

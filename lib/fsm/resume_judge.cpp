@@ -8,8 +8,12 @@
 namespace rangeio::fsm {
 namespace {
 
+// Less than the longest back-off of gRPC for a connection: that is what the service's return is noticed by.
+constexpr std::chrono::seconds longest_wait_for_connection{1};
+
 bool retries(const retry_policy& policy, const failure& why, bool established) {
     if (!why) return true;  // the service said OK and owes us bytes
+    if (why.code() == errc::stalled) return true;
     if (why.code() == boost::system::errc::not_enough_memory) return established;
     return policy.retries(status_of(why), established);
 }
@@ -24,16 +28,22 @@ int status_of(const failure& why) noexcept {
 resume_judge::verdict resume_judge::call_ended(
     call_fate fate, const failure& why, bool pending, bool established, time_point now
 ) noexcept {
+    // A connection that is slow, and not dead, is given its time.
+    if (fate == call_fate::slow && trying_) since_ += now - ended_;
+    ended_ = now;
     const bool at_fault = fate == call_fate::broken || fate == call_fate::stalled ||
                           fate == call_fate::outdated || fate == call_fate::starved ||
-                          fate == call_fate::unwanted || fate == call_fate::ranges_named;
-    if (fate == call_fate::broken && !retries(policy_, why, established)) return {what_next::fail, {}, why};
+                          fate == call_fate::unwanted || fate == call_fate::ranges_named ||
+                          fate == call_fate::unconnected;
+    const bool theirs = fate == call_fate::broken || fate == call_fate::unconnected;
+    if (theirs && !retries(policy_, why, established)) return {what_next::fail, {}, why};
     if (!pending && established) {
         // A call that was answered and owed nothing was a good one, whatever ended it.
-        if (answered_) attempts_ = redirects_ = 0;
+        if (answered_) start_anew();
         if (answered_ || !at_fault) return {what_next::sleep, {}, {}};
     }
-    if (at_fault) return attempt(why, pending, established, now);
+    if (at_fault) return attempt(fate, why, pending, established, now);
+    if (fate == call_fate::slow || fate == call_fate::crowded) ++silent_;
     if (fate == call_fate::redirected && ++redirects_ > policy_.max_redirects()) {
         return {
             what_next::fail,
@@ -45,22 +55,22 @@ resume_judge::verdict resume_judge::call_ended(
 }
 
 resume_judge::verdict resume_judge::attempt(
-    const failure& why, bool pending, bool established, time_point now
+    call_fate fate, const failure& why, bool pending, bool established, time_point now
 ) noexcept {
+    constexpr std::chrono::nanoseconds none{0};
     const failure cause = why ? why : described(errc::stream_closed, "the service ended the stream");
-    const unsigned limit = established ? policy_.attempts() : policy_.open_attempts() - 1;
-    if (attempts_ >= limit) {
-        if (limit == 0) return {what_next::fail, {}, cause};
-        return {
-            what_next::fail,
-            {},
-            remarked(cause, "attempt {} of {}", limit + !established, limit + !established)
-        };
+    const bool patient = established || patient_;
+    const unsigned limit = patient ? policy_.attempts() : policy_.open_attempts() - 1;
+    if (limit == 0) return {what_next::fail, {}, cause};
+    const bool timed = policy_.budget() > none;
+    const bool counts = fate != call_fate::unconnected || !timed;
+    if (attempts_ >= limit && counts && !(patient && timed)) {
+        const unsigned calls = limit + (patient ? 0 : 1);
+        return {what_next::fail, {}, remarked(cause, "attempt {} of {}", calls, calls)};
     }
-    // Nobody has waited for anything while the stream slept.
-    if (std::exchange(slept_, false) || attempts_ == 0) since_ = now;
+    if (!std::exchange(trying_, true)) since_ = now;
     const auto tried_for = now - since_;
-    if (policy_.budget() > std::chrono::nanoseconds::zero() && tried_for >= policy_.budget()) {
+    if (timed && tried_for >= policy_.budget()) {
         using seconds = std::chrono::duration<double>;
         return {
             what_next::fail,
@@ -70,20 +80,33 @@ resume_judge::verdict resume_judge::attempt(
             )
         };
     }
-    ++attempts_;
+    if (counts) ++attempts_;
+    // By its own silence, or because its connection was found dead by another's.
+    const bool stalled =
+        fate == call_fate::stalled || (fate == call_fate::broken && why.code() == errc::stalled);
+    if (stalled) ++silent_;
     if (!pending && established) return {what_next::sleep, {}, {}};
-    const auto delay = moved_ ? std::chrono::nanoseconds::zero() : backoff();
-    return {delay > std::chrono::nanoseconds::zero() ? what_next::wait : what_next::call, delay, {}};
+    auto delay = none;
+    if (fate == call_fate::unconnected) {
+        delay = longest_wait_for_connection;
+        if (policy_.max_backoff() > none) delay = std::min(delay, policy_.max_backoff());
+    } else if (!stalled && !moved_) {
+        delay = backoff();
+    }
+    return {delay > none ? what_next::wait : what_next::call, delay, {}};
 }
 
-resume_judge::verdict resume_judge::woken() noexcept {
-    slept_ = true;
-    const auto delay = attempts_ == 0 ? std::chrono::nanoseconds::zero() : backoff();
+resume_judge::verdict resume_judge::woken(time_point now) noexcept {
+    const auto slept = now - ended_;
+    trying_ = false;  // nobody has waited for anything meanwhile
+    if (slept >= policy_.max_backoff()) start_anew();
+    std::chrono::nanoseconds delay{0};
+    if (attempts_ > 0) delay = std::max(delay, backoff() - slept);
     return {delay > std::chrono::nanoseconds::zero() ? what_next::wait : what_next::call, delay, {}};
 }
 
 void resume_judge::progress() noexcept {
-    attempts_ = redirects_ = 0;
+    start_anew();
     moved_ = answered_ = true;
 }
 

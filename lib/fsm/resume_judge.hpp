@@ -10,25 +10,31 @@
 // what happens and asks it what follows.
 //
 // clang-format off
-// | the call ended          | with ranges pending, or never opened yet      | with nothing pending                    |
-// |-------------------------|-----------------------------------------------|-----------------------------------------|
-// | with a redirect         | another at once; too many in a row: fail      | sleep                                   |
-// | by us: too many orphans | another at once                               | sleep                                   |
-// | by us: to be renewed    | another at once                               | sleep                                   |
-// | naming ranges that fail | another at once: there are fewer of them now  | sleep                                   |
-// | by us: it stalled       | an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | by us: behind the object| an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | by us: out of memory    | an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | by us: nobody waited    | an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | naming ranges, no more  | an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | with a retryable code   | an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | with another code       | fail                                          | fail                                    |
+// | the call ended           | with ranges pending, or never opened yet      | with nothing pending                    |
+// |--------------------------|-----------------------------------------------|-----------------------------------------|
+// | with a redirect          | another at once; too many in a row: fail      | sleep                                   |
+// | by us: too many orphans  | another at once                               | sleep                                   |
+// | by us: to be renewed     | another at once                               | sleep                                   |
+// | naming ranges that fail  | another at once: there are fewer of them now  | sleep                                   |
+// | by us: slow              | another at once; the budget stood still       | sleep                                   |
+// | by us: crowded           | another at once                               | sleep                                   |
+// | by us: it stalled        | an attempt, at once                           | sleep; if unanswered, an attempt is gone |
+// | by us: behind the object | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | by us: out of memory     | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | by us: nobody waited     | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | naming ranges, no more   | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | without a connection     | no attempt, but budget; after a second        | sleep                                   |
+// | with a retryable code    | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | with another code        | fail                                          | fail                                    |
 // clang-format on
 //
-// An attempt is made at once if the call before it had brought anything, for most breaks come alone; else after
-// a wait. The loop without waits that this allows pays for each of its rounds with progress. Memory that was not there
-// counts as a retryable code once the stream has been open; before, it is told. The budget of time does not run while a
-// stream sleeps.
+// An attempt is made at once if the call before it had brought anything, for most breaks come alone, and after a stall,
+// which was a wait; else after a wait. The loop without waits that this allows pays for each of its rounds with progress
+// or time. Memory that was not there counts as a retryable code once the stream has been open; before, it is told.
+//
+// What ends a stream that was open, or that is a further one of a pool that was, is its budget of time; without one, its
+// attempts. A first opening has attempts of its own. Both go without a connection as long as the budget lasts. It does not
+// run while a stream sleeps; and a sleep as long as the longest wait makes a new start.
 
 namespace rangeio::fsm {
 
@@ -37,7 +43,10 @@ using time_point = std::chrono::steady_clock::time_point;  // an input: nothing 
 enum class call_fate : std::uint8_t {
     broken,
     redirected,
-    stalled,
+    stalled,      // no byte came, and its connection is dead, or has had time enough
+    slow,         // no byte came, but the connection may be slow
+    crowded,      // the connection serves others and not this call
+    unconnected,  // there was no connection
     retired,
     renewed,
     outdated,
@@ -66,7 +75,9 @@ public:
         call_fate fate, const failure& why, bool pending, bool established, time_point now
     ) noexcept;
     /// A range comes to a stream that sleeps.
-    verdict woken() noexcept;
+    verdict woken(time_point now) noexcept;
+    /// A first opening of a pool that has been open is as patient as a stream that has been.
+    void be_patient() noexcept { patient_ = true; }
 
     void call_started() noexcept { moved_ = answered_ = false; }
     void responded() noexcept { answered_ = true; }
@@ -76,19 +87,27 @@ public:
     // The state, for checkers.
     unsigned attempts() const noexcept { return attempts_; }
     unsigned redirects() const noexcept { return redirects_; }
+    /// Calls in a row, without progress, that ended for their silence.
+    unsigned silent() const noexcept { return silent_; }
     bool moved() const noexcept { return moved_; }
     bool answered() const noexcept { return answered_; }
     time_point since() const noexcept { return since_; }
 
 private:
-    verdict attempt(const failure& why, bool pending, bool established, time_point now) noexcept;
+    verdict attempt(
+        call_fate fate, const failure& why, bool pending, bool established, time_point now
+    ) noexcept;
+    void start_anew() noexcept { attempts_ = redirects_ = silent_ = 0, trying_ = false; }
     std::chrono::nanoseconds backoff() const noexcept;
 
     retry_policy policy_;
+    bool patient_ = false;
     unsigned attempts_ = 0;   // in a row, without progress
     unsigned redirects_ = 0;  // the same
-    time_point since_{};      // the first of those attempts, or the first since the stream slept
-    bool slept_ = false;      // since then
+    unsigned silent_ = 0;     // the same
+    bool trying_ = false;     // the budget runs
+    time_point since_{};      // since then
+    time_point ended_{};      // the last call
     bool moved_ = false;      // the call has made progress
     bool answered_ = false;   // the call has had a response
 };

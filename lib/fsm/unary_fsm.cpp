@@ -36,7 +36,7 @@ void unary_fsm::call(unary_actions& out) {
     out.push_back({unary_action_kind::call, false, 0, {}, {}});
 }
 
-void unary_fsm::call_ended(const failure& why, time_point now, unary_actions& out) {
+void unary_fsm::call_ended(const failure& why, time_point now, unary_actions& out, bool unconnected) {
     if (!why) return complete({}, out);  // also if it was given up: it is what was asked for
     if (stop_) return complete(stop_reason(), out);
     using what_next = resume_judge::what_next;
@@ -46,7 +46,8 @@ void unary_fsm::call_ended(const failure& why, time_point now, unary_actions& ou
         last_ = described(errc::stalled, "no answer for {:.3g} s", seconds(stall_limit_).count());
         stall_limit_ = std::min(2 * stall_limit_, max_stall_limit_);
     }
-    const auto fate = stalled_ ? call_fate::stalled : call_fate::broken;
+    auto fate = unconnected ? call_fate::unconnected : call_fate::broken;
+    if (stalled_) fate = call_fate::stalled;
     auto next = judge_.call_ended(fate, last_, true, true, now);
     if (next.then == what_next::call) return call(out);
     if (next.then != what_next::wait) return complete(next.why, out);

@@ -53,7 +53,8 @@ public:
     explicit unary_fsm(const retry_policy& policy);
 
     void start(unary_actions& out);
-    void call_ended(const failure& why, time_point now, unary_actions& out);
+    /// `unconnected`: there was no connection, the service has not seen it.
+    void call_ended(const failure& why, time_point now, unary_actions& out, bool unconnected = false);
     /// An alarm that was dropped may go off all the same.
     void alarm(std::uint64_t turn, unary_actions& out);
     /// The question is not wanted any more. The first reason counts.

@@ -3,6 +3,8 @@
 #include <rangeio/client.hpp>
 
 #include "grpc/channels.hpp"
+#include "grpc/connections.hpp"
+#include "grpc/grpc_bidi_call.hpp"
 #include "retry_policy.hpp"
 #include "runtime/context_service.hpp"
 
@@ -20,7 +22,14 @@ public:
           rpc_timeout_(options.rpc_timeout()),
           retry_(checked(options.retry())),
           observer_(options.observed_by()),
-          channels_(grpc_transport::channels::make(executor_, options)) {}
+          channels_(grpc_transport::channels::make(executor_, options)) {
+        grpc_transport::connections::environment env;
+        env.maker = grpc_transport::make_grpc_connections(channels_);
+        env.core = runtime_;
+        env.limits = channels_->limits();
+        env.watch = channels_->watch();
+        connector_ = std::make_shared<grpc_transport::connections>(std::move(env));
+    }
 
     const asio::any_io_executor& executor() const noexcept { return executor_; }
     const std::shared_ptr<runtime::context_core>& runtime() const noexcept { return runtime_; }
@@ -28,6 +37,7 @@ public:
     const retry_policy& retry() const noexcept { return retry_; }
     const std::shared_ptr<observer>& observed_by() const noexcept { return observer_; }
     const std::shared_ptr<grpc_transport::channels>& channels() const noexcept { return channels_; }
+    const std::shared_ptr<grpc_transport::bidi_connector>& connector() const noexcept { return connector_; }
 
 private:
     const asio::any_io_executor executor_;
@@ -36,6 +46,7 @@ private:
     const retry_policy retry_;
     const std::shared_ptr<observer> observer_;
     const std::shared_ptr<grpc_transport::channels> channels_;
+    std::shared_ptr<grpc_transport::bidi_connector> connector_;
 };
 
 /// Streams on `object`. They share what the first of them learns: generation, read handle.

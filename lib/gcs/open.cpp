@@ -3,7 +3,6 @@
 #include "engine/fetch_plan.hpp"
 #include "engine/transfer.hpp"
 #include "gcs/client_core.hpp"
-#include "grpc/grpc_bidi_call.hpp"
 #include "grpc/mrd.hpp"
 #include "runtime/operation.hpp"
 
@@ -20,7 +19,7 @@ class grpc_mrd_factory final : public mrd_factory {
 public:
     grpc_mrd_factory(const client_core& core, object_ref object, const pool_options& options) {
         const auto& own = options.observed_by();
-        environment_.connector = grpc_transport::make_grpc_connector(core.channels());
+        environment_.connector = core.connector();
         environment_.source = std::make_shared<grpc_transport::object_source>(std::move(object));
         environment_.reports =
             std::make_shared<grpc_transport::stream_reports>(own != nullptr ? own : core.observed_by());

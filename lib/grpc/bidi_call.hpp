@@ -67,8 +67,6 @@ protected:
     ~bidi_call_events() = default;
 };
 
-enum class cancel_reason : std::uint8_t { unwanted, stalled };
-
 class bidi_call {
 public:
     virtual ~bidi_call() = default;
@@ -79,7 +77,12 @@ public:
     /// Sends a further message. Only after the on_write_done() of the one before; without effect after on_done().
     virtual void write(std::span<const fsm::wire_range> ranges) = 0;
     /// Ends the call; on_done() follows. At any time after start(), from any thread.
-    virtual void cancel(cancel_reason why) noexcept = 0;
+    virtual void cancel() noexcept = 0;
+    /// No byte has come for so many looks, four to a stall timeout, after `excused` calls in a row that were given up
+    /// so and excused: what is to be made of it? After start(); the call goes on.
+    virtual fsm::silence judge_silence(unsigned looks, [[maybe_unused]] unsigned excused) noexcept {
+        return looks < fsm::looks_per_stall ? fsm::silence::borne : fsm::silence::stalled;
+    }
 };
 
 /// One connection to the service, as calls see it: a channel of gRPC that shares its connection with no other, or a

@@ -17,6 +17,8 @@ namespace rangeio::grpc_transport {
 namespace {
 
 constexpr std::size_t max_channels = 64;
+constexpr std::size_t max_streams = 10000;
+constexpr std::size_t max_connections = 1000;
 
 [[noreturn]] void reject(std::string message) {
     throw error(failure(errc::invalid_argument, std::move(message)));
@@ -26,6 +28,12 @@ constexpr std::size_t max_channels = 64;
 void check_header(std::string_view what, std::string_view value) {
     const bool printable = std::ranges::all_of(value, [](char c) { return c >= 0x20 && c <= 0x7e; });
     if (!printable) reject(fmt::format("the {} has characters that no header can have", what));
+}
+
+std::size_t in_range(std::string_view what, std::size_t value, std::size_t least, std::size_t most) {
+    if (value < least || value > most)
+        reject(fmt::format("{}: {} is not in {}..{}", what, value, least, most));
+    return value;
 }
 
 std::shared_ptr<grpc::ChannelCredentials> make_credentials(
@@ -78,55 +86,70 @@ std::string bucket_resource(const std::string& bucket) {
 std::shared_ptr<channels> channels::make(
     const asio::any_io_executor& executor, const client_options& options
 ) {
-    auto core = runtime::core_of(executor);
-    return {new channels(core, options), [core, executor](channels* dying) {
+    return {new channels(executor, options), [core = runtime::core_of(executor), executor](channels* dying) {
                 core->dispose(executor, std::shared_ptr<void>(dying, [](void* p) {
                                   delete static_cast<channels*>(p);
                               }));
             }};
 }
 
-channels::channels(std::shared_ptr<runtime::context_core> core, const client_options& options)
-    : core_(std::move(core)),
+channels::channels(const asio::any_io_executor& executor, const client_options& options)
+    : executor_(executor),
+      core_(runtime::core_of(executor)),
       user_project_(options.user_project()),
       api_client_(fmt::format("gl-cpp/20 gccl/{} grpc/{}", version, grpc::Version())) {
-    if (options.channels() < 1 || options.channels() > max_channels) {
-        reject(fmt::format("{} channels are not between 1 and {}", options.channels(), max_channels));
-    }
+    limits_.spread = in_range("channels", options.channels(), 1, max_channels);
+    limits_.streams_per_connection =
+        in_range("streams_per_connection", options.streams_per_connection(), 1, max_streams);
+    limits_.max_connections =
+        in_range("max_connections", options.max_connections(), options.channels(), max_connections);
+    limits_.stall_timeout = options.retry().stall_timeout();
     if (options.rpc_timeout() < std::chrono::nanoseconds::zero()) reject("the rpc timeout is negative");
     check_header("user project", user_project_);
     const chosen_endpoint chosen = choose_endpoint(options.endpoint());
     endpoint_ = chosen.where;
     credentials_ = make_credentials(options.auth(), chosen);
-    channels_.resize(options.channels());
+    watch_ = std::make_shared<endpoint_watch>(core_, executor_, options.observed_by(), endpoint_.shown());
 }
 
 channels::~channels() = default;
 
-std::shared_ptr<grpc::Channel> channels::next() {
-    const std::lock_guard lock(mutex_);
-    return at(turn_++ % channels_.size());
+std::shared_ptr<grpc::Channel> channels::connect() const {
+    grpc::ChannelArguments arguments;
+    arguments.SetUserAgentPrefix(fmt::format("rangeio/{}", version));
+    // A message may hold several chunks of 2 MiB; the default limit is 4 MiB.
+    arguments.SetMaxReceiveMessageSize(-1);
+    // Else gRPC would give all channels to one target the same connection.
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    // A service that comes back is to be noticed within seconds, where gRPC would wait for up to two minutes. The
+    // minimum is what an attempt to connect has, with its handshakes: a packet that is dropped is sent again after one
+    // second and after three. Attempts that are refused at once are half a second apart, then a second and a half.
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 250);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 3000);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1500);
+    // For connections that are idle with streams open, which nothing else asks for a sign of life. Servers end
+    // connections on which more than two pings come within five minutes of each other while they send nothing.
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 330'000);
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0);
+    // Proxies of the environment are for the way to other machines.
+    if (endpoint_.local()) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    auto made = grpc::CreateCustomChannel(endpoint_.target(), credentials_, arguments);
+    grpc::Channel* const channel = made.get();
+    return {channel, [core = core_, executor = executor_, held = std::move(made)](grpc::Channel*) mutable {
+                core->dispose(executor, std::move(held));
+            }};
 }
 
-std::shared_ptr<grpc::Channel> channels::first() {
+std::shared_ptr<grpc::Channel> channels::metadata() {
     const std::lock_guard lock(mutex_);
-    return at(0);
+    if (metadata_ == nullptr) metadata_ = connect();
+    return metadata_;
 }
 
-std::shared_ptr<grpc::Channel> channels::at(std::size_t index) {
-    auto& channel = channels_[index];
-    if (channel == nullptr) {
-        grpc::ChannelArguments arguments;
-        arguments.SetUserAgentPrefix(fmt::format("rangeio/{}", version));
-        // A message may hold several chunks of 2 MiB; the default limit is 4 MiB.
-        arguments.SetMaxReceiveMessageSize(-1);
-        // Else gRPC would give all channels to one target the same connection.
-        arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-        // Proxies of the environment are for the way to other machines.
-        if (endpoint_.local()) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-        channel = grpc::CreateCustomChannel(endpoint_.target(), credentials_, arguments);
-    }
-    return channel;
+void channels::replace_metadata(const grpc::Channel* stalled) noexcept {
+    std::shared_ptr<grpc::Channel> dropped;  // under no lock
+    const std::lock_guard lock(mutex_);
+    if (metadata_.get() == stalled) dropped = std::move(metadata_);
 }
 
 void channels::prepare(

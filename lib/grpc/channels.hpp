@@ -2,15 +2,15 @@
 
 #include <rangeio/client.hpp>
 
+#include "fsm/connections_fsm.hpp"
 #include "grpc/endpoint.hpp"
+#include "grpc/endpoint_watch.hpp"
 #include "runtime/context_service.hpp"
 
-#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace grpc {
 class Channel;
@@ -20,10 +20,10 @@ class ClientContext;
 
 namespace rangeio::grpc_transport {
 
-/// The channels of one client, and what each call on them carries.
+/// Makes the channels of one client, and knows what each call on them carries.
 ///
-/// Shared by the client and all streams and calls, and destroyed on the client's executor whoever lets go of
-/// it last: on a gRPC thread, dropping the last channel would make gRPC join that very thread.
+/// Shared by the client and all streams and calls. It and each channel are destroyed on the client's executor, whoever
+/// lets go of them last: on a gRPC thread, dropping the last channel would make gRPC join that very thread.
 class channels {
 public:
     static std::shared_ptr<channels> make(
@@ -33,30 +33,34 @@ public:
     channels(const channels&) = delete;
     channels& operator=(const channels&) = delete;
 
-    /// For a stream: the next channel in turn. It is connected when a call needs it.
-    std::shared_ptr<grpc::Channel> next();
-    /// For a call that is soon over: always the same, so that the streams keep their turns.
-    std::shared_ptr<grpc::Channel> first();
+    /// A new channel with a connection of its own, which is made when a call needs it.
+    std::shared_ptr<grpc::Channel> connect() const;
+    /// For calls that are soon over: always the same, so that streams cannot take its room, until it is replaced.
+    std::shared_ptr<grpc::Channel> metadata();
+    /// A call on `stalled` had no answer: later ones go to another.
+    void replace_metadata(const grpc::Channel* stalled) noexcept;
     /// Puts the headers of a call on `bucket` into its context. `routing_token` may be empty.
     void prepare(grpc::ClientContext& context, const std::string& bucket, const std::string& routing_token)
         const;
 
     const std::string& endpoint() const noexcept { return endpoint_.shown(); }
     const std::shared_ptr<runtime::context_core>& core() const noexcept { return core_; }
+    const std::shared_ptr<endpoint_watch>& watch() const noexcept { return watch_; }
+    const fsm::connections_fsm::options& limits() const noexcept { return limits_; }
 
 private:
-    channels(std::shared_ptr<runtime::context_core> core, const client_options& options);
+    channels(const asio::any_io_executor& executor, const client_options& options);
 
+    const asio::any_io_executor executor_;
     const std::shared_ptr<runtime::context_core> core_;
-    std::shared_ptr<grpc::Channel> at(std::size_t index);
-
+    fsm::connections_fsm::options limits_;
+    std::shared_ptr<endpoint_watch> watch_;
     grpc_transport::endpoint endpoint_;
     std::string user_project_;
     std::string api_client_;
     std::shared_ptr<grpc::ChannelCredentials> credentials_;
     std::mutex mutex_;
-    std::vector<std::shared_ptr<grpc::Channel>> channels_;
-    std::size_t turn_ = 0;
+    std::shared_ptr<grpc::Channel> metadata_;
 };
 
 /// `projects/_/buckets/B`, as requests name the bucket.

@@ -14,6 +14,9 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+#include <chrono>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -46,8 +49,12 @@ class grpc_bidi_call final : public bidi_call,
                              public std::enable_shared_from_this<grpc_bidi_call>,
                              private grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
 public:
-    grpc_bidi_call(std::shared_ptr<channels> on, std::shared_ptr<bidi_call_events> events)
-        : channels_(std::move(on)), events_(std::move(events)) {}
+    grpc_bidi_call(
+        std::shared_ptr<channels> of,
+        std::shared_ptr<grpc::Channel> on,
+        std::shared_ptr<bidi_call_events> events
+    )
+        : channels_(std::move(of)), channel_(std::move(on)), events_(std::move(events)) {}
 
     void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
         pb::BidiReadObjectRequest request;
@@ -60,7 +67,7 @@ public:
         add_ranges(request, ranges);
         request_ = to_buffer(request);
         channels_->prepare(context_, spec.object.bucket(), spec.routing_token);
-        grpc::GenericStub stub(channels_->next());
+        grpc::GenericStub stub(channel_);
         self_ = shared_from_this();
         stub.PrepareBidiStreamingCall(
             &context_, "/google.storage.v2.Storage/BidiReadObject", grpc::StubOptions(), this
@@ -80,9 +87,11 @@ public:
         if (!reading_ended_) StartWrite(&request_);
     }
 
-    void cancel(cancel_reason) noexcept override { context_.TryCancel(); }
+    void cancel() noexcept override { context_.TryCancel(); }
 
 private:
+    void OnReadInitialMetadataDone(bool ok) override { reached_ = ok; }
+
     void OnReadDone(bool ok) override {
         if (!ok) {
             {
@@ -110,7 +119,17 @@ private:
         const runtime::context_core::stay stay(channels_->core());
         const auto alive = std::move(self_);
         const auto events = std::move(events_);
-        events->on_done(broken_ ? call_end(broken_) : end_from_status(status));
+        events->on_done(broken_ ? call_end(broken_) : end(status));
+    }
+
+    call_end end(const grpc::Status& status) const noexcept {
+        call_end out = end_from_status(status);
+        if (reached_) return out;
+        if (failure none = no_connection(status, *channel_, channels_->endpoint())) {
+            out.why = std::move(none);
+            out.unconnected = true;
+        }
+        return out;
     }
 
     void take_response() {
@@ -157,8 +176,10 @@ private:
     }
 
     const std::shared_ptr<channels> channels_;  // destroyed last: the context must not hold the last channel
+    const std::shared_ptr<grpc::Channel> channel_;
     std::shared_ptr<bidi_call_events> events_;
     std::shared_ptr<grpc_bidi_call> self_;  // from start to OnDone
+    std::atomic<bool> reached_{false};      // the service has sent something
     grpc::ClientContext context_;
     grpc::ByteBuffer request_;
     grpc::ByteBuffer response_;
@@ -173,13 +194,75 @@ private:
     bool reading_ended_ = false;  // nothing may be written any more
 };
 
-class grpc_connector final : public bidi_connector {
+/// A call that any server answers, if only by saying that it does not know it. Its context waits for its end: the channel
+/// must not outlive that.
+class probe_call final : public runtime::participant {
 public:
-    explicit grpc_connector(std::shared_ptr<channels> on) : channels_(std::move(on)) {}
+    probe_call(std::shared_ptr<channels> by, std::function<void()> answered)
+        : channels_(std::move(by)), answered_(std::move(answered)) {
+        const grpc::Slice nothing(std::size_t{0});
+        request_ = grpc::ByteBuffer(&nothing, 1);
+        context_.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(1));
+    }
+
+    void start(const std::shared_ptr<grpc::Channel>& on) {
+        if (!channels_->core()->enter(*this)) return;
+        grpc::GenericStub stub(on);
+        auto self = std::static_pointer_cast<probe_call>(shared_from_this());
+        stub.UnaryCall(
+            &context_,
+            "/grpc.health.v1.Health/Check",
+            grpc::StubOptions(),
+            &request_,
+            &response_,
+            [self = std::move(self)](const grpc::Status& status) mutable {
+                const runtime::context_core::stay stay(self->channels_->core());
+                const auto alive = std::move(self);
+                alive->ended(status.error_code());
+            }
+        );
+    }
+
+private:
+    void ended(grpc::StatusCode code) {
+        // What this side makes of silence, and of a connection that is no more.
+        const bool silent = code == grpc::StatusCode::DEADLINE_EXCEEDED ||
+                            code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::CANCELLED;
+        if (!silent) answered_();
+        channels_->core()->leave(*this);
+    }
+    void on_shutdown() noexcept override { context_.TryCancel(); }
+
+    const std::shared_ptr<channels> channels_;  // destroyed last: the context must not hold the last channel
+    const std::function<void()> answered_;
+    grpc::ClientContext context_;
+    grpc::ByteBuffer request_;
+    grpc::ByteBuffer response_;
+};
+
+class grpc_connection final : public connection {
+public:
+    explicit grpc_connection(std::shared_ptr<channels> by)
+        : channels_(std::move(by)), channel_(channels_->connect()) {}
 
     std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
-        return std::make_shared<grpc_bidi_call>(channels_, std::move(events));
+        return std::make_shared<grpc_bidi_call>(channels_, channel_, std::move(events));
     }
+
+    bool probe(std::function<void()> answered) override {
+        std::make_shared<probe_call>(channels_, std::move(answered))->start(channel_);
+        return true;
+    }
+
+private:
+    const std::shared_ptr<channels> channels_;
+    const std::shared_ptr<grpc::Channel> channel_;
+};
+
+class grpc_connection_maker final : public connection_maker {
+public:
+    explicit grpc_connection_maker(std::shared_ptr<channels> by) : channels_(std::move(by)) {}
+    std::shared_ptr<connection> connect() override { return std::make_shared<grpc_connection>(channels_); }
 
 private:
     const std::shared_ptr<channels> channels_;
@@ -187,8 +270,8 @@ private:
 
 }  // namespace
 
-std::shared_ptr<bidi_connector> make_grpc_connector(std::shared_ptr<channels> on) {
-    return std::make_shared<grpc_connector>(std::move(on));
+std::shared_ptr<connection_maker> make_grpc_connections(std::shared_ptr<channels> by) {
+    return std::make_shared<grpc_connection_maker>(std::move(by));
 }
 
 }  // namespace rangeio::grpc_transport

@@ -7,7 +7,7 @@
 
 namespace rangeio::grpc_transport {
 
-/// Makes BidiReadObject calls, each on the next channel in turn.
-std::shared_ptr<bidi_connector> make_grpc_connector(std::shared_ptr<channels> on);
+/// Makes connections of gRPC for BidiReadObject calls.
+std::shared_ptr<connection_maker> make_grpc_connections(std::shared_ptr<channels> by);
 
 }  // namespace rangeio::grpc_transport

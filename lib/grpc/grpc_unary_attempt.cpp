@@ -28,7 +28,9 @@ public:
 
     void start() override {
         channels_->prepare(context_, asked_->bucket, "");
-        grpc::GenericStub stub(channels_->first());
+        channel_ = channels_->metadata();
+        grpc::GenericStub stub(channel_);
+        channels_->watch()->begin();
         stub.UnaryCall(
             &context_,
             asked_->method,
@@ -40,18 +42,28 @@ public:
                 const runtime::context_core::stay stay(self->channels_->core());
                 const auto alive = std::move(self);
                 const auto events = std::move(alive->events_);
-                events->on_done(alive->end(status));
+                if (status.ok()) alive->channels_->watch()->answered();
+                auto end = alive->end(status);
+                alive->channels_->watch()->end(end.why);
+                events->on_done(std::move(end));
             }
         );
     }
 
-    void cancel(cancel_reason) noexcept override { context_.TryCancel(); }
+    void cancel(cancel_reason why) noexcept override {
+        if (why == cancel_reason::stalled) channels_->replace_metadata(channel_.get());
+        context_.TryCancel();
+    }
 
 private:
     unary_end end(const grpc::Status& status) const noexcept {
         try {
             unary_end out;
             out.why = from_status(status);
+            if (const failure none = no_connection(status, *channel_, channels_->endpoint())) {
+                out.why = none;
+                out.unconnected = true;
+            }
             std::vector<grpc::Slice> slices;
             if (!out.why && !response_.Dump(&slices).ok()) {
                 out.why = {errc::protocol_error, "a response could not be read"};
@@ -67,6 +79,7 @@ private:
 
     const std::shared_ptr<channels> channels_;  // destroyed last: the context must not hold the last channel
     const std::shared_ptr<const unary_request> asked_;
+    std::shared_ptr<grpc::Channel> channel_;  // from start()
     std::shared_ptr<unary_attempt_events> events_;
     grpc::ClientContext context_;
     grpc::ByteBuffer request_;

@@ -43,7 +43,9 @@ void mrd::open(std::shared_ptr<stream_listener> owner) {
     open_since_ = env_.core->now();
     if (!env_.core->enter(*this)) close(errc::shut_down);
     try {
-        machine_.feed_reserving([](mrd_fsm& m, mrd_actions& out) { m.open(out); });
+        machine_.feed_reserving([this](mrd_fsm& m, mrd_actions& out) {
+            m.open(out, env_.source->info()->generation != 0);
+        });
     } catch (...) {
         env_.core->leave(*this);
         owner_.reset();
@@ -60,7 +62,7 @@ std::int64_t mrd::read(std::shared_ptr<range_read> read) {
     std::int64_t id = 0;
     try {
         id = machine_.feed_reserving([&](mrd_fsm& m, mrd_actions& out) {
-            return m.add_range(cookie, range.offset(), range.length(), out, read->tail());
+            return m.add_range(cookie, range.offset(), range.length(), env_.core->now(), out, read->tail());
         });
     } catch (...) {
         read->under_way.reset();
@@ -178,7 +180,9 @@ void mrd::on_done(const call_end& end) noexcept {
     }
     const failure why = env_.source->judge(end.why);
     machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
-        m.call_ended({why, end.redirect.has_value(), end.range_errors}, env_.core->now(), out);
+        m.call_ended(
+            {why, end.redirect.has_value(), end.range_errors, end.unconnected}, env_.core->now(), out
+        );
     });
     drain();
 }
@@ -200,10 +204,7 @@ void mrd::perform(mrd_action& action) noexcept {
         case mrd_action_kind::write: send_message(); break;
         case mrd_action_kind::cancel_call:
             report_call(action);
-            if (call_ != nullptr)
-                call_->cancel(
-                    action.fate == fsm::call_fate::stalled ? cancel_reason::stalled : cancel_reason::unwanted
-                );
+            if (call_ != nullptr) call_->cancel();
             break;
         case mrd_action_kind::call_over: report_call(action); break;
         case mrd_action_kind::wait: {
@@ -220,6 +221,12 @@ void mrd::perform(mrd_action& action) noexcept {
             const auto look = [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) { m.look(cookie, out); };
             if (set_alarm(watch_alarm_, action.delay, look)) break;
             machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.unwatched(action.cookie, out); });
+            break;
+        }
+        case mrd_action_kind::judge_silence: {
+            if (call_ == nullptr) break;  // it could not be started
+            const auto how = call_->judge_silence(action.looks, action.excused);
+            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.judged(action.cookie, how, out); });
             break;
         }
         case mrd_action_kind::cancel_wait:
@@ -262,12 +269,14 @@ void mrd::report_call(const mrd_action& action) noexcept {
             case mrd_action_kind::wait: return event_kind::stream_resuming;
             case mrd_action_kind::ended: return event_kind::stream_ended;
             case mrd_action_kind::cancel_call:
-                if (action.fate == fsm::call_fate::stalled) return event_kind::stream_stalled;
+                if (action.fate == fsm::call_fate::stalled || action.fate == fsm::call_fate::slow)
+                    return event_kind::stream_stalled;
                 if (action.fate == fsm::call_fate::retired) return event_kind::stream_retired;
                 return std::nullopt;
             case mrd_action_kind::call_over:
                 if (action.fate == fsm::call_fate::redirected) return event_kind::stream_redirected;
-                if (action.fate == fsm::call_fate::stalled || action.fate == fsm::call_fate::retired ||
+                if (action.fate == fsm::call_fate::stalled || action.fate == fsm::call_fate::slow ||
+                    action.fate == fsm::call_fate::crowded || action.fate == fsm::call_fate::retired ||
                     action.fate == fsm::call_fate::renewed) {
                     return std::nullopt;  // it was our doing, and told before
                 }
@@ -281,7 +290,8 @@ void mrd::report_call(const mrd_action& action) noexcept {
     what.attempt = action.attempt;
     what.time = action.delay;
     if (*kind == event_kind::stream_retired) what.bytes = action.received;
-    if (*kind == event_kind::stream_stalled) what.time = env_.retry.stall_timeout();
+    if (*kind == event_kind::stream_stalled)
+        what.time = action.looks * env_.retry.stall_timeout() / fsm::looks_per_stall;
     if (*kind == event_kind::stream_opened) what.time = since(open_since_);
     env_.reports->tell(what);
 }
@@ -307,7 +317,13 @@ void mrd::start_call(const mrd_action& action) noexcept {
         // Of all calls that the opening may take, and the waits between them.
         const auto late = [](mrd_fsm& m, mrd_actions& out) {
             if (m.has_opened()) return;
-            const failure why = described(errc::timed_out, "the stream did not open in time");
+            failure why = described(errc::timed_out, "the stream did not open in time");
+            // A cause that has a status says more than the limit.
+            if (m.last_failure().grpc_status() != 0) {
+                why = remarked(m.last_failure(), "the stream did not open in time");
+            } else if (m.last_failure()) {
+                why = remarked(why, "{}", m.last_failure().message());
+            }
             m.close(why, why, out);
         };
         if (!set_alarm(open_alarm_, env_.open_timeout, late)) {

@@ -4,7 +4,10 @@
 #include <rangeio/proto/rpc.pb.h>
 #include <rangeio/proto/storage.pb.h>
 
+#include <grpcpp/channel.h>
 #include <grpcpp/support/status.h>
+
+#include <fmt/format.h>
 
 #include <string>
 #include <utility>
@@ -53,6 +56,18 @@ call_end end_from_status(const grpc::Status& status) noexcept {
         if (!status.ok() && !out.why) out.why = error_code(status.error_code(), grpc_category());
     }
     return out;
+}
+
+failure no_connection(const grpc::Status& status, grpc::Channel& on, const std::string& endpoint) noexcept {
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return {};
+    const grpc_connectivity_state state = on.GetState(false);
+    if (state != GRPC_CHANNEL_TRANSIENT_FAILURE && state != GRPC_CHANNEL_CONNECTING) return {};
+    const int code = static_cast<int>(status.error_code());
+    try {
+        return from_status(code, fmt::format("no connection to {}: {}", endpoint, status.error_message()));
+    } catch (...) {
+        return error_code(code, grpc_category());
+    }
 }
 
 failure from_status(const grpc::Status& status) {

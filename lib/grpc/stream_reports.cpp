@@ -20,7 +20,8 @@ void count(stream_stats& so_far, const event& what) noexcept {
         case event_kind::stream_resuming:
         case event_kind::stream_ended:
         case event_kind::lease_waited:
-        case event_kind::pool_closed: break;
+        case event_kind::pool_closed:
+        case event_kind::waiting_for_connection: break;
     }
 }
 

@@ -2,8 +2,7 @@
 
 #include <rangeio/error.hpp>
 
-#include "grpc/bidi_call.hpp"
-
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -33,6 +32,8 @@ public:
 protected:
     ~unary_attempt_events() = default;
 };
+
+enum class cancel_reason : std::uint8_t { unwanted, stalled };
 
 class unary_attempt {
 public:

@@ -31,7 +31,9 @@ void unary_call::cancel(const failure& why) noexcept {
 
 void unary_call::on_done(unary_end end) noexcept {
     if (!end.why) response_ = std::move(end.response);
-    machine_.feed([&](unary_fsm& m, unary_actions& out) { m.call_ended(end.why, env_.core->now(), out); });
+    machine_.feed([&](unary_fsm& m, unary_actions& out) {
+        m.call_ended(end.why, env_.core->now(), out, end.unconnected);
+    });
     drain();
 }
 

@@ -41,7 +41,7 @@ public:
         send(ranges);
     }
 
-    void cancel(cancel_reason) noexcept override { stop(); }
+    void cancel() noexcept override { stop(); }
 
 private:
     void send(std::span<const fsm::wire_range> ranges) {

@@ -76,7 +76,7 @@ public:
         accept(ranges);
     }
 
-    void cancel(cancel_reason) noexcept override {
+    void cancel() noexcept override {
         const std::lock_guard lock(service_->mutex);
         if (!ending_) ending_ = call_script::ending{1, "the call was cancelled", {}, {}};
         wake();

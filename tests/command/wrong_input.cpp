@@ -38,7 +38,7 @@ TEST_CASE("what does not exist is told by name") {
 
 TEST_CASE("an endpoint that refuses is told by its address") {
     const std::string address = silent_peer().address();  // nobody listens there any more
-    const words connection{"--endpoint", address, "--timeout", "5s", "gs://bucket/object"};
+    const words connection{"--endpoint", address, "--timeout", "1s", "gs://bucket/object"};
     for (const char* command : {"cat", "stat", "bench"}) {
         words all{command};
         all.insert(all.end(), connection.begin(), connection.end());
@@ -46,11 +46,22 @@ TEST_CASE("an endpoint that refuses is told by its address") {
     }
 }
 
+TEST_CASE("an endpoint that has not answered for two seconds is named meanwhile") {
+    const std::string address = silent_peer().address();
+    for (const char* command : {"cat", "stat"}) {
+        CAPTURE(command);
+        const outcome got = run({command, "--endpoint", address, "--timeout", "4s", "gs://bucket/object"});
+        CAPTURE(got.err);
+        CHECK(got.code == 1);
+        CHECK(got.err.starts_with("rangeio: " + address + " has not answered yet\nrangeio: gs://bucket/object: "));
+    }
+}
+
 TEST_CASE("an endpoint that does not speak gRPC is an error") {
     const babbling_peer peer("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     for (const char* command : {"cat", "stat"}) {
         const outcome got =
-            run({command, "--endpoint", peer.address(), "--timeout", "5s", "gs://bucket/object"});
+            run({command, "--endpoint", peer.address(), "--timeout", "1s", "gs://bucket/object"});
         check_failure(got, 1, {"gs://bucket/object"});
     }
 }
@@ -206,7 +217,7 @@ TEST_CASE("an access token is read from its file, and never shown") {
     files.write("empty", "\n");
     files.write("strange", "secret\ntoken");
     const auto cat = [&](const std::string& name) {
-        return here.run({"cat", "--access-token-file", files / name, "--timeout", "5s", "gs://bucket/object"}
+        return here.run({"cat", "--access-token-file", files / name, "--timeout", "1s", "gs://bucket/object"}
         );
     };
     // Sent over TLS only, which the emulator does not speak.

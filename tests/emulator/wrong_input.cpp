@@ -101,7 +101,7 @@ TEST_CASE("pool and client: sizes out of range are refused when they are made, a
     for (const std::size_t count : {std::size_t{0}, std::size_t{65}}) {
         CHECK_THROWS_WITH_AS(
             rangeio::client(f.context.get_executor(), rangeio::client_options().channels(count)),
-            doctest::Contains("not between 1 and 64"),
+            doctest::Contains("is not in 1..64"),
             rangeio::error
         );
     }
@@ -123,9 +123,11 @@ TEST_CASE("open: an endpoint that refuses is UNAVAILABLE") {
         nobody = "127.0.0.1:" + std::to_string(acceptor.local_endpoint().port());
     }
     rangeio::client client(f.context.get_executor(), rangeio::client_options().endpoint(nobody));
-    const auto why = refused(f, [&] { return client.open(object_ref("b-1", "o")); });
+    const auto limits = rangeio::pool_options().open_timeout(std::chrono::seconds(1));
+    const auto why = refused(f, [&] { return client.open(object_ref("b-1", "o"), limits); });
     CHECK(why.code() == rangeio::error_code(14, rangeio::grpc_category()));
     CHECK(why.message().starts_with("gs://b-1/o: "));
+    CHECK(why.message().find(nobody) != std::string::npos);
     CHECK(why.message().find('\n') == std::string::npos);
 }
 

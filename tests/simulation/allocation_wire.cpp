@@ -42,7 +42,7 @@ public:
 
     void start(const call_spec&, std::span<const fsm::wire_range>) override { allocation_point(); }
     void write(std::span<const fsm::wire_range>) override { allocation_point(); }
-    void cancel(cancel_reason) noexcept override { told_to_end = true; }
+    void cancel() noexcept override { told_to_end = true; }
 
     std::shared_ptr<bidi_call_events> events;
     bool told_to_end = false;

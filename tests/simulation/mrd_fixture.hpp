@@ -82,7 +82,7 @@ public:
     void write(std::span<const fsm::wire_range> ranges) override {
         asked.insert(asked.end(), ranges.begin(), ranges.end());
     }
-    void cancel(cancel_reason) noexcept override { told_to_end = true; }
+    void cancel() noexcept override { told_to_end = true; }
 
     void respond(const std::optional<std::string>& handle = {}) {
         object_info info;

@@ -28,7 +28,7 @@ public:
 
     void write(std::span<const fsm::wire_range> ranges) override { accept(ranges); }
 
-    void cancel(cancel_reason) noexcept override {
+    void cancel() noexcept override {
         const std::lock_guard lock(mutex_);
         if (!end_) end_ = failure(error_code(1, grpc_category()));
         schedule();

@@ -23,7 +23,7 @@ mrd_model model_of(int ranges, std::uint8_t max_length, std::size_t max_per_mess
 void search(const mrd_model& model) {
     rangeio::states::search_and_report(
         fmt::format(
-            "mrd_fsm, {} range(s) of {} byte(s), {} a message{}{}{}{}{}{}{}{}{}",
+            "mrd_fsm, {} range(s) of {} byte(s), {} a message{}{}{}{}{}{}{}{}{}{}",
             model.ranges,
             model.max_length == 1 ? "1" : fmt::format("1-{}", model.max_length),
             model.max_per_message,
@@ -31,6 +31,7 @@ void search(const mrd_model& model) {
             model.stalls ? "" : ", no watchdog",
             model.names ? "" : ", no ranges named",
             model.aging ? ", time passes" : "",
+            model.connections ? ", connections" : "",
             model.tails ? ", tails of an object that grows" : "",
             model.renews ? ", streams renewed" : "",
             model.starves ? ", no memory once" : "",
@@ -107,6 +108,18 @@ TEST_CASE("mrd_fsm, every state: the budget of time runs out at any moment") {
         model.aging = true;
         search(model);
     }
+}
+
+TEST_CASE("mrd_fsm, every state: calls are slow, crowded out of their connections, or have none") {
+    for (mrd_model model : {model_of(1, 3, 1), model_of(2, 1, 1)}) {
+        model.connections = true;
+        search(model);
+        model.silent = true;
+        search(model);
+    }
+    mrd_model late = model_of(1, 2, 1);
+    late.late = late.connections = true;
+    search(late);
 }
 
 TEST_CASE("mrd_fsm, every state: the shell performs the actions in order, but at any later moment") {

@@ -52,7 +52,6 @@ mrd_fsm::options mrd_model::options() const {
                     .budget(std::chrono::seconds(aging ? 1 : 0))
                     .stall_timeout(std::chrono::seconds(stalls ? 1 : 0));
     out.max_per_message = max_per_message;
-    out.stall_looks = 1;
     return out;
 }
 
@@ -85,7 +84,11 @@ void mrd_model::events(const state& s, std::vector<event>& out) const {
         if (known) out.push_back({kind::cancel, false, 0, 0, r.number});  // more than once, and too late, too
     }
     if (s.timer != 0) out.push_back({kind::timer});
-    if (s.alarm != 0) out.push_back({kind::look});
+    if (s.alarm != 0) {
+        out.push_back({kind::look});
+        if (connections) out.push_back({kind::look_slow});
+        if (connections) out.push_back({kind::look_crowded});
+    }
     if (aging && !s.aged) out.push_back({kind::time_passes});
     if (starves && !s.starved) out.push_back({kind::memory_runs_out});
     if (s.copying != 0) {
@@ -103,6 +106,7 @@ void mrd_model::call_events(const state& s, std::vector<event>& out) const {
     out.push_back({kind::broke_for_good});
     if (!s.machine.has_opened()) out.push_back({kind::broke_aborted});  // later it is as `broke`
     out.push_back({kind::broke_well});
+    if (connections && !s.answers) out.push_back({kind::unconnected});
     out.push_back({kind::redirected});
     int asked = 0;
     for (const range& r : s.ranges) {
@@ -191,6 +195,7 @@ void mrd_model::end_chunk(state& s, bool damaged, mrd_actions& out) const {
         if (s.copy_size > 0 || find(s.machine, number)->ending) {
             s.progress = true;
             s.attempts = s.redirects = 0;
+            s.trying = false;
         }
     }
     s.machine.end_chunk(r->read_id(), damaged ? failure(errc::data_corrupted) : failure(), out);
@@ -203,20 +208,27 @@ mrd_model::sequel mrd_model::judge(state& s, kind how) const {
     const bool given_up = fate == fsm::call_fate::stalled || fate == fsm::call_fate::starved ||
                           fate == fsm::call_fate::unwanted;
     if (how == kind::broke_for_good || (how == kind::broke_aborted && !opened)) return sequel::fail;
-    const bool our_loss =
-        how == kind::broke || how == kind::broke_well || how == kind::names_excused || given_up;
+    const bool our_loss = how == kind::broke || how == kind::broke_well || how == kind::unconnected ||
+                          how == kind::names_excused || given_up;
     const bool nothing_to_do =
         opened && std::ranges::all_of(s.ranges, [](const range& r) { return r.answered || r.refused; });
-    if (nothing_to_do && s.answers) s.attempts = s.redirects = 0;
+    if (nothing_to_do && s.answers) {
+        s.attempts = s.redirects = 0;
+        s.trying = false;
+    }
     if (nothing_to_do && (s.answers || !our_loss)) return sequel::sleep;
     if (how == kind::redirected) return ++s.redirects > redirect_limit ? sequel::fail : sequel::call;
     if (!our_loss) return sequel::call;
-    if (s.attempts == attempt_limit) return sequel::fail;
-    if (std::exchange(s.slept, false) || s.attempts == 0) s.started_aged = s.aged;
+    // What ends a stream that was open is its budget of time, if it has one.
+    const bool counts = how != kind::unconnected || !aging;
+    if (s.attempts >= attempt_limit && counts && !(opened && aging)) return sequel::fail;
+    const bool tries_on = std::exchange(s.trying, true);
+    if (std::exchange(s.slept, false) || !tries_on) s.started_aged = s.aged;
     if (s.aged && !s.started_aged) return sequel::fail;
-    ++s.attempts;
+    if (counts) ++s.attempts;
     if (nothing_to_do) return sequel::sleep;
-    return s.progress ? sequel::call : sequel::wait;
+    if (how == kind::unconnected) return sequel::wait;
+    return s.progress || fate == fsm::call_fate::stalled ? sequel::call : sequel::wait;
 }
 
 void mrd_model::end_call(state& s, const event& e, mrd_actions& out) const {
@@ -241,7 +253,8 @@ void mrd_model::end_call(state& s, const event& e, mrd_actions& out) const {
     const auto why = [&]() -> failure {
         switch (e.what) {
             case kind::call_cancelled: return cancelled;
-            case kind::broke: return gone;
+            case kind::broke:
+            case kind::unconnected: return gone;
             case kind::broke_for_good: return denied;
             case kind::broke_well: return {};
             case kind::names_failed:
@@ -250,7 +263,9 @@ void mrd_model::end_call(state& s, const event& e, mrd_actions& out) const {
             default: return aborted;
         }
     }();
-    s.machine.call_ended({why, e.what == kind::redirected, errors}, at(s.aged), out);
+    s.machine.call_ended(
+        {why, e.what == kind::redirected, errors, e.what == kind::unconnected}, at(s.aged), out
+    );
 }
 
 void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
@@ -269,7 +284,7 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
             s.slept = s.slept || m.state() == mrd_state::dormant;
             s.ranges.push_back(r);
             const auto number = m.add_range(
-                static_cast<std::uintptr_t>(r.number), r.tail ? 0 : r.base, r.length, out, r.tail
+                static_cast<std::uintptr_t>(r.number), r.tail ? 0 : r.base, r.length, at(s.aged), out, r.tail
             );
             require(s, number == (r.stopped ? 0 : r.number), rule::s1_routing);
             break;
@@ -287,7 +302,14 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
         case kind::renew: m.renew(out); break;
         case kind::grow: s.grown = true; break;
         case kind::timer: m.wait_over(std::exchange(s.timer, 0), out); break;
-        case kind::look: m.look(std::exchange(s.alarm, 0), out); break;
+        case kind::look:
+        case kind::look_slow:
+        case kind::look_crowded:
+            s.heard = e.what == kind::look        ? fsm::silence::stalled
+                      : e.what == kind::look_slow ? fsm::silence::slow
+                                                  : fsm::silence::crowded;
+            m.look(std::exchange(s.alarm, 0), out);
+            break;
         case kind::time_passes: s.aged = true; break;
         case kind::memory_runs_out: s.starving = s.starved = true; break;
         case kind::response:
@@ -295,6 +317,7 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
             if (m.state() == mrd_state::opening) {
                 s.progress = true;
                 s.attempts = s.redirects = 0;
+                s.trying = false;
             }
             m.response(out);
             break;
@@ -314,7 +337,9 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
         case kind::redirected:
         case kind::names_failed:
         case kind::names_excused:
+        case kind::unconnected:
         case kind::names_all: end_call(s, e, out); break;
+        case kind::judged:
         case kind::perform: break;
     }
 }
@@ -366,6 +391,15 @@ void mrd_model::perform(state& s, const mrd_action& a) const {
                 s.alarm = a.cookie;
             }
             break;
+        case mrd_action_kind::judge_silence: {
+            const bool meant =
+                a.cookie == s.machine.watches_for() && s.machine.call() == mrd_fsm::call_state::there;
+            s.machine.judged(a.cookie, s.heard, out);
+            const bool gives_up =
+                std::ranges::count(out, mrd_action_kind::cancel_call, &mrd_action::kind) != 0;
+            require(s, gives_up == (meant && !s.moved), rule::s9_stall);
+            break;
+        }
         case mrd_action_kind::cancel_wait: s.timer = 0; break;
         case mrd_action_kind::cancel_watch: s.alarm = 0; break;
         case mrd_action_kind::ended: s.timer = s.alarm = 0; break;
@@ -385,7 +419,10 @@ void mrd_model::perform(state& s, const mrd_action& a) const {
     }
     if (out.empty()) return;
     const bool starved = starving && !s.starving;
-    check_step(*this, s.machine, {starved ? kind::memory_runs_out : kind::perform}, out, s);
+    const kind what = starved                                    ? kind::memory_runs_out
+                      : a.kind == mrd_action_kind::judge_silence ? kind::judged
+                                                                 : kind::perform;
+    check_step(*this, s.machine, {what}, out, s);
     s.queue.insert(s.queue.end(), out.begin(), out.end());
 }
 
@@ -431,7 +468,8 @@ void mrd_model::apply(state& s, const event& e) const {
         s.expected = sequel::none;
         // Only a fresh watch begins its time anew.
         const bool watches = std::ranges::find(out, mrd_action_kind::watch, &mrd_action::kind) != out.end();
-        if (e.what == kind::look && alarm == before.watches_for()) {
+        const bool looked = e.what == kind::look || e.what == kind::look_slow || e.what == kind::look_crowded;
+        if (looked && alarm == before.watches_for()) {
             s.moved = false;
         } else if (watches) {
             s.moved = true;
@@ -469,6 +507,10 @@ std::string mrd_model::name(const event& e) const {
         case kind::perform: return "the shell performs the next action";
         case kind::timer: return "the wait is over";
         case kind::look: return "the watchdog looks";
+        case kind::look_slow: return "the watchdog looks, and the connection is slow";
+        case kind::look_crowded: return "the watchdog looks, and the connection is crowded";
+        case kind::judged: return "a silence is judged";
+        case kind::unconnected: return "the call ends, for there is no connection";
         case kind::time_passes: return "the budget of time passes";
         case kind::memory_runs_out: return "there is no memory for the next message or alarm";
         case kind::response: return "the first response of the call comes";
@@ -511,11 +553,13 @@ std::string mrd_model::key(const state& s) const {
     put(flags(s.call, s.cancelled, s.closed_in_order, s.failed, s.ended));
     if (!closing) {
         put(flags(s.timer, s.alarm, s.timer == m.waits_for(), s.alarm == m.watches_for(), s.aged),
-            flags(s.aged && s.started_aged && !s.slept && s.attempts > 0, m.has_opened()));
-        if (aging) put(s.slept && s.attempts > 0);
+            flags(s.aged && s.started_aged && !s.slept && s.trying, m.has_opened()));
+        if (aging) put(flags(s.slept && s.attempts > 0, s.trying));
+        if (connections && late) put(s.heard);
         put(flags(s.opened, s.reconnecting, m.told_reconnecting(), there && m.watches_for() != 0 && m.moved())
         );
-        put(s.attempts * 16 + s.redirects,
+        // How often it was tried lengthens the waits, if it is the budget that ends it.
+        put(std::min<int>(s.attempts, attempt_limit + 1) * 16 + s.redirects,
             m.call() == mrd_fsm::call_state::given_up ? m.fate() : fsm::call_fate());
     }
     // Called off with the last copy.

@@ -39,6 +39,8 @@ public:
     bool starves = false;  // the shell has no memory once, for a message or an alarm
     /// The budget of time may run out.
     bool aging = false;
+    /// Calls may be slow, or crowded out of their connections, and there may be no connection.
+    bool connections = false;
     /// What counts as fair is a service that says nothing any more; else one that does its work.
     bool silent = false;
 
@@ -82,6 +84,8 @@ public:
         bool aged = false;          // the budget is over
         bool started_aged = false;  // the first attempt came after that
         bool slept = false;         // since that attempt
+        bool trying = false;        // there has been one since the last progress
+        fsm::silence heard = fsm::silence::stalled;  // what the connection will say of the silence that was seen last
         bool grown = false;         // the object
         bool closed_in_order = false;
         bool failed = false;  // ended otherwise, or is about to
@@ -113,6 +117,9 @@ public:
         perform,
         timer,
         look,
+        look_slow,
+        look_crowded,
+        judged,
         time_passes,
         memory_runs_out,
         response,
@@ -126,6 +133,7 @@ public:
         broke_aborted,
         broke_for_good,
         broke_well,
+        unconnected,
         redirected,
         names_failed,
         names_excused,

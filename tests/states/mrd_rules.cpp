@@ -39,7 +39,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(rule::count)> rule_na
     "S7: a call that has to bring a stream back is given up with the last range",
     "S8: a cancelled range answers at once, or when the copy that is under way is over",
     "S8: orphan bytes are those that the call still owes; too many end the call, and no others do",
-    "S9: a call is given up when nothing came between two looks, and only then",
+    "S9: a call is given up when nothing came between two looks and its connection says so, and only then",
     "S10: a range that the service names fails with what it says, the others do not",
     "S12: a tail is asked for from the end until a byte has come, then from where that lay, and told so",
     "every range is answered once, and not during a copy",
@@ -56,6 +56,8 @@ std::uintptr_t alarm_to_be(
 ) {
     for (const mrd_action& a : s.queue) {
         if (a.kind == sets) now = a.cookie;
+        // The alarm has gone off, and what follows is being asked for.
+        if (a.kind == mrd_action_kind::judge_silence && sets == mrd_action_kind::watch) now = a.cookie;
         if (a.kind == cancels || a.kind == mrd_action_kind::ended) now = 0;
     }
     return now;
@@ -106,9 +108,12 @@ void check_given_up(const mrd_fsm& before, const mrd_model::event& e, const mrd_
     const bool cancels = has(out, mrd_action_kind::cancel_call);
     const bool closes = e.what == kind::close || e.what == kind::close_with;
     const bool had = before.call() == mrd_fsm::call_state::there;
-    if (e.what == kind::look) {
+    if (e.what == kind::look || e.what == kind::look_slow || e.what == kind::look_crowded) {
         const bool meant = before.watches_for() != 0 && before.watches_for() != s.machine.watches_for();
-        require(s, cancels == (meant && had && !s.moved), rule::s9_stall);
+        const bool asks = has(out, mrd_action_kind::judge_silence);
+        require(s, !cancels && asks == (meant && had && !s.moved), rule::s9_stall);
+    } else if (e.what == kind::judged) {
+        // see mrd_model::perform()
     } else if (e.what == kind::renew) {
         require(s, cancels == (had && before.has_opened()), rule::s7_single_flight);
     } else if (cancels && !closes && e.what != kind::memory_runs_out) {
@@ -212,9 +217,10 @@ void check_state(const mrd_model& model, state& s) {
     const auto alarm = alarm_to_be(s, s.alarm, mrd_action_kind::watch, mrd_action_kind::cancel_watch);
     require(s, waits == (m.waits_for() != 0) && timer == m.waits_for(), rule::timers);
     require(s, alarm == m.watches_for(), rule::timers);
-    require(s, !model.stalls || !there || !pending || m.watches_for() != 0, rule::timers);
+    const bool due = pending || !m.has_opened();
+    require(s, !model.stalls || !there || !due || m.watches_for() != 0, rule::timers);
     // A context with nothing else to do comes to its end.
-    require(s, pending || m.watches_for() == 0, rule::timers);
+    require(s, due || m.watches_for() == 0, rule::timers);
     // How much room there is depends on what was queued when the last newcomer came, so on the way into a state, and is
     // not in its key. With two ranges the queue fits into what each newcomer makes at least, and that is asked for; with
     // three it need not, and what is asked for is the room of the first way there.

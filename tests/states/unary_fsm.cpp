@@ -169,7 +169,7 @@ private:
 
 TEST_CASE("unary_fsm, every state: calls, alarms and cancellations in any order") {
     unary_model m;
-    m.policy = retry_policy().attempts(2).initial_backoff(std::chrono::seconds(1));
+    m.policy = retry_policy().attempts(2).budget({}).initial_backoff(std::chrono::seconds(1));
     states::print_rules("unary_fsm", m);
     states::search_and_report("unary_fsm, waits", m);
     m.policy.initial_backoff({});

@@ -17,7 +17,7 @@ const failure denied = grpc_failure(7, "denied");
 
 /// Two attempts, three redirects, waits of 100 ms, 200 ms.
 retry_policy patient() {
-    return retry_policy().attempts(2).initial_backoff(100ms);
+    return retry_policy().attempts(2).budget(0s).initial_backoff(100ms);
 }
 
 }  // namespace
@@ -440,7 +440,7 @@ TEST_CASE("mrd_fsm: S9: nothing is watched without ranges, nor between calls; th
     m.response(out);
     CHECK(m.watches_for() == 0);
     out.clear();
-    m.add_range(1, 0, 8, out);
+    m.add_range(1, 0, 8, {}, out);
     REQUIRE(out.size() == 2);
     CHECK(out[1].kind == mrd_action_kind::watch);
     CHECK(out[1].delay == 5s);
@@ -451,14 +451,14 @@ TEST_CASE("mrd_fsm: S9: nothing is watched without ranges, nor between calls; th
         m.cancel_range(1, errc::timed_out, out);
         REQUIRE(out.size() == 2);
         CHECK(out[1].kind == mrd_action_kind::cancel_watch);
-        m.add_range(2, 0, 8, out);
+        m.add_range(2, 0, 8, {}, out);
         CHECK(m.watches_for() != first);
         out.clear();
         m.look(first, out);  // it was on its way already
         CHECK(out.empty());
     }
     SUBCASE("which goes on from one call to the next") {
-        m.add_range(2, 0, 8, out);
+        m.add_range(2, 0, 8, {}, out);
         CHECK(out.empty());
         m.call_ended({unavailable, false, {}}, {}, out);
         CHECK(m.watches_for() == first);
@@ -587,7 +587,7 @@ TEST_CASE("mrd_fsm: a shell that performs late does what is still wanted") {
     REQUIRE(m.begin_call(out));
     m.response(out);
     m.write_done(out);
-    m.add_range(1, 0, 8, out);
+    m.add_range(1, 0, 8, {}, out);
     SUBCASE("a message of a call that is over is not sent on the next one") {
         m.call_ended({unavailable, false, {}}, {}, out);
         CHECK_FALSE(m.begin_write());
@@ -599,7 +599,7 @@ TEST_CASE("mrd_fsm: a shell that performs late does what is still wanted") {
         m.cancel_range(1, errc::timed_out, out);
         CHECK_FALSE(m.begin_write());
         out.clear();
-        m.add_range(2, 0, 8, out);
+        m.add_range(2, 0, 8, {}, out);
         REQUIRE_FALSE(out.empty());
         CHECK(out.front().kind == mrd_action_kind::write);
     }

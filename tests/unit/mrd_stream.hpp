@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -41,11 +42,11 @@ public:
         return feed([&](mrd_actions& out) { machine_.open(out); });
     }
     std::string add(std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length) {
-        return feed([&](mrd_actions& out) { machine_.add_range(cookie, offset, length, out); });
+        return feed([&](mrd_actions& out) { machine_.add_range(cookie, offset, length, now, out); });
     }
     /// The last `length` bytes.
     std::string add_tail(std::uintptr_t cookie, std::uint64_t length) {
-        return feed([&](mrd_actions& out) { machine_.add_range(cookie, 0, length, out, true); });
+        return feed([&](mrd_actions& out) { machine_.add_range(cookie, 0, length, now, out, true); });
     }
     std::string renew() {
         return feed([&](mrd_actions& out) { machine_.renew(out); });
@@ -108,6 +109,11 @@ public:
     const mrd_fsm::counts& counted() const { return machine_.counted(); }
 
     rangeio::fsm::time_point now{};
+    /// What the connection says of so many looks without a byte.
+    std::function<rangeio::fsm::silence(unsigned)> silence = [](unsigned looks) {
+        using rangeio::fsm::silence;
+        return looks < rangeio::fsm::looks_per_stall ? silence::borne : silence::stalled;
+    };
 
 private:
     static mrd_fsm::options options(const retry_policy& retry) {
@@ -146,6 +152,9 @@ private:
                 return fmt::format(
                     "wait {}", std::chrono::duration_cast<std::chrono::milliseconds>(a.delay).count()
                 );
+            case mrd_action_kind::judge_silence:
+                machine_.judged(a.cookie, silence(a.looks), out);
+                return "";
             case mrd_action_kind::call_over:
             case mrd_action_kind::watch:
             case mrd_action_kind::cancel_watch: return "";

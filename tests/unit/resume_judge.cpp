@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <utility>
 #include <vector>
 
 using rangeio::errc;
@@ -32,7 +33,7 @@ resume_judge::verdict broke(resume_judge& judge, time_point now = {}, const fail
 }  // namespace
 
 TEST_CASE("resume_judge: waits grow by the factor up to their bound, one for each attempt") {
-    resume_judge judge(retry_policy().initial_backoff(250ms).max_backoff(3s).attempts(7));
+    resume_judge judge(retry_policy().initial_backoff(250ms).max_backoff(3s).attempts(7).budget(0s));
     std::vector<std::chrono::nanoseconds> waits;
     for (auto next = broke(judge); next.then == what_next::wait; next = broke(judge)) {
         waits.push_back(next.delay);
@@ -40,8 +41,8 @@ TEST_CASE("resume_judge: waits grow by the factor up to their bound, one for eac
     CHECK(waits == std::vector<std::chrono::nanoseconds>{250ms, 500ms, 1s, 2s, 3s, 3s, 3s});
 }
 
-TEST_CASE("resume_judge: the attempts end, and the failure says how many there were") {
-    resume_judge judge(retry_policy().attempts(2));
+TEST_CASE("resume_judge: without a budget the attempts end, and the failure says how many there were") {
+    resume_judge judge(retry_policy().attempts(2).budget(0s));
     CHECK(broke(judge).then == what_next::wait);
     CHECK(broke(judge).then == what_next::wait);
     const auto last = broke(judge);
@@ -52,7 +53,7 @@ TEST_CASE("resume_judge: the attempts end, and the failure says how many there w
 }
 
 TEST_CASE("resume_judge: progress sets the attempts back, and the next one does not wait") {
-    resume_judge judge(retry_policy().attempts(2));
+    resume_judge judge(retry_policy().attempts(2).budget(0s));
     CHECK(broke(judge).then == what_next::wait);
     CHECK(broke(judge).then == what_next::wait);
     judge.progress();
@@ -62,7 +63,7 @@ TEST_CASE("resume_judge: progress sets the attempts back, and the next one does 
 }
 
 TEST_CASE("resume_judge: a response alone is no progress") {
-    resume_judge judge(retry_policy().attempts(1));
+    resume_judge judge(retry_policy().attempts(1).budget(0s));
     CHECK(broke(judge).then == what_next::wait);
     judge.call_started();
     judge.responded();
@@ -70,7 +71,7 @@ TEST_CASE("resume_judge: a response alone is no progress") {
 }
 
 TEST_CASE("resume_judge: the budget begins with the first attempt, and progress sets it back") {
-    resume_judge judge(retry_policy().attempts(100).budget(10s));
+    resume_judge judge(retry_policy().attempts(1).budget(10s));
     time_point now = time_point() + 1h;
     CHECK(broke(judge, now).then == what_next::wait);
     CHECK(broke(judge, now + 9s).then == what_next::wait);
@@ -84,11 +85,11 @@ TEST_CASE("resume_judge: the budget begins with the first attempt, and progress 
 }
 
 TEST_CASE("resume_judge: the budget does not run while the stream sleeps") {
-    resume_judge judge(retry_policy().attempts(100).budget(10s));
+    resume_judge judge(retry_policy().attempts(1).budget(10s));
     const time_point now = time_point() + 1h;
     judge.call_started();
     CHECK(judge.call_ended(call_fate::unwanted, unavailable, false, true, now).then == what_next::sleep);
-    CHECK(judge.woken().then == what_next::wait);
+    CHECK(judge.woken(now).then == what_next::wait);
     CHECK(broke(judge, now + 20s).then == what_next::wait);
     CHECK(broke(judge, now + 29s).then == what_next::wait);
     CHECK(broke(judge, now + 30s).then == what_next::fail);
@@ -180,17 +181,118 @@ TEST_CASE("resume_judge: without ranges an open stream sleeps, whatever it was t
         judge.call_started();
         judge.responded();
         CHECK(judge.call_ended(fate, status(10), false, true, {}).then == what_next::sleep);
-        CHECK(judge.woken().then == what_next::call);
+        CHECK(judge.woken({}).then == what_next::call);
     }
 }
 
 TEST_CASE("resume_judge: calls that nobody answered are counted though nothing is pending any more") {
-    resume_judge judge(retry_policy().attempts(1).initial_backoff(1s));
+    resume_judge judge(retry_policy().attempts(1).initial_backoff(1s).budget(0s));
     judge.call_started();
     CHECK(judge.call_ended(call_fate::broken, unavailable, false, true, {}).then == what_next::sleep);
-    const auto next = judge.woken();
+    const auto next = judge.woken({});
     CHECK(next.then == what_next::wait);
     CHECK(next.delay == 1s);
     judge.call_started();
     CHECK(judge.call_ended(call_fate::broken, unavailable, false, true, {}).then == what_next::fail);
+}
+
+TEST_CASE("resume_judge: what ends a stream that was open is its budget, however many attempts that takes") {
+    resume_judge judge(retry_policy().attempts(1).budget(10s));
+    for (int n = 0; n < 100; ++n) CHECK(broke(judge, time_point() + n * 99ms).then == what_next::wait);
+    const auto last = broke(judge, time_point() + 10s);
+    CHECK(last.then == what_next::fail);
+    CHECK(last.why.message() == "text (nothing came for 10 s, attempt 101)");
+}
+
+TEST_CASE("resume_judge: no attempts are none, whatever the budget") {
+    resume_judge judge(retry_policy::none());
+    CHECK(broke(judge).then == what_next::fail);
+    CHECK(judge.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::fail);
+    CHECK(judge.call_ended(call_fate::unconnected, unavailable, true, false, {}).then == what_next::fail);
+}
+
+TEST_CASE("resume_judge: a further opening of a pool is as patient as a stream that was open, and no laxer") {
+    resume_judge judge(retry_policy().attempts(1).open_attempts(1).budget(10s));
+    judge.be_patient();
+    const auto fails = [&](const failure& why, time_point now) {
+        judge.call_started();
+        return judge.call_ended(call_fate::broken, why, false, false, now).then == what_next::fail;
+    };
+    CHECK_FALSE(fails(unavailable, {}));
+    CHECK_FALSE(fails(unavailable, time_point() + 9s));
+    CHECK(fails(status(10), time_point() + 9s));
+    CHECK(fails(unavailable, time_point() + 10s));
+}
+
+TEST_CASE(
+    "resume_judge: to wait for a connection costs no attempt, a second at the most each time, and the budget"
+) {
+    for (const bool established : {false, true}) {
+        CAPTURE(established);
+        resume_judge judge(retry_policy().attempts(1).open_attempts(2).budget(10s));
+        const auto unconnected = [&](time_point now) {
+            judge.call_started();
+            return judge.call_ended(call_fate::unconnected, unavailable, true, established, now);
+        };
+        for (int n = 0; n < 100; ++n) {
+            const auto next = unconnected(time_point() + n * 99ms);
+            CHECK(next.then == what_next::wait);
+            CHECK(next.delay == 1s);
+        }
+        CHECK(judge.attempts() == 0);
+        CHECK(unconnected(time_point() + 10s).then == what_next::fail);
+    }
+    resume_judge quick(retry_policy().max_backoff(300ms));
+    quick.call_started();
+    CHECK(quick.call_ended(call_fate::unconnected, unavailable, true, true, {}).delay == 300ms);
+    resume_judge unlimited(retry_policy().attempts(1).budget(0s));
+    unlimited.call_started();
+    CHECK(unlimited.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::wait);
+    CHECK(unlimited.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::fail);
+    resume_judge unwilling(retry_policy().retry_status(14, false));
+    CHECK(unwilling.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::fail);
+}
+
+TEST_CASE("resume_judge: a stall has waited enough: the next call is made at once") {
+    resume_judge judge(retry_policy().attempts(1).budget(0s));
+    judge.call_started();
+    CHECK(judge.call_ended(call_fate::stalled, errc::stalled, true, true, {}).then == what_next::call);
+    CHECK(judge.attempts() == 1);
+    CHECK(judge.call_ended(call_fate::stalled, errc::stalled, true, true, {}).then == what_next::fail);
+    resume_judge other{retry_policy()};  // its connection was found dead by another stream
+    CHECK(broke(other, {}, errc::stalled).then == what_next::call);
+    CHECK(other.attempts() == 1);
+}
+
+TEST_CASE("resume_judge: a call that is slow or crowded costs no attempt, and slow ones no budget") {
+    resume_judge judge(retry_policy().attempts(1).budget(10s));
+    CHECK(broke(judge).then == what_next::wait);
+    const auto ends = [&](call_fate fate, time_point now) {
+        judge.call_started();
+        return judge.call_ended(fate, errc::stalled, true, true, now).then;
+    };
+    CHECK(ends(call_fate::slow, time_point() + 40s) == what_next::call);
+    CHECK(ends(call_fate::slow, time_point() + 80s) == what_next::call);
+    CHECK(ends(call_fate::crowded, time_point() + 85s) == what_next::call);
+    CHECK(judge.attempts() == 1);
+    CHECK(judge.silent() == 3);
+    CHECK(broke(judge, time_point() + 89s).then == what_next::wait);
+    CHECK(broke(judge, time_point() + 90s).then == what_next::fail);
+    judge.progress();
+    CHECK(judge.silent() == 0);
+}
+
+TEST_CASE("resume_judge: time asleep counts as time waited, and the longest wait makes a new start") {
+    const auto woken_after = [](std::chrono::nanoseconds slept) {
+        resume_judge judge(retry_policy().initial_backoff(1s).max_backoff(4s));
+        for (int n = 0; n < 3; ++n) broke(judge);
+        judge.call_started();
+        CHECK(judge.call_ended(call_fate::unwanted, unavailable, false, true, {}).then == what_next::sleep);
+        CHECK(judge.attempts() == 4);
+        const auto next = judge.woken(time_point() + slept);
+        return std::pair(next.delay, judge.attempts());
+    };
+    CHECK(woken_after(0s) == std::pair<std::chrono::nanoseconds, unsigned>(4s, 4));
+    CHECK(woken_after(3s) == std::pair<std::chrono::nanoseconds, unsigned>(1s, 4));
+    CHECK(woken_after(4s) == std::pair<std::chrono::nanoseconds, unsigned>(0s, 0));
 }

@@ -13,12 +13,24 @@ constexpr std::size_t max_lines = 1000;
 
 }  // namespace
 
+void waiting_notice::on_event(const event& what) noexcept {
+    if (what.kind != event_kind::waiting_for_connection) return;
+    try {
+        complain(what.why.message());
+    } catch (...) {
+        // Out of memory: the end of the command says it, too.
+    }
+}
+
 event_log::event_log() : writer_([this] { write_lines(); }) {}
 
 void event_log::on_event(const event& what) noexcept {
     std::string line;
     try {
-        line = fmt::format("{}: {}", what.object.to_string(), to_string(what));
+        line = to_string(what);
+        if (what.kind != event_kind::waiting_for_connection) {
+            line = fmt::format("{}: {}", what.object.to_string(), line);
+        }
     } catch (...) {
         line.clear();  // counted as lost
     }
@@ -40,7 +52,8 @@ void event_log::on_event(const event& what) noexcept {
             break;
         case event_kind::stream_broke:
         case event_kind::stream_resuming:
-        case event_kind::pool_closed: break;
+        case event_kind::pool_closed:
+        case event_kind::waiting_for_connection: break;
     }
     if (line.empty() || lines_.size() >= max_lines) {
         ++lost_;

@@ -12,6 +12,13 @@
 
 namespace rangeio::tool {
 
+/// Says on standard error that the endpoint does not answer, which is the one event that is shown without `--verbose`: a
+/// mistyped address looks like a service that will be back in a moment.
+class waiting_notice final : public observer {
+public:
+    void on_event(const event& what) noexcept override;
+};
+
 /// What `--verbose` shows: a line on standard error for each event, and a summary at the end.
 ///
 /// Events come on threads that must not wait, and standard error may be a pipe that nobody reads: so another thread

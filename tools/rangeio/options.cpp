@@ -188,7 +188,8 @@ client_options connection::client(std::uint64_t channels) const {
     options.endpoint(endpoint_)
         .user_project(user_project_)
         .rpc_timeout(timeout_)
-        .channels(std::min(channels, max_channels));
+        .channels(std::min(channels, max_channels))
+        .observe(std::make_shared<waiting_notice>());
     if (insecure_) options.auth(credentials::insecure());
     if (!token_file_.empty()) options.auth(credentials::access_token(read_token(token_file_)));
     return options;

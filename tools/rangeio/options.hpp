@@ -76,7 +76,11 @@ public:
 
     void add_to(CLI::App& app);
 
-    client_options client() const { return connection_.client(pool_size_).observe(log_); }
+    client_options client() const {
+        client_options out = connection_.client(pool_size_);
+        if (log_ != nullptr) out.observe(log_);
+        return out;
+    }
     /// Of --verbose; null without it. To be finished when the work is over.
     const std::shared_ptr<event_log>& log() const noexcept { return log_; }
     pool_options pool() const;

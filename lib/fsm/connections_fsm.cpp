@@ -1,0 +1,142 @@
+#include "fsm/connections_fsm.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace rangeio::fsm {
+
+// The fewest calls, in turn among equals: so streams that are opened in a row have a connection each.
+connection_id connections_fsm::place() {
+    if (open_.size() < options_.spread) open_.resize(options_.spread);
+    // Whatever is open may have to be replaced, where memory must not be asked for.
+    replaced_.reserve(open_.size() + 1 + replaced_.size());
+    const auto fewest = [this](bool with_room) {
+        std::size_t best = open_.size();
+        for (std::size_t n = 0; n < open_.size(); ++n) {
+            const std::size_t i = (turn_ + n) % open_.size();
+            if (with_room && !has_room(open_[i])) continue;
+            if (best == open_.size() || open_[i].calls < open_[best].calls) best = i;
+        }
+        return best;
+    };
+    std::size_t chosen = fewest(true);
+    if (chosen == open_.size()) {
+        if (may_grow()) {
+            open_.emplace_back();
+        } else {
+            chosen = fewest(false);  // it waits there for its turn
+        }
+    }
+    connection& c = open_[chosen];
+    if (c.id == 0) c.id = ++last_id_;
+    ++c.calls;
+    turn_ = chosen + 1;
+    return c.id;
+}
+
+void connections_fsm::answered(connection_id on) noexcept {
+    if (connection* const c = find(on)) ++c->answered;
+}
+
+bool connections_fsm::ended(connection_id on, bool answered) noexcept {
+    connection* const c = find(on);
+    if (c == nullptr) return false;
+    --c->calls;
+    if (answered) --c->answered;
+    if (c->calls != 0) return false;
+    if (std::erase_if(replaced_, [on](const connection& r) { return r.id == on; }) != 0) return true;
+    const auto further = open_.begin() + static_cast<std::ptrdiff_t>(options_.spread);
+    const auto it = std::find_if(further, open_.end(), [on](const connection& r) { return r.id == on; });
+    if (it == open_.end()) return false;
+    open_.erase(it);
+    return true;
+}
+
+connections_fsm::verdict connections_fsm::silent(const silent_call& call) noexcept {
+    connection* const c = find(call.on);
+    if (c == nullptr) return {};
+    verdict out;
+    if (crowded(*c, call)) {
+        out.how = silence::crowded;
+        return out;
+    }
+    const auto look = options_.stall_timeout / looks_per_stall;
+    const auto quiet = call.now - call.heard;
+    // The answer has the time of a look, before the stall timeout is over.
+    const bool asking = c->asked && call.heard < c->asked_at;
+    if (call.looks + 1 >= looks_per_stall && quiet >= look && c->askable && !asking) {
+        out.ask = c->asked = true;
+        c->asked_at = call.now;
+    }
+    if (call.looks < looks_per_stall) return out;
+    // On a line that is slow enough the sign of life is late, too: so the time for it doubles as well.
+    const bool alive = quiet < options_.stall_timeout * (1 << std::min(call.excused, max_excused));
+    out.dead = !alive && asking && call.now - c->asked_at >= look;
+    const bool unsure = !alive && c->askable;
+    if (!out.dead && (unsure || call.looks < time_of(call, alive))) return out;
+    out.how = out.dead || call.excused >= max_excused ? silence::stalled : silence::slow;
+    // If it serves others, another one would not be served better.
+    if (out.dead || call.answered || c->answered == 0) replace(call.on);
+    return out;
+}
+
+void connections_fsm::unaskable(connection_id on) noexcept {
+    if (connection* const c = find(on)) c->askable = c->asked = false;
+}
+
+connections_fsm::connection* connections_fsm::find(connection_id id) noexcept {
+    for (auto* const list : {&open_, &replaced_}) {
+        const auto it = std::ranges::find(*list, id, &connection::id);
+        if (it != list->end()) return &*it;
+    }
+    return nullptr;
+}
+
+bool connections_fsm::has_room(const connection& c) const noexcept {
+    return c.calls < std::min(limit_, c.room_for);
+}
+
+bool connections_fsm::may_grow() const noexcept {
+    return open_.size() + replaced_.size() < options_.max_connections;
+}
+
+// The peer takes no more calls, or it is slow to open them: so the time for that doubles, too.
+bool connections_fsm::crowded(connection& c, const silent_call& call) noexcept {
+    if (call.answered || c.answered == 0 || call.looks < 1U << std::min(call.excused, max_excused))
+        return false;
+    const std::size_t limit = std::min(limit_, c.answered);
+    const bool elsewhere = std::ranges::any_of(open_, [&](const connection& other) {
+        return &other != &c && other.calls < std::min(limit, other.room_for);
+    });
+    if (!elsewhere && !may_grow()) return false;
+    c.room_for = std::min(c.room_for, c.answered);
+    // What is learned of a connection that may be dead concerns no other.
+    if (call.heard >= call.began) limit_ = limit;
+    return true;
+}
+
+// In looks.
+unsigned connections_fsm::time_of(const silent_call& call, bool alive) const noexcept {
+    const std::uint64_t doubled = std::uint64_t{looks_per_stall} << std::min(call.excused, max_excused);
+    if (!alive) return static_cast<unsigned>(doubled);
+    constexpr auto looks_for = [](std::uint64_t bytes) { return looks_per_stall * bytes / slow_link; };
+    std::uint64_t more = looks_for(call.due);
+    // With a margin of two, and not for ever for one that lets a byte trickle now and then.
+    if (call.came != 0)
+        more = std::min(2 * call.due / std::max<std::uint64_t>(call.came / call.looks, 1), 4 * more);
+    constexpr std::uint64_t most = 1U << 20;
+    return static_cast<unsigned>(std::min(std::max(doubled, looks_per_stall + more), most));
+}
+
+void connections_fsm::replace(connection_id id) noexcept {
+    const auto it = std::ranges::find(open_, id, &connection::id);
+    if (it == open_.end()) return;
+    replaced_.push_back(*it);  // there is room
+    if (std::cmp_less(it - open_.begin(), options_.spread)) {
+        *it = {};
+    } else {
+        open_.erase(it);
+    }
+}
+
+}  // namespace rangeio::fsm

@@ -1,0 +1,233 @@
+#include "grpc/connections.hpp"
+
+#include "runtime/interleave.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace rangeio::grpc_transport {
+
+/// A connection, and when it last gave a sign of life.
+struct connections::line {
+    line(fsm::connection_id number, std::shared_ptr<connection> made, fsm::time_point now)
+        : id(number), to(std::move(made)), heard(now) {}
+
+    const fsm::connection_id id;
+    const std::shared_ptr<connection> to;
+    std::atomic<fsm::time_point> heard;
+};
+
+class connections::call final : public bidi_call,
+                                public std::enable_shared_from_this<call>,
+                                private bidi_call_events {
+public:
+    call(std::shared_ptr<connections> owner, std::shared_ptr<bidi_call_events> events)
+        : owner_(std::move(owner)), events_(std::move(events)) {}
+
+    void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
+        line_ = owner_->place(*this);
+        try {
+            const auto inner = line_->to->create(std::shared_ptr<bidi_call_events>(shared_from_this(), this));
+            due_ = bytes_of(ranges);
+            inner_ = inner;
+            inner->start(spec, ranges);
+        } catch (...) {
+            owner_->leave(*this);
+            if (owner_->env_.watch != nullptr) owner_->env_.watch->end({});
+            throw;
+        }
+        bool late = false;
+        {
+            const std::lock_guard lock(mutex_);
+            started_ = true;
+            late = abandoned_;
+        }
+        if (late) inner_->cancel();
+    }
+
+    void write(std::span<const fsm::wire_range> ranges) override {
+        due_ += bytes_of(ranges);
+        inner_->write(ranges);
+    }
+
+    void cancel() noexcept override { inner_->cancel(); }
+
+    fsm::silence judge_silence(unsigned looks, unsigned excused) noexcept override {
+        return owner_->judge(*this, looks, excused);
+    }
+
+    /// Its connection is dead. It may not have been started yet, or be over.
+    void abandon() noexcept {
+        {
+            const std::lock_guard lock(mutex_);
+            abandoned_ = true;
+            if (!started_) return;
+        }
+        inner_->cancel();
+    }
+
+    // Of the owner, under its lock.
+    std::shared_ptr<line> line_;  // set by start()
+    fsm::time_point began_{};
+    bool counted_ = false;   // among the calls under way
+    bool answered_ = false;  // and counted as such
+    // Read while messages come.
+    std::atomic<std::int64_t> due_{0};           // bytes; a service may send more than it was asked for
+    std::atomic<std::uint64_t> came_before_{0};  // on all calls, up to the last byte of this one
+
+private:
+    static std::int64_t bytes_of(std::span<const fsm::wire_range> ranges) noexcept {
+        std::int64_t out = 0;
+        for (const fsm::wire_range& r : ranges) out += r.length;
+        return out;
+    }
+
+    void on_response(const incoming& response) noexcept override {
+        line_->heard = owner_->env_.core->now();
+        if (!std::exchange(responded_, true)) owner_->answered(*this);
+        std::uint64_t bytes = 0;
+        for (const wire::data_chunk& chunk : response.chunks) bytes += chunk.payload.size;
+        if (bytes != 0) {
+            due_ -= static_cast<std::int64_t>(bytes);
+            came_before_ = owner_->came_ += bytes;
+        }
+        events_->on_response(response);
+    }
+
+    void on_write_done() noexcept override { events_->on_write_done(); }
+
+    void on_done(const call_end& end) noexcept override {
+        owner_->leave(*this);
+        if (owner_->env_.watch != nullptr) owner_->env_.watch->end(end.why);
+        const auto events = std::move(events_);
+        bool abandoned = false;
+        {
+            const std::lock_guard lock(mutex_);
+            abandoned = abandoned_;
+        }
+        if (!abandoned || fsm::status_of(end.why) != status_cancelled) return events->on_done(end);
+        events->on_done(failure(errc::stalled, "the connection fell silent"));
+    }
+
+    static constexpr int status_cancelled = 1;
+
+    const std::shared_ptr<connections> owner_;
+    std::shared_ptr<bidi_call_events> events_;
+    std::shared_ptr<bidi_call> inner_;  // set by start()
+    bool responded_ = false;            // of the responses, which come one at a time
+    std::mutex mutex_;
+    bool started_ = false;
+    bool abandoned_ = false;
+};
+
+connections::connections(environment env) : env_(std::move(env)), machine_(env_.limits) {}
+
+connections::~connections() = default;
+
+std::shared_ptr<bidi_call> connections::create(std::shared_ptr<bidi_call_events> events) {
+    return std::make_shared<call>(shared_from_this(), std::move(events));
+}
+
+std::shared_ptr<connections::line> connections::place(call& which) {
+    runtime::interleave("before a call is placed");
+    std::shared_ptr<line> on;
+    {
+        const std::lock_guard lock(mutex_);
+        if (calls_.size() == calls_.capacity()) calls_.reserve(2 * calls_.size() + 8);
+        const fsm::connection_id id = machine_.place();
+        try {
+            auto& there = lines_[id];
+            if (there == nullptr) there = std::make_shared<line>(id, env_.maker->connect(), env_.core->now());
+            on = there;
+        } catch (...) {
+            if (machine_.ended(id, false)) lines_.erase(id);
+            throw;
+        }
+        calls_.push_back(&which);
+        which.counted_ = true;
+        which.line_ = on;
+        which.began_ = env_.core->now();
+        which.came_before_ = came_.load();
+    }
+    if (env_.watch != nullptr) env_.watch->begin();
+    return on;
+}
+
+void connections::answered(call& which) noexcept {
+    if (env_.watch != nullptr) env_.watch->answered();
+    const std::lock_guard lock(mutex_);
+    which.answered_ = true;
+    machine_.answered(which.line_->id);
+}
+
+void connections::leave(call& which) noexcept {
+    runtime::interleave("before a call leaves its connection");
+    std::shared_ptr<line> dropped;  // under no lock
+    const std::lock_guard lock(mutex_);
+    if (!std::exchange(which.counted_, false)) return;
+    std::erase(calls_, &which);
+    if (!machine_.ended(which.line_->id, which.answered_)) return;
+    const auto it = lines_.find(which.line_->id);
+    dropped = std::move(it->second);
+    lines_.erase(it);
+}
+
+// One message of each call may have to come first, those of its own included.
+fsm::connections_fsm::silent_call connections::look_at(const call& which, unsigned looks, unsigned excused)
+    const {
+    fsm::connections_fsm::silent_call out;
+    out.on = which.line_->id;
+    out.answered = which.answered_;
+    out.looks = looks;
+    out.excused = excused;
+    out.now = env_.core->now();
+    out.began = which.began_;
+    out.heard = which.line_->heard;
+    out.came = came_ - which.came_before_;
+    for (const call* other : calls_) {
+        const auto due = static_cast<std::uint64_t>(std::max<std::int64_t>(other->due_, 0));
+        out.due += std::min(due, fsm::connections_fsm::message_bytes);
+    }
+    return out;
+}
+
+fsm::silence connections::judge(call& which, unsigned looks, unsigned excused) noexcept {
+    runtime::interleave("before a silence is judged");
+    fsm::connections_fsm::verdict said;
+    std::vector<std::shared_ptr<call>> others;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!which.counted_) return fsm::silence::borne;  // its end is being told
+        said = machine_.silent(look_at(which, looks, excused));
+        if (said.dead) {
+            try {
+                for (call* other : calls_) {
+                    if (other != &which && other->line_ == which.line_)
+                        others.push_back(other->shared_from_this());
+                }
+            } catch (...) {
+                // Those that are left out find out by themselves.
+            }
+        }
+    }
+    if (said.ask) ask(which.line_);
+    runtime::interleave("before the calls of a dead connection are ended");
+    for (const auto& other : others) other->abandon();
+    return said.how;
+}
+
+void connections::ask(const std::shared_ptr<line>& whom) noexcept {
+    bool possible = false;
+    try {
+        possible = whom->to->probe([weak = std::weak_ptr<line>(whom), core = env_.core] {
+            if (const auto alive = weak.lock()) alive->heard = core->now();
+        });
+    } catch (...) {
+        possible = false;
+    }
+    if (possible) return;
+    const std::lock_guard lock(mutex_);
+    machine_.unaskable(whom->id);
+}
+
+}  // namespace rangeio::grpc_transport

@@ -1,0 +1,54 @@
+#pragma once
+
+#include "fsm/connections_fsm.hpp"
+#include "grpc/bidi_call.hpp"
+#include "grpc/endpoint_watch.hpp"
+#include "runtime/context_service.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+namespace rangeio::grpc_transport {
+
+/// The shell around `connections_fsm`: makes each call on one of the connections of a client.
+///
+/// Its calls stand between a stream and the call on the wire: they see what comes, and are told apart by it when one of
+/// them is silent. No call waits for another: the lock is held for decisions and for making connections.
+class connections final : public bidi_connector, public std::enable_shared_from_this<connections> {
+public:
+    struct environment {
+        std::shared_ptr<connection_maker> maker;
+        std::shared_ptr<runtime::context_core> core;  // for the time
+        fsm::connections_fsm::options limits;
+        std::shared_ptr<endpoint_watch> watch;  // null: none
+    };
+
+    explicit connections(environment env);
+    ~connections() override;
+
+    std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override;
+
+private:
+    class call;
+    struct line;
+
+    std::shared_ptr<line> place(call& which);
+    void answered(call& which) noexcept;
+    void leave(call& which) noexcept;
+    fsm::silence judge(call& which, unsigned looks, unsigned excused) noexcept;
+    fsm::connections_fsm::silent_call look_at(const call& which, unsigned looks, unsigned excused) const;
+    void ask(const std::shared_ptr<line>& whom) noexcept;
+
+    const environment env_;
+    std::atomic<std::uint64_t> came_{0};  // bytes, on all calls
+    std::mutex mutex_;
+    fsm::connections_fsm machine_;
+    std::unordered_map<fsm::connection_id, std::shared_ptr<line>> lines_;
+    std::vector<call*> calls_;  // those that are under way
+};
+
+}  // namespace rangeio::grpc_transport

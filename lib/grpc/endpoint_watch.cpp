@@ -1,0 +1,80 @@
+#include "grpc/endpoint_watch.hpp"
+
+#include "described.hpp"
+#include "fsm/resume_judge.hpp"
+
+#include <chrono>
+#include <string_view>
+#include <utility>
+
+namespace rangeio::grpc_transport {
+namespace {
+
+constexpr std::chrono::seconds patience{2};
+// What says nothing of whether there is anybody.
+constexpr int cancelled = 1;
+constexpr int deadline_exceeded = 4;
+constexpr int unavailable = 14;
+
+}  // namespace
+
+endpoint_watch::endpoint_watch(
+    std::shared_ptr<runtime::context_core> core,
+    asio::any_io_executor executor,
+    std::shared_ptr<observer> to,
+    std::string endpoint
+)
+    : core_(std::move(core)),
+      executor_(std::move(executor)),
+      observer_(std::move(to)),
+      endpoint_(std::move(endpoint)),
+      over_(observer_ == nullptr) {}
+
+// Calls that are refused come and go, so it is the first one that counts.
+void endpoint_watch::begin() noexcept {
+    if (over_) return;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto now = core_->now();
+        if (!since_) since_ = now;
+        const std::chrono::nanoseconds left = *since_ + patience - now;
+        if (calls_++ != 0 || over_) return;
+        if (left > std::chrono::nanoseconds::zero()) {
+            try {
+                alarm_ = core_->set_alarm(executor_, left, [weak = weak_from_this()] {
+                    if (const auto alive = weak.lock()) alive->tell();
+                });
+            } catch (...) {
+                // Without memory it is told with a later call.
+            }
+            return;
+        }
+    }
+    tell();
+}
+
+void endpoint_watch::answered() noexcept {
+    if (over_.exchange(true)) return;
+    const std::lock_guard lock(mutex_);
+    alarm_.reset();
+}
+
+void endpoint_watch::end(const failure& why) noexcept {
+    if (over_) return;
+    const int status = fsm::status_of(why);
+    if (status != 0 && status != cancelled && status != deadline_exceeded && status != unavailable)
+        answered();
+    const std::lock_guard lock(mutex_);
+    if (calls_ != 0 && --calls_ == 0) alarm_.reset();
+}
+
+void endpoint_watch::tell() noexcept {
+    if (over_.exchange(true)) return;
+    const object_ref none;
+    event what(event_kind::waiting_for_connection, none);
+    what.time = patience;
+    what.why = described(errc::timed_out, "{} has not answered yet", std::string_view(endpoint_));
+    observer_->on_event(what);
+}
+
+}  // namespace rangeio::grpc_transport

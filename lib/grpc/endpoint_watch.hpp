@@ -1,0 +1,48 @@
+#pragma once
+
+#include <rangeio/observer.hpp>
+
+#include "runtime/context_service.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace rangeio::grpc_transport {
+
+/// Tells the observer, once, that calls wait for an endpoint that has never answered. Told of all calls of a client, from
+/// any thread; costs nothing once there was an answer.
+class endpoint_watch : public std::enable_shared_from_this<endpoint_watch> {
+public:
+    endpoint_watch(
+        std::shared_ptr<runtime::context_core> core,
+        asio::any_io_executor executor,
+        std::shared_ptr<observer> to,
+        std::string endpoint
+    );
+
+    void begin() noexcept;
+    /// The endpoint has, by whatever.
+    void answered() noexcept;
+    /// A call has ended so; empty: well, or before it was made.
+    void end(const failure& why) noexcept;
+
+private:
+    void tell() noexcept;
+
+    const std::shared_ptr<runtime::context_core> core_;
+    const asio::any_io_executor executor_;
+    const std::shared_ptr<observer> observer_;
+    const std::string endpoint_;
+    std::atomic<bool> over_;
+    std::mutex mutex_;
+    std::size_t calls_ = 0;
+    std::optional<std::chrono::steady_clock::time_point> since_;  // the first call
+    std::shared_ptr<runtime::alarm> alarm_;  // set while there are calls, so it keeps no context running
+};
+
+}  // namespace rangeio::grpc_transport

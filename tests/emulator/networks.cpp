@@ -1,0 +1,203 @@
+#include <rangeio/testing/tcp_proxy.hpp>
+
+#include "emulator/engine_fixture.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace testing;
+using rangeio::byte_block;
+using rangeio::byte_range;
+using rangeio::client_options;
+using rangeio::mrd_pool;
+using rangeio::object_ref;
+using rangeio::observer;
+using rangeio::pool_options;
+using rangeio::retry_policy;
+using rangeio::testing::tcp_proxy;
+
+// What networks do to connections, over gRPC: only there are its own back-off and its own idea of a connection.
+
+namespace {
+
+constexpr std::size_t mib = std::size_t{1} << 20;
+
+std::string pattern(std::size_t size) {
+    std::string out(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<char>(i * 7 + i / 251);
+    return out;
+}
+
+/// An emulator behind a proxy, and a client that knows the proxy only.
+struct network {
+    explicit network(client_options options = {}, std::size_t size = mib / 4) : content(pattern(size)) {
+        object = f.put("o", content);
+        client =
+            std::make_unique<rangeio::client>(f.context.get_executor(), options.endpoint(proxy.address()));
+    }
+
+    asio::awaitable<void> read(const mrd_pool& pool, std::size_t parts = 1) {
+        const auto options = rangeio::fetch_options().concurrency(parts).min_chunk_bytes(1);
+        const byte_range whole(0, content.size());
+        const byte_block got = co_await fetch(pool, whole, options);
+        CHECK(text_of(got) == content);
+    }
+    asio::awaitable<void> stat() {
+        const auto info = co_await client->stat(object);
+        CHECK(info.size == content.size());
+    }
+
+    engine_fixture f;
+    tcp_proxy proxy{f.server.address()};
+    std::string content;
+    object_ref object;
+    std::unique_ptr<rangeio::client> client;
+};
+
+client_options quick(std::chrono::nanoseconds stall) {
+    return client_options().retry(retry_policy().stall_timeout(stall));
+}
+
+asio::awaitable<void> read_over_silenced(network& n) {
+    mrd_pool pool = co_await n.client->open(n.object);
+    co_await n.read(pool, 4);
+    co_await n.stat();
+    n.proxy.silence();
+    co_await n.read(pool, 4);
+    co_await n.stat();
+    // What was idle on the dead connections is not met by the next.
+    co_await n.read(pool, 4);
+    CHECK(pool.stats().failed == 0);
+}
+
+asio::awaitable<void> read_after_outage(network& n, std::chrono::nanoseconds length) {
+    mrd_pool pool = co_await n.client->open(n.object);
+    co_await n.read(pool);
+    co_await n.stat();
+    const auto start = std::chrono::steady_clock::now();
+    n.proxy.go_away(length);
+    co_await n.read(pool);
+    co_await n.stat();
+    CHECK(std::chrono::steady_clock::now() - start >= length);
+    CHECK(pool.stats().failed == 0);
+}
+
+asio::awaitable<void> read_once_of_many(network& n, const mrd_pool& pool, std::size_t& done) {
+    co_await n.read(pool, 2);
+    ++done;
+}
+
+asio::awaitable<void> read_slowly(network& n) {
+    mrd_pool pool = co_await n.client->open(n.object);
+    co_await n.read(pool, 8);
+    CHECK(pool.stats().failed == 0);
+}
+
+class ear final : public observer {
+public:
+    void on_event(const rangeio::event& what) noexcept override {
+        if (what.kind == rangeio::event_kind::waiting_for_connection) heard = to_string(what);
+    }
+    std::string heard;
+};
+
+asio::awaitable<void> hold_streams(network& n, std::size_t count, std::vector<mrd_pool>& held) {
+    const auto alone = pool_options().size(1);
+    for (std::size_t i = 0; i < count; ++i) {
+        mrd_pool pool = co_await n.client->open(n.object, alone);
+        held.push_back(std::move(pool));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("networks: a path that dies silently is left, by reads and by stat") {
+    network n(quick(400ms));
+    n.f.run(read_over_silenced(n));
+}
+
+TEST_CASE("networks: a service that was away is found again soon, and no attempt is spent on waiting") {
+    network n(client_options().retry(retry_policy().attempts(1)));
+    n.f.run(read_after_outage(n, 1500ms));
+}
+
+TEST_CASE("networks: a service that is away for a while fails no read of a pool that is open") {
+    network n;
+    std::unique_ptr<mrd_pool> pool;
+    const auto open = [](network& at, std::unique_ptr<mrd_pool>& out) -> asio::awaitable<void> {
+        out = std::make_unique<mrd_pool>(co_await at.client->open(at.object));
+    };
+    n.f.run(open(n, pool));
+    constexpr std::size_t readers = 40;
+    std::size_t done = 0;
+    std::array<outcome, readers> ends;
+    for (outcome& end : ends) {
+        asio::co_spawn(n.f.context, read_once_of_many(n, *pool, done), end.handler());
+    }
+    n.proxy.go_away(2s);
+    n.f.context.restart();
+    n.f.context.run_for(25s);
+    CHECK(done == readers);
+}
+
+TEST_CASE("networks: a slow link is not taken for a dead one") {
+    // Ten times the stall timeout, in two times four parts.
+    network n(quick(400ms), mib);
+    n.proxy.limit_rate(mib / 4);
+    n.f.run(read_slowly(n));
+}
+
+TEST_CASE("networks: more streams than a connection may have get further connections, and metadata has room"
+) {
+    network n(client_options().channels(1).streams_per_connection(4));
+    std::vector<mrd_pool> held;
+    n.f.run(hold_streams(n, 10, held));
+    CHECK(n.proxy.stats().accepted == 3);
+    n.f.run(n.stat());
+    CHECK(n.proxy.stats().accepted == 4);
+}
+
+TEST_CASE("networks: no more connections are made than are allowed") {
+    network n(client_options().channels(2).streams_per_connection(1).max_connections(2));
+    std::vector<mrd_pool> held;
+    n.f.run(hold_streams(n, 6, held));
+    CHECK(n.proxy.stats().accepted == 2);
+}
+
+TEST_CASE("networks: connections: options out of their range are refused by name") {
+    asio::io_context context;
+    const auto why = [&](const client_options& options) {
+        try {
+            const rangeio::client refused(context.get_executor(), options);
+        } catch (const rangeio::error& e) {
+            CHECK(e.code() == rangeio::errc::invalid_argument);
+            return std::string(e.what());
+        }
+        return std::string("accepted");
+    };
+    const auto says = [&](const client_options& options, const char* text) {
+        const std::string said = why(options);
+        CAPTURE(said);
+        CHECK(said.find(text) != std::string::npos);
+    };
+    says(client_options().channels(0), "channels: 0 is not in 1..64");
+    says(client_options().streams_per_connection(0), "streams_per_connection: 0 is not in 1..10000");
+    says(client_options().channels(5).max_connections(4), "max_connections: 4 is not in 5..1000");
+}
+
+TEST_CASE("networks: an endpoint that does not answer is named to the observer") {
+    const auto heard = std::make_shared<ear>();
+    network n(client_options().observe(heard));
+    n.proxy.silence_new(true);
+    const auto open = [](network& at) -> asio::awaitable<void> {
+        const auto limits = pool_options().open_timeout(2500ms);
+        const auto why = co_await failure_of(at.client->open(at.object, limits));
+        CHECK(why.code() == rangeio::errc::timed_out);
+    };
+    n.f.run(open(n));
+    CHECK(heard->heard == "client waits for 2000.0 ms: " + n.proxy.address() + " has not answered yet");
+}

@@ -1,0 +1,232 @@
+#include "fsm/connections_fsm.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <vector>
+
+using rangeio::fsm::connection_id;
+using rangeio::fsm::connections_fsm;
+using rangeio::fsm::silence;
+using rangeio::fsm::time_point;
+using namespace std::chrono_literals;
+
+namespace {
+
+connections_fsm::options limits(std::size_t spread, std::size_t streams, std::size_t most) {
+    connections_fsm::options out;
+    out.spread = spread;
+    out.streams_per_connection = streams;
+    out.max_connections = most;
+    return out;
+}
+
+constexpr auto look = 5s;
+
+/// One connection with calls that have been answered, and time that passes.
+struct scene {
+    explicit scene(const connections_fsm::options& o = limits(1, 100, 64)) : machine(o) {
+        call.on = machine.place();
+        machine.answered(call.on);
+        call.answered = true;
+    }
+    /// The call has been silent for so many looks by now.
+    connections_fsm::verdict silent(unsigned looks) {
+        call.looks = looks;
+        call.now = time_point() + looks * look;
+        return machine.silent(call);
+    }
+    /// The same, and its connection gives a sign of life whenever it is asked.
+    silence silent_on_live_one(unsigned looks) {
+        const auto out = silent(looks);
+        if (out.ask) call.heard = call.now;
+        CHECK_FALSE(out.dead);
+        return out.how;
+    }
+
+    connections_fsm machine;
+    connections_fsm::silent_call call;
+};
+
+}  // namespace
+
+TEST_CASE("connections_fsm: calls made in a row have a connection each, then go to the one with the fewest") {
+    connections_fsm m(limits(3, 100, 64));
+    CHECK(m.place() == 1);
+    CHECK(m.place() == 2);
+    CHECK(m.place() == 3);
+    CHECK(m.place() == 1);
+    CHECK_FALSE(m.ended(2, false));
+    CHECK(m.place() == 2);
+    CHECK(m.place() == 3);
+    CHECK(m.place() == 2);
+}
+
+TEST_CASE("connections_fsm: the first call after others goes to the next connection, though none has a call"
+) {
+    connections_fsm m(limits(2, 100, 64));
+    for (const connection_id expected : {1U, 2U, 1U, 2U}) {
+        CHECK(m.place() == expected);
+        CHECK_FALSE(m.ended(expected, false));
+    }
+}
+
+TEST_CASE("connections_fsm: full connections are joined by further ones, which go with their last call") {
+    connections_fsm m(limits(2, 2, 3));
+    for (int n = 0; n < 4; ++n) m.place();
+    CHECK(m.place() == 3);
+    CHECK(m.place() == 3);
+    CHECK(m.place() == 1);  // no more connections are allowed: it waits in line
+    CHECK_FALSE(m.ended(3, false));
+    CHECK(m.place() == 3);
+    CHECK_FALSE(m.ended(3, false));
+    CHECK(m.ended(3, false));
+    CHECK_FALSE(m.ended(1, false));
+    CHECK(m.open().size() == 2);
+}
+
+TEST_CASE(
+    "connections_fsm: an opening that gets no answer where others did goes elsewhere, and the limit is "
+    "learned"
+) {
+    connections_fsm m(limits(1, 100, 3));
+    for (int n = 0; n < 3; ++n) m.place();
+    m.answered(1), m.answered(1);
+    connections_fsm::silent_call call;
+    call.on = 1;
+    call.looks = 1;
+    call.now = time_point() + look;
+    SUBCASE("for all connections, if this one has given a sign of life since") {
+        call.heard = time_point() + 1s;
+        CHECK(m.silent(call).how == silence::crowded);
+        CHECK(m.limit() == 2);
+        CHECK_FALSE(m.ended(1, false));
+        CHECK(m.place() == 2);
+        CHECK(m.place() == 2);
+        CHECK(m.place() == 3);
+    }
+    SUBCASE("for this one alone, if it may be dead") {
+        call.began = time_point() + 1s;
+        CHECK(m.silent(call).how == silence::crowded);
+        CHECK(m.limit() == 100);
+        CHECK_FALSE(m.ended(1, false));
+        for (int n = 0; n < 10; ++n) CHECK(m.place() == 2);
+    }
+    SUBCASE("after twice the time, if that was in vain once") {
+        call.excused = 1;
+        CHECK(m.silent(call).how == silence::borne);
+        call.looks = 2;
+        CHECK(m.silent(call).how == silence::crowded);
+    }
+    SUBCASE("unless there is no room anywhere") {
+        connections_fsm full(limits(1, 2, 1));
+        full.place(), full.place();
+        full.answered(1);
+        CHECK(full.silent(call).how == silence::borne);
+        CHECK(full.limit() == 2);
+    }
+    SUBCASE("but not if nobody was answered: then it may be slow") {
+        connections_fsm fresh(limits(1, 100, 3));
+        fresh.place(), fresh.place();
+        CHECK(fresh.silent(call).how == silence::borne);
+    }
+}
+
+TEST_CASE("connections_fsm: a dead connection is asked, left after the stall timeout, and replaced") {
+    for (const std::uint64_t due : {std::uint64_t{1}, std::uint64_t{1} << 30}) {
+        CAPTURE(due);
+        scene s;
+        s.call.due = due;
+        CHECK_FALSE(s.silent(2).ask);
+        CHECK(s.silent(3).ask);
+        const auto said = s.silent(4);
+        CHECK(said.how == silence::stalled);
+        CHECK(said.dead);
+        CHECK(s.machine.replaced().size() == 1);
+        CHECK(s.machine.place() == 2);
+        CHECK(s.machine.ended(1, true));
+        CHECK(s.machine.replaced().empty());
+    }
+}
+
+TEST_CASE("connections_fsm: what is heard on a connection counts from when it was heard") {
+    scene s;
+    s.call.due = 1 << 30;
+    CHECK(s.silent(3).ask);
+    s.call.heard = time_point() + 16s;  // the answer
+    CHECK(s.silent(4).how == silence::borne);
+    CHECK(s.silent(5).ask);
+    CHECK(s.silent(6).how == silence::borne);
+    CHECK(s.silent(7).how == silence::borne);
+    CHECK(s.silent(8).dead);  // nothing for more than 20 s
+}
+
+TEST_CASE("connections_fsm: on a live connection a call has its time, which doubles, and then it was stalled"
+) {
+    for (unsigned excused = 0; excused <= 4; ++excused) {
+        CAPTURE(excused);
+        scene s;
+        s.call.excused = excused;
+        const unsigned time = 4U << excused;
+        for (unsigned looks = 1; looks < time; ++looks) CHECK(s.silent_on_live_one(looks) == silence::borne);
+        CHECK(s.silent_on_live_one(time) == (excused < 4 ? silence::slow : silence::stalled));
+        CHECK(s.machine.replaced().size() == 1);
+    }
+}
+
+TEST_CASE("connections_fsm: the time of a call grows with what may come before its bytes") {
+    const auto time_of = [](std::uint64_t due, std::uint64_t came_a_look) {
+        scene s;
+        s.call.due = due;
+        for (unsigned looks = 1;; ++looks) {
+            s.call.came = came_a_look * looks;
+            if (s.silent_on_live_one(looks) != silence::borne) return looks;
+        }
+    };
+    constexpr auto slow = connections_fsm::slow_link;
+    CHECK(time_of(slow, 0) == 8);
+    CHECK(time_of(50 * slow, 0) == 204);
+    CHECK(time_of(50 * slow, slow / 4) == 404);              // as fast as it was taken for, and a margin
+    CHECK(time_of(50 * slow, 10 * slow) == 14);              // fast
+    CHECK(time_of(50 * slow, 1) == 804);                     // a trickle does not buy more than that
+    CHECK(time_of(std::uint64_t{64} << 20, 500'000) > 135);  // 64 MiB at 100 kB/s
+}
+
+TEST_CASE("connections_fsm: of a connection that cannot be asked nobody knows that it is dead") {
+    scene s;
+    CHECK(s.silent(3).ask);
+    s.machine.unaskable(1);
+    const auto said = s.silent(4);
+    CHECK(said.how == silence::slow);
+    CHECK_FALSE(said.dead);
+    CHECK(s.machine.place() == 2);
+}
+
+TEST_CASE("connections_fsm: a call that waits in line on a connection that serves others does not replace it"
+) {
+    connections_fsm m(limits(1, 2, 1));
+    m.place(), m.place();
+    m.answered(1);
+    connections_fsm::silent_call call;
+    call.on = 1;
+    call.looks = 4;
+    call.now = call.heard = time_point() + 20s;
+    CHECK(m.silent(call).how == silence::slow);
+    CHECK(m.replaced().empty());
+}
+
+TEST_CASE("connections_fsm: a further connection that is replaced makes room for another") {
+    connections_fsm m(limits(1, 1, 2));
+    m.place();
+    REQUIRE(m.place() == 2);
+    m.answered(2);
+    connections_fsm::silent_call call;
+    call.on = 2;
+    call.answered = true;
+    call.looks = 4;
+    call.now = call.heard = time_point() + 20s;
+    CHECK(m.silent(call).how == silence::slow);
+    CHECK(m.open().size() == 1);
+    CHECK(m.ended(2, true));
+    CHECK(m.place() == 3);
+}
