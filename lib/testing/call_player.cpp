@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace rangeio::testing {
@@ -165,12 +166,17 @@ void call_player::finish() {
     ended_ = true;
     --service_->calls_open;
     service_state& state = service_->state;
-    if (state.telling++ == 0) state.outgoing_token = state.expected_token;
-    if (ending_->redirect && !ending_->redirect->token.empty())
-        state.expected_token = ending_->redirect->token;
+    const bool told = ending_->redirect && !ending_->redirect->token.empty();
+    std::string before;
+    if (told) {
+        before = std::exchange(state.expected_token, ending_->redirect->token);
+        state.outgoing_tokens.push_back(before);
+    }
     connection_->leave(*this);
     deliver_end(*ending_);
-    if (--state.telling == 0) state.outgoing_token = state.expected_token;
+    // Others may have been told meanwhile.
+    auto& outgoing = state.outgoing_tokens;
+    if (told) outgoing.erase(std::ranges::find(outgoing, before));
 }
 
 }  // namespace rangeio::testing

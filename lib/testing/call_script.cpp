@@ -25,7 +25,8 @@ object_info service_state::info(std::int64_t of_generation) const {
 }
 
 std::string service_state::complaint_of(std::string_view token) const {
-    if (token == expected_token || token == outgoing_token) return {};
+    if (token == expected_token || std::ranges::find(outgoing_tokens, token) != outgoing_tokens.end())
+        return {};
     return fmt::format("a call brings the routing token \"{}\" where \"{}\" is due", token, expected_token);
 }
 

@@ -43,8 +43,8 @@ public:
     bool finalized = true;
     std::uint64_t max_chunk_bytes = 2 << 20;
     std::string expected_token;  // what the next call has to bring along; empty: nothing
-    std::string outgoing_token;  // the same for calls that begin while the client is being told of a new one
-    std::size_t telling = 0;     // how many calls tell it so at the moment
+    // The same for calls that begin while the client is being told of new ones.
+    std::vector<std::string> outgoing_tokens;
     std::uint64_t handles = 0;   // how many read handles were made
     // What all connections have in common: 0 is no limit.
     std::uint64_t max_streams = 0;            // calls that one connection serves at once

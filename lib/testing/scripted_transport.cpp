@@ -1,22 +1,32 @@
 #include <rangeio/testing/allocation_failures.hpp>
 
+#include "grpc/connections.hpp"
 #include "grpc/mrd.hpp"
 #include "testing/scripted_message.hpp"
 #include "testing/scripted_service.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace rangeio::testing {
 namespace {
 
 using namespace rangeio::grpc_transport;
+
+/// With the tokens that were due when the call was made. It may be interrupted before it is begun, and a redirect of
+/// another call come in between: then it brings what was due before.
+struct noted_spec : call_spec {
+    std::vector<std::string> due;
+};
 
 class scripted_call final : public call_player, public bidi_call {
 public:
@@ -30,7 +40,14 @@ public:
     void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
         allocation_point();
         const allocation_exemption own;
-        begin(!spec.read_handle.empty(), spec.routing_token, spec.object.generation());
+        const auto& noted = static_cast<const noted_spec&>(spec);
+        const std::string& brought = spec.routing_token;
+        const bool was_due = std::ranges::find(noted.due, brought) != noted.due.end();
+        begin(
+            !spec.read_handle.empty(),
+            was_due ? service().state.expected_token : brought,
+            spec.object.generation()
+        );
         writer_ = in().add_actor(fmt::format("call {} writes", service().calls_made), true);
         send(ranges);
     }
@@ -150,16 +167,47 @@ private:
     const std::shared_ptr<scripted_service::shared> service_;
 };
 
-/// All calls on one connection.
-class scripted_connector final : public bidi_connector {
+/// A call before it is placed on a connection.
+class noted_call final : public bidi_call {
 public:
-    explicit scripted_connector(std::shared_ptr<connection> only) : only_(std::move(only)) {}
-    std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
-        return only_->create(std::move(events));
+    noted_call(const service_state& service, std::shared_ptr<bidi_call> to) : to_(std::move(to)) {
+        noted_.due = service.outgoing_tokens;
+        noted_.due.push_back(service.expected_token);
+    }
+
+    void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
+        {
+            const allocation_exemption own;
+            static_cast<call_spec&>(noted_) = spec;
+        }
+        to_->start(noted_, ranges);
+    }
+    void write(std::span<const fsm::wire_range> ranges) override { to_->write(ranges); }
+    void cancel() noexcept override { to_->cancel(); }
+    fsm::silence judge_silence(unsigned looks, unsigned excused) noexcept override {
+        return to_->judge_silence(looks, excused);
     }
 
 private:
-    const std::shared_ptr<connection> only_;
+    const std::shared_ptr<bidi_call> to_;
+    noted_spec noted_;
+};
+
+/// Makes calls on the connections of the library.
+class scripted_connector final : public bidi_connector {
+public:
+    scripted_connector(std::shared_ptr<scripted_service::shared> service, connections::environment lines)
+        : service_(std::move(service)), to_(std::make_shared<connections>(std::move(lines))) {}
+
+    std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
+        auto made = to_->create(std::move(events));
+        const allocation_exemption own;
+        return std::make_shared<noted_call>(service_->state, std::move(made));
+    }
+
+private:
+    const std::shared_ptr<scripted_service::shared> service_;
+    const std::shared_ptr<connections> to_;
 };
 
 class transport_factory final : public mrd_factory {
@@ -189,8 +237,12 @@ std::shared_ptr<mrd_factory> make_scripted_transport(
     mrd::environment out;
     out.source = std::make_shared<object_source>(object_ref(service->state.object).generation(generation));
     out.reports = std::make_shared<stream_reports>(service->observed_by);
-    out.connector = std::make_shared<scripted_connector>(scripted_maker(service).connect());
     out.core = runtime::core_of(executor);
+    connections::environment lines;
+    lines.maker = std::make_shared<scripted_maker>(service);
+    lines.core = out.core;
+    lines.limits.stall_timeout = out.retry.stall_timeout();
+    out.connector = std::make_shared<scripted_connector>(service, std::move(lines));
     out.executor = executor;
     out.open_timeout = open_timeout;
     out.seed = [service = std::move(service)]() -> std::uint64_t {

@@ -63,7 +63,7 @@ client_options hurried(const fault_script& script) {
     // gRPC waits, too, before it connects again.
     if (has(script, fault_kind::outage)) policy.attempts(1000).open_attempts(1000);
     policy.initial_backoff(5ms).max_backoff(50ms).budget(20s).stall_timeout(patience(script));
-    return client_options().retry(policy).channels(1);
+    return client_options().retry(policy);
 }
 
 server_options with(const fault_script& script) {
@@ -84,7 +84,7 @@ public:
           stage_(when),
           fixture_(with(script), hurried(script)),
           pool_(fixture_.client.pool(
-              fixture_.put("o", content_), pool_options().size(1).open_timeout(patience(script))
+              fixture_.put("o", content_), pool_options().size(1).open_timeout(patience(script) * 4 / 5)
           )) {}
 
     /// What the reader saw, as the table says it.

@@ -69,6 +69,14 @@ public:
         CHECK(w.violation() == "");
     }
 
+    /// Opens so many streams.
+    void open_all(std::size_t streams) {
+        std::vector<lease> leases(streams);
+        for (lease& out : leases) spawn(acquire(out));
+        run();
+    }
+    asio::awaitable<void> acquire(lease& out) { out = co_await pool.acquire(); }
+
     asio::awaitable<void> sleep(std::chrono::nanoseconds duration) {
         sim::timer timer(io_->get_executor(), duration);
         co_await timer.async_wait(asio::use_awaitable);
@@ -136,4 +144,97 @@ TEST_CASE("scripted link: a message that is half through is delivered when all o
     in.spawn(in.read(byte_range(0, 8)));
     in.run();
     CHECK(in.passed() == 801ms);  // and a connect
+}
+
+TEST_CASE("connections: a slow line costs time alone, and one that falls silent is left, by the same limits"
+) {
+    constexpr std::uint64_t size = std::uint64_t{64} << 20;
+    const auto read_all = [](const char* faults) {
+        scripted_service_options how;
+        how.object_bytes(size).max_chunk_bytes(std::uint64_t{2} << 20).connect_time(1s);
+        scene in(how.faults(fault_script::parse(faults)));
+        in.spawn(in.read(byte_range(0, size), 32));
+        in.run();
+        CAPTURE(faults);
+        CHECK(in.last_failure == "");
+        CHECK(in.service.faults_struck()[0] == 1);
+        return in.passed();
+    };
+    // All 32 messages share the link, and come at its end: after 671 s. Nothing of them was thrown away.
+    const auto slow = read_all("slow-link bytes=100000");
+    CHECK(slow >= 671s);
+    CHECK(slow <= 680s);
+    // The stall timeout x 1.25, one connect before and one after.
+    CHECK(read_all("silent-connection call=1 byte=2097152") <= 27s);
+}
+
+TEST_CASE("connections: reads of a pool that was open outlast an outage of 10, 20 and 40 s") {
+    for (const auto lasts : {10s, 20s, 40s}) {
+        for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+            CAPTURE(lasts.count());
+            CAPTURE(seed);
+            const std::string outage = fmt::format("outage call=1 byte=80 delay={}s", lasts.count());
+            scene in(small(outage.c_str()).seed(seed));
+            in.open_all(4);
+            CHECK(in.pool.stats().ready == 4);
+            const auto begun = in.passed();
+            for (std::uint64_t i = 0; i < 100; ++i) in.spawn(in.read(byte_range(i * 8, 8)));
+            in.run();
+            CHECK(in.last_failure == "");
+            CHECK(in.service.faults_struck()[0] == 1);
+            CHECK(in.took(begun) >= lasts);
+            CHECK(in.took(begun) <= lasts + 5s);
+        }
+    }
+}
+
+TEST_CASE("connections: a read that begins before the end of an outage, however long, works within 5 s of it"
+) {
+    for (const auto lasts : {60s, 600s, 3600s}) {
+        CAPTURE(lasts.count());
+        scene in(small(fmt::format("outage call=1 byte=808 delay={}s", lasts.count()).c_str()));
+        const auto test = [&]() -> asio::awaitable<void> {
+            co_await in.read(byte_range(0, 800), 1);
+            CHECK(in.failures == 0);
+            co_await in.read(byte_range(0, 16), 1, 10s);
+            CHECK(in.failures == 1);
+            const auto left = lasts - 15s;
+            co_await in.sleep(left);
+            CHECK(in.passed() < lasts);
+            co_await in.read(byte_range(0, 800), 4);
+            CHECK(in.last_failure.find("timed out") != std::string::npos);
+            CHECK(in.failures == 1);
+            CHECK(in.passed() <= lasts + 5s);
+        };
+        in.spawn(test());
+        in.run();
+    }
+}
+
+TEST_CASE("connections: a stream that slept through an outage owes no back-off") {
+    scene in(small("outage call=1 byte=16 delay=40s"), 1);
+    std::chrono::milliseconds took{};
+    const auto test = [&]() -> asio::awaitable<void> {
+        // Given up in the middle of the outage, when the waits have grown.
+        co_await in.read(byte_range(0, 800), 1, 30s);
+        CHECK(in.failures == 1);
+        co_await in.sleep(40s);
+        const auto begun = in.passed();
+        co_await in.read(byte_range(0, 8));
+        took = in.took(begun);
+    };
+    in.spawn(test());
+    in.run();
+    CHECK(in.failures == 1);
+    CHECK(took <= 10ms);
+}
+
+TEST_CASE("connections: there is room for 401 streams, whatever number of them a connection serves") {
+    for (const char* limit : {"max-streams bytes=100", "max-streams bytes=10"}) {
+        CAPTURE(limit);
+        scene in(small(limit), 401);
+        in.open_all(401);
+        CHECK(in.pool.stats().ready == 401);
+        CHECK(in.service.connections() >= 5);
+    }
 }
