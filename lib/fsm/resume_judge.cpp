@@ -64,7 +64,9 @@ resume_judge::verdict resume_judge::attempt(
     if (limit == 0) return {what_next::fail, {}, cause};
     const bool timed = policy_.budget() > none;
     const bool counts = fate != call_fate::unconnected || !timed;
-    if (attempts_ >= limit && counts && !(patient && timed)) {
+    // Without memory there may be no alarm to wait for either: then time would pass in circles.
+    const bool starved = fate == call_fate::starved || why.code() == boost::system::errc::not_enough_memory;
+    if (attempts_ >= limit && counts && (!patient || !timed || starved)) {
         const unsigned calls = limit + (patient ? 0 : 1);
         return {what_next::fail, {}, remarked(cause, "attempt {} of {}", calls, calls)};
     }

@@ -32,6 +32,7 @@ public:
             inner_ = inner;
             inner->start(spec, ranges);
         } catch (...) {
+            inner_.reset();  // it keeps this call, and will report no end
             owner_->leave(*this);
             if (owner_->env_.watch != nullptr) owner_->env_.watch->end({});
             throw;
