@@ -110,7 +110,7 @@ bool mrd_fsm::begin_call(mrd_actions& out) {
     call_ = call_state::there;
     wire_ = wire_state::writing;
     message_.clear();
-    ranges_.take(message_, options_.max_per_message);
+    ranges_.take(message_, room());
     judge_.call_started();
     sight_.call_started();
     moved_ = true;  // the time that it has for its first byte begins now
@@ -122,7 +122,7 @@ bool mrd_fsm::begin_call(mrd_actions& out) {
 bool mrd_fsm::begin_write() {
     if (call_ != call_state::there || wire_ != wire_state::due) return false;
     message_.clear();
-    ranges_.take(message_, options_.max_per_message);
+    ranges_.take(message_, room());
     wire_ = message_.empty() ? wire_state::free : wire_state::writing;
     return wire_ == wire_state::writing;
 }
@@ -144,7 +144,7 @@ void mrd_fsm::write_done(mrd_actions& out) {
 
 void mrd_fsm::response(std::optional<std::uint64_t> size, mrd_actions& out) {
     judge_.responded();
-    if (state_ != mrd_state::opening && state_ != mrd_state::reopening) return;
+    if (!awaits_response()) return;
     state_ = mrd_state::ready;
     sight_.responded(size);
     if (!std::exchange(opened_, true)) {
@@ -178,6 +178,7 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
         // ours: the stream is none the worse.
         if (r == nullptr || !ranges_.drop_piece(*r, read_id, size, range_end)) ++counted_.unknown_chunks;
         counted_.orphan_bytes += size;
+        if (most_under_way_ != no_limit) send_if_possible(out);  // it may have been the last of an orphan
         return {};
     }
     verdict said;
@@ -280,8 +281,12 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
         end(out);
         return;
     }
-    const call_fate by_name = fail_named(end_of_call, out);
-    call_fate fate = given_up ? fate_ : by_name;
+    call_fate fate = fail_named(end_of_call, out);
+    if (given_up) {
+        fate = fate_;
+    } else if (fate == call_fate::broken && !end_of_call.redirected) {
+        fate = seek_refused(end_of_call, out);
+    }
     failure why = end_of_call.why;
     if (fate == call_fate::stalled || fate == call_fate::slow)
         why = described(errc::stalled, "no byte came for the stall timeout");
@@ -369,6 +374,7 @@ void mrd_fsm::give_up(call_fate fate, mrd_actions& out) {
 
 void mrd_fsm::send_if_possible(mrd_actions& out) {
     if (call_ != call_state::there || wire_ != wire_state::free || !ranges_.any_queued()) return;
+    if (room() == 0) return;
     wire_ = wire_state::due;
     out.push_back({mrd_action_kind::write});
 }
@@ -438,6 +444,10 @@ void mrd_fsm::finish(
     out.push_back(std::move(answer));
     ranges_.drop(r, service_is_done);
     retire_if_due(out);
+    if (most_under_way_ != no_limit && state_ < mrd_state::closing) {
+        if (!why && ++most_under_way_ > options_.max_per_message) most_under_way_ = no_limit;
+        send_if_possible(out);
+    }
     if (outstanding_bytes_ == 0) idle(out);
 }
 
@@ -465,6 +475,36 @@ call_fate mrd_fsm::fail_named(const call_end& end_of_call, mrd_actions& out) {
         if (r->pending()) finish(*r, e.why, true, out, true);
     }
     return fate;
+}
+
+// S10. The call ended because of a range, and does not say of which.
+call_fate mrd_fsm::seek_refused(const call_end& end_of_call, mrd_actions& out) {
+    const int status = status_of(end_of_call.why);
+    const std::size_t under_way = ranges_.under_way();
+    if (under_way == 0 || !end_of_call.why) return call_fate::broken;
+    if (!end_of_call.unreadable && status != status_out_of_range) return call_fate::broken;
+    // What may be another's fault as well is an attempt like others.
+    const bool passes = options_.retry.retries(status, opened_);
+    if (under_way > 1) {
+        most_under_way_ = std::min(under_way / 2, options_.max_per_message);
+        return passes ? call_fate::broken : call_fate::ranges_failed;
+    }
+    if (passes) return call_fate::broken;
+    stream_range& r = *std::ranges::find_if(ranges_.all(), &stream_range::under_way);
+    if (status == status_out_of_range && !r.tail && !sight_.anew() && sight_.covers(r.offset + r.received)) {
+        sight_.renew();  // it may be the call that is behind: the next one is not
+        return call_fate::ranges_failed;
+    }
+    // Under another name, or cancelled, it does not come along to the next call as it was.
+    if (r.state == range_state::sent && r.stale == 0) finish(r, end_of_call.why, true, out, true);
+    return call_fate::ranges_failed;
+}
+
+// For how many more ranges there is room in a message.
+std::size_t mrd_fsm::room() const noexcept {
+    if (most_under_way_ == no_limit) return options_.max_per_message;
+    const std::size_t under_way = ranges_.under_way();
+    return std::min(options_.max_per_message, most_under_way_ - std::min(under_way, most_under_way_));
 }
 
 // S8. To open another call costs less than to wait for what nobody wants.

@@ -37,6 +37,11 @@
 // of a call. A dormant stream is as good as an open one: its next range opens a call and rides in its first message,
 // at no more cost than on a stream that is open. So an idle time-out of the service costs nothing.
 //
+// A service may refuse a range without a name that can be read: OUT_OF_RANGE alone, or details that are malformed or did
+// not fit. Then the ranges are resumed in half the number, again and again, until the one that is alone under way when it
+// happens is the one that is refused; meanwhile the others wait in the queue. With each range that goes well one more may
+// be under way.
+//
 // A range whose bytes are being copied answers only when the copy is over, whatever happens meanwhile.
 //
 // A tail is asked for from the end of the object until a byte of it has come, then from where that lay: the object
@@ -178,6 +183,7 @@ public:
         bool redirected = false;              // the next call has to go elsewhere, and the shell knows where
         std::span<const range_error> errors;  // those that the service names
         bool unconnected = false;             // there was no connection
+        bool unreadable = false;              // it may have named others
     };
     /// Last of its call, and never during a copy.
     void call_ended(const call_end& end_of_call, time_point now, mrd_actions& out);
@@ -188,6 +194,10 @@ public:
     const std::vector<wire_range>& message() const noexcept { return message_; }
 
     mrd_state state() const noexcept { return state_; }
+    /// The call has had no response yet, and nobody has given the stream up.
+    bool awaits_response() const noexcept {
+        return state_ == mrd_state::opening || state_ == mrd_state::reopening;
+    }
     /// Whether the stream has been ready.
     bool has_opened() const noexcept { return opened_; }
     /// How the last call failed; empty if none has.
@@ -219,6 +229,7 @@ public:
     const std::vector<stream_range>& ranges() const noexcept { return ranges_.all(); }
     std::uint64_t orphans_due() const noexcept { return ranges_.orphans_due(); }
     std::size_t orphan_ranges_due() const noexcept { return ranges_.orphan_ranges_due(); }
+    std::size_t most_under_way() const noexcept { return most_under_way_; }
     bool moved() const noexcept { return moved_; }
     const resume_judge& judge() const noexcept { return judge_; }
     const call_sight& sight() const noexcept { return sight_; }
@@ -253,6 +264,8 @@ private:
     );
     void fail_all(const failure& why, mrd_actions& out);
     call_fate fail_named(const call_end& end_of_call, mrd_actions& out);
+    call_fate seek_refused(const call_end& end_of_call, mrd_actions& out);
+    std::size_t room() const noexcept;
     void retire_if_due(mrd_actions& out);
     void end(mrd_actions& out);
 
@@ -261,7 +274,10 @@ private:
     range_table ranges_;
     resume_judge judge_;
     call_sight sight_;
+    static constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
+
     std::vector<wire_range> message_;
+    std::size_t most_under_way_ = no_limit;  // less while a range is sought that is refused without a name
     call_state call_ = call_state::none;
     call_fate fate_ = call_fate::broken;  // why the call was given up, if it was
     wire_state wire_ = wire_state::free;  // of the call that is there

@@ -86,6 +86,10 @@ bool range_table::any_queued() noexcept {
     return it != ranges_.end();
 }
 
+std::size_t range_table::under_way() const noexcept {
+    return static_cast<std::size_t>(std::ranges::count_if(ranges_, &stream_range::under_way));
+}
+
 void range_table::forget(stream_range& r) noexcept {
     r.state = range_state::forgotten;
     ++forgotten_;

@@ -52,6 +52,7 @@ struct stream_range {
 
     std::int64_t read_id() const noexcept { return number + (std::int64_t{asks} << 40); }
     bool pending() const noexcept { return state == range_state::queued || state == range_state::sent; }
+    bool under_way() const noexcept { return state == range_state::sent || stale != 0; }
     wire_range rest() const noexcept {
         const auto due = static_cast<std::int64_t>(length - received);
         if (tail) return {read_id(), -due, due};
@@ -81,6 +82,8 @@ public:
     void call_ended() noexcept;
 
     bool any_queued() noexcept;
+    /// Those that the service knows of on this call, wanted or not.
+    std::size_t under_way() const noexcept;
     /// Nothing is due of any range, wanted or not.
     bool settled() const noexcept { return forgotten_ == ranges_.size(); }
     /// Bytes that the call still owes and nobody wants.

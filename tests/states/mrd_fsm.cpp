@@ -30,6 +30,7 @@ void search(const mrd_model& model) {
             model.bad_pieces ? "" : ", no bad pieces",
             model.stalls ? "" : ", no watchdog",
             model.names ? "" : ", no ranges named",
+            model.unnamed ? ", one refused without a name" : "",
             model.aging ? ", time passes" : "",
             model.connections ? ", connections" : "",
             model.tails ? ", tails of an object that grows" : "",
@@ -65,6 +66,17 @@ TEST_CASE("mrd_fsm, every state: three ranges in pieces, with the faults that co
     model.stalls = false;
     model.names = false;
     search(model);
+}
+
+TEST_CASE("mrd_fsm, every state: a range is refused without a name, at any moment") {
+    for (mrd_model model : {model_of(2, 2, 2), model_of(3, 1, 2), model_of(3, 1, 3)}) {
+        model.unnamed = true;
+        model.stalls = false;
+        search(model);
+    }
+    mrd_model late = model_of(2, 1, 2);
+    late.late = late.unnamed = true;
+    search(late);
 }
 
 TEST_CASE("mrd_fsm, every state: a service that falls silent at any moment") {

@@ -116,6 +116,7 @@ void mrd_model::call_events(const state& s, std::vector<event>& out) const {
         out.push_back({kind::names_excused, false, 0, 0, r.number});
     }
     if (asked > 1) out.push_back({kind::names_all});
+    if (unnamed) out.push_back({kind::refuses_unnamed});
     if (!s.answers) {
         out.push_back({kind::response});
         return;
@@ -207,7 +208,9 @@ mrd_model::sequel mrd_model::judge(state& s, kind how) const {
     const auto fate = how == kind::call_cancelled ? s.machine.fate() : fsm::call_fate::broken;
     const bool given_up = fate == fsm::call_fate::stalled || fate == fsm::call_fate::starved ||
                           fate == fsm::call_fate::unwanted;
-    if (how == kind::broke_for_good || (how == kind::broke_aborted && !opened)) return sequel::fail;
+    const bool unexplained = how == kind::refuses_unnamed && s.under_way == 0;
+    if (how == kind::broke_for_good || unexplained || (how == kind::broke_aborted && !opened))
+        return sequel::fail;
     const bool our_loss = how == kind::broke || how == kind::broke_well || how == kind::unconnected ||
                           how == kind::names_excused || given_up;
     const bool nothing_to_do =
@@ -242,6 +245,12 @@ void mrd_model::end_call(state& s, const event& e, mrd_actions& out) const {
         errors.push_back({r.read_id(), refused ? past_the_end : aborted});
         r.refused = refused && !r.answered;
     }
+    s.under_way = std::ranges::count_if(s.machine.ranges(), &fsm::stream_range::under_way);
+    if (e.what == kind::refuses_unnamed && s.under_way == 1) {
+        const auto& one = *std::ranges::find_if(s.machine.ranges(), &fsm::stream_range::under_way);
+        const bool as_asked = one.state == range_state::sent && one.stale == 0;
+        if (range& r = *find(s, one.number); as_asked) r.refused = !r.answered;
+    }
     const bool closing = s.machine.state() == mrd_state::closing;
     s.expected = closing ? sequel::none : judge(s, e.what);
     if (s.expected == sequel::fail) {
@@ -259,13 +268,17 @@ void mrd_model::end_call(state& s, const event& e, mrd_actions& out) const {
             case kind::broke_well: return {};
             case kind::names_failed:
             case kind::names_excused:
-            case kind::names_all: return past_the_end;
+            case kind::names_all:
+            case kind::refuses_unnamed: return past_the_end;
             default: return aborted;
         }
     }();
-    s.machine.call_ended(
-        {why, e.what == kind::redirected, errors, e.what == kind::unconnected}, at(s.aged), out
-    );
+    const bool redirected = e.what == kind::redirected;
+    s.machine.call_ended({why, redirected, errors, e.what == kind::unconnected, false}, at(s.aged), out);
+    if (e.what == kind::refuses_unnamed && s.under_way > 1 && !closing) {
+        const auto half = std::min(static_cast<std::size_t>(s.under_way / 2), max_per_message);
+        require(s, s.machine.most_under_way() == half, rule::s10_unnamed);
+    }
 }
 
 void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
@@ -338,7 +351,8 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
         case kind::names_failed:
         case kind::names_excused:
         case kind::unconnected:
-        case kind::names_all: end_call(s, e, out); break;
+        case kind::names_all:
+        case kind::refuses_unnamed: end_call(s, e, out); break;
         case kind::judged:
         case kind::perform: break;
     }
@@ -357,7 +371,10 @@ void mrd_model::perform(state& s, const mrd_action& a) const {
             std::size_t pending = 0;
             for (const auto& r : s.machine.ranges()) pending += r.pending() ? 1 : 0;
             require(
-                s, s.machine.message().size() == std::min(pending, max_per_message), rule::s3_first_message
+                s,
+                s.machine.message().size() ==
+                    std::min({pending, max_per_message, s.machine.most_under_way()}),
+                rule::s3_first_message
             );
             ask(s);
             break;
@@ -528,6 +545,7 @@ std::string mrd_model::name(const event& e) const {
         case kind::names_failed: return fmt::format("the call ends, range {} is out of range", e.number);
         case kind::names_excused: return fmt::format("the call ends, range {} is named ABORTED", e.number);
         case kind::names_all: return "the call ends, all ranges are out of range";
+        case kind::refuses_unnamed: return "the call ends, a range is out of range and not named";
     }
     return {};
 }
@@ -548,6 +566,7 @@ std::string mrd_model::key(const state& s) const {
     const bool closing = m.state() >= mrd_state::closing;
     const bool there = m.call() == mrd_fsm::call_state::there;
     put(m.state(), m.call(), s.adds);
+    if (unnamed && !closing) put(std::min<std::size_t>(m.most_under_way(), 9));
     if (tails) put(s.grown);
     if (starves) put(flags(s.starving, s.starved));
     put(flags(s.call, s.cancelled, s.closed_in_order, s.failed, s.ended));
@@ -581,7 +600,8 @@ std::string mrd_model::key(const state& s) const {
         if (r.copying) add(flags(r.ending, r.verdict) + 4);
         each.push_back(std::move(one));
     }
-    if (max_per_message >= static_cast<std::size_t>(ranges)) std::ranges::sort(each);
+    const std::size_t together = std::min(max_per_message, m.most_under_way());
+    if (together >= static_cast<std::size_t>(ranges)) std::ranges::sort(each);
     for (const std::string& one : each) out += one + ';';
     for (const mrd_action& a : s.queue) put(a.kind);
     return out;

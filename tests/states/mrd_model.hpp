@@ -34,6 +34,7 @@ public:
     bool bad_pieces = true;
     bool stalls = true;
     bool names = true;     // the service names ranges when it ends a call
+    bool unnamed = false;  // or because of a range, and does not name it
     bool tails = false;    // the owner asks for tails, too, and the object grows
     bool renews = false;   // the owner has the stream renewed
     bool starves = false;  // the shell has no memory once, for a message or an alarm
@@ -100,6 +101,7 @@ public:
         bool starved = false;   // that has been, or is about to be
 
         // Of the last step.
+        std::ptrdiff_t under_way = 0;  // ranges that the call knew of when it ended
         sequel expected = sequel::none;
         std::uint32_t broken = 0;
 
@@ -138,6 +140,7 @@ public:
         names_failed,
         names_excused,
         names_all,
+        refuses_unnamed,
     };
     struct event {
         kind what = kind::open;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <utility>
 
 namespace rangeio::states {
 
@@ -41,6 +42,8 @@ constexpr std::array<const char*, static_cast<std::size_t>(rule::count)> rule_na
     "S8: orphan bytes are those that the call still owes; too many end the call, and no others do",
     "S9: a call is given up when nothing came between two looks and its connection says so, and only then",
     "S10: a range that the service names fails with what it says, the others do not",
+    "S10: where a range is refused without a name half as many go on together, until the one that is alone "
+    "fails",
     "S12: a tail is asked for from the end until a byte has come, then from where that lay, and told so",
     "every range is answered once, and not during a copy",
     "the end of the stream is told once, last, and only if nothing is left",
@@ -174,7 +177,10 @@ void check_state(const mrd_model& model, state& s) {
     const mrd_fsm& m = s.machine;
     const bool there = m.call() == mrd_fsm::call_state::there;
     const auto queued = std::ranges::count(m.ranges(), range_state::queued, &fsm::stream_range::state);
-    require(s, !there || queued == 0 || m.wire() != mrd_fsm::wire_state::free, rule::s2_queue);
+    const auto under_way = std::ranges::count_if(m.ranges(), &fsm::stream_range::under_way);
+    const bool full = std::cmp_greater_equal(under_way, m.most_under_way());
+    require(s, !there || queued == 0 || full || m.wire() != mrd_fsm::wire_state::free, rule::s2_queue);
+    require(s, m.most_under_way() > 0, rule::s10_unnamed);
     require(s, m.message().size() <= model.max_per_message, rule::s2_message);
     require(s, s.call == (there || m.call() == mrd_fsm::call_state::given_up), rule::s7_single_flight);
     require(s, m.judge().attempts() == s.attempts && m.judge().redirects() == s.redirects, rule::s7_policy);

@@ -29,6 +29,7 @@ enum class mrd_rule : std::uint8_t {
     s8_orphans,
     s9_stall,
     s10_named,
+    s10_unnamed,
     s12_tail,
     answers,
     end_last,

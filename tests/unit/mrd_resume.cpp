@@ -366,13 +366,100 @@ TEST_CASE("mrd_fsm: S10: a named range whose own status is no error is resumed")
     s.add(2, 900, 8), s.write_done();
     CHECK(s.call_ended(past_the_end, {{1, failure()}, {2, aborted}}) == "reconnecting, start 1:0+8 2:900+8");
     CHECK(s.machine().judge().attempts() == 1);
-    CHECK(s.call_ended(past_the_end) == "r1 0: past the end, r2 0: past the end, ended: past the end");
 }
 
 TEST_CASE("mrd_fsm: S10: an id that is not ours excuses nothing") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
-    CHECK(s.call_ended(past_the_end, {{7, past_the_end}}) == "r1 0: past the end, ended: past the end");
+    CHECK(s.call_ended(denied, {{7, past_the_end}}) == "r1 0: denied, ended: denied");
+}
+
+TEST_CASE("mrd_fsm: S10: a range that is refused without a name is found among the others, and fails alone") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8), s.write_done();
+    for (std::uintptr_t cookie : {2, 3, 4}) s.add(cookie, cookie == 3 ? 900 : 16 * cookie, 8);
+    s.write_done();
+    // Four of them, two, one at a time; the third is at fault.
+    CHECK(s.call_ended(past_the_end) == "reconnecting, start 1:0+8 2:32+8");
+    s.write_done();
+    CHECK(s.response() == "reconnected");
+    CHECK(s.chunk(1, 0, 8, true) == "r1 8, write 3:900+8 4:64+8");
+    s.write_done();
+    CHECK(s.call_ended(past_the_end) == "reconnecting, start 2:32+8");
+    s.write_done();
+    s.response();
+    CHECK(s.chunk(2, 32, 8, true) == "r2 8, write 3:900+8 4:64+8");
+    s.write_done();
+    CHECK(s.call_ended(past_the_end) == "reconnecting, start 3:900+8");
+    s.write_done();
+    s.response();
+    CHECK(s.call_ended(past_the_end) == "r3 0: past the end, reconnecting, start 4:64+8");
+    s.write_done();
+    s.response();
+    CHECK(s.chunk(4, 64, 8, true) == "r4 8");
+    CHECK(s.machine().judge().attempts() == 0);
+}
+
+TEST_CASE("mrd_fsm: S10: details that cannot be read are as good as none, whatever the status") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8), s.write_done();
+    s.add(2, 900, 8), s.write_done();
+    mrd_fsm::call_end garbled;
+    garbled.why = denied;
+    garbled.unreadable = true;
+    CHECK(s.call_ended(garbled) == "reconnecting, start 1:0+8");
+    s.write_done();
+    s.response();
+    CHECK(s.chunk(1, 0, 8, true) == "r1 8, write 2:900+8");
+    s.write_done();
+    CHECK(s.call_ended(garbled) == "r2 0: denied");
+    CHECK(s.machine().state() == mrd_state::dormant);
+}
+
+TEST_CASE(
+    "mrd_fsm: S10: after a status that passes with time, unread details cost an attempt, and no range fails"
+) {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8), s.write_done();
+    s.add(2, 900, 8), s.write_done();
+    mrd_fsm::call_end garbled;
+    garbled.why = unavailable;
+    garbled.unreadable = true;
+    CHECK(s.call_ended(garbled) == "reconnecting, start 1:0+8");
+    CHECK(s.machine().judge().attempts() == 1);
+    s.write_done();
+    s.response();
+    CHECK(s.call_ended(garbled).starts_with("reconnecting, wait"));
+    CHECK(s.machine().judge().attempts() == 2);
+}
+
+TEST_CASE("mrd_fsm: S10: as ranges go well more of them are under way, until nothing holds them back") {
+    stream s = open_stream(patient());
+    for (std::uintptr_t cookie = 1; cookie <= 300; ++cookie) s.add(cookie, 16 * cookie, 8), s.write_done();
+    s.call_ended(past_the_end);
+    s.write_done();
+    s.response();
+    CHECK(s.machine().most_under_way() == 100);
+    s.chunk(1, 16, 8, true);
+    CHECK(s.machine().most_under_way() > 1000);
+    CHECK(s.machine().message().size() == max_ranges_per_message);
+}
+
+TEST_CASE("mrd_fsm: S10: what the service still owes of a cancelled range takes a place until it has come") {
+    stream s = open_stream(patient());
+    s.add(1, 0, 8), s.write_done();
+    s.add(2, 16, 8), s.write_done();
+    s.call_ended(past_the_end);
+    s.write_done();
+    CHECK(s.response() == "reconnected");
+    CHECK(s.cancel(1) == "r1 0: timed out");
+    CHECK(s.chunk(1, 0, 4) == "");
+    CHECK(s.chunk(1, 4, 4, true) == "write 2:16+8");
+}
+
+TEST_CASE("mrd_fsm: S10: without a range under way OUT_OF_RANGE is the end of the stream") {
+    stream s = open_stream(patient());
+    CHECK(s.call_ended(past_the_end) == "ended: past the end");
 }
 
 TEST_CASE("mrd_fsm: S10: a cancelled range may be the one at fault, the others go on") {

@@ -84,10 +84,13 @@ public:
         return feed([&](mrd_actions& out) { machine_.write_done(out); });
     }
     std::string call_ended(const failure& why = {}, const std::vector<range_error>& errors = {}) {
-        return feed([&](mrd_actions& out) { machine_.call_ended({why, false, errors}, now, out); });
+        return feed([&](mrd_actions& out) { machine_.call_ended({why, false, errors, false}, now, out); });
+    }
+    std::string call_ended(const mrd_fsm::call_end& how) {
+        return feed([&](mrd_actions& out) { machine_.call_ended(how, now, out); });
     }
     std::string redirected(const failure& why = grpc_failure(10, "elsewhere")) {
-        return feed([&](mrd_actions& out) { machine_.call_ended({why, true, {}}, now, out); });
+        return feed([&](mrd_actions& out) { machine_.call_ended({why, true, {}, false}, now, out); });
     }
     std::string wait_over() {
         return feed([&](mrd_actions& out) { machine_.wait_over(machine_.waits_for(), out); });
