@@ -38,6 +38,8 @@ std::string tail_of(const event& what) {
         case event_kind::pool_closed: return "closed";
         case event_kind::waiting_for_connection:
             return fmt::format("waits for {}: {}", milliseconds(what.time), reason(what));
+        case event_kind::unchecked_piece:
+            return fmt::format("got {} bytes of {} without a checksum", what.bytes, to_string(what.range));
     }
     return {};
 }
@@ -60,6 +62,7 @@ const char* to_string(event_kind kind) noexcept {
         case event_kind::lease_waited: return "lease_waited";
         case event_kind::pool_closed: return "pool_closed";
         case event_kind::waiting_for_connection: return "waiting_for_connection";
+        case event_kind::unchecked_piece: return "unchecked_piece";
     }
     return "";
 }

@@ -127,6 +127,25 @@ public:
     }
     std::chrono::nanoseconds rpc_timeout() const noexcept { return rpc_timeout_; }
 
+    /// The most bytes of one message that the service may send, on a stream or in the answer to stat(), list() and
+    /// layout(). In bytes, 64 KiB to 2 GiB - 1; default 64 MiB. What is longer is errc::protocol_error, which names the
+    /// limit and is not tried again. The service's pieces have up to 2 MiB, so streams need somewhat more than that.
+    client_options& max_message_bytes(std::size_t limit) {
+        max_message_bytes_ = limit;
+        return *this;
+    }
+    std::size_t max_message_bytes() const noexcept { return max_message_bytes_; }
+
+    /// Whether a piece of a range that comes without a CRC32C is a bad piece: asked for again, then
+    /// errc::protocol_error. Default false: the protocol lets services leave it out, and the connection is protected
+    /// by its own means. Such pieces are counted (`stream_stats::unchecked_pieces`) and told of
+    /// (`event_kind::unchecked_piece`) either way. A checksum that is there is always checked.
+    client_options& require_checksums(bool yes) {
+        require_checksums_ = yes;
+        return *this;
+    }
+    bool require_checksums() const noexcept { return require_checksums_; }
+
     /// How streams that break are resumed, those of every pool of this client and of read(), and how stat(), list() and
     /// layout() are asked again. Default: see `retry_policy`.
     client_options& retry(const retry_policy& policy) {
@@ -151,6 +170,8 @@ private:
     std::size_t max_connections_ = 64;
     std::string user_project_;
     std::chrono::nanoseconds rpc_timeout_ = std::chrono::seconds(60);
+    std::size_t max_message_bytes_ = std::size_t{64} << 20;
+    bool require_checksums_ = false;
     retry_policy retry_;
     std::shared_ptr<observer> observer_;
 };

@@ -44,6 +44,8 @@ enum class event_kind {
     /// The client's endpoint has not answered any call since the first one was made. Told once by a client, with no
     /// object. `time`: for so long; `why`: which endpoint.
     waiting_for_connection,
+    /// A piece of `range` came without a checksum, and counts all the same. `bytes`.
+    unchecked_piece,
 };
 
 /// Something that happened. Valid as long as the observer is being called.

@@ -22,6 +22,8 @@ public:
     std::uint64_t bad_pieces = 0;
     /// Those of them whose checksum was wrong.
     std::uint64_t checksum_failures = 0;
+    /// Pieces that came without a checksum, and were taken for right.
+    std::uint64_t unchecked_pieces = 0;
     /// Bytes that came for ranges that were over, and were dropped.
     std::uint64_t orphan_bytes = 0;
 

@@ -45,6 +45,7 @@ void event_log::on_event(const event& what) noexcept {
         case event_kind::stream_retired: ++retired_; break;
         case event_kind::range_refused: ++refused_; break;
         case event_kind::bad_piece: ++bad_pieces_; break;
+        case event_kind::unchecked_piece: ++unchecked_pieces_; break;
         case event_kind::orphans_dropped: orphan_bytes_ += what.bytes; break;
         case event_kind::lease_waited:
             ++waits_;
@@ -97,7 +98,7 @@ void event_log::write_lines() {
 std::string event_log::summary() const {
     return fmt::format(
         "summary: opened={} ended={} resumed={} redirected={} stalled={} retired={} refused={} bad_pieces={} "
-        "orphan_bytes={} waits={} wait_ms={:.1f} lines_lost={}",
+        "unchecked_pieces={} orphan_bytes={} waits={} wait_ms={:.1f} lines_lost={}",
         opened_,
         ended_,
         resumed_,
@@ -106,6 +107,7 @@ std::string event_log::summary() const {
         retired_,
         refused_,
         bad_pieces_,
+        unchecked_pieces_,
         orphan_bytes_,
         waits_,
         std::chrono::duration<double, std::milli>(wait_time_).count(),
