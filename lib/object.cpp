@@ -1,6 +1,7 @@
 #include <rangeio/error.hpp>
 #include <rangeio/object.hpp>
 
+#include "text.hpp"
 #include "utf8.hpp"
 
 #include <fmt/format.h>

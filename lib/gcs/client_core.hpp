@@ -21,6 +21,7 @@ public:
           runtime_(runtime::core_of(executor_)),
           rpc_timeout_(options.rpc_timeout()),
           retry_(checked(options.retry())),
+          require_checksums_(options.require_checksums()),
           observer_(options.observed_by()),
           channels_(grpc_transport::channels::make(executor_, options)) {
         grpc_transport::connections::environment env;
@@ -35,6 +36,7 @@ public:
     const std::shared_ptr<runtime::context_core>& runtime() const noexcept { return runtime_; }
     std::chrono::nanoseconds rpc_timeout() const noexcept { return rpc_timeout_; }
     const retry_policy& retry() const noexcept { return retry_; }
+    bool require_checksums() const noexcept { return require_checksums_; }
     const std::shared_ptr<observer>& observed_by() const noexcept { return observer_; }
     const std::shared_ptr<grpc_transport::channels>& channels() const noexcept { return channels_; }
     const std::shared_ptr<grpc_transport::bidi_connector>& connector() const noexcept { return connector_; }
@@ -44,6 +46,7 @@ private:
     const std::shared_ptr<runtime::context_core> runtime_;
     const std::chrono::nanoseconds rpc_timeout_;
     const retry_policy retry_;
+    const bool require_checksums_;
     const std::shared_ptr<observer> observer_;
     const std::shared_ptr<grpc_transport::channels> channels_;
     std::shared_ptr<grpc_transport::bidi_connector> connector_;

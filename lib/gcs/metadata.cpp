@@ -5,7 +5,9 @@
 #include "gcs/client_core.hpp"
 #include "gcs/page_cursor.hpp"
 #include "grpc/grpc_unary_attempt.hpp"
+#include "grpc/limits.hpp"
 #include "grpc/object_codec.hpp"
+#include "grpc/object_decoder.hpp"
 #include "grpc/unary_call.hpp"
 #include "runtime/operation.hpp"
 #include "utf8.hpp"
@@ -13,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <cstddef>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -82,9 +85,14 @@ asio::awaitable<result<object_info>> stat_object(core_ptr core, object_ref objec
         object.to_string()
     );
     if (!bytes) co_return bytes.error();
-    pb::Object out;
-    if (!out.ParseFromString(*bytes)) co_return malformed(object.to_string());
-    co_return grpc_transport::to_info(out);
+    object_info out;
+    if (const auto how = wire::decode_object(*bytes, out); !how) {
+        if (how.status == wire::decode_status::out_of_memory) throw std::bad_alloc();
+        co_return failure(
+            errc::protocol_error, fmt::format("{}: malformed response: {}", object.to_string(), how.what)
+        );
+    }
+    co_return out;
 }
 
 asio::awaitable<object_info> stat_or_throw(core_ptr core, object_ref object) {
@@ -110,6 +118,13 @@ asio::awaitable<list_page> list_bucket(core_ptr core, std::string bucket, list_o
         core, "/google.storage.v2.Storage/ListObjects", bucket, request.SerializeAsString(), subject
     );
     if (!bytes) throw error(bytes.error());
+    // An empty entry takes two bytes here and hundreds in memory.
+    if (wire::count_fields(*bytes) > grpc_transport::max_page_entries) {
+        throw error(failure(
+            errc::protocol_error,
+            fmt::format("{}: a page has more than {} entries", subject, grpc_transport::max_page_entries)
+        ));
+    }
     pb::ListObjectsResponse response;
     if (!response.ParseFromString(*bytes)) throw error(malformed(subject));
     list_page page;

@@ -27,6 +27,7 @@ public:
         environment_.executor = core.executor();
         environment_.open_timeout = options.open_timeout();
         environment_.retry = core.retry();
+        environment_.require_checksums = core.require_checksums();
     }
 
     std::shared_ptr<multi_range_downloader> create() override {

@@ -52,6 +52,8 @@ struct call_end {
     std::optional<redirection> redirect;
     /// What it says of single ranges.
     std::vector<fsm::range_error> range_errors;
+    /// It may say more than is here: its details are malformed, or did not fit.
+    bool unreadable = false;
 };
 
 /// Called by the call, on the delivering thread. on_response() and on_write_done() may run at the same time;

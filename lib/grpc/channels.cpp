@@ -1,5 +1,7 @@
 #include "grpc/channels.hpp"
 
+#include "grpc/limits.hpp"
+#include "text.hpp"
 #include "version.hpp"
 
 #include <grpcpp/client_context.h>
@@ -10,7 +12,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <limits>
 #include <string_view>
 
 namespace rangeio::grpc_transport {
@@ -19,6 +21,8 @@ namespace {
 constexpr std::size_t max_channels = 64;
 constexpr std::size_t max_streams = 10000;
 constexpr std::size_t max_connections = 1000;
+constexpr std::size_t least_message_bytes = std::size_t{64} << 10;
+constexpr std::size_t most_message_bytes = std::numeric_limits<int>::max();
 
 [[noreturn]] void reject(std::string message) {
     throw error(failure(errc::invalid_argument, std::move(message)));
@@ -26,8 +30,7 @@ constexpr std::size_t max_connections = 1000;
 
 // gRPC aborts the process for a header value that it cannot send, so nothing else gets that far.
 void check_header(std::string_view what, std::string_view value) {
-    const bool printable = std::ranges::all_of(value, [](char c) { return c >= 0x20 && c <= 0x7e; });
-    if (!printable) reject(fmt::format("the {} has characters that no header can have", what));
+    if (!fits_header(value)) reject(fmt::format("the {} has characters that no header can have", what));
 }
 
 std::size_t in_range(std::string_view what, std::size_t value, std::size_t least, std::size_t most) {
@@ -97,6 +100,7 @@ channels::channels(const asio::any_io_executor& executor, const client_options& 
     : executor_(executor),
       core_(runtime::core_of(executor)),
       user_project_(options.user_project()),
+      max_message_bytes_(options.max_message_bytes()),
       api_client_(fmt::format("gl-cpp/20 gccl/{} grpc/{}", version, grpc::Version())) {
     limits_.spread = in_range("channels", options.channels(), 1, max_channels);
     limits_.streams_per_connection =
@@ -105,6 +109,7 @@ channels::channels(const asio::any_io_executor& executor, const client_options& 
         in_range("max_connections", options.max_connections(), options.channels(), max_connections);
     limits_.stall_timeout = options.retry().stall_timeout();
     if (options.rpc_timeout() < std::chrono::nanoseconds::zero()) reject("the rpc timeout is negative");
+    in_range("max_message_bytes", max_message_bytes_, least_message_bytes, most_message_bytes);
     check_header("user project", user_project_);
     const chosen_endpoint chosen = choose_endpoint(options.endpoint());
     endpoint_ = chosen.where;
@@ -117,8 +122,9 @@ channels::~channels() = default;
 std::shared_ptr<grpc::Channel> channels::connect() const {
     grpc::ChannelArguments arguments;
     arguments.SetUserAgentPrefix(fmt::format("rangeio/{}", version));
-    // A message may hold several chunks of 2 MiB; the default limit is 4 MiB.
-    arguments.SetMaxReceiveMessageSize(-1);
+    arguments.SetMaxReceiveMessageSize(static_cast<int>(max_message_bytes_));
+    // Where many ranges are refused at once, what is said of them is more than the default of 8 KiB.
+    arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, static_cast<int>(max_header_bytes));
     // Else gRPC would give all channels to one target the same connection.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     // A service that comes back is to be noticed within seconds, where gRPC would wait for up to two minutes. The

@@ -43,6 +43,7 @@ public:
     void prepare(grpc::ClientContext& context, const std::string& bucket, const std::string& routing_token)
         const;
 
+    std::size_t max_message_bytes() const noexcept { return max_message_bytes_; }
     const std::string& endpoint() const noexcept { return endpoint_.shown(); }
     const std::shared_ptr<runtime::context_core>& core() const noexcept { return core_; }
     const std::shared_ptr<endpoint_watch>& watch() const noexcept { return watch_; }
@@ -57,6 +58,7 @@ private:
     std::shared_ptr<endpoint_watch> watch_;
     grpc_transport::endpoint endpoint_;
     std::string user_project_;
+    std::size_t max_message_bytes_;
     std::string api_client_;
     std::shared_ptr<grpc::ChannelCredentials> credentials_;
     std::mutex mutex_;

@@ -2,9 +2,10 @@
 
 #include <rangeio/proto/storage.pb.h>
 
-#include "grpc/object_codec.hpp"
-#include "grpc/response_decoder.hpp"
+#include "grpc/response_intake.hpp"
 #include "grpc/status.hpp"
+
+#include <boost/container/small_vector.hpp>
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
@@ -16,6 +17,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -101,10 +103,10 @@ private:
             RemoveHold();
             return;
         }
-        try {
-            take_response();
-        } catch (...) {
-            give_up(make_error_code(boost::system::errc::not_enough_memory));
+        if (const failure why = take(); why && !broken_) {
+            // The call goes on until gRPC says that it is over; what it ended with is ours to say.
+            broken_ = why;
+            context_.TryCancel();
         }
         response_.Clear();
         StartRead(&response_);
@@ -123,7 +125,7 @@ private:
     }
 
     call_end end(const grpc::Status& status) const noexcept {
-        call_end out = end_from_status(status);
+        call_end out = end_from_status(status, channels_->max_message_bytes());
         if (reached_) return out;
         if (failure none = no_connection(status, *channel_, channels_->endpoint())) {
             out.why = std::move(none);
@@ -132,47 +134,20 @@ private:
         return out;
     }
 
-    void take_response() {
-        if (broken_) return;
-        slices_.clear();
-        if (!response_.Dump(&slices_).ok()) {
-            give_up({errc::protocol_error, "a response could not be read"});
-            return;
-        }
-        message_.clear();
-        for (const grpc::Slice& slice : slices_) {
-            message_.emplace_back(reinterpret_cast<const std::byte*>(slice.begin()), slice.size());
-        }
-        if (const auto decoded = wire::decode_read_response(message_, decoded_); !decoded) {
-            give_up({errc::protocol_error, fmt::format("malformed response: {}", decoded.what)});
-            return;
-        }
-        incoming out;
-        out.message = message_;
-        out.chunks = {decoded_.chunks.data(), decoded_.chunks.size()};
-        object_info metadata;
-        if (!decoded_.metadata.empty()) {
-            pb::Object object;
-            for (const wire::extent& part : decoded_.metadata) {
-                if (object.MergeFromString(wire::copy_of(message_, part))) continue;
-                give_up({errc::protocol_error, "malformed response: the object's metadata"});
-                return;
+    failure take() noexcept {
+        if (broken_) return {};
+        try {
+            // Locals: a stream that is idle holds on to nothing of its last message.
+            std::vector<grpc::Slice> slices;
+            if (!response_.Dump(&slices).ok()) return {errc::protocol_error, "a response could not be read"};
+            boost::container::small_vector<wire::slice, 8> message;
+            for (const grpc::Slice& slice : slices) {
+                message.emplace_back(reinterpret_cast<const std::byte*>(slice.begin()), slice.size());
             }
-            metadata = to_info(object);
-            out.metadata = &metadata;
+            return take_response({message.data(), message.size()}, *events_);
+        } catch (const std::exception&) {
+            return make_error_code(boost::system::errc::not_enough_memory);
         }
-        std::string read_handle;
-        if (decoded_.read_handle) {
-            read_handle = wire::copy_of(message_, *decoded_.read_handle);
-            out.read_handle = &read_handle;
-        }
-        events_->on_response(out);
-    }
-
-    // The call goes on until gRPC says that it is over; what it ended with is ours to say.
-    void give_up(failure why) {
-        if (!broken_) broken_ = std::move(why);
-        context_.TryCancel();
     }
 
     const std::shared_ptr<channels> channels_;  // destroyed last: the context must not hold the last channel
@@ -184,11 +159,7 @@ private:
     grpc::ByteBuffer request_;
     grpc::ByteBuffer response_;
 
-    // Of the reads, which run one at a time.
-    std::vector<grpc::Slice> slices_;
-    std::vector<wire::slice> message_;
-    wire::read_response decoded_;
-    failure broken_;
+    failure broken_;  // of the reads, which run one at a time
 
     std::mutex mutex_;
     bool reading_ended_ = false;  // nothing may be written any more

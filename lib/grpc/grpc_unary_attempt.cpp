@@ -59,7 +59,7 @@ private:
     unary_end end(const grpc::Status& status) const noexcept {
         try {
             unary_end out;
-            out.why = from_status(status);
+            out.why = end_from_status(status, channels_->max_message_bytes()).why;
             if (const failure none = no_connection(status, *channel_, channels_->endpoint())) {
                 out.why = none;
                 out.unconnected = true;

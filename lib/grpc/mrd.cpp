@@ -104,8 +104,10 @@ void mrd::on_shutdown() noexcept {
 }
 
 void mrd::on_response(const incoming& response) noexcept {
-    if (const failure stale = env_.source->learn(response.metadata, response.read_handle)) {
-        close_with(stale, stale);
+    const bool first = machine_.peek([](const mrd_fsm& m) { return m.awaits_response(); });
+    const bool must_tell = first && !brought_handle_;
+    if (const failure unfit = env_.source->learn(response.metadata, response.read_handle, must_tell)) {
+        close_with(unfit, unfit);
         return;
     }
     std::optional<std::uint64_t> size;
@@ -135,15 +137,26 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
     });
     if (!verdict.accept) return report_piece(verdict, chunk.payload.size, verdict.why);
     range_read& read = *from_cookie(verdict.cookie);
-    runtime::interleave("before bytes are copied");
-    std::uint64_t position = verdict.position;
-    std::uint32_t crc = 0;
-    wire::for_each_run(response.message, chunk.payload, [&](wire::slice run) {
-        crc = read.deliver(position, run, crc);
-        position += run.size();
-    });
-    runtime::interleave("after bytes were copied");
     failure damage;
+    const bool unchecked = !chunk.crc32c && chunk.payload.size != 0;
+    if (unchecked && env_.require_checksums) {
+        damage = described(
+            errc::protocol_error,
+            "a chunk of {} bytes at offset {} has no checksum",
+            chunk.payload.size,
+            chunk.read_offset
+        );
+    }
+    std::uint32_t crc = 0;
+    if (!damage) {
+        runtime::interleave("before bytes are copied");
+        std::uint64_t position = verdict.position;
+        wire::for_each_run(response.message, chunk.payload, [&](wire::slice run) {
+            crc = read.deliver(position, run, crc);
+            position += run.size();
+        });
+        runtime::interleave("after bytes were copied");
+    }
     if (chunk.has_data && chunk.crc32c && *chunk.crc32c != crc) {
         damage = described(
             errc::data_corrupted,
@@ -156,6 +169,7 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
     }
     machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.end_chunk(chunk.read_id, damage, out); });
     if (damage) report_piece(verdict, chunk.payload.size, damage);
+    if (!damage && unchecked) report_unchecked(verdict, chunk.payload.size);
 }
 
 void mrd::report_piece(const mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept {
@@ -164,6 +178,13 @@ void mrd::report_piece(const mrd_fsm::verdict& said, std::uint64_t bytes, const 
     what.bytes = bytes;
     if (why) what.range = {said.offset, said.length};
     what.why = why;
+    env_.reports->tell(what);
+}
+
+void mrd::report_unchecked(const mrd_fsm::verdict& said, std::uint64_t bytes) noexcept {
+    event what = about(event_kind::unchecked_piece);
+    what.bytes = bytes;
+    what.range = {said.offset, said.length};
     env_.reports->tell(what);
 }
 
@@ -181,7 +202,9 @@ void mrd::on_done(const call_end& end) noexcept {
     const failure why = env_.source->judge(end.why);
     machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
         m.call_ended(
-            {why, end.redirect.has_value(), end.range_errors, end.unconnected}, env_.core->now(), out
+            {why, end.redirect.has_value(), end.range_errors, end.unconnected, end.unreadable},
+            env_.core->now(),
+            out
         );
     });
     drain();
@@ -336,10 +359,10 @@ void mrd::start_call(const mrd_action& action) noexcept {
     call_since_ = env_.core->now();
     try {
         call_ = env_.connector->create(std::shared_ptr<bidi_call_events>(self(), this));
-        call_->start(
-            env_.source->spec(machine_.peek([](const mrd_fsm& m) { return m.call_is_new(); })),
-            machine_.peek([](const mrd_fsm& m) { return std::span(m.message()); })
-        );
+        const bool anew = machine_.peek([](const mrd_fsm& m) { return m.call_is_new(); });
+        const call_spec spec = env_.source->spec(anew);
+        brought_handle_ = !spec.read_handle.empty();
+        call_->start(spec, machine_.peek([](const mrd_fsm& m) { return std::span(m.message()); }));
     } catch (...) {
         // A call that was not started does not report its end.
         call_.reset();

@@ -30,6 +30,7 @@ public:
         asio::any_io_executor executor;               // for the alarms, nothing else runs there
         std::chrono::nanoseconds open_timeout{0};     // 0: none
         retry_policy retry;
+        bool require_checksums = false;
         std::function<std::uint64_t()> seed;  // of a stream's chance, for its waits; empty: by chance
     };
 
@@ -54,6 +55,7 @@ private:
 
     void take_chunk(const incoming& response, const wire::data_chunk& chunk) noexcept;
     void report_piece(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept;
+    void report_unchecked(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes) noexcept;
     void report_call(const fsm::mrd_action& action) noexcept;
     void report_answer(const fsm::mrd_action& action, const range_read& read) noexcept;
     event about(event_kind what) const noexcept;
@@ -86,7 +88,9 @@ private:
     bool begun_ = false;   // the first call
     bool waited_ = false;  // the call that is to be made has been reported
     fsm::time_point open_since_{};
-    std::atomic<fsm::time_point> call_since_{};  // read on the delivering thread, too
+    // Read on the delivering thread, too.
+    std::atomic<fsm::time_point> call_since_{};
+    std::atomic<bool> brought_handle_{false};  // the call did: its response need not tell of the object
     std::minstd_rand chance_;
 };
 

@@ -2,16 +2,15 @@
 
 #include <rangeio/proto/storage.pb.h>
 
+#include "grpc/timestamp.hpp"
+
 #include <string_view>
 
 namespace rangeio::grpc_transport {
 namespace {
 
-std::chrono::system_clock::time_point to_time(const google::protobuf::Timestamp& stamp) {
-    const auto since_epoch = std::chrono::seconds(stamp.seconds()) + std::chrono::nanoseconds(stamp.nanos());
-    return std::chrono::system_clock::time_point(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(since_epoch)
-    );
+std::chrono::system_clock::time_point time_of(const google::protobuf::Timestamp& stamp) {
+    return to_time(stamp.seconds(), stamp.nanos());
 }
 
 }  // namespace
@@ -31,9 +30,9 @@ object_info to_info(const proto::storage::v2::Object& object) {
     out.content_type = object.content_type();
     out.content_encoding = object.content_encoding();
     out.storage_class = object.storage_class();
-    if (object.has_create_time()) out.create_time = to_time(object.create_time());
-    if (object.has_update_time()) out.update_time = to_time(object.update_time());
-    if (object.has_finalize_time()) out.finalize_time = to_time(object.finalize_time());
+    if (object.has_create_time()) out.create_time = time_of(object.create_time());
+    if (object.has_update_time()) out.update_time = time_of(object.update_time());
+    if (object.has_finalize_time()) out.finalize_time = time_of(object.finalize_time());
     return out;
 }
 

@@ -1,6 +1,8 @@
 #include "grpc/object_source.hpp"
 
 #include "described.hpp"
+#include "grpc/limits.hpp"
+#include "text.hpp"
 
 #include <fmt/format.h>
 
@@ -26,8 +28,18 @@ call_spec object_source::spec(bool anew) const {
     return out;
 }
 
-failure object_source::learn(const object_info* metadata, const std::string* read_handle) noexcept {
+failure object_source::learn(
+    const object_info* metadata, const std::string* read_handle, bool must_tell
+) noexcept {
     const std::lock_guard lock(mutex_);
+    if (metadata == nullptr && (must_tell || !is_known())) {
+        return described(errc::protocol_error, "the first response does not tell of the object");
+    }
+    if (metadata != nullptr && metadata->generation <= 0) {
+        return described(
+            errc::protocol_error, "a response tells of generation {} of the object", metadata->generation
+        );
+    }
     if (metadata != nullptr && pinned_generation_ != 0 && metadata->generation != pinned_generation_) {
         return described(
             errc::generation_changed,
@@ -73,6 +85,25 @@ failure object_source::judge(const failure& why) const noexcept {
 }
 
 failure object_source::redirect(const call_end::redirection& where) noexcept {
+    if (!fits_header(where.routing_token)) {
+        return described(errc::protocol_error, "the service redirects with a token that no header can have");
+    }
+    if (where.routing_token.size() > max_token_bytes) {
+        return described(
+            errc::protocol_error,
+            "the service redirects with a token of {} bytes, the limit is {}",
+            where.routing_token.size(),
+            max_token_bytes
+        );
+    }
+    if (where.read_handle && where.read_handle->size() > max_handle_bytes) {
+        return described(
+            errc::protocol_error,
+            "the service redirects with a read handle of {} bytes, the limit is {}",
+            where.read_handle->size(),
+            max_handle_bytes
+        );
+    }
     const std::lock_guard lock(mutex_);
     try {
         if (!where.routing_token.empty()) routing_token_ = where.routing_token;

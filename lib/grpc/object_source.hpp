@@ -18,12 +18,16 @@ public:
     /// Of the next call. `anew`: without what the last ones said, so that its response tells of the object; one to a
     /// handle need not.
     call_spec spec(bool anew = false) const;
-    /// Takes what a response says. Fails if that speaks of another generation than the pinned one.
-    failure learn(const object_info* metadata, const std::string* read_handle) noexcept;
+    /// Takes what a response says. Fails if that speaks of no generation, or of another one than the pinned one.
+    /// Without metadata it fails as well if `must_tell`, or as long as nothing is known: nothing would be pinned then.
+    failure learn(
+        const object_info* metadata, const std::string* read_handle, bool must_tell = false
+    ) noexcept;
     /// What the end of a call means: that the object which was being read is not there any more is an error of its
     /// own.
     failure judge(const failure& why) const noexcept;
-    /// Takes where a redirect points to. What it does not say stays as it was.
+    /// Takes where a redirect points to. What it does not say stays as it was. Fails for a token that no header can
+    /// have, and for what is longer than limits.hpp allows.
     failure redirect(const call_end::redirection& where) noexcept;
     /// As last reported. Never null: before the first response it has the object's name only.
     std::shared_ptr<const object_info> info() const noexcept;

@@ -1,5 +1,7 @@
 #include "grpc/response_decoder.hpp"
 
+#include "grpc/limits.hpp"
+
 #include <exception>
 
 namespace rangeio::wire {
@@ -50,11 +52,22 @@ void decode_read_handle(wire_reader& in, extent& handle) noexcept {
     }
 }
 
-void decode_response(wire_reader& in, read_response& out) {
+// An empty one takes two bytes of the message and many more of memory.
+constexpr const char* too_many_pieces = "more than 16384 pieces in one message";
+static_assert(grpc_transport::max_pieces == 16384);
+constexpr const char* too_many_parts = "more than 64 parts of metadata in one message";
+static_assert(grpc_transport::max_metadata_parts == 64);
+
+// Returns which limit it is above, or null.
+const char* decode_response(wire_reader& in, read_response& out) {
     for (auto tag = in.next(); tag != 0; tag = in.next()) {
         switch (tag) {
-            case length_delimited_field(4): out.metadata.push_back(in.bytes()); break;
+            case length_delimited_field(4):
+                if (out.metadata.size() == grpc_transport::max_metadata_parts) return too_many_parts;
+                out.metadata.push_back(in.bytes());
+                break;
             case length_delimited_field(6):
+                if (out.chunks.size() == grpc_transport::max_pieces) return too_many_pieces;
                 in.nested([&, &chunk = out.chunks.emplace_back()] { decode_object_range_data(in, chunk); });
                 break;
             case length_delimited_field(7):
@@ -66,6 +79,7 @@ void decode_response(wire_reader& in, read_response& out) {
             default: in.skip(tag);
         }
     }
+    return nullptr;
 }
 
 }  // namespace
@@ -79,15 +93,17 @@ void read_response::clear() noexcept {
 decode_result decode_read_response(std::span<const slice> message, read_response& out) noexcept {
     out.clear();
     wire_reader in(message);
+    const char* limit = nullptr;
     try {
-        decode_response(in, out);
+        limit = decode_response(in, out);
     } catch (const std::exception&) {
         // A vector that can't grow, by memory or by its maximum: the one thing here that throws.
         out.clear();
         return {decode_status::out_of_memory, "no memory for the chunks of a response"};
     }
-    if (in.error() != nullptr) {
+    if (limit != nullptr || in.error() != nullptr) {
         out.clear();
+        if (limit != nullptr) return {decode_status::above_limit, limit};
         return {decode_status::malformed, in.error()};
     }
     return {};

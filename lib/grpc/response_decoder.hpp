@@ -41,7 +41,7 @@ struct read_response {
     void clear() noexcept;
 };
 
-enum class decode_status { ok, malformed, out_of_memory };
+enum class decode_status { ok, malformed, above_limit, out_of_memory };
 
 struct decode_result {
     decode_status status = decode_status::ok;
@@ -58,7 +58,8 @@ struct decode_result {
 ///            sub-messages that occur again merged, the last value of a scalar kept. The object in `metadata`
 ///            is not looked into: its errors appear when it is parsed.
 /// Lifetimes: `out` refers to `message` by index only; the slices have to outlive the use of the extents.
-/// Errors:    malformed where protobuf would reject, out_of_memory. `out` is empty then.
+/// Errors:    malformed where protobuf would reject it; above_limit where it has more chunks or parts of metadata than
+///            limits.hpp allows; out_of_memory. `out` is empty then.
 /// Guarantee: no exception; no allocation up to four chunks and one part of metadata, or as many as `out`
 /// ever held.
 decode_result decode_read_response(std::span<const slice> message, read_response& out) noexcept;

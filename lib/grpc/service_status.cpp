@@ -1,14 +1,16 @@
 #include "grpc/service_status.hpp"
 
+#include "text.hpp"
+
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <string>
 
 namespace rangeio::grpc_transport {
 namespace {
 
-constexpr std::size_t max_text = 1024;
+constexpr int unknown = 2;
+constexpr int last_status = 16;
 
 // By the numbers of gRPC, whose headers have no place here: scripted services speak of statuses too.
 error_code code_of(int status) {
@@ -28,12 +30,12 @@ error_code code_of(int status) {
 
 failure from_status(int code, std::string_view text) {
     if (code == 0) return {};
-    std::string line(text.substr(0, max_text));
-    std::ranges::replace_if(
-        line, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' '
-    );
-    const std::string name = grpc_category().message(code);
-    return {code_of(code), line.empty() ? name : fmt::format("{} ({})", line, name), code};
+    const std::string line = printable(text);
+    const bool known = code > 0 && code <= last_status;
+    const int status = known ? code : unknown;
+    std::string name = grpc_category().message(status);
+    if (!known) name += fmt::format(", status {}", code);
+    return {code_of(status), line.empty() ? name : fmt::format("{} ({})", line, name), status};
 }
 
 }  // namespace rangeio::grpc_transport

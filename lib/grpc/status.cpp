@@ -1,61 +1,54 @@
 #include "grpc/status.hpp"
 
-#include <rangeio/proto/any.hpp>
-#include <rangeio/proto/rpc.pb.h>
-#include <rangeio/proto/storage.pb.h>
+#include "described.hpp"
+#include "grpc/limits.hpp"
+#include "grpc/service_status.hpp"
+#include "grpc/status_details.hpp"
 
 #include <grpcpp/channel.h>
 #include <grpcpp/support/status.h>
 
 #include <fmt/format.h>
 
+#include <exception>
 #include <string>
-#include <utility>
 
 namespace rangeio::grpc_transport {
 namespace {
 
-namespace pb = proto::storage::v2;
-
-void take_redirect(const pb::BidiReadObjectRedirectedError& said, call_end& out) {
-    auto& where = out.redirect.emplace();
-    where.routing_token = said.routing_token();
-    // A handle without content is none: the one we have is better.
-    if (!said.read_handle().handle().empty()) where.read_handle = said.read_handle().handle();
+// gRPC ends a call with RESOURCE_EXHAUSTED when it does not take what has come, and marks such an end in no way but by
+// its text. A service that says just this of itself has its way: its call is not tried again.
+bool is_too_long(const std::string& text, std::size_t max_message_bytes) {
+    return text.find("eceived message larger than max (") != text.npos &&
+           text.ends_with(fmt::format(" vs. {})", max_message_bytes));
 }
 
-void take_range_errors(const pb::BidiReadObjectError& said, call_end& out) {
-    for (const pb::ReadRangeError& one : said.read_range_errors()) {
-        const std::string& text = one.status().message();
-        // An entry without a text of its own shares the call's.
-        failure why = from_status(one.status().code(), text.empty() ? out.why.message() : text);
-        out.range_errors.push_back({one.read_id(), std::move(why)});
-    }
-}
-
-void take_details(const std::string& trailer, call_end& out) {
-    proto::rpc::Status said;
-    if (trailer.empty() || !said.ParseFromString(trailer)) return;
-    for (const auto& detail : said.details()) {
-        if (pb::BidiReadObjectRedirectedError redirect; proto::unpack(detail, redirect)) {
-            take_redirect(redirect, out);
-        } else if (pb::BidiReadObjectError errors; proto::unpack(detail, errors)) {
-            take_range_errors(errors, out);
-        }
-    }
+bool has_too_much_metadata(const std::string& text) {
+    return text.starts_with("received ") && text.ends_with(" metadata size exceeds limit");
 }
 
 }  // namespace
 
-call_end end_from_status(const grpc::Status& status) noexcept {
-    call_end out;
+call_end end_from_status(const grpc::Status& status, std::size_t max_message_bytes) noexcept {
     try {
-        out.why = from_status(status);
-        take_details(status.error_details(), out);
-    } catch (...) {
-        if (!status.ok() && !out.why) out.why = error_code(status.error_code(), grpc_category());
+        const std::string text = status.error_message();
+        const bool ours = status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED;
+        if (ours && is_too_long(text, max_message_bytes)) {
+            return described(
+                errc::protocol_error, "a message is longer than max_message_bytes, {}", max_message_bytes
+            );
+        }
+        if (ours && has_too_much_metadata(text)) {
+            call_end out(
+                described(errc::protocol_error, "the trailers are longer than {} bytes", max_header_bytes)
+            );
+            out.unreadable = true;
+            return out;
+        }
+        return end_of_call(status.error_code(), text, status.error_details());
+    } catch (const std::exception&) {
+        return end_of_call(status.error_code(), {}, {});
     }
-    return out;
 }
 
 failure no_connection(const grpc::Status& status, grpc::Channel& on, const std::string& endpoint) noexcept {
@@ -68,10 +61,6 @@ failure no_connection(const grpc::Status& status, grpc::Channel& on, const std::
     } catch (...) {
         return error_code(code, grpc_category());
     }
-}
-
-failure from_status(const grpc::Status& status) {
-    return from_status(static_cast<int>(status.error_code()), status.error_message());
 }
 
 }  // namespace rangeio::grpc_transport

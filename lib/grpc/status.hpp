@@ -1,10 +1,8 @@
 #pragma once
 
-#include <rangeio/error.hpp>
-
 #include "grpc/bidi_call.hpp"
-#include "grpc/service_status.hpp"
 
+#include <cstddef>
 #include <string>
 
 namespace grpc {
@@ -14,15 +12,13 @@ class Status;
 
 namespace rangeio::grpc_transport {
 
-/// A status as a failure, as from its parts.
-failure from_status(const grpc::Status& status);
+/// How a call ended, as end_of_call() has it. What gRPC itself refused on this side is errc::protocol_error: a message
+/// that is longer than `max_message_bytes`, or trailers that are longer than limits.hpp allows; the end is unreadable
+/// then.
+call_end end_from_status(const grpc::Status& status, std::size_t max_message_bytes) noexcept;
 
 /// What a status says of a call that the service has not seen, for there is no connection to `endpoint`; empty: it may
 /// have.
 failure no_connection(const grpc::Status& status, grpc::Channel& on, const std::string& endpoint) noexcept;
-
-/// The end of a BidiReadObject call, with what its details say: a redirect, the ranges at fault. Details that
-/// are malformed, or of types that we do not know, say nothing.
-call_end end_from_status(const grpc::Status& status) noexcept;
 
 }  // namespace rangeio::grpc_transport

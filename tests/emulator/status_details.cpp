@@ -1,8 +1,8 @@
+#include "grpc/status_details.hpp"
+
 #include <rangeio/proto/any.hpp>
 #include <rangeio/proto/rpc.pb.h>
 #include <rangeio/proto/storage.pb.h>
-
-#include "grpc/status.hpp"
 
 #include <grpcpp/support/status.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 namespace pb = rangeio::proto::storage::v2;
 using rangeio::errc;
-using rangeio::grpc_transport::end_from_status;
+using rangeio::grpc_transport::call_end;
 
 template <class... Details>
 std::string trailer(const Details&... details) {
@@ -24,6 +24,12 @@ std::string trailer(const Details&... details) {
     said.set_code(grpc::StatusCode::ABORTED);
     (rangeio::proto::pack(details, *said.add_details()), ...);
     return said.SerializeAsString();
+}
+
+call_end end_from_status(const grpc::Status& status) {
+    return rangeio::grpc_transport::end_of_call(
+        status.error_code(), status.error_message(), status.error_details()
+    );
 }
 
 grpc::Status aborted(const std::string& details) {

@@ -84,15 +84,16 @@ public:
     }
     void cancel() noexcept override { told_to_end = true; }
 
-    void respond(const std::optional<std::string>& handle = {}) {
+    void respond(const std::optional<std::string>& handle = {}, std::int64_t generation = 7) {
         object_info info;
-        info.generation = 7;
+        info.generation = generation;
         info.size = content.size();
         incoming out;
         out.metadata = &info;
         if (handle) out.read_handle = &*handle;
         events->on_response(out);
     }
+    void respond_without_metadata() { events->on_response({}); }
     void send(std::int64_t id, std::size_t offset, std::size_t size, bool end = false) {
         const auto payload = std::as_bytes(std::span(content)).subspan(offset, size);
         const std::vector<wire::slice> message{payload};
@@ -103,7 +104,7 @@ public:
         chunk.range_end = end;
         chunk.has_data = true;
         chunk.payload = {0, 0, size};
-        chunk.crc32c = crc32c(payload) + (damage ? 1 : 0);
+        if (!unchecked) chunk.crc32c = crc32c(payload) + (damage ? 1 : 0);
         incoming out;
         out.message = message;
         out.chunks = {&chunk, 1};
@@ -116,6 +117,7 @@ public:
     std::vector<fsm::wire_range> asked;
     bool told_to_end = false;
     bool damage = false;
+    bool unchecked = false;
 };
 
 class manual_connector final : public bidi_connector {
@@ -143,7 +145,8 @@ struct mrd_fixture {
         const retry_policy& retry = {},
         std::shared_ptr<observer> to = nullptr,
         bool open_now = true,
-        std::uint64_t seed = 42
+        std::uint64_t seed = 42,
+        bool require_checksums = false
     )
         : reports(std::make_shared<stream_reports>(std::move(to))) {
         mrd::environment env;
@@ -154,6 +157,7 @@ struct mrd_fixture {
         env.executor = context.get_executor();
         env.open_timeout = 30s;
         env.retry = retry;
+        env.require_checksums = require_checksums;
         env.seed = [seed] { return seed; };
         stream = std::make_shared<mrd>(env);
         if (open_now) stream->open(owner);

@@ -1,6 +1,8 @@
 #include "simulation/mrd_fixture.hpp"
 
+#include <cstdint>
 #include <future>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -66,6 +68,96 @@ TEST_CASE("mrd: S7: the handle of a redirect is brought along once the object is
     f.call().end({});
     REQUIRE(f.connector->calls.size() == 3);
     CHECK(f.call().spec.read_handle == "moved");
+}
+
+TEST_CASE("mrd: S7: a redirect that no call can follow is a protocol error, and no call follows it") {
+    const auto redirect_to = [](const std::string& token, const std::optional<std::string>& handle) {
+        fixture f;
+        f.opened();
+        const auto got = f.read(0, 4);
+        call_end end = unavailable;
+        end.redirect.emplace().routing_token = token;
+        end.redirect->read_handle = handle;
+        f.call().end(end);
+        if (f.connector->calls.size() == 2) return std::string("followed");
+        REQUIRE(got->outcome);
+        CHECK(got->outcome->why.code() == errc::protocol_error);
+        CHECK(f.owner->heard == "opened reconnecting failed ");
+        return got->outcome->why.message();
+    };
+    for (int c = 0; c < 256; ++c) {
+        CAPTURE(c);
+        const bool fits = c >= 0x20 && c <= 0x7e;
+        CHECK((redirect_to("a" + std::string(1, static_cast<char>(c)), {}) == "followed") == fits);
+    }
+    CHECK(redirect_to(std::string(4096, 't'), std::string(65536, 'h')) == "followed");
+    CHECK(
+        redirect_to(std::string(4097, 't'), {}) ==
+        "the service redirects with a token of 4097 bytes, the limit is 4096"
+    );
+    CHECK(
+        redirect_to("t", std::string(65537, 'h')) ==
+        "the service redirects with a read handle of 65537 bytes, the limit is 65536"
+    );
+}
+
+TEST_CASE(
+    "mrd: S7: a first response that pins no generation is a protocol error, unless a handle has pinned it"
+) {
+    const auto failed = [](fixture& f) {
+        CHECK(f.call().told_to_end);
+        f.call().end(cancelled);
+        return f.owner->heard;
+    };
+    SUBCASE("no metadata at the opening") {
+        fixture f;
+        f.call().respond_without_metadata();
+        CHECK(failed(f) == "failed ");
+    }
+    SUBCASE("no generation at the opening, or none that there can be") {
+        for (const std::int64_t generation :
+             {std::int64_t{0}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min()}) {
+            fixture f;
+            f.call().respond("handle", generation);
+            CHECK(failed(f) == "failed ");
+        }
+    }
+    SUBCASE("no metadata when it is resumed without a handle") {
+        fixture f;
+        f.opened();
+        const auto got = f.read(0, 4);
+        f.call().end(unavailable);
+        f.call().respond_without_metadata();
+        REQUIRE(got->outcome);
+        CHECK(got->outcome->why.code() == errc::protocol_error);
+        CHECK(failed(f) == "opened reconnecting failed ");
+    }
+    SUBCASE("no metadata when it is renewed, which is to tell of the object anew") {
+        fixture f;
+        f.opened("handle");
+        f.stream->renew();
+        f.call().end(cancelled);
+        const auto got = f.read(0, 4);
+        f.call().respond_without_metadata();
+        CHECK(failed(f) == "opened reconnecting failed ");
+    }
+    SUBCASE("no generation in the middle") {
+        fixture f;
+        f.opened();
+        f.call().respond({}, 0);
+        CHECK(failed(f) == "opened reconnecting failed ");
+    }
+    SUBCASE("a handle has pinned it") {
+        fixture f;
+        f.opened("handle");
+        const auto got = f.read(0, 4);
+        f.call().end(unavailable);
+        f.call().respond_without_metadata();
+        CHECK(f.owner->heard == "opened reconnecting reconnected ");
+        f.call().send(1, 0, 4, true);
+        REQUIRE(got->outcome);
+        CHECK_FALSE(got->outcome->why);
+    }
 }
 
 TEST_CASE("object_source: S7: a generation that was named is pinned before the first response") {

@@ -22,7 +22,10 @@ using lines = std::vector<std::string>;
 namespace {
 
 struct watched_stream {
-    explicit watched_stream(const retry_policy& retry = retry_policy().stall_timeout(0s)) : f(retry, watch) {}
+    explicit watched_stream(
+        const retry_policy& retry = retry_policy().stall_timeout(0s), bool require_checksums = false
+    )
+        : f(retry, watch, true, 42, require_checksums) {}
 
     std::shared_ptr<event_recorder> watch = std::make_shared<event_recorder>();
     mrd_fixture f;
@@ -163,6 +166,45 @@ TEST_CASE("observer: bad pieces are told with their range and what was wrong") {
     CHECK(w.watch->texts().size() == 2);
     CHECK(w.f.reports->counted().bad_pieces == 1);
     CHECK(w.f.reports->counted().orphan_bytes == 0);
+}
+
+TEST_CASE("observer: a piece without a checksum is told and counted, and counts itself") {
+    watched_stream w;
+    w.f.opened();
+    const auto got = w.f.read(4, 9);
+    w.f.call().events->on_write_done();
+    w.f.call().unchecked = true;
+    w.f.call().send(1, 4, 5);
+    CHECK(w.watch->texts().back() == "unchecked_piece bytes=5 range=[4, 13)");
+    w.f.call().unchecked = false;
+    w.f.call().send(1, 9, 4);
+    w.f.call().unchecked = true;
+    w.f.call().send(1, 13, 0, true);  // nothing is in it
+    REQUIRE(got->outcome);
+    CHECK_FALSE(got->outcome->why);
+    CHECK(got->memory == content.substr(4, 9));
+    CHECK(w.watch->count("unchecked_piece") == 1);
+    CHECK(w.f.reports->counted().unchecked_pieces == 1);
+    CHECK(w.f.reports->counted().bad_pieces == 0);
+}
+
+TEST_CASE("observer: a piece without a checksum is a bad one where each must have one, and writes nothing") {
+    watched_stream w(retry_policy().stall_timeout(0s).range_attempts(1), true);
+    w.f.opened();
+    const auto got = w.f.read(4, 9);
+    w.f.call().events->on_write_done();
+    w.f.call().unchecked = true;
+    w.f.call().send(1, 4, 9, true);
+    CHECK(w.watch->texts().back() == "bad_piece bytes=9 range=[4, 13) why=protocol error");
+    CHECK_FALSE(got->outcome);
+    const std::int64_t again = 1 + (std::int64_t{1} << 40);
+    w.f.call().send(again, 4, 9, true);
+    REQUIRE(got->outcome);
+    CHECK(got->outcome->why.code() == errc::protocol_error);
+    CHECK(got->outcome->why.message() == "a chunk of 9 bytes at offset 4 has no checksum");
+    CHECK(got->memory == std::string(9, '.'));
+    CHECK(w.f.reports->counted().bad_pieces == 2);
+    CHECK(w.f.reports->counted().unchecked_pieces == 0);
 }
 
 TEST_CASE("observer: orphan bytes are told as they are dropped, and a call that owes too many") {

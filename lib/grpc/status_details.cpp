@@ -1,0 +1,182 @@
+#include "grpc/status_details.hpp"
+
+#include "grpc/limits.hpp"
+#include "grpc/service_status.hpp"
+#include "grpc/wire_reader.hpp"
+
+#include <exception>
+#include <string>
+#include <utility>
+
+namespace rangeio::grpc_transport {
+namespace {
+
+using wire::length_delimited_field;
+using wire::varint_field;
+
+/// One message that lies in one piece.
+class flat_reader {
+public:
+    explicit flat_reader(std::string_view message)
+        : bytes_(message),
+          slice_(reinterpret_cast<const std::byte*>(message.data()), message.size()),
+          in_({&slice_, 1}) {}
+    flat_reader(const flat_reader&) = delete;
+    flat_reader& operator=(const flat_reader&) = delete;
+
+    /// Calls `field(tag)` for each field; true: it has read it.
+    template <class Field>
+    bool each(Field field) {
+        for (auto tag = in_.next(); tag != 0; tag = in_.next()) {
+            if (!field(tag)) in_.skip(tag);
+        }
+        return in_.error() == nullptr;
+    }
+    std::string_view bytes() noexcept {
+        const wire::extent where = in_.bytes();
+        return bytes_.substr(where.offset, where.size);
+    }
+    std::int64_t int64() noexcept { return in_.int64(); }
+
+private:
+    const std::string_view bytes_;
+    const wire::slice slice_;
+    wire::wire_reader in_;
+};
+
+struct plain_status {
+    std::int32_t code = 0;
+    std::string_view message;
+};
+
+bool read_status(std::string_view bytes, plain_status& out) {
+    flat_reader in(bytes);
+    return in.each([&](std::uint32_t tag) {
+        if (tag == varint_field(1)) {
+            out.code = static_cast<std::int32_t>(in.int64());
+        } else if (tag == length_delimited_field(2)) {
+            out.message = in.bytes();
+        } else {
+            return false;
+        }
+        return true;
+    });
+}
+
+bool read_handle(std::string_view bytes, std::string_view& out) {
+    flat_reader in(bytes);
+    return in.each([&](std::uint32_t tag) {
+        if (tag != length_delimited_field(1)) return false;
+        out = in.bytes();
+        return true;
+    });
+}
+
+bool read_redirect(std::string_view bytes, call_end& out) {
+    flat_reader in(bytes);
+    std::string_view token;
+    std::string_view handle;
+    bool good = true;
+    const bool whole = in.each([&](std::uint32_t tag) {
+        if (tag == length_delimited_field(2)) {
+            token = in.bytes();
+        } else if (tag == length_delimited_field(1)) {
+            good = read_handle(in.bytes(), handle) && good;
+        } else {
+            return false;
+        }
+        return true;
+    });
+    if (!whole || !good) return false;
+    auto& where = out.redirect.emplace();
+    where.routing_token = token;
+    // A handle without content is none: the one we have is better.
+    if (!handle.empty()) where.read_handle = handle;
+    return true;
+}
+
+bool read_range_error(std::string_view bytes, std::string_view text_of_call, call_end& out) {
+    flat_reader in(bytes);
+    std::int64_t read_id = 0;
+    plain_status said;
+    bool good = true;
+    const bool whole = in.each([&](std::uint32_t tag) {
+        if (tag == varint_field(1)) {
+            read_id = in.int64();
+        } else if (tag == length_delimited_field(2)) {
+            good = read_status(in.bytes(), said) && good;
+        } else {
+            return false;
+        }
+        return true;
+    });
+    if (!whole || !good) return false;
+    // An entry without a text of its own shares the call's.
+    failure why = said.message.empty() && said.code == out.why.grpc_status()
+                      ? out.why
+                      : from_status(said.code, said.message.empty() ? text_of_call : said.message);
+    out.range_errors.push_back({read_id, std::move(why)});
+    return true;
+}
+
+bool read_range_errors(std::string_view bytes, std::string_view text_of_call, call_end& out) {
+    flat_reader in(bytes);
+    bool good = true;
+    const bool whole = in.each([&](std::uint32_t tag) {
+        if (tag != length_delimited_field(1) || out.range_errors.size() == max_range_errors) return false;
+        good = read_range_error(in.bytes(), text_of_call, out) && good;
+        return true;
+    });
+    return whole && good;
+}
+
+bool read_detail(std::string_view bytes, std::string_view text_of_call, call_end& out) {
+    flat_reader in(bytes);
+    std::string_view url;
+    std::string_view value;
+    const bool whole = in.each([&](std::uint32_t tag) {
+        if (tag == length_delimited_field(1)) {
+            url = in.bytes();
+        } else if (tag == length_delimited_field(2)) {
+            value = in.bytes();
+        } else {
+            return false;
+        }
+        return true;
+    });
+    if (!whole) return false;
+    // Only what follows the last slash counts, as everywhere with Any.
+    const auto slash = url.rfind('/');
+    if (slash == url.npos) return true;
+    const std::string_view type = url.substr(slash + 1);
+    if (type == "google.storage.v2.BidiReadObjectRedirectedError") return read_redirect(value, out);
+    if (type == "google.storage.v2.BidiReadObjectError") return read_range_errors(value, text_of_call, out);
+    return true;
+}
+
+bool read_details(std::string_view details, std::string_view text_of_call, call_end& out) {
+    flat_reader in(details);
+    bool good = true;
+    const bool whole = in.each([&](std::uint32_t tag) {
+        if (tag != length_delimited_field(3)) return false;
+        good = read_detail(in.bytes(), text_of_call, out) && good;
+        return true;
+    });
+    return whole && good;
+}
+
+}  // namespace
+
+call_end end_of_call(int status, std::string_view text, std::string_view details) noexcept {
+    call_end out;
+    try {
+        out.why = from_status(status, text);
+        out.unreadable = !read_details(details, text, out);
+    } catch (const std::exception&) {
+        if (status != 0 && !out.why) out.why = error_code(status, grpc_category());
+        out.unreadable = !details.empty();
+    }
+    return out;
+}
+
+}  // namespace rangeio::grpc_transport

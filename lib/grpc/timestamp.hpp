@@ -1,0 +1,26 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+
+namespace rangeio::grpc_transport {
+
+/// A google.protobuf.Timestamp; one that the clock cannot express becomes the nearest that it can.
+constexpr std::chrono::system_clock::time_point to_time(std::int64_t seconds, std::int32_t nanos) noexcept {
+    using clock = std::chrono::system_clock;
+    using whole_seconds = std::chrono::duration<std::int64_t>;
+    constexpr std::int32_t second = 1'000'000'000;
+    constexpr auto first = std::chrono::duration_cast<whole_seconds>(clock::duration::min()).count();
+    constexpr auto last = std::chrono::duration_cast<whole_seconds>(clock::duration::max()).count();
+    // The last whole second of either end is not usable with any fraction.
+    if (seconds <= first) return clock::time_point::min();
+    if (seconds >= last) return clock::time_point::max();
+    const auto fraction = std::chrono::nanoseconds(std::clamp(nanos, 0, second - 1));
+    return clock::time_point(
+        std::chrono::duration_cast<clock::duration>(whole_seconds(seconds)) +
+        std::chrono::duration_cast<clock::duration>(fraction)
+    );
+}
+
+}  // namespace rangeio::grpc_transport
