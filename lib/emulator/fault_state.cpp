@@ -62,7 +62,9 @@ std::uint64_t fault_state::next_handle() {
 }
 
 void fault_state::redirected(const std::string& object, const std::string& token, const std::string& handle) {
-    if (token.empty()) return;
+    // What no header can have, no client brings.
+    const auto fits = [](char c) { return c >= ' ' && c <= '~'; };
+    if (token.empty() || !std::ranges::all_of(token, fits)) return;
     const std::lock_guard lock(mutex_);
     redirects& known = redirects_[object];
     known.tokens.try_emplace(token, false);

@@ -79,6 +79,12 @@ public:
 
     /// Of the call as a whole.
     const testing::fault* strike(testing::fault_kind kind) { return strike(kind, 0, 0); }
+    /// The same, but only of a line that names the call.
+    const testing::fault* strike_if_named(testing::fault_kind kind) {
+        place here{number_, 0, sent_, 0};
+        here.named_only = true;
+        return shared_->strike(kind, here);
+    }
     /// Of a range, by its number.
     const testing::fault* strike(testing::fault_kind kind, std::uint64_t range, std::uint64_t at_range) {
         return shared_->strike(kind, {number_, range, sent_, at_range});
@@ -104,6 +110,8 @@ public:
     }
 
 private:
+    using place = fault_state::place;
+
     fault_state* shared_;
     std::uint64_t number_;
     std::uint64_t ranges_ = 0;

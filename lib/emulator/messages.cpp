@@ -80,7 +80,7 @@ void add(const bidi_response::range_data& data, proto::storage::v2::BidiReadObje
     std::string& content = *range.mutable_checksummed_data()->mutable_content();
     content.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     content.append(static_cast<std::size_t>(data.surplus), '\0');
-    range.mutable_checksummed_data()->set_crc32c(data.crc32c);
+    if (!data.unchecked) range.mutable_checksummed_data()->set_crc32c(data.crc32c);
     range.mutable_read_range()->set_read_offset(data.offset + data.displacement);
     range.mutable_read_range()->set_read_length(data.length + data.surplus);
     range.mutable_read_range()->set_read_id(data.read_id);
@@ -96,6 +96,13 @@ framed_message encode_copied(const bidi_response& response) {
     if (!response.read_handle.empty()) out.mutable_read_handle()->set_handle(response.read_handle);
     framed_message message;
     message.head = out.SerializeAsString();
+    wire_writer more;
+    for (std::uint64_t n = response.empty_pieces; n != 0; --n) more.bytes(6, {});
+    if (response.padding != 0) {
+        const std::string zeros(static_cast<std::size_t>(response.padding), '\0');
+        more.bytes(15, zeros);
+    }
+    message.head += more.take();
     return message;
 }
 
@@ -109,7 +116,8 @@ piece_of_object::piece_of_object(const stored_object& object, std::int64_t offse
 }
 
 framed_message encode(const bidi_response& response) {
-    if (!response.more_data.empty() || (response.data && response.data->surplus != 0)) {
+    const bool odd = response.data && (response.data->surplus != 0 || response.data->unchecked);
+    if (odd || !response.more_data.empty() || response.padding != 0 || response.empty_pieces != 0) {
         return encode_copied(response);
     }
     framed_message message;
@@ -180,12 +188,15 @@ framed_message encode(const read_response& response) {
     return message;
 }
 
-std::string encode_range_errors(int code, std::string_view message, std::span<const std::int64_t> read_ids) {
+std::string encode_range_errors(
+    int code, std::string_view message, std::span<const std::int64_t> read_ids, std::string_view each
+) {
     proto::storage::v2::BidiReadObjectError detail;
     for (const std::int64_t id : read_ids.first(std::min(read_ids.size(), max_named_ranges))) {
         auto& range = *detail.add_read_range_errors();
         range.set_read_id(id);
         range.mutable_status()->set_code(code);
+        if (!each.empty()) range.mutable_status()->set_message(std::string(each));
     }
     return encode_status(code, message, detail);
 }
@@ -193,10 +204,23 @@ std::string encode_range_errors(int code, std::string_view message, std::span<co
 std::string encode_redirect(
     int code, std::string_view message, std::string_view token, std::string_view read_handle
 ) {
-    proto::storage::v2::BidiReadObjectRedirectedError detail;
-    if (!token.empty()) detail.set_routing_token(std::string(token));
-    if (!read_handle.empty()) detail.mutable_read_handle()->set_handle(std::string(read_handle));
-    return encode_status(code, message, detail);
+    // By hand: the token may be of any bytes, and protobuf complains of what is not UTF-8.
+    wire_writer detail;
+    if (!read_handle.empty()) {
+        wire_writer handle;
+        handle.bytes(1, read_handle);
+        detail.bytes(1, handle.take());
+    }
+    if (!token.empty()) detail.bytes(2, token);
+    proto::rpc::Status status;
+    status.set_code(code);
+    status.set_message(std::string(message));
+    auto& any = *status.add_details();
+    any.set_type_url(
+        "type.googleapis.com/" + proto::service_name<proto::storage::v2::BidiReadObjectRedirectedError>()
+    );
+    any.set_value(detail.take());
+    return status.SerializeAsString();
 }
 
 }  // namespace rangeio::emulator

@@ -46,11 +46,12 @@ struct bidi_response {
         piece_of_object content;
         std::uint32_t crc32c = 0;
         bool range_end = false;
-        // What only faults do: an offset that is wrong by so much, zeros behind the bytes, a wrong checksum. The last two
+        // What only faults do: an offset that is wrong by so much, zeros behind the bytes, a wrong checksum or none. Surplus and damage
         // are for those who compute the checksum.
         std::int64_t displacement = 0;
         std::int64_t surplus = 0;
         bool damaged = false;
+        bool unchecked = false;
     };
 
     /// A serialised Object.
@@ -59,6 +60,9 @@ struct bidi_response {
     /// Further chunks in the same message. Where there are some, or a surplus, the bytes are copied.
     std::vector<range_data> more_data;
     std::string read_handle;
+    /// What only faults send: a field that nobody knows, of so many bytes; so many pieces with nothing in them.
+    std::uint64_t padding = 0;
+    std::uint64_t empty_pieces = 0;
 };
 framed_message encode(const bidi_response& response);
 
@@ -79,10 +83,12 @@ struct read_response {
 };
 framed_message encode(const read_response& response);
 
-/// A serialised google.rpc.Status with a BidiReadObjectError that names these ranges, for the trailer. Only
-/// the status as a whole has a message, and no more than 100 ranges are named: clients refuse more than 8 KiB
-/// of trailers, and would then see neither.
-std::string encode_range_errors(int code, std::string_view message, std::span<const std::int64_t> read_ids);
+/// A serialised google.rpc.Status with a BidiReadObjectError that names these ranges, for the trailer. Without `each`,
+/// only the status as a whole has a message, and no more than 100 ranges are named: clients may refuse more than 8 KiB of
+/// trailers, and would then see neither.
+std::string encode_range_errors(
+    int code, std::string_view message, std::span<const std::int64_t> read_ids, std::string_view each = {}
+);
 
 /// The same with a BidiReadObjectRedirectedError. An empty token is none, and so is an empty handle.
 std::string encode_redirect(

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,13 @@ void read_content(bidi_response::range_data& data) {
         data.crc32c = crc32c_extend(data.crc32c, zeros);
     }
     if (data.damaged) data.crc32c ^= 1;
+}
+
+void add_wild_timestamps(proto::storage::v2::Object& object) {
+    object.mutable_create_time()->set_seconds(std::numeric_limits<std::int64_t>::max());
+    object.mutable_create_time()->set_nanos(std::numeric_limits<std::int32_t>::max());
+    object.mutable_update_time()->set_seconds(std::numeric_limits<std::int64_t>::min());
+    object.mutable_update_time()->set_nanos(std::numeric_limits<std::int32_t>::min());
 }
 
 }  // namespace
@@ -179,7 +187,10 @@ void read_stream::add(const request& message) {
     if (!bad_ids.empty()) {
         // Only the offenders are named: of the others nothing is wrong, and clients fail what is named.
         constexpr auto code = status_code::out_of_range;
-        throw call_error({code, complaint, encode_range_errors(static_cast<int>(code), complaint, bad_ids)});
+        const std::string each = faults_ ? text_of_range_error(complaint) : std::string();
+        throw call_error(
+            {code, complaint, encode_range_errors(static_cast<int>(code), complaint, bad_ids, each)}
+        );
     }
     for (active_range& range : added) {
         if (faults_) {
@@ -252,9 +263,10 @@ framed_message read_stream::encode(const send_step& what) const {
                 bucket_, spec_.object(), object.identity(), object.generation(), object.finalized(), {}
             };
             attributes.crc32c = object.checksum();
-            response.metadata =
-                object_metadata(attributes, spec_.has_read_mask() ? &spec_.read_mask() : nullptr)
-                    .SerializeAsString();
+            auto metadata = object_metadata(attributes, spec_.has_read_mask() ? &spec_.read_mask() : nullptr);
+            if (what.no_generation) metadata.clear_generation();
+            if (what.wild_timestamps) add_wild_timestamps(metadata);
+            response.metadata = metadata.SerializeAsString();
         }
         response.read_handle = make_read_handle(bucket_, spec_.object(), object.generation());
     }
@@ -264,6 +276,8 @@ framed_message read_stream::encode(const send_step& what) const {
     }
     response.data = what.data;
     response.more_data = what.more_data;
+    response.padding = what.padding;
+    response.empty_pieces = what.empty_pieces;
     if (response.data) {
         read_content(*response.data);
         for (bidi_response::range_data& data : response.more_data) read_content(data);

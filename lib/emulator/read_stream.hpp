@@ -68,6 +68,10 @@ public:
 
         // What only faults do.
         bool no_metadata = false;      // the opening has the handle alone
+        bool no_generation = false;    // which the opening's metadata lacks
+        bool wild_timestamps = false;  // which it has
+        std::uint64_t padding = 0;     // bytes of a field that nobody knows
+        std::uint64_t empty_pieces = 0;
         std::uint64_t new_handle = 0;  // the number of a handle to give; 0: none
         std::vector<bidi_response::range_data> more_data;
     };
@@ -138,6 +142,7 @@ private:
     step end(status how);
     step faulty_send();
     void add_faulty_chunk(send_step& send);
+    std::string text_of_range_error(const std::string& text);
 
     object_store& store_;
     settings settings_;

@@ -51,6 +51,15 @@ void read_stream::waited() {
     waiting_ = false;
 }
 
+// What is said of a range that is refused; empty: as the call.
+std::string read_stream::text_of_range_error(const std::string& text) {
+    const fault* const f = strike(fault_kind::long_details);
+    if (f == nullptr) return {};
+    std::string out = text;
+    out.resize(static_cast<std::size_t>(f->bytes), '.');
+    return out;
+}
+
 // What comes before, or instead of, what would be sent next.
 std::optional<read_stream::step> read_stream::faulty_step() {
     if (waiting_ || cut_off_) return wait_step{};
@@ -128,7 +137,8 @@ std::optional<read_stream::step> read_stream::faulty_end() {
     if (range == nullptr) return std::nullopt;
     if (const fault* f = strike(fault_kind::range_error, range)) {
         constexpr const char* text = "a range is refused";
-        return end({code_of(*f), text, encode_range_errors(f->status, text, {{range->read_id}})});
+        const std::string each = text_of_range_error(text);
+        return end({code_of(*f), text, encode_range_errors(f->status, text, {{range->read_id}}, each)});
     }
     if (strike(fault_kind::ok_early, range) != nullptr) return end({});
     return std::nullopt;
@@ -146,7 +156,14 @@ read_stream::step read_stream::faulty_send() {
     send_step send;
     if (std::exchange(opening_due_, false)) {
         send.opening = object_;
-        send.no_metadata = spec_.has_read_handle() && strike(fault_kind::no_metadata) != nullptr;
+        const fault* const without = spec_.has_read_handle()
+                                         ? strike(fault_kind::no_metadata)
+                                         : faults_->strike_if_named(fault_kind::no_metadata);
+        send.no_metadata = without != nullptr;
+        if (!send.no_metadata) {
+            send.no_generation = strike(fault_kind::no_generation) != nullptr;
+            send.wild_timestamps = strike(fault_kind::wild_timestamp) != nullptr;
+        }
     }
     const std::uint64_t before = faults_->bytes_sent();
     if (!ranges_.empty()) {
@@ -228,6 +245,9 @@ void read_stream::add_faulty_chunk(send_step& send) {
             std::min(clamped(f->bytes), std::numeric_limits<std::int64_t>::max() - data.offset);
     }
     data.damaged = data.length != 0 && strikes(fault_kind::bad_checksum) != nullptr;
+    data.unchecked = data.length != 0 && strikes(fault_kind::no_checksum) != nullptr;
+    if (const fault* f = strikes(fault_kind::giant_message)) send.padding = f->bytes;
+    if (const fault* f = strikes(fault_kind::empty_pieces)) send.empty_pieces = f->bytes;
     if (strikes(fault_kind::new_handle) != nullptr) send.new_handle = faults_->next_handle();
     const bool again = strikes(fault_kind::repeat) != nullptr;
     if (strikes(fault_kind::unknown_id) != nullptr) {

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -25,6 +26,20 @@ constexpr std::size_t max_max_chunk_bytes = std::size_t{2} << 20;
 // What the script may ask for of memory.
 constexpr std::uint64_t max_grow_bytes = std::uint64_t{1} << 30;
 constexpr std::uint64_t max_surplus_bytes = std::uint64_t{1} << 20;
+constexpr std::uint64_t max_details_bytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t max_padding_bytes = std::uint64_t{1} << 30;
+constexpr std::uint64_t max_empty_pieces = std::uint64_t{256} << 20;
+
+std::uint64_t most_bytes(testing::fault_kind kind) {
+    switch (kind) {
+        case testing::fault_kind::grow: return max_grow_bytes;
+        case testing::fault_kind::surplus: return max_surplus_bytes;
+        case testing::fault_kind::long_details: return max_details_bytes;
+        case testing::fault_kind::giant_message: return max_padding_bytes;
+        case testing::fault_kind::empty_pieces: return max_empty_pieces;
+        default: return std::numeric_limits<std::uint64_t>::max();
+    }
+}
 
 // Done to connections by a proxy in front of the server.
 bool needs_proxy(const testing::fault& f) {
@@ -44,11 +59,8 @@ void check(const server_options& options) {
     const testing::fault_script& script = options.faults();
     for (const testing::fault& f : script.faults) {
         std::string wrong;
-        if (f.kind == testing::fault_kind::grow && f.bytes > max_grow_bytes) {
-            wrong = fmt::format("bytes is {}, more than {}", f.bytes, max_grow_bytes);
-        }
-        if (f.kind == testing::fault_kind::surplus && f.bytes > max_surplus_bytes) {
-            wrong = fmt::format("bytes is {}, more than {}", f.bytes, max_surplus_bytes);
+        if (const std::uint64_t most = most_bytes(f.kind); f.bytes > most) {
+            wrong = fmt::format("bytes is {}, more than {}", f.bytes, most);
         }
         if (needs_proxy(f) && options.listen().starts_with("unix:")) {
             wrong = fmt::format("it needs a port, and {} is none", options.listen());

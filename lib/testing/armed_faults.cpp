@@ -11,6 +11,7 @@ armed_faults::armed_faults(const fault_script& script, chance decide) : chance_(
 }
 
 bool armed_faults::applies(const armed& f, const place& here) {
+    if (here.named_only && f.what.call == 0) return false;
     return (f.what.times == 0 || f.struck < f.what.times) && (f.what.call == 0 || f.what.call == here.call) &&
            (f.what.range == 0 || f.what.range == here.range);
 }

@@ -18,6 +18,7 @@ public:
         std::uint64_t range = 0;
         std::uint64_t at_call = 0;   // payload bytes of the call that were sent
         std::uint64_t at_range = 0;  // the same of the range
+        bool named_only = false;     // only what names this call strikes
     };
     /// Whether a fault that is not certain strikes here. `line`: its place in the script.
     using chance = std::function<bool(const fault& what, std::size_t line, const place& here)>;

@@ -1,5 +1,7 @@
 #include "testing/call_script.hpp"
 
+#include "grpc/limits.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +9,9 @@
 
 namespace rangeio::testing {
 namespace {
+
+// The default of client_options::max_message_bytes.
+constexpr std::uint64_t usual_message_bytes = std::uint64_t{64} << 20;
 
 constexpr int not_found = 5;
 constexpr int aborted = 10;
@@ -73,6 +78,12 @@ call_script::step call_script::finish(ending how) {
     return out;
 }
 
+call_script::step call_script::refuse(const char* why) {
+    ending how;
+    how.refused = failure(errc::protocol_error, why);
+    return finish(std::move(how));
+}
+
 // The first response, or what comes instead of it.
 std::optional<call_script::step> call_script::open() {
     if (hung_ || strike(fault_kind::hang_open) != nullptr) {
@@ -116,7 +127,15 @@ std::optional<call_script::step> call_script::end_instead(const range* r) {
     }
     if (r == nullptr) return std::nullopt;
     if (const fault* f = strikes(fault_kind::range_error)) {
+        strike(fault_kind::long_details);  // there is nothing here that they could be too long for
         return finish({f->status, "a range is refused", {}, {r->read_id}});
+    }
+    if (const fault* f = strikes(fault_kind::giant_message); f != nullptr && f->bytes > usual_message_bytes) {
+        return refuse("the message is too large");
+    }
+    if (const fault* f = strikes(fault_kind::empty_pieces);
+        f != nullptr && f->bytes > grpc_transport::max_pieces) {
+        return refuse("the message has too many pieces");
     }
     if (strikes(fault_kind::ok_early) != nullptr) return finish({});
     return std::nullopt;
@@ -168,6 +187,7 @@ void call_script::take_chunk(response& out) {
     }
     if (const fault* f = strikes(fault_kind::wrong_offset)) c.offset += static_cast<std::int64_t>(f->bytes);
     c.damaged = c.size != 0 && strikes(fault_kind::bad_checksum) != nullptr;
+    c.unchecked = c.size != 0 && strikes(fault_kind::no_checksum) != nullptr;
     if (strikes(fault_kind::new_handle) != nullptr) {
         out.handle = true;
         ++service_.handles;
@@ -203,7 +223,11 @@ call_script::step call_script::next() {
         return out;
     }
     if (!answered_) {
-        reply.metadata = strike(fault_kind::no_metadata) == nullptr || !has_handle_;
+        armed_faults::place here = place_of(nullptr);
+        here.named_only = !has_handle_;
+        reply.metadata = service_.faults.strike(fault_kind::no_metadata, here) == nullptr;
+        reply.generation = !reply.metadata || strike(fault_kind::no_generation) == nullptr;
+        if (reply.metadata) strike(fault_kind::wild_timestamp);  // there is no codec here to mind
         reply.handle = true;
         ++service_.handles;
     } else if (!served) {

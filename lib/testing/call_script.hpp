@@ -1,5 +1,6 @@
 #pragma once
 
+#include <rangeio/error.hpp>
 #include <rangeio/object.hpp>
 #include <rangeio/testing/fault_script.hpp>
 
@@ -63,10 +64,12 @@ public:
         std::uint64_t source = 0;  // where the bytes come from
         std::uint64_t size = 0;
         bool range_end = false;
-        bool damaged = false;  // the checksum is not that of the bytes
+        bool damaged = false;    // the checksum is not that of the bytes
+        bool unchecked = false;  // there is none
     };
     struct response {
         bool metadata = false;
+        bool generation = true;  // which the metadata has
         bool handle = false;
         std::vector<chunk> chunks;
     };
@@ -80,6 +83,7 @@ public:
         std::optional<redirection> redirect;
         std::vector<std::int64_t> blamed;  // ranges that are named in the status
         bool unconnected = false;          // the service has not seen the call
+        failure refused{};                 // the client's transport ends the call, with this
     };
     /// Wait for the next event (`delay` zero) or at most so long; or send; or end. A response and an ending come after
     /// `delay`. Or do this to the connection of the call, which does nothing more by itself then.
@@ -118,6 +122,7 @@ private:
     std::optional<step> end_instead(const range* r);
     void take_chunk(response& out);
     step finish(ending how);
+    step refuse(const char* why);
 
     service_state& service_;
     const std::uint64_t number_;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <limits>
 #include <optional>
 #include <stdexcept>
@@ -80,12 +81,58 @@ constexpr std::array rows{
     fault_row{fault_kind::max_streams, "max-streams", has_bytes},
     fault_row{fault_kind::too_many_pings, "too-many-pings", at_chunk},
     fault_row{fault_kind::outage, "outage", at_chunk | has_delay},
+    fault_row{fault_kind::no_generation, "no-generation", where_call},
+    fault_row{fault_kind::no_checksum, "no-checksum", at_chunk},
+    fault_row{fault_kind::wild_timestamp, "wild-timestamp", where_call},
+    fault_row{fault_kind::long_details, "long-details", where_call | has_bytes, 2000, 0, 0},
+    fault_row{fault_kind::giant_message, "giant-message", at_chunk | has_bytes, std::uint64_t{65} << 20},
+    fault_row{fault_kind::empty_pieces, "empty-pieces", at_chunk | has_bytes, 100'000},
     fault_row{fault_kind::fail_metadata, "fail-metadata", where_call | has_status, 0, unavailable},
     fault_row{fault_kind::hang_metadata, "hang-metadata", where_call},
     fault_row{fault_kind::repeat_page, "repeat-page", where_call},
     fault_row{fault_kind::empty_page, "empty-page", where_call},
     fault_row{fault_kind::unordered_page, "unordered-page", where_call},
 };
+
+// A token of any bytes, for text and JSON: what is not printable there, or means something, is `\xHH`.
+bool stands_for_itself(char c) {
+    return c > ' ' && c <= '~' && c != ';' && c != '#' && c != '\\';
+}
+
+std::string escaped(std::string_view bytes) {
+    std::string out;
+    for (const char c : bytes) {
+        if (stands_for_itself(c)) {
+            out += c;
+        } else {
+            out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+        }
+    }
+    // Not to be taken for none.
+    if (out == no_token) out = "\\x6eo";
+    return out;
+}
+
+std::optional<std::string> unescaped(std::string_view text) {
+    std::string out;
+    if (text.empty()) return std::nullopt;
+    while (!text.empty()) {
+        if (text.front() != '\\') {
+            if (!stands_for_itself(text.front())) return std::nullopt;
+            out += text.front();
+            text.remove_prefix(1);
+            continue;
+        }
+        unsigned value = 0;
+        const char* const digits = text.data() + std::min<std::size_t>(text.size(), 2);
+        const char* const end = text.data() + std::min<std::size_t>(text.size(), 4);
+        const auto [after, wrong] = std::from_chars(digits, end, value, 16);
+        if (!text.starts_with("\\x") || wrong != std::errc() || after != text.data() + 4) return std::nullopt;
+        out += static_cast<char>(value);
+        text.remove_prefix(4);
+    }
+    return out;
+}
 
 const fault_row& row_of(fault_kind kind) noexcept {
     return *std::ranges::find(rows, kind, &fault_row::kind);
@@ -143,12 +190,10 @@ void fault_builder::set(std::string_view name, std::string_view value) {
         fault_.status = status(value);
     } else if (name == "token") {
         need(name, has_token);
-        // It travels in a header, and in text and JSON.
-        const auto fits = [](char c) { return c > ' ' && c <= '~' && c != ';' && c != '#'; };
-        if (value.empty() || !std::ranges::all_of(value, fits)) {
-            complain("a token is printable ASCII without white space, ; and #");
-        }
-        fault_.token = value == no_token ? std::string_view() : value;
+        const auto token = unescaped(value);
+        if (!token)
+            complain("a token is printable ASCII without white space, ; and #, or \\xHH for any byte");
+        fault_.token = value == no_token ? std::string() : *token;
     } else if (name == "handle") {
         need(name, has_token);
         fault_.handle = yes(name, value);
@@ -232,8 +277,8 @@ bool fault_view::shows_distinct() const noexcept {
     return fault_.distinct;
 }
 
-std::string_view fault_view::token() const noexcept {
-    return fault_.token.empty() ? no_token : fault_.token;
+std::string fault_view::token() const {
+    return fault_.token.empty() ? std::string(no_token) : escaped(fault_.token);
 }
 
 std::string fault_view::delay() const {

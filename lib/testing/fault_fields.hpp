@@ -49,8 +49,8 @@ public:
     bool shows_status() const noexcept;
     bool shows_token() const noexcept;
     bool shows_distinct() const noexcept;
-    /// `no` for none.
-    std::string_view token() const noexcept;
+    /// `no` for none; escaped.
+    std::string token() const;
     /// As `5ms`.
     std::string delay() const;
     /// As `UNAVAILABLE`.

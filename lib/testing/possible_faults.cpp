@@ -1,5 +1,7 @@
 #include <rangeio/testing/possible_faults.hpp>
 
+#include "text.hpp"
+
 namespace rangeio::testing {
 namespace {
 
@@ -33,12 +35,17 @@ possible_faults::possible_faults(const fault_script& script) {
             case fault_kind::idle_abort: statuses_.insert(aborted); break;
             case fault_kind::redirect:
                 statuses_.insert(aborted);
+                if (!fits_header(f.token)) codes_.insert(errc::protocol_error);
                 codes_.insert(errc::too_many_redirects);
                 break;
             case fault_kind::bad_checksum: codes_.insert(errc::data_corrupted); break;
             case fault_kind::wrong_offset:
             case fault_kind::surplus:
-            case fault_kind::repeat: codes_.insert(errc::protocol_error); break;
+            case fault_kind::repeat:
+            case fault_kind::no_metadata:
+            case fault_kind::no_generation:
+            case fault_kind::giant_message:
+            case fault_kind::empty_pieces: codes_.insert(errc::protocol_error); break;
             case fault_kind::short_end: codes_.insert(errc::short_read); break;
             case fault_kind::ok_early: codes_.insert(errc::stream_closed); break;
             case fault_kind::latency:
@@ -61,7 +68,9 @@ possible_faults::possible_faults(const fault_script& script) {
             case fault_kind::no_range_end:
             case fault_kind::double_range_end:
             case fault_kind::empty_range_end:
-            case fault_kind::no_metadata:
+            case fault_kind::no_checksum:
+            case fault_kind::wild_timestamp:
+            case fault_kind::long_details:
             case fault_kind::new_handle:
             case fault_kind::batch:
             case fault_kind::chunk:

@@ -14,10 +14,19 @@ namespace rangeio::testing {
 
 using namespace grpc_transport;
 
+namespace {
+
+object_info described_by(const call_script::response& response, object_info object) {
+    if (!response.generation) object.generation = 0;
+    return object;
+}
+
+}  // namespace
+
 scripted_message::scripted_message(
     const call_script::response& response, object_info object, std::int64_t content, std::uint64_t handles
 )
-    : object_(std::move(object)),
+    : object_(described_by(response, std::move(object))),
       handle_(fmt::format("handle {}", handles)),
       has_metadata_(response.metadata),
       has_handle_(response.handle) {
@@ -33,7 +42,7 @@ scripted_message::scripted_message(
         for (std::uint64_t i = 0; i < c.size; ++i) {
             bytes_.push_back(object_content(content, c.source + i));
         }
-        out.crc32c = crc32c(std::span(bytes_).last(c.size)) + (c.damaged ? 1U : 0U);
+        if (!c.unchecked) out.crc32c = crc32c(std::span(bytes_).last(c.size)) + (c.damaged ? 1U : 0U);
         chunks_.push_back(out);
     }
     slices_.emplace_back(bytes_);
@@ -49,6 +58,7 @@ incoming scripted_message::view() const noexcept {
 }
 
 call_end to_call_end(const call_script::ending& how) {
+    if (how.refused) return how.refused;
     call_end out;
     out.why = from_status(how.status, how.text);
     out.unconnected = how.unconnected;

@@ -157,6 +157,7 @@ private:
             why = how.status == 0 ? failure(errc::stream_closed)
                                   : failure(error_code(how.status, grpc_category()), how.text, how.status);
             why_ = why;
+            if (how.refused) why_ = why = how.refused;
             closing_ = true;
         }
         fail_all(why ? why : failure(errc::stream_closed));

@@ -1,6 +1,7 @@
 #include "grpc/mrd.hpp"
 #include "testing/scripted_message.hpp"
 #include "testing/threaded_service.hpp"
+#include "text.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -233,7 +234,8 @@ private:
         over_ = true;
         connection_->leave(*this);
         --service_->calls_open;
-        const bool told = ending_->redirect && !ending_->redirect->token.empty();
+        const bool told =
+            ending_->redirect && !ending_->redirect->token.empty() && fits_header(ending_->redirect->token);
         if (told) tokens_->given.insert(ending_->redirect->token);
         service_->call_ended.notify_all();
         auto events = std::move(events_);

@@ -62,6 +62,19 @@ TEST_CASE("cp: copies objects of any size byte by byte") {
     CHECK(out.names() == names{"file"});
 }
 
+TEST_CASE("cp: an object of which the service does not tell is an error, and no file") {
+    for (const char* faults : {"no-metadata call=1 times=0", "no-generation times=0"}) {
+        CAPTURE(faults);
+        const fixture here({"--faults", faults});
+        const scratch out;
+        here.put("object", pattern(1000));
+        const outcome got = here.run({"cp", "gs://bucket/object", out / "file"});
+        CHECK(got.code == 1);
+        CHECK(got.err.starts_with("rangeio: gs://bucket/object: "));
+        CHECK(out.names().empty());
+    }
+}
+
 TEST_CASE("cp: a new file has the permissions that the umask leaves") {
     const fixture here;
     const scratch out;

@@ -40,7 +40,7 @@ enum class reach {
     range_end,  ///< with the last piece of a range
     range,      ///< when a range is asked for
     open,       ///< instead of the first response
-    reopening,  ///< when a call is opened with a handle
+    response,   ///< with the first response of a call
     call,       ///< all through a call
     idle,       ///< when nothing is under way
     service,    ///< of the service as a whole
@@ -67,7 +67,9 @@ inline reach reach_of(rangeio::testing::fault_kind kind) {
         case fault_kind::slow_open:
         case fault_kind::fail_open:
         case fault_kind::hang_open: return reach::open;
-        case fault_kind::no_metadata: return reach::reopening;
+        case fault_kind::no_metadata:
+        case fault_kind::no_generation:
+        case fault_kind::wild_timestamp: return reach::response;
         case fault_kind::bandwidth:
         case fault_kind::slow_link:
         case fault_kind::batch:
@@ -94,7 +96,7 @@ inline std::optional<std::string_view> place_of(reach how, stage when) {
     switch (when) {
         case stage::opening:
             if (how == reach::call_end) return "call=1";
-            if (how == reach::open || how == reach::call) return "call=1";
+            if (how == reach::open || how == reach::call || how == reach::response) return "call=1";
             return std::nullopt;
         case stage::first_piece:
             if (ranged) return "call=1 range=1";
@@ -115,14 +117,14 @@ inline std::optional<std::string_view> place_of(reach how, stage when) {
         case stage::idle:
             if (how == reach::call_end) return "call=1 byte=16";
             if (how == reach::idle) return "call=1";
-            if (how == reach::reopening) return "call=2";
+            if (how == reach::response) return "call=2";
             return std::nullopt;
         case stage::cancelled:
         case stage::closing:
             if (ranged) return "call=1 range=1 byte=4";
             if (how == reach::range_end || how == reach::range) return "call=1 range=1";
             if (how == reach::open || how == reach::call) return "call=1";
-            if (how == reach::reopening) return "call=2";
+            if (how == reach::response) return "call=2";
             return std::nullopt;
     }
     return std::nullopt;
@@ -141,9 +143,13 @@ inline std::optional<std::string> script_of(rangeio::testing::fault_kind kind, s
     if (given_up && kind != fault_kind::slow_open && kind != fault_kind::hang_open) {
         out = kind == fault_kind::batch ? "latency delay=2ms; " : "latency delay=1ms; ";
     }
-    if (when == stage::resuming || (given_up && how == reach::reopening))
+    if (when == stage::resuming || (given_up && how == reach::response))
         out += "reset call=1 range=1 byte=4; ";
-    if (when == stage::idle && how == reach::reopening) out += "idle-abort call=1 delay=1ms; ";
+    if (when == stage::idle && how == reach::response) out += "idle-abort call=1 delay=1ms; ";
+    if (kind == fault_kind::long_details) {
+        const std::string_view call = when == stage::resuming ? "call=2" : "call=1";
+        return out + "long-details bytes=20000 " + std::string(call) + "; range-error " + std::string(*place);
+    }
     out += std::string(to_string(kind)) + ' ' + std::string(*place);
     switch (kind) {
         case fault_kind::latency:

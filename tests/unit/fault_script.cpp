@@ -80,6 +80,23 @@ TEST_CASE("fault_script: what is written is what was read, for every kind") {
     CHECK(fault_script::parse("").text() == "");
 }
 
+TEST_CASE("fault_script: a token may be of any bytes, in both forms") {
+    std::string all;
+    for (int c = 0; c < 256; ++c) all += static_cast<char>(c);
+    fault_script script = fault_script::parse(R"(redirect token=a\x0ab\x5C handle=yes)");
+    CHECK(script.faults[0].token == "a\nb\\");
+    CHECK(script.text() == R"(redirect token=a\x0ab\x5c handle=yes)");
+    for (const std::string& token : {all, std::string("no"), std::string(1, '\0')}) {
+        script.faults[0].token = token;
+        CHECK(fault_script::parse(script.text()).faults[0].token == token);
+        CHECK(fault_script::parse(script.json()).faults[0].token == token);
+    }
+    for (const char* token : {"\\", "\\x", "\\x1", "\\xg0", "\\y00", "a\\", "\\x-1"}) {
+        CAPTURE(token);
+        CHECK(complaint(std::string("redirect token=") + token).ends_with("for any byte"));
+    }
+}
+
 TEST_CASE("fault_script: a redirect has the token there, the one that is named, or none") {
     const auto script = fault_script::parse("redirect; redirect token=t; redirect token=no handle=yes");
     CHECK(script.faults[0].token == "there");
@@ -126,7 +143,8 @@ TEST_CASE("fault_script: what is wrong is named") {
     CHECK(complaint("reset speed=1") == "fault \"reset speed=1\": \"speed\" is no key");
     for (const char* token : {"", "\xff", "\xc3\xa4", "\x7f", "\x01"}) {
         CHECK(complaint(std::string("redirect token=") + token)
-                  .ends_with("a token is printable ASCII without white space, ; and #"));
+                  .ends_with("a token is printable ASCII without white space, ; and #, or \\xHH for any byte")
+        );
     }
     CHECK(complaint("redirect handle=maybe") == "fault \"redirect handle=maybe\": handle is yes or no");
 }
@@ -187,7 +205,7 @@ TEST_CASE("fault_script: what is wrong with JSON is named, and where") {
     CHECK(complaint(R"([{"kind": "redirect", "handle": "maybe"}])") == "fault 1: handle is yes or no");
     CHECK(
         complaint(R"([{"kind": "redirect", "token": "a b"}])") ==
-        "fault 1: a token is printable ASCII without white space, ; and #"
+        "fault 1: a token is printable ASCII without white space, ; and #, or \\xHH for any byte"
     );
     CHECK(complaint("{}") == "\"faults\" is missing, or no array");
     CHECK(complaint(R"({"faults": 1})") == "\"faults\" is missing, or no array");

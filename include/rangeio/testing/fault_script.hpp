@@ -30,21 +30,27 @@ enum class fault_kind {
     no_range_end,      ///< does not say that the range is over
     double_range_end,  ///< says it twice
     empty_range_end,   ///< says it in an empty chunk of its own
-    no_metadata,       ///< leaves the object's metadata out
-    new_handle,        ///< sends another read handle
-    batch,             ///< puts up to `bytes` chunks into one message, of ranges in turn
-    chunk,             ///< sends at most `bytes` in a chunk
-    idle_abort,        ///< ends the call with ABORTED when it was idle for `delay`
-    ok_early,          ///< ends it with OK while ranges are pending
-    mute,              ///< never answers the range
-    goaway,            ///< ends the connection, as a server that shuts down does
-    new_generation,    ///< has replaced the object, for the calls that follow
-    grow,              ///< appends `bytes` to the object
+    no_metadata,  ///< leaves the object's metadata out; without `call` only where a read handle makes up for it
+    new_handle,      ///< sends another read handle
+    batch,           ///< puts up to `bytes` chunks into one message, of ranges in turn
+    chunk,           ///< sends at most `bytes` in a chunk
+    idle_abort,      ///< ends the call with ABORTED when it was idle for `delay`
+    ok_early,        ///< ends it with OK while ranges are pending
+    mute,            ///< never answers the range
+    goaway,          ///< ends the connection, as a server that shuts down does
+    new_generation,  ///< has replaced the object, for the calls that follow
+    grow,            ///< appends `bytes` to the object
     silent_connection,  ///< the connection of the call falls silent: nothing passes on it any more, and it stays open
     slow_link,  ///< all calls of all connections together get at most `bytes` in a second, from this call on
     max_streams,     ///< a connection serves at most `bytes` calls at once; others wait. Of the whole service
     too_many_pings,  ///< ends the connection as a server does whose client pings it too often
     outage,          ///< ends all connections, and refuses new ones for `delay`
+    no_generation,   ///< leaves the generation out of the object's metadata
+    no_checksum,     ///< sends a chunk without a checksum
+    wild_timestamp,  ///< tells of times of the object that no clock can express
+    long_details,    ///< says `bytes` of text of each range that it refuses
+    giant_message,   ///< sends a chunk in a message of `bytes` more than it needs
+    empty_pieces,    ///< sends `bytes` empty chunks of no range along with a chunk
     fail_metadata,     ///< ends a call for metadata with `status`. Those calls are counted by themselves
     hang_metadata,     ///< never answers one
     repeat_page,       ///< sends a page of a listing with the token that it was asked for
@@ -68,7 +74,7 @@ public:
     std::chrono::nanoseconds delay{0};
     std::uint64_t bytes = 0;
     int status = 0;     ///< a gRPC status code
-    std::string token;  ///< empty: none
+    std::string token;  ///< any bytes; empty: none
     bool handle = false;
     bool distinct = false;  ///< no two chunks of one range
 
@@ -79,7 +85,8 @@ public:
 ///
 /// As text: `KIND [KEY=VALUE]...`, one a line or separated by `;`; `#` begins a comment. Kinds are written with hyphens.
 /// Keys are call, range, byte, times, chance (`10%`), delay (`5ms`), bytes, status (`UNAVAILABLE` or a number), token
-/// (`no`: none), handle and distinct (`yes`, `no`); each kind takes those that mean something to it.
+/// (`no`: none; `\xHH` in it is a byte), handle and distinct (`yes`, `no`); each kind takes those that mean something to
+/// it.
 ///
 /// As JSON: an array of objects with `"kind"` and the same keys; counts are numbers, `"handle"` and `"distinct"` are true or false. Or an
 /// object with such an array as `"faults"`, and perhaps a `"seed"`.
