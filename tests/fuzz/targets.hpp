@@ -38,6 +38,8 @@ void fault_script(std::string_view input);
 void pool_program(std::string_view input);
 /// What peers send the emulator: names, headers, page tokens, read handles. First byte: a number that is in some of it.
 void emulator_text(std::string_view input);
+/// What a service says to a stream, and what its user does meanwhile. First byte: the policy.
+void hostile_service(std::string_view input);
 
 struct target {
     std::string_view name;
@@ -51,6 +53,7 @@ inline constexpr std::array targets{
     target{"fault_script", &fault_script},
     target{"pool_program", &pool_program},
     target{"emulator_text", &emulator_text},
+    target{"hostile_service", &hostile_service},
 };
 
 }  // namespace rangeio::fuzz

@@ -5,7 +5,9 @@
 
 #include "described.hpp"
 #include "grpc/mrd.hpp"
+#include "grpc/response_intake.hpp"
 #include "simulation/range_reader.hpp"
+#include "support/hostile_messages.hpp"
 
 #include <doctest/doctest.h>
 
@@ -257,6 +259,44 @@ TEST_CASE("wire: that an object is gone means that it has changed, once it was k
     CHECK(source.judge(gone).code() == errc::generation_changed);
     CHECK(source.judge(gone).grpc_status() == 5);
     CHECK(without_memory([&] { return source.judge(gone); }).code() == errc::generation_changed);
+}
+
+// A message for which there is no memory ends its call, and the range goes on with the next one.
+TEST_CASE("wire: no memory while a message is decoded gives the call up, and is no fault of the service") {
+    const std::string long_name(100, 'n');
+    for (std::uint64_t at = 1;; ++at) {
+        CAPTURE(at);
+        stream_fixture f;
+        const auto one = f.read(0, 12);
+        f.call().on_write_done();
+        std::string said =
+            ::testing::hostile::metadata(7, 100, ::testing::hostile::bytes_field(27, long_name)) +
+            ::testing::hostile::handle(long_name);
+        for (std::int64_t i = 0; i < 12; ++i) {
+            said += ::testing::hostile::piece(1, i, content.substr(static_cast<std::size_t>(i), 1), i == 11);
+        }
+        const test::sliced message(said, 7);
+        failure why;
+        std::uint64_t struck = 0;
+        {
+            const allocation_failures outage(at, 1);
+            why = take_response(message.slices(), f.call());
+            struck = outage.counted();
+        }
+        if (!why) {
+            REQUIRE(one->outcome);
+            CHECK(one->memory == content.substr(0, 12));
+            if (struck < at) break;  // it was not asked for so often
+            continue;
+        }
+        CHECK(why.code() == boost::system::errc::not_enough_memory);
+        CHECK_FALSE(one->outcome);
+        std::exchange(f.connector->calls.back()->events, nullptr)->on_done(why);
+        REQUIRE(f.connector->calls.size() == 2);
+        CHECK_FALSE(one->outcome);
+        CHECK_FALSE(f.owner->end);
+        CHECK(at < 50);
+    }
 }
 
 TEST_CASE("wire: what cannot be described for want of memory is told by its code") {

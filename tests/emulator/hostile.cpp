@@ -1,0 +1,395 @@
+#include <rangeio/client.hpp>
+#include <rangeio/fetch.hpp>
+
+#include "support/hostile_messages.hpp"
+#include "support/hostile_service.hpp"
+#include "support/run.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <string>
+#include <vector>
+
+// What a peer may say, over gRPC: an error value, and never an end of the process, wrong bytes or a wait for ever.
+
+using namespace testing;
+using namespace testing::hostile;
+using rangeio::byte_range;
+using rangeio::client;
+using rangeio::client_options;
+using rangeio::errc;
+using rangeio::failure;
+using rangeio::mrd_pool;
+using rangeio::object_ref;
+using rangeio::pool_options;
+using rangeio::retry_policy;
+using request = rangeio::proto::storage::v2::BidiReadObjectRequest;
+
+namespace {
+
+constexpr int out_of_range = 11;
+constexpr int aborted = 10;
+
+const object_ref object("b-1", "o");
+
+std::string content(std::int64_t offset, std::int64_t length) {
+    std::string out;
+    for (std::int64_t i = offset; i < offset + length; ++i) out += static_cast<char>('a' + i % 23);
+    return out;
+}
+
+std::string pieces_of(const request& asked, checksum sum = checksum::right) {
+    std::string out;
+    for (const auto& r : asked.read_ranges()) {
+        out += piece(r.read_id(), r.read_offset(), content(r.read_offset(), r.read_length()), true, sum);
+    }
+    return out;
+}
+
+/// A client of a service that answers as the test likes.
+struct hostile_fixture {
+    explicit hostile_fixture(hostile_service::answer how, client_options options = {})
+        : service(std::move(how)),
+          user(
+              context.get_executor(),
+              options.endpoint(service.address()).auth(rangeio::credentials::insecure()).retry(quick())
+          ) {}
+
+    static retry_policy quick() {
+        return retry_policy()
+            .initial_backoff(std::chrono::milliseconds(1))
+            .max_backoff(std::chrono::milliseconds(4));
+    }
+
+    void run(asio::awaitable<void> body) { testing::run(context, std::move(body)); }
+    /// What opening a pool fails with.
+    failure opening() {
+        failure out;
+        run(open_into(out));
+        return out;
+    }
+    asio::awaitable<void> open_into(failure& out) {
+        const auto one = pool_options().size(1);
+        out = co_await failure_of(user.open(object, one));
+    }
+    /// What a read of the bytes ends with, through a pool that opens; nothing if it is right.
+    failure reading(byte_range range) {
+        failure out;
+        run(read_into(range, out));
+        return out;
+    }
+    asio::awaitable<void> read_into(byte_range range, failure& out) {
+        const auto one = pool_options().size(1);
+        mrd_pool pool = co_await user.open(object, one);
+        std::vector<std::byte> memory(range.length());
+        const auto got = co_await try_fetch(pool, range, std::span(memory));
+        if (!got) out = got.error();
+        const std::string right =
+            content(static_cast<std::int64_t>(range.offset()), static_cast<std::int64_t>(range.length()));
+        if (got) CHECK(std::ranges::equal(memory, std::as_bytes(std::span(right))));
+        streams = pool.stats().streams;
+    }
+
+    hostile_service service;
+    asio::io_context context;
+    client user;
+    rangeio::stream_stats streams;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "hostile service: a redirect with a token that no header can have is an error, and not the process's end"
+) {
+    for (const std::string& token :
+         {std::string("there\nnow"),
+          std::string("gr\xc3\xbc\xc3\x9f"),
+          std::string(1, '\0'),
+          std::string("\xff"),
+          std::string(100'000, 't')}) {
+        hostile_fixture f([&token](hostile_call& call, const request&) {
+            call.end(aborted, "go elsewhere", redirect(token));
+        });
+        const failure why = f.opening();
+        CHECK(why.code() == errc::protocol_error);
+        CHECK(f.service.calls() == 1);
+    }
+}
+
+TEST_CASE(
+    "hostile service: a first response that pins no generation is an error, and no byte is read under it"
+) {
+    const std::vector<std::string> openings{
+        "",
+        handle("h"),
+        metadata(0, 1000),
+        metadata(-1, 1000),
+        metadata(std::numeric_limits<std::int64_t>::min(), 1000)
+    };
+    for (const std::string& opening : openings) {
+        hostile_fixture f([&opening](hostile_call& call, const request& asked) {
+            call.send(opening + pieces_of(asked));
+        });
+        CHECK(f.opening().code() == errc::protocol_error);
+        CHECK(f.service.calls() == 1);
+        std::vector<std::byte> memory(10);
+        const auto read_at_once = [&]() -> asio::awaitable<void> {
+            const byte_range range(0, 10);
+            const failure why = co_await failure_of(f.user.read(object, range, memory));
+            CHECK(why.code() == errc::protocol_error);
+        };
+        f.run(read_at_once());
+    }
+}
+
+TEST_CASE("hostile service: a hundred ranges refused by name, each with a long text, fail alone") {
+    constexpr std::size_t bad = 100;
+    hostile_fixture f([](hostile_call& call, const request& asked) {
+        if (call.message == 1) call.send(metadata(7, 1000));
+        std::string errors;
+        for (const auto& r : asked.read_ranges()) {
+            if (r.read_offset() > 1000)
+                errors += range_error(r.read_id(), out_of_range, std::string(2000, 'x'));
+        }
+        if (!errors.empty()) return call.end(out_of_range, std::string(2000, 'y'), range_errors(errors));
+        call.send(pieces_of(asked));
+    });
+    const auto all = [&]() -> asio::awaitable<void> {
+        const auto one_stream = pool_options().size(1);
+        mrd_pool pool = co_await f.user.open(object, one_stream);
+        rangeio::lease held = co_await pool.acquire();
+        std::vector<failure> good;
+        std::vector<failure> refused;
+        std::vector<std::byte> memory(10);
+        const auto one = [&](std::uint64_t offset, std::vector<failure>& into) -> asio::awaitable<void> {
+            const byte_range range(offset, 10);
+            failure why = co_await failure_of(held.read(range, memory));
+            into.push_back(why);
+        };
+        for (std::size_t i = 0; i < bad; ++i)
+            asio::co_spawn(f.context, one(2000 + 10 * i, refused), asio::detached);
+        for (std::size_t i = 0; i < 2; ++i) asio::co_spawn(f.context, one(10 * i, good), asio::detached);
+        while (good.size() + refused.size() < bad + 2) co_await asio::post(asio::use_awaitable);
+        CHECK(std::ranges::none_of(good, [](const failure& why) { return static_cast<bool>(why); }));
+        CHECK(std::ranges::all_of(refused, [](const failure& why) {
+            return why.code() == errc::range_not_satisfiable;
+        }));
+        CHECK(pool.stats().streams.refused == bad);
+        CHECK(pool.stats().failed == 0);
+    };
+    f.run(all());
+}
+
+TEST_CASE("hostile service: details that cannot be read, or do not fit, fail the range that they are of alone"
+) {
+    for (const bool garbled : {false, true}) {
+        CAPTURE(garbled);
+        hostile_fixture f([garbled](hostile_call& call, const request& asked) {
+            if (call.message == 1) call.send(metadata(7, 1000));
+            for (const auto& r : asked.read_ranges()) {
+                if (r.read_offset() != 500) continue;
+                const std::string text(garbled ? 10 : 2'000'000, 'x');
+                const std::string details = range_errors(range_error(r.read_id(), out_of_range, text));
+                return call.end(
+                    out_of_range, "bad", garbled ? details.substr(0, details.size() - 3) : details
+                );
+            }
+            call.send(pieces_of(asked));
+        });
+        const auto all = [&]() -> asio::awaitable<void> {
+            const auto one_stream = pool_options().size(1);
+            mrd_pool pool = co_await f.user.open(object, one_stream);
+            rangeio::lease held = co_await pool.acquire();
+            std::size_t done = 0;
+            const auto one = [&](std::uint64_t offset) -> asio::awaitable<void> {
+                std::vector<std::byte> memory(10);
+                const byte_range range(offset, 10);
+                const failure why = co_await failure_of(held.read(range, memory));
+                CHECK(static_cast<bool>(why) == (offset == 500));
+                ++done;
+            };
+            for (std::uint64_t offset = 0; offset < 1000; offset += 100) {
+                asio::co_spawn(f.context, one(offset), asio::detached);
+            }
+            while (done < 10) co_await asio::post(asio::use_awaitable);
+            CHECK(pool.stats().streams.refused == 1);
+        };
+        f.run(all());
+    }
+}
+
+TEST_CASE("hostile service: a status that there is not is UNKNOWN, and a range says its own once") {
+    hostile_fixture f([](hostile_call& call, const request& asked) {
+        if (call.message == 1) call.send(metadata(7, 1000));
+        if (asked.read_ranges_size() == 0) return;
+        const auto id = asked.read_ranges(0).read_id();
+        call.end(out_of_range, "bad", range_errors(range_error(id, 99, "odd\x1b[31m")));
+    });
+    const failure why = f.reading(byte_range(0, 10));
+    CHECK(why.grpc_status() == 2);
+    CHECK(why.message().ends_with("odd [31m (UNKNOWN, status 99)"));
+}
+
+TEST_CASE("hostile service: a message above the limit is an error that names it, on streams and for metadata"
+) {
+    const std::string limit = "a message is longer than max_message_bytes, 65536";
+    {
+        hostile_fixture f(
+            [](hostile_call& call, const request& asked) {
+                if (call.message == 1) call.send(metadata(7, 1'000'000));
+                if (asked.read_ranges_size() != 0) call.send(pieces_of(asked));
+            },
+            client_options().max_message_bytes(65536)
+        );
+        CHECK_FALSE(f.reading(byte_range(0, 60'000)));
+        const failure why = f.reading(byte_range(0, 100'000));
+        CHECK(why.code() == errc::protocol_error);
+        CHECK(why.message().ends_with(limit));
+        CHECK(f.service.calls() == 2);
+    }
+    hostile_fixture f(
+        [](hostile_call& call, const request&) {
+            call.send(bytes_field(1, "o") + bytes_field(8, std::string(100'000, 'x')));
+            call.end(0);
+        },
+        client_options().max_message_bytes(65536)
+    );
+    const auto ask = [&]() -> asio::awaitable<void> {
+        const failure why = co_await failure_of(f.user.stat(object));
+        CHECK(why.code() == errc::protocol_error);
+        CHECK(why.message().ends_with(limit));
+    };
+    f.run(ask());
+    CHECK(f.service.calls() == 1);
+}
+
+TEST_CASE("hostile service: what it says of its own exhaustion is tried again") {
+    hostile_fixture f([](hostile_call& call, const request& asked) {
+        if (call.number == 1) return call.end(8, "Received message larger than max (3 vs. 2)");
+        call.send((call.message == 1 ? metadata(7, 1000) : std::string()) + pieces_of(asked));
+    });
+    CHECK_FALSE(f.reading(byte_range(0, 10)));
+    CHECK(f.service.calls() == 2);
+}
+
+TEST_CASE("client_options: a limit of messages out of its range is named") {
+    asio::io_context context;
+    for (const std::size_t wrong : {std::size_t{0}, std::size_t{65535}, std::size_t{1} << 31}) {
+        try {
+            const client made(
+                context.get_executor(), client_options().endpoint("localhost:1").max_message_bytes(wrong)
+            );
+            FAIL("taken");
+        } catch (const rangeio::error& e) {
+            CHECK(e.code() == errc::invalid_argument);
+            CHECK(
+                e.why().message() ==
+                "max_message_bytes: " + std::to_string(wrong) + " is not in 65536..2147483647"
+            );
+        }
+    }
+}
+
+TEST_CASE(
+    "hostile service: a message of empty pieces, or of parts of metadata, is an error before it is memory"
+) {
+    for (const std::string& part : {bytes_field(6, ""), bytes_field(4, "")}) {
+        std::string message = metadata(7, 1000);
+        while (message.size() < 4'000'000) message += part;
+        hostile_fixture f([&message](hostile_call& call, const request&) { call.send(message); });
+        CHECK(f.opening().code() == errc::protocol_error);
+        CHECK(f.service.calls() == 1);
+    }
+}
+
+TEST_CASE("hostile service: a page of empty entries is an error before it is memory") {
+    std::string page;
+    while (page.size() < 4'000'000) page += bytes_field(1, "");
+    hostile_fixture f([&page](hostile_call& call, const request&) {
+        call.send(page);
+        call.end(0);
+    });
+    const auto list = [&]() -> asio::awaitable<void> {
+        const failure why = co_await failure_of(f.user.list("b-1"));
+        CHECK(why.code() == errc::protocol_error);
+        CHECK(why.message() == "gs://b-1: a page has more than 10000 entries");
+    };
+    f.run(list());
+}
+
+TEST_CASE("hostile service: pieces without a checksum are counted, or refused where each must have one") {
+    const auto without = [](hostile_call& call, const request& asked) {
+        if (call.message == 1) call.send(metadata(7, 1000));
+        if (asked.read_ranges_size() != 0) call.send(pieces_of(asked, checksum::none));
+    };
+    hostile_fixture lenient(without);
+    CHECK_FALSE(lenient.reading(byte_range(0, 10)));
+    CHECK(lenient.streams.unchecked_pieces == 1);
+    hostile_fixture strict(without, client_options().require_checksums(true));
+    const failure why = strict.reading(byte_range(0, 10));
+    CHECK(why.code() == errc::protocol_error);
+    CHECK(why.message().ends_with("a chunk of 10 bytes at offset 0 has no checksum"));
+    CHECK(strict.streams.unchecked_pieces == 0);
+    CHECK(strict.streams.bad_pieces == 4);
+}
+
+TEST_CASE(
+    "hostile service: times that no clock can express are the nearest that one can, on streams and for "
+    "metadata"
+) {
+    constexpr auto most = std::numeric_limits<std::int64_t>::max();
+    constexpr auto least = std::numeric_limits<std::int64_t>::min();
+    const std::string fields = timestamp(14, most, std::numeric_limits<std::int32_t>::max()) +
+                               timestamp(17, least, std::numeric_limits<std::int32_t>::min());
+    hostile_fixture f([&fields](hostile_call& call, const request&) {
+        if (call.method.ends_with("/BidiReadObject")) return call.send(metadata(7, 1000, fields));
+        call.send(fields);
+        call.end(0);
+    });
+    const auto check = [](const rangeio::object_info& info) {
+        CHECK(info.create_time == std::chrono::system_clock::time_point::max());
+        CHECK(info.update_time == std::chrono::system_clock::time_point::min());
+    };
+    const auto look = [&]() -> asio::awaitable<void> {
+        mrd_pool pool = co_await f.user.open(object);
+        check(*pool.info());
+        check(co_await f.user.stat(object));
+    };
+    f.run(look());
+}
+
+TEST_CASE("streams: those that are idle hold on to nothing of what they have read") {
+    constexpr std::uint64_t piece_bytes = std::uint64_t{2} << 20;
+    constexpr std::uint64_t streams = 8;
+    hostile_fixture f([](hostile_call& call, const request& asked) {
+        if (call.message == 1) call.send(metadata(7, 1 << 30));
+        if (asked.read_ranges_size() != 0) call.send(pieces_of(asked));
+    });
+    const auto in_use = [] {
+        const auto now = ::mallinfo2();
+        return static_cast<std::uint64_t>(now.uordblks + now.hblkhd);
+    };
+    const auto read = [&]() -> asio::awaitable<void> {
+        const auto size = pool_options().size(streams);
+        mrd_pool pool = co_await f.user.open(object, size);
+        const std::uint64_t before = in_use();
+        {
+            std::vector<std::byte> memory(streams * piece_bytes);
+            const byte_range all(0, memory.size());
+            const auto how = rangeio::fetch_options().concurrency(streams);
+            co_await fetch(pool, all, std::span(memory), how);
+        }
+        CHECK(pool.stats().ready == streams);
+        // The service may be about to drop what it has sent. Half of it would be kept by the streams alone.
+        while (in_use() > before + streams * piece_bytes / 2) co_await asio::post(asio::use_awaitable);
+    };
+    f.run(read());
+}
