@@ -91,12 +91,6 @@ asio::awaitable<void> read_once_of_many(network& n, const mrd_pool& pool, std::s
     ++done;
 }
 
-asio::awaitable<void> read_slowly(network& n) {
-    mrd_pool pool = co_await n.client->open(n.object);
-    co_await n.read(pool, 8);
-    CHECK(pool.stats().failed == 0);
-}
-
 class ear final : public observer {
 public:
     void on_event(const rangeio::event& what) noexcept override {
@@ -142,13 +136,6 @@ TEST_CASE("networks: a service that is away for a while fails no read of a pool 
     n.f.context.restart();
     n.f.context.run_for(25s);
     CHECK(done == readers);
-}
-
-TEST_CASE("networks: a slow link is not taken for a dead one") {
-    // Ten times the stall timeout, in two times four parts.
-    network n(quick(400ms), mib);
-    n.proxy.limit_rate(mib / 4);
-    n.f.run(read_slowly(n));
 }
 
 TEST_CASE("networks: more streams than a connection may have get further connections, and metadata has room"
