@@ -8,9 +8,6 @@
 
 namespace rangeio {
 
-/// protobuf neither sends nor takes a string that is not.
-bool is_utf8(std::string_view text) noexcept;
-
 /// Whether a header may have this as its value: bytes 0x20 to 0x7e. gRPC aborts the process for any other.
 bool fits_header(std::string_view text) noexcept;
 

@@ -1,7 +1,7 @@
 #include "grpc/object_decoder.hpp"
 
 #include "grpc/timestamp.hpp"
-#include "text.hpp"
+#include "utf8.hpp"
 
 #include <cstdint>
 #include <exception>

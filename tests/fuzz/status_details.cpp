@@ -4,7 +4,7 @@
 
 #include "fuzz/targets.hpp"
 #include "grpc/limits.hpp"
-#include "text.hpp"
+#include "utf8.hpp"
 
 #include <google/protobuf/stubs/common.h>
 

@@ -1,5 +1,7 @@
 #include "text.hpp"
 
+#include "utf8.hpp"
+
 #include <doctest/doctest.h>
 
 #include <string>
