@@ -31,7 +31,8 @@
 // A call's time is the stall timeout; twice as much after each call of its stream that was slow; and as much more as the
 // bytes need that may come before its own, for gRPC shows whole messages alone. How much that is tells what came meanwhile;
 // if nothing did, the link is taken for one that carries `slow_link` in a stall timeout. It is given to a connection that
-// lives. So one that is dead is left after the stall timeout, however much is due.
+// lives. So one that is dead is left after the stall timeout, however much is due; and after twice as much, if the one before
+// it seemed dead, too: on a line that is slow enough a sign of life is late.
 
 namespace rangeio::fsm {
 

@@ -149,6 +149,13 @@ TEST_CASE("connections_fsm: a dead connection is asked, left after the stall tim
     }
 }
 
+TEST_CASE("connections_fsm: a sign of life has twice the time if the connection before seemed dead, too") {
+    scene s;
+    s.call.excused = 1;
+    for (unsigned looks = 1; looks < 8; ++looks) CHECK(s.silent(looks).how == silence::borne);
+    CHECK(s.silent(8).dead);
+}
+
 TEST_CASE("connections_fsm: what is heard on a connection counts from when it was heard") {
     scene s;
     s.call.due = 1 << 30;
