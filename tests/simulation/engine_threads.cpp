@@ -163,7 +163,7 @@ namespace {
 
 template <class Op>
 asio::awaitable<void> await_counted(std::shared_ptr<Op> op, std::atomic<int>& ended) {
-    co_await rangeio::runtime::await_operation(op, {});
+    co_await rangeio::runtime::await_operation(op, 0ns);
     ++ended;
 }
 

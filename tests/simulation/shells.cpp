@@ -96,7 +96,7 @@ private:
 
 template <class Op>
 asio::awaitable<void> await_then(std::shared_ptr<Op> op, std::function<void()> then) {
-    co_await runtime::await_operation(op, {});
+    co_await runtime::await_operation(op, 0ns);
     then();
 }
 
