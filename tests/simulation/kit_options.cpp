@@ -1,0 +1,107 @@
+#include <rangeio/mrd_pool.hpp>
+#include <rangeio/testing/explore.hpp>
+#include <rangeio/testing/sim_context.hpp>
+#include <rangeio/testing/threaded_service.hpp>
+
+#include "support/run.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <iterator>
+#include <set>
+#include <string>
+
+// Options of the kit that no other test needs: set, and seen.
+
+using namespace testing;
+using rangeio::mrd_pool;
+using rangeio::retry_policy;
+using rangeio::testing::fault_script;
+using rangeio::testing::threaded_service;
+using rangeio::testing::threaded_service_options;
+namespace sim = rangeio::testing::sim;
+
+namespace {
+
+asio::awaitable<void> append_twice(std::string& out, char who) {
+    out += who;
+    co_await asio::post(asio::use_awaitable);
+    out += who;
+}
+
+std::string order_of(const sim::explore_options& options) {
+    std::string order;
+    sim::explore(
+        [&](sim::world& w) {
+            order.clear();
+            sim::context io(w);
+            spawn(io.make_executor("a"), "a", append_twice(order, 'a'));
+            spawn(io.make_executor("b"), "b", append_twice(order, 'b'));
+            w.run();
+        },
+        options
+    );
+    return order;
+}
+
+std::ptrdiff_t threads_now() {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+}
+
+}  // namespace
+
+TEST_CASE("kit: the seed decides which random schedules there are, and each is repeated by its seed") {
+    std::set<std::string> orders;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        const auto one = sim::explore_options().schedules(1).seed(seed);
+        const std::string order = order_of(one);
+        CHECK(order_of(one) == order);
+        orders.insert(order);
+    }
+    CHECK(orders.size() > 1);
+}
+
+TEST_CASE("kit: progress is told after each run, and may end the exploration") {
+    std::uint64_t told = 0;
+    const auto stop_at_five = [&](std::uint64_t runs) {
+        CHECK(runs == ++told);
+        return runs < 5;
+    };
+    order_of(sim::explore_options().schedules(10).progress(stop_at_five));
+    CHECK(told == 5);
+}
+
+TEST_CASE("threaded_service: delivers on as many threads as it is told") {
+    const auto before = threads_now();
+    const threaded_service service(threaded_service_options().threads(5));
+    CHECK(threads_now() >= before + 5);
+}
+
+TEST_CASE("threaded_service: chances are drawn from the seed") {
+    std::set<bool> opened;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        const auto faults = fault_script::parse("fail-open chance=50% times=0");
+        const threaded_service service(threaded_service_options().faults(faults).seed(seed));
+        asio::io_context context;
+        mrd_pool pool(
+            context.get_executor(), service.transport(context.get_executor(), {}, retry_policy::none())
+        );
+        const auto body = [&]() -> asio::awaitable<void> {
+            const rangeio::failure why = co_await failure_of(pool.initialize());
+            opened.insert(!why.code());
+            try {
+                co_await pool.close();
+            } catch (const rangeio::error&) {
+            }
+        };
+        run(context, body());
+    }
+    CHECK(opened.size() == 2);
+}
