@@ -131,7 +131,7 @@ public:
         writing = true;
         asked.insert(asked.end(), ranges.begin(), ranges.end());
     }
-    void cancel(cancel_reason) noexcept override { cancelled = true; }
+    void cancel() noexcept override { cancelled = true; }
 
     std::shared_ptr<bidi_call_events> events;
     std::vector<fsm::wire_range> asked;
