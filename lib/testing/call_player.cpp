@@ -167,8 +167,8 @@ void call_player::finish() {
     ended_ = true;
     --service_->calls_open;
     service_state& state = service_->state;
-    const bool told = ending_->redirect && !ending_->redirect->token.empty() &&
-                      fits_header(ending_->redirect->token);
+    const bool told =
+        ending_->redirect && !ending_->redirect->token.empty() && fits_header(ending_->redirect->token);
     std::string before;
     if (told) {
         before = std::exchange(state.expected_token, ending_->redirect->token);

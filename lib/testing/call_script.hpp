@@ -46,7 +46,7 @@ public:
     std::string expected_token;  // what the next call has to bring along; empty: nothing
     // The same for calls that begin while the client is being told of new ones.
     std::vector<std::string> outgoing_tokens;
-    std::uint64_t handles = 0;   // how many read handles were made
+    std::uint64_t handles = 0;  // how many read handles were made
     // What all connections have in common: 0 is no limit.
     std::uint64_t max_streams = 0;            // calls that one connection serves at once
     std::uint64_t link_bytes_per_second = 0;  // of all together

@@ -53,7 +53,9 @@ TEST_CASE("an endpoint that has not answered for two seconds is named meanwhile"
         const outcome got = run({command, "--endpoint", address, "--timeout", "4s", "gs://bucket/object"});
         CAPTURE(got.err);
         CHECK(got.code == 1);
-        CHECK(got.err.starts_with("rangeio: " + address + " has not answered yet\nrangeio: gs://bucket/object: "));
+        CHECK(got.err.starts_with(
+            "rangeio: " + address + " has not answered yet\nrangeio: gs://bucket/object: "
+        ));
     }
 }
 

@@ -221,7 +221,9 @@ TEST_CASE(
     for (const auto& plan : plans) {
         for (const bool destroyed : {false, true}) {
             const auto program = [&](sim::world& w) {
-                scene s(w, plan, retry_policy().stall_timeout(3ms).initial_backoff(1ms).attempts(3).budget(0s));
+                scene s(
+                    w, plan, retry_policy().stall_timeout(3ms).initial_backoff(1ms).attempts(3).budget(0s)
+                );
                 const auto stop = std::make_shared<asio::cancellation_signal>();
                 s.ask(w.choose(2) == 0 ? 0ns : 4ms, stop->slot());
                 const std::size_t steps = w.choose(12);

@@ -86,7 +86,8 @@ public:
         bool started_aged = false;  // the first attempt came after that
         bool slept = false;         // since that attempt
         bool trying = false;        // there has been one since the last progress
-        fsm::silence heard = fsm::silence::stalled;  // what the connection will say of the silence that was seen last
+        fsm::silence heard =
+            fsm::silence::stalled;  // what the connection will say of the silence that was seen last
         bool grown = false;         // the object
         bool closed_in_order = false;
         bool failed = false;  // ended otherwise, or is about to

@@ -155,9 +155,7 @@ private:
                 return fmt::format(
                     "wait {}", std::chrono::duration_cast<std::chrono::milliseconds>(a.delay).count()
                 );
-            case mrd_action_kind::judge_silence:
-                machine_.judged(a.cookie, silence(a.looks), out);
-                return "";
+            case mrd_action_kind::judge_silence: machine_.judged(a.cookie, silence(a.looks), out); return "";
             case mrd_action_kind::call_over:
             case mrd_action_kind::watch:
             case mrd_action_kind::cancel_watch: return "";

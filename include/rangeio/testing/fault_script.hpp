@@ -51,11 +51,11 @@ enum class fault_kind {
     long_details,    ///< says `bytes` of text of each range that it refuses
     giant_message,   ///< sends a chunk in a message of `bytes` more than it needs
     empty_pieces,    ///< sends `bytes` empty chunks of no range along with a chunk
-    fail_metadata,     ///< ends a call for metadata with `status`. Those calls are counted by themselves
-    hang_metadata,     ///< never answers one
-    repeat_page,       ///< sends a page of a listing with the token that it was asked for
-    empty_page,        ///< sends one without names, and a token that is new but leads nowhere else
-    unordered_page,    ///< sends one with a name again behind its last
+    fail_metadata,   ///< ends a call for metadata with `status`. Those calls are counted by themselves
+    hang_metadata,   ///< never answers one
+    repeat_page,     ///< sends a page of a listing with the token that it was asked for
+    empty_page,      ///< sends one without names, and a token that is new but leads nowhere else
+    unordered_page,  ///< sends one with a name again behind its last
 };
 
 /// One line of a script: what happens, where, and how often.
