@@ -178,7 +178,6 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
         // ours: the stream is none the worse.
         if (r == nullptr || !ranges_.drop_piece(*r, read_id, size, range_end)) ++counted_.unknown_chunks;
         counted_.orphan_bytes += size;
-        if (most_under_way_ != no_limit) send_if_possible(out);  // it may have been the last of an orphan
         return {};
     }
     verdict said;
@@ -500,11 +499,13 @@ call_fate mrd_fsm::seek_refused(const call_end& end_of_call, mrd_actions& out) {
     return call_fate::ranges_failed;
 }
 
-// For how many more ranges there is room in a message.
+// For how many more ranges there is room in a message. Orphans take none: the service may never end them.
 std::size_t mrd_fsm::room() const noexcept {
     if (most_under_way_ == no_limit) return options_.max_per_message;
-    const std::size_t under_way = ranges_.under_way();
-    return std::min(options_.max_per_message, most_under_way_ - std::min(under_way, most_under_way_));
+    const auto sent = static_cast<std::size_t>(
+        std::ranges::count(ranges_.all(), range_state::sent, &stream_range::state)
+    );
+    return std::min(options_.max_per_message, most_under_way_ - std::min(sent, most_under_way_));
 }
 
 // S8. To open another call costs less than to wait for what nobody wants.

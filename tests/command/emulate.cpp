@@ -40,13 +40,11 @@ TEST_CASE("emulate: stops while somebody reads") {
     cat.read(1);
     here.server.signal(SIGTERM);
     CHECK(here.server.wait().code == 0);
+    // It would wait a minute for a server that comes back, unless it had read ahead to the end.
+    cat.signal(SIGTERM);
     const outcome got = cat.wait();
     CAPTURE(got.err);
-    // What had been read ahead may have been all of it.
-    if (got.code != 0) {
-        CHECK(got.code == 1);
-        CHECK(got.one_line());
-    }
+    CHECK((got.code == 0 || got.code == 128 + SIGTERM));
 }
 
 TEST_CASE("emulate: a root that cannot be served is an error") {

@@ -105,7 +105,8 @@ TEST_CASE("event_log: the summary counts each kind, and adds up bytes and waits"
               event_kind::stream_stalled,
               event_kind::stream_retired,
               event_kind::range_refused,
-              event_kind::bad_piece}) {
+              event_kind::bad_piece,
+              event_kind::unchecked_piece}) {
             ++times;
             for (unsigned i = 0; i < times; ++i) log.on_event(event(kind, object));
         }
@@ -124,7 +125,7 @@ TEST_CASE("event_log: the summary counts each kind, and adds up bytes and waits"
     });
     const std::string summary =
         "rangeio: summary: opened=1 ended=2 resumed=3 redirected=4 stalled=5 retired=6 refused=7 "
-        "bad_pieces=8 "
+        "bad_pieces=8 unchecked_pieces=9 "
         "orphan_bytes=42 waits=2 wait_ms=3.5 lines_lost=0\n";
     CAPTURE(written);
     CHECK(written.ends_with(summary));
