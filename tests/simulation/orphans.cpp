@@ -64,7 +64,7 @@ std::chrono::nanoseconds wait_after(std::size_t count) {
 }  // namespace
 
 TEST_CASE("S8: ranges that were given up do not hold up the next read, however many and short they are") {
-    for (const std::size_t count : {50, 500, 5000}) {
+    for (const std::size_t count : {50U, 500U, 5000U}) {
         CAPTURE(count);
         const auto waited = wait_after(count);
         CHECK(waited >= 0ns);

@@ -377,7 +377,7 @@ TEST_CASE("mrd_fsm: S10: an id that is not ours excuses nothing") {
 TEST_CASE("mrd_fsm: S10: a range that is refused without a name is found among the others, and fails alone") {
     stream s = open_stream(patient());
     s.add(1, 0, 8), s.write_done();
-    for (std::uintptr_t cookie : {2, 3, 4}) s.add(cookie, cookie == 3 ? 900 : 16 * cookie, 8);
+    for (const std::uintptr_t cookie : {2U, 3U, 4U}) s.add(cookie, cookie == 3 ? 900 : 16 * cookie, 8);
     s.write_done();
     // Four of them, two, one at a time; the third is at fault.
     CHECK(s.call_ended(past_the_end) == "reconnecting, start 1:0+8 2:32+8");
