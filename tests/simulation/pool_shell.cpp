@@ -259,6 +259,7 @@ TEST_CASE("P9: the deadline of close() is the pool's: it holds when its caller d
     pool_fixture f;
     lease held;
     run(f.context, acquire_into(*f.pool, held));
+    const std::size_t alarms = f.time.alarms();
     asio::cancellation_signal signal;
     outcome impatient;
     asio::co_spawn(
@@ -269,6 +270,7 @@ TEST_CASE("P9: the deadline of close() is the pool's: it holds when its caller d
     signal.emit(asio::cancellation_type::terminal);
     f.settle(impatient);
     CHECK(*impatient.code == asio::error::operation_aborted);
+    REQUIRE(f.time.alarms() == alarms + 1);
     f.time.pass(4s);
     CHECK(f.pool->stats().ready == 1);
     f.time.pass(1s);
