@@ -28,12 +28,19 @@ namespace {
 /// Ends when it is told to; on a thread of `elsewhere`, as gRPC would end it, if there is one.
 class promise final : public rangeio::runtime::operation {
 public:
-    explicit promise(std::vector<std::jthread>* elsewhere = nullptr) : elsewhere_(elsewhere) {}
+    promise() = default;
+    promise(std::vector<std::jthread>& elsewhere, std::shared_ptr<rangeio::runtime::context_core> core)
+        : elsewhere_(&elsewhere), core_(std::move(core)) {}
 
     void cancel(const failure&) noexcept override {
         if (elsewhere_ == nullptr) return complete();
         auto self = std::static_pointer_cast<promise>(shared_from_this());
-        elsewhere_->emplace_back([self = std::move(self)] { self->complete(); });
+        // As a thread of gRPC does: what it drops may be the last of a strand, which needs its context.
+        elsewhere_->emplace_back([self = std::move(self)]() mutable {
+            const rangeio::runtime::context_core::stay stay(self->core_);
+            const auto alive = std::move(self);
+            alive->complete();
+        });
     }
     std::future<void> started() { return started_.get_future(); }
 
@@ -41,7 +48,8 @@ private:
     void start() noexcept override { started_.set_value(); }
     void reject(const failure&) noexcept override {}
 
-    std::vector<std::jthread>* const elsewhere_;
+    std::vector<std::jthread>* const elsewhere_ = nullptr;
+    const std::shared_ptr<rangeio::runtime::context_core> core_;
     std::promise<void> started_;
 };
 
@@ -79,7 +87,12 @@ asio::awaitable<void> wait_and_be_counted(std::shared_ptr<promise> what, frame_c
 std::shared_ptr<promise> suspend_on(
     const asio::any_io_executor& executor, frame_counts& frames, bool elsewhere = true
 ) {
-    auto op = std::make_shared<promise>(elsewhere ? &frames.threads : nullptr);
+    std::shared_ptr<promise> op;
+    if (elsewhere) {
+        op = std::make_shared<promise>(frames.threads, rangeio::runtime::core_of(executor));
+    } else {
+        op = std::make_shared<promise>();
+    }
     asio::co_spawn(executor, wait_and_be_counted(op, frames), [](std::exception_ptr) {});
     return op;
 }
