@@ -502,9 +502,8 @@ call_fate mrd_fsm::seek_refused(const call_end& end_of_call, mrd_actions& out) {
 // For how many more ranges there is room in a message. Orphans take none: the service may never end them.
 std::size_t mrd_fsm::room() const noexcept {
     if (most_under_way_ == no_limit) return options_.max_per_message;
-    const auto sent = static_cast<std::size_t>(
-        std::ranges::count(ranges_.all(), range_state::sent, &stream_range::state)
-    );
+    const auto sent =
+        static_cast<std::size_t>(std::ranges::count(ranges_.all(), range_state::sent, &stream_range::state));
     return std::min(options_.max_per_message, most_under_way_ - std::min(sent, most_under_way_));
 }
 
