@@ -62,7 +62,6 @@ public:
         pool_->drain();
     }
     void reconnected() noexcept override {
-        pool_->refresh_loads();
         pool_->machine_.feed([&](pool_fsm& m, pool_actions& out) { m.reconnected(id_, out); });
         pool_->drain();
     }
@@ -148,7 +147,6 @@ void pool_core::close_now() noexcept {
 }
 
 void pool_core::release(stream_id id) noexcept {
-    refresh_loads();
     const bool known = machine_.feed([&](pool_fsm& m, pool_actions& out) {
         m.release(id, out);
         return m.knows(id);
@@ -298,7 +296,6 @@ void pool_core::opened(stream_id id, std::shared_ptr<const object_info> info) no
         const std::lock_guard lock(mutex_);
         if (info_ == nullptr) info_ = std::move(info);
     }
-    refresh_loads();
     machine_.feed([&](pool_fsm& m, pool_actions& out) { m.opened(id, out); });
     drain();
 }

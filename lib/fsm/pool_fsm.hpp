@@ -83,8 +83,8 @@ public:
     /// The stream is no more: its open failed, it died, or it closed as it was told (then `why` is empty).
     void ended(stream_id id, const failure& why, pool_actions& out);
 
-    /// Bytes outstanding on a stream, for share_policy::least_outstanding; refreshed before an event that may
-    /// grant.
+    /// Bytes outstanding on a stream, for share_policy::least_outstanding; refreshed before acquire() and ended(). The
+    /// other events never choose between busy streams: before them, nobody waits beside a stream that is ready.
     void set_load(stream_id id, std::uint64_t bytes);
 
     pool_state state() const noexcept { return state_; }

@@ -2,6 +2,7 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/manual_time.hpp>
 
+#include "engine/pool_core.hpp"
 #include "simulation/scripted_service.hpp"
 #include "support/run.hpp"
 
@@ -10,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <array>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -430,4 +432,116 @@ TEST_CASE("pool: an exception of a factory, or of its streams, is reported with 
         CHECK(why.message().find("reads are over quota") != std::string::npos);
     }
     CHECK(why.code() != boost::system::errc::not_enough_memory);
+}
+
+namespace {
+
+/// Streams that open, break and fail when the test says so, with loads that the test sets.
+class loaded_streams final : public rangeio::mrd_factory {
+public:
+    class stream final : public rangeio::multi_range_downloader {
+    public:
+        void open(std::shared_ptr<rangeio::stream_listener> to) override { owner = std::move(to); }
+        std::int64_t read(std::shared_ptr<rangeio::range_read>) override { return 1; }
+        void cancel(std::int64_t, const rangeio::failure&) noexcept override {}
+        void close(const rangeio::failure& why) noexcept override { end(why); }
+        std::uint64_t outstanding_bytes() const noexcept override { return load; }
+        void end(const rangeio::failure& why) noexcept {
+            if (const auto to = std::exchange(owner, nullptr)) to->ended(why);
+        }
+
+        std::shared_ptr<rangeio::stream_listener> owner;
+        std::uint64_t load = 0;
+    };
+
+    std::shared_ptr<rangeio::multi_range_downloader> create() override {
+        made.push_back(std::make_shared<stream>());
+        return made.back();
+    }
+    bool supports_multi_request() const noexcept override { return true; }
+    const rangeio::object_ref& object() const noexcept override { return object_; }
+
+    std::vector<std::shared_ptr<stream>> made;
+
+private:
+    const rangeio::object_ref object_{"b-1", "o"};
+};
+
+/// A pool that shares by load, and one lease on each of its first two streams.
+struct sharing_fixture {
+    explicit sharing_fixture(std::size_t size)
+        : pool(
+              context.get_executor(),
+              streams,
+              pool_options().size(size).sharing(rangeio::sharing_policy::least_outstanding)
+          ) {
+        for (std::size_t i = 0; i < 2; ++i) {
+            ask();
+            streams->made.at(i)->owner->opened(std::make_shared<const rangeio::object_info>());
+            settle();
+            REQUIRE(stream_of(i) == streams->made[i].get());
+        }
+    }
+    ~sharing_fixture() {
+        for (auto& [held, end] : asked) held.release();
+        settle();
+    }
+
+    void ask() {
+        auto& [held, end] = asked.emplace_back();
+        asio::co_spawn(context, acquire_into(pool, held), end.handler());
+        settle();
+    }
+    void settle() {
+        context.restart();
+        context.poll();
+    }
+    void loads(std::uint64_t first, std::uint64_t second) const {
+        streams->made[0]->load = first;
+        streams->made[1]->load = second;
+    }
+    /// Which stream the request that came in that place has. Null: it waits.
+    const rangeio::multi_range_downloader* stream_of(std::size_t place) const {
+        return rangeio::engine::pool_access::stream(asked.at(place).first).get();
+    }
+
+    asio::io_context context;
+    const std::shared_ptr<loaded_streams> streams = std::make_shared<loaded_streams>();
+    std::deque<std::pair<lease, outcome>> asked;
+    mrd_pool pool;
+};
+
+}  // namespace
+
+TEST_CASE("P4: a caller whose stream failed to open shares by the loads of that moment, not of its coming") {
+    sharing_fixture f(3);
+    f.loads(100, 200);
+    f.ask();
+    REQUIRE(f.streams->made.size() == 3);
+    CHECK(f.stream_of(2) == nullptr);
+    f.loads(300, 200);
+    f.streams->made[2]->end(rangeio::failure(errc::stalled));
+    f.settle();
+    CHECK(f.stream_of(2) == f.streams->made[1].get());
+}
+
+TEST_CASE("P4: after a reconnect streams are shared by the loads that they have then") {
+    sharing_fixture f(2);
+    f.loads(100, 200);
+    for (const auto& stream : f.streams->made) stream->owner->reconnecting();
+    f.ask();
+    f.ask();
+    CHECK(f.stream_of(2) == nullptr);
+    f.loads(700, 600);
+    f.streams->made[0]->owner->reconnected();
+    f.settle();
+    // Nobody waits for another one when there is one.
+    CHECK(f.stream_of(2) == f.streams->made[0].get());
+    CHECK(f.stream_of(3) == f.streams->made[0].get());
+    f.streams->made[1]->owner->reconnected();
+    f.ask();
+    CHECK(f.stream_of(4) == f.streams->made[1].get());
+    f.loads(500, 501);
+    f.ask();
+    CHECK(f.stream_of(5) == f.streams->made[0].get());
 }

@@ -105,6 +105,9 @@ std::string rule_name(rule r) {
         case rule::p3_grows: return "P3: whoever waits while the pool can grow has an open under way";
         case rule::p4_ready_only: return "P4: leases only on streams that are ready";
         case rule::p4_policy: return "P4: sharing follows the policy";
+        case rule::p4_choice:
+            return "P4: which of several busy streams is shared is decided by acquire and a failed open "
+                   "alone";
         case rule::p5_leases: return "P5: a stream's count is its leases, those on their way included";
         case rule::p5_last_release:
             return "P5: only the last release, or the deadline, closes a leased stream";
@@ -165,6 +168,10 @@ std::uint32_t check_step(
                         return b.kind == pool_action_kind::grant && b.stream == a.stream;
                     });
                     const bool shared = t->leases > static_cast<std::uint32_t>(later);
+                    // The shell refreshes loads before these events, and before no other.
+                    const bool loads_are_new = e.what == kind::acquire || end;
+                    const bool choice = shared && std::ranges::count_if(after.streams(), is_ready) > 1;
+                    require(!choice || loads_are_new, rule::p4_choice);
                     for (const auto& w : before.waiters()) {
                         // A failure goes to the younger one who has traded places, too.
                         const bool refused = (end && w.open == subject) || passed_on;

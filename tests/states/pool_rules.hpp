@@ -19,6 +19,7 @@ enum class rule : std::uint8_t {
     p3_grows,
     p4_ready_only,
     p4_policy,
+    p4_choice,
     p5_leases,
     p5_last_release,
     p6_dead,
