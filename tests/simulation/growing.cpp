@@ -2,6 +2,7 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 
+#include "engine/pool_core.hpp"
 #include "simulation/scripted_service.hpp"
 #include "support/run.hpp"
 
@@ -255,6 +256,8 @@ public:
             return std::make_shared<const object_info>(known_);
         }
 
+        std::uint64_t required_last() const { return required.empty() ? 0 : required.back(); }
+
         std::shared_ptr<rangeio::stream_listener> owner;
         std::vector<std::uint64_t> required;
 
@@ -348,17 +351,35 @@ TEST_CASE(
     context.restart();
     context.poll();
     CHECK(size == 3000);
-    for (const auto& stream : streams->made) {
-        REQUIRE_FALSE(stream->required.empty());
-        CHECK(stream->required.back() == 3000);
-    }
+    for (const auto& stream : streams->made) CHECK(stream->required_last() == 3000);
     // One that is made later begins with it.
     asio::co_spawn(context, take(pool, first), ends[3].handler());
     asio::co_spawn(context, take(pool, third), ends[4].handler());
     context.restart();
     context.poll();
-    for (const auto& stream : streams->made) CHECK(stream->required.back() == 3000);
+    for (const auto& stream : streams->made) CHECK(stream->required_last() == 3000);
     for (std::size_t i = 1; i < streams->made.size(); ++i) streams->open(i);
     context.restart();
     context.poll();
+}
+
+TEST_CASE("P14: what a pool learns late, after it has learned of more, does not shrink its object") {
+    asio::io_context context;
+    const auto streams = std::make_shared<sized_streams>();
+    mrd_pool pool(context.get_executor(), streams, pool_options().size(1));
+    outcome end;
+    lease held;
+    asio::co_spawn(context, take(pool, held), end.handler());
+    context.poll();
+    streams->open(0);
+    context.restart();
+    context.poll();
+    const auto core = rangeio::engine::pool_access::core(pool);
+    for (const std::uint64_t told : {3000U, 2000U, 2999U}) {
+        streams->known.size = told;
+        core->learn(*streams->made[0]);
+        CHECK(pool.info()->size == 3000);
+    }
+    CHECK(streams->made[0]->required_last() == 3000);
+    held.release();
 }
