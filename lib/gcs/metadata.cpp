@@ -5,8 +5,7 @@
 #include "gcs/client_core.hpp"
 #include "gcs/page_cursor.hpp"
 #include "grpc/grpc_unary_attempt.hpp"
-#include "grpc/limits.hpp"
-#include "grpc/object_codec.hpp"
+#include "grpc/metadata_decoder.hpp"
 #include "grpc/object_decoder.hpp"
 #include "grpc/unary_call.hpp"
 #include "runtime/operation.hpp"
@@ -68,8 +67,12 @@ asio::awaitable<result<std::string>> call(
     co_return op->response();
 }
 
-failure malformed(const std::string& subject) {
-    return {errc::protocol_error, fmt::format("{}: malformed response", subject)};
+failure malformed(const std::string& subject, const wire::decode_result& how) {
+    if (how.status == wire::decode_status::out_of_memory) throw std::bad_alloc();
+    if (how.status == wire::decode_status::above_limit) {
+        return {errc::protocol_error, fmt::format("{}: a page has {}", subject, how.what)};
+    }
+    return {errc::protocol_error, fmt::format("{}: malformed response: {}", subject, how.what)};
 }
 
 asio::awaitable<result<object_info>> stat_object(core_ptr core, object_ref object) {
@@ -86,12 +89,8 @@ asio::awaitable<result<object_info>> stat_object(core_ptr core, object_ref objec
     );
     if (!bytes) co_return bytes.error();
     object_info out;
-    if (const auto how = wire::decode_object(*bytes, out); !how) {
-        if (how.status == wire::decode_status::out_of_memory) throw std::bad_alloc();
-        co_return failure(
-            errc::protocol_error, fmt::format("{}: malformed response: {}", object.to_string(), how.what)
-        );
-    }
+    const auto how = wire::decode_object(*bytes, out);
+    if (!how) co_return malformed(object.to_string(), how);
     co_return out;
 }
 
@@ -118,20 +117,9 @@ asio::awaitable<list_page> list_bucket(core_ptr core, std::string bucket, list_o
         core, "/google.storage.v2.Storage/ListObjects", bucket, request.SerializeAsString(), subject
     );
     if (!bytes) throw error(bytes.error());
-    // An empty entry takes two bytes here and hundreds in memory.
-    if (wire::count_fields(*bytes) > grpc_transport::max_page_entries) {
-        throw error(failure(
-            errc::protocol_error,
-            fmt::format("{}: a page has more than {} entries", subject, grpc_transport::max_page_entries)
-        ));
-    }
-    pb::ListObjectsResponse response;
-    if (!response.ParseFromString(*bytes)) throw error(malformed(subject));
     list_page page;
-    for (const pb::Object& object : response.objects())
-        page.objects.push_back(grpc_transport::to_info(object));
-    page.prefixes.assign(response.prefixes().begin(), response.prefixes().end());
-    page.next_page_token = response.next_page_token();
+    const auto how = wire::decode_listing(*bytes, page);
+    if (!how) throw error(malformed(subject, how));
     if (const failure why = cursor.take(page, static_cast<unsigned>(options.max_empty_pages()))) {
         throw error(why.with_context(subject));
     }
@@ -151,12 +139,9 @@ asio::awaitable<bucket_layout> bucket_layout_of(core_ptr core, std::string bucke
         subject
     );
     if (!bytes) throw error(bytes.error());
-    control_pb::StorageLayout response;
-    if (!response.ParseFromString(*bytes)) throw error(malformed(subject));
     bucket_layout out;
-    out.location = response.location();
-    out.location_type = response.location_type();
-    out.hierarchical_namespace = response.hierarchical_namespace().enabled();
+    const auto how = wire::decode_layout(*bytes, out);
+    if (!how) throw error(malformed(subject, how));
     co_return out;
 }
 

@@ -1,7 +1,7 @@
 #include "grpc/object_decoder.hpp"
 
+#include "grpc/message_reader.hpp"
 #include "grpc/timestamp.hpp"
-#include "utf8.hpp"
 
 #include <cstdint>
 #include <exception>
@@ -18,9 +18,7 @@ using time = std::optional<std::chrono::system_clock::time_point>;
 
 class object_reader {
 public:
-    explicit object_reader(std::string_view serialised)
-        : message_(reinterpret_cast<const std::byte*>(serialised.data()), serialised.size()),
-          in_({&message_, 1}) {}
+    explicit object_reader(std::string_view serialised) : message_(serialised) {}
 
     // What is wrong, or null.
     const char* read(object_info& out) {
@@ -30,24 +28,23 @@ public:
         std::optional<stamp> finalized;
         for (auto tag = in_.next(); tag != 0; tag = in_.next()) {
             switch (tag) {
-                case length_delimited_field(1): text(out.name); break;
-                case length_delimited_field(2): text(out.bucket); break;
+                case length_delimited_field(1): message_.text(out.name); break;
+                case length_delimited_field(2): message_.text(out.bucket); break;
                 case varint_field(3): out.generation = in_.int64(); break;
                 case varint_field(4): out.metageneration = in_.int64(); break;
-                case length_delimited_field(5): text(out.storage_class); break;
+                case length_delimited_field(5): message_.text(out.storage_class); break;
                 case varint_field(6): size = in_.int64(); break;
-                case length_delimited_field(7): text(out.content_encoding); break;
-                case length_delimited_field(13): text(out.content_type); break;
+                case length_delimited_field(7): message_.text(out.content_encoding); break;
+                case length_delimited_field(13): message_.text(out.content_type); break;
                 case length_delimited_field(14): time_stamp(created); break;
                 case length_delimited_field(16): in_.nested([&] { checksums(out); }); break;
                 case length_delimited_field(17): time_stamp(updated); break;
-                case length_delimited_field(27): text(out.etag); break;
+                case length_delimited_field(27): message_.text(out.etag); break;
                 case length_delimited_field(36): time_stamp(finalized); break;
                 default: in_.skip(tag);
             }
         }
-        if (in_.error() != nullptr) return in_.error();
-        if (!all_utf8_) return "a text that is not UTF-8";
+        if (message_.error() != nullptr) return message_.error();
         if (size < 0) return "a negative size";
         out.size = static_cast<std::uint64_t>(size);
         out.finalized = finalized.has_value();
@@ -60,11 +57,6 @@ public:
     }
 
 private:
-    void text(std::string& out) {
-        out = copy_of({&message_, 1}, in_.bytes());
-        all_utf8_ = all_utf8_ && is_utf8(out);
-    }
-
     void time_stamp(std::optional<stamp>& out) {
         if (!out) out.emplace();
         in_.nested([&] {
@@ -93,9 +85,8 @@ private:
         return grpc_transport::to_time(from->seconds, from->nanos);
     }
 
-    slice message_;
-    wire_reader in_;
-    bool all_utf8_ = true;
+    message_reader message_;
+    wire_reader& in_ = message_.fields;
 };
 
 }  // namespace
@@ -111,17 +102,6 @@ decode_result decode_object(std::string_view serialised, object_info& out) noexc
         out = {};
         return {decode_status::out_of_memory, "no memory for the object's metadata"};
     }
-}
-
-std::size_t count_fields(std::string_view message) noexcept {
-    const slice whole(reinterpret_cast<const std::byte*>(message.data()), message.size());
-    wire_reader in({&whole, 1});
-    std::size_t count = 0;
-    for (auto tag = in.next(); tag != 0; tag = in.next()) {
-        ++count;
-        in.skip(tag);
-    }
-    return count;
 }
 
 }  // namespace rangeio::wire

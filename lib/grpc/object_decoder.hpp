@@ -4,7 +4,6 @@
 
 #include "grpc/response_decoder.hpp"
 
-#include <cstddef>
 #include <string_view>
 
 namespace rangeio::wire {
@@ -17,8 +16,5 @@ namespace rangeio::wire {
 /// Errors:    malformed, where protobuf would reject it, and for a negative size; out_of_memory.
 /// Guarantee: no exception.
 decode_result decode_object(std::string_view serialised, object_info& out) noexcept;
-
-/// How many fields a message has, not counting those within others; as far as it is well-formed.
-std::size_t count_fields(std::string_view message) noexcept;
 
 }  // namespace rangeio::wire

@@ -1,6 +1,8 @@
 #include <rangeio/grpc_log.hpp>
 
 #include "emulator/engine_fixture.hpp"
+#include "support/hostile_messages.hpp"
+#include "support/hostile_service.hpp"
 
 #include <grpc/support/log.h>
 
@@ -192,6 +194,37 @@ TEST_CASE("listing: what is wrong in itself is refused by its name before anythi
     });
     CHECK(out == "");
     CHECK(f.server.stats().list_objects.calls == 0);
+}
+
+TEST_CASE("listing: a peer's text that is not UTF-8 is an error that names it, and nobody prints") {
+    const std::string no_text = "\xff\xfe";
+    std::string answer;
+    hostile_service peer([&answer](hostile_call& call, const auto&) {
+        call.send(answer);
+        call.end(0);
+    });
+    engine_fixture f;
+    const auto options = client_options().endpoint(peer.address());
+    rangeio::client client(f.context.get_executor(), options);
+    rangeio::failure why;
+    const auto list = [&]() -> asio::awaitable<void> { why = co_await failure_of(client.list("b-1")); };
+    const auto layout = [&]() -> asio::awaitable<void> { why = co_await failure_of(client.layout("b-1")); };
+    const std::string out = printed([&] {
+        for (const std::string& page :
+             {hostile::bytes_field(1, hostile::bytes_field(1, no_text)),
+              hostile::bytes_field(2, no_text),
+              hostile::bytes_field(3, no_text)}) {
+            answer = page;
+            f.run(list());
+            CHECK(why.code() == errc::protocol_error);
+            CHECK(why.message() == "gs://b-1: malformed response: a text that is not UTF-8");
+        }
+        answer = hostile::bytes_field(2, no_text);
+        f.run(layout());
+        CHECK(why.code() == errc::protocol_error);
+        CHECK(why.message() == "gs://b-1: malformed response: a text that is not UTF-8");
+    });
+    CHECK(out == "");
 }
 
 // In a process of its own: the log belongs to all of one.

@@ -28,6 +28,8 @@ inline unsigned char take_byte(std::string_view& input) {
 
 /// Responses of BidiReadObject, in slices: protobuf's own parser says what they mean. First byte: size of a slice.
 void response_decoder(std::string_view input);
+/// Answers to questions for metadata: protobuf's own parser says what they mean.
+void metadata_decoder(std::string_view input);
 /// The end of a call: status, text and the trailer with details. First two bytes: the status, the length of the text.
 void status_details(std::string_view input);
 /// Ranges, URLs, sizes and times, as users of the command write them.
@@ -48,6 +50,7 @@ struct target {
 
 inline constexpr std::array targets{
     target{"response_decoder", &response_decoder},
+    target{"metadata_decoder", &metadata_decoder},
     target{"status_details", &status_details},
     target{"command_text", &command_text},
     target{"fault_script", &fault_script},
