@@ -64,9 +64,22 @@ asio::awaitable<object_tail> read_tail(pool_ptr pool, std::uint64_t length, fetc
         out.bytes = co_await engine::fetch_block(pool, last, options);
         co_return out;
     }
-    // Into as much memory as the object may have by now. It is asked again, with more, only if it has grown beyond that.
-    for (;;) {
+    // Into as much memory as the object may have by now. The service is asked again, for more, only if the object has grown
+    // beyond that. A service that serves bytes behind a size that it never corrects would be asked without end.
+    for (std::uint64_t before = 0;;) {
         const byte_range asked(0, std::min(length, engine::plausible_end(*pool->info())));
+        if (asked.length() <= std::exchange(before, asked.length())) {
+            const failure why(
+                errc::protocol_error,
+                fmt::format(
+                    "the service served {} bytes at offset {} of an object that it says ends at {}",
+                    before,
+                    out.offset,
+                    pool->info()->size
+                )
+            );
+            throw error(pool->explain(why, doing));
+        }
         byte_block memory = engine::allocate(asked.length());
         transfer_part tail;
         tail.range = asked;

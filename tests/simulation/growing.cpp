@@ -243,6 +243,8 @@ public:
         std::int64_t read(std::shared_ptr<rangeio::range_read> read) override {
             rangeio::range_outcome all;
             all.received = read->range().length();
+            if (read->tail()) all.offset = tails_at;
+            if (++reads > 10) all.why = {errc::timed_out, "asked without end"};
             read->done(all);
             return 1;
         }
@@ -260,6 +262,8 @@ public:
 
         std::shared_ptr<rangeio::stream_listener> owner;
         std::vector<std::uint64_t> required;
+        std::uint64_t tails_at = 0;
+        int reads = 0;
 
     private:
         const object_info& known_;
@@ -289,6 +293,17 @@ private:
 
 asio::awaitable<void> take(mrd_pool& pool, lease& out) {
     out = co_await pool.acquire();
+}
+
+asio::awaitable<void> tail_that_never_fits(mrd_pool& pool) {
+    const auto why = co_await failure_of(fetch_tail(pool, 2'000'000));
+    CHECK(why.code() == errc::protocol_error);
+    CHECK(
+        why.message() ==
+        "gs://b-1/o last 2000000 bytes: the service served 1050576 bytes at offset 1000000000 of an object "
+        "that it "
+        "says ends at 1000"
+    );
 }
 
 asio::awaitable<void> ask_size(mrd_pool& pool, std::uint64_t& out) {
@@ -382,4 +397,21 @@ TEST_CASE("P14: what a pool learns late, after it has learned of more, does not 
     }
     CHECK(streams->made[0]->required_last() == 3000);
     held.release();
+}
+
+TEST_CASE("growing: a tail that ends behind a size that the service never corrects is an error, not a loop") {
+    asio::io_context context;
+    const auto streams = std::make_shared<sized_streams>();
+    mrd_pool pool(context.get_executor(), streams, pool_options().size(1));
+    lease held;
+    outcome end;
+    asio::co_spawn(context, take(pool, held), end.handler());
+    context.poll();
+    streams->open(0);
+    context.restart();
+    context.poll();
+    held.release();
+    streams->made[0]->tails_at = 1'000'000'000;
+    run(context, tail_that_never_fits(pool));
+    CHECK(streams->made[0]->reads == 1);
 }
