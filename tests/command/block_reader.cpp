@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <doctest/doctest.h>
 
@@ -90,6 +91,36 @@ TEST_CASE("read_in_order: the event loop runs while bytes are written, however l
         ran = ran && on_loop->get_future().wait_for(4s) == std::future_status::ready;
     });
     CHECK(ran);
+}
+
+TEST_CASE(
+    "read_in_order: a sink that takes longer than the limits of reads and of silence has nobody fail or stall"
+) {
+    constexpr auto limit = 500ms;
+    threaded_service service(threaded_service_options().object_bytes(object_bytes).max_chunk_bytes(3000));
+    asio::io_context loop(1);
+    blocking_thread writer;
+    std::uint64_t written = 0;
+    const block_sink sink = [&](std::span<const std::byte> bytes) {
+        written += bytes.size();
+        if (written != 10'000) return;
+        // Until a timer of the loop has seen the limits pass.
+        const auto passed = std::make_shared<std::promise<void>>();
+        const auto timer = std::make_shared<asio::steady_timer>(loop, 2 * limit);
+        timer->async_wait([timer, passed](const error_code&) { passed->set_value(); });
+        CHECK(passed->get_future().wait_for(10s) == std::future_status::ready);
+    };
+    const auto read = [&]() -> asio::awaitable<void> {
+        const auto transport =
+            service.transport(loop.get_executor(), 20s, retry_policy().attempts(1).stall_timeout(limit));
+        mrd_pool pool(loop.get_executor(), transport, pool_options());
+        const std::vector<byte_range> all(1, byte_range(0, object_bytes));
+        const auto options = fetch_options().timeout(limit);
+        co_await read_in_order(pool, all, blocks_of(10'000), options, writer, sink);
+    };
+    run(loop, read());
+    CHECK(written == object_bytes);
+    CHECK(service.calls_resumed() == 0);
 }
 
 TEST_CASE("read_in_order: what a sink throws ends the read") {

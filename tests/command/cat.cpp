@@ -1,9 +1,12 @@
 #include "command/fixture.hpp"
+#include "command/peers.hpp"
 
 #include <doctest/doctest.h>
 
 #include <csignal>
 #include <cstddef>
+#include <string>
+#include <vector>
 
 namespace testing {
 namespace {
@@ -134,6 +137,31 @@ TEST_CASE("cat: ends quietly when nobody reads any more") {
     const outcome got = cat.wait();
     CHECK(got.code == 128 + SIGPIPE);
     CHECK(got.err.empty());
+}
+
+TEST_CASE("cat: a reader that pauses for longer than the time limit costs no time-out, stall or byte") {
+    // Meanwhile the stream breaks, and its next call is refused: a wait, for which the event loop has to run.
+    const fixture here({"--faults", "reset call=1 byte=4194304; fail-open call=2 status=UNAVAILABLE"});
+    // Blocks beyond the ring are asked for after the pause.
+    const std::string content = beyond_a_ring_of(4 + 1);
+    here.put("object", content);
+    const std::string limit = "3s";
+    const std::size_t more_than_a_pipe = 1'000'000;
+    std::vector<std::string> words{"cat", "-v", "--timeout", limit, "--pool-size", "1", "gs://bucket/object"};
+    words.insert(words.end(), {"--range", "0-" + std::to_string(more_than_a_pipe), "--range", "0-"});
+    process cat(words, here.here());
+    const std::string first = cat.read(1);
+    // Nobody reads while another process waits until the same limit is over.
+    const silent_peer nobody;
+    const outcome waited = testing::run(
+        {"stat", "--timeout", limit, "--endpoint", nobody.address(), "--insecure", "gs://bucket/object"}
+    );
+    CHECK(waited.code == 1);
+    const outcome rest = cat.wait();
+    CAPTURE(rest.err);
+    CHECK(rest.code == 0);
+    CHECK((first + rest.out == content.substr(0, more_than_a_pipe) + content));
+    CHECK(rest.err.find(" resumed=1 redirected=0 stalled=0 retired=0 ") != std::string::npos);
 }
 
 TEST_CASE("cat: output that cannot be written is an error") {
