@@ -10,7 +10,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <deque>
+#include <map>
 #include <string>
 #include <thread>
 
@@ -144,17 +147,109 @@ TEST_CASE("stress tally: tells what is under way, since when, and what it came t
     CHECK_FALSE(tally.busy(does));
     tally.begin(stress_operation::fetch);
     tally.end(stress_outcome::faulted, errc::stalled);
-    stress_counts counts = tally.take();
+    const stress_counts counts = tally.take();
     CHECK(counts.started == 2);
     CHECK(counts.ended() == 2);
     CHECK(counts.of(stress_outcome::faulted) == 1);
     CHECK(counts.done[static_cast<std::size_t>(stress_operation::read_leased)] == 1);
     CHECK(counts.bytes == 10);
     CHECK(counts.faults.begin()->second == 1);
-    counts.add(counts);
-    CHECK(counts.started == 4);
-    CHECK(counts.times.count() == 4);
+    CHECK(counts.times.count() == 2);
     CHECK(tally.take().started == 0);
+    tally.checked(3);
+    tally.checked(4);
+    CHECK(tally.take().bytes == 7);
+}
+
+namespace {
+
+// Numbers that no two of have the same sum, and times of which the second ones are longer.
+stress_counts numbered_counts(std::uint64_t n) {
+    stress_counts out;
+    out.started = 100 * n;
+    for (std::size_t i = 0; i < stress_outcomes; ++i) out.outcomes[i] = 10 * n + i;
+    for (std::size_t i = 0; i < stress_operations; ++i) out.done[i] = 20 * n + i;
+    out.bytes = 3000 * n;
+    out.faults["both"] = 5 * n;
+    out.faults[n == 1 ? "the first" : "the second"] = 7 * n;
+    out.resumed = 11 * n;
+    for (std::uint64_t i = 0; i < n; ++i) out.times.add(std::chrono::nanoseconds(10 * n));
+    out.longest = n == 1 ? stress_operation::fetch_view : stress_operation::close;
+    out.longest_time = std::chrono::nanoseconds(10 * n);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("stress tally: what several workers did adds up, and the longest of all is the longest") {
+    for (const bool longest_first : {false, true}) {
+        stress_counts sum = numbered_counts(longest_first ? 2 : 1);
+        sum.add(numbered_counts(longest_first ? 1 : 2));
+        CHECK(sum.started == 300);
+        for (std::size_t i = 0; i < stress_outcomes; ++i) CHECK(sum.outcomes[i] == 30 + 2 * i);
+        for (std::size_t i = 0; i < stress_operations; ++i) CHECK(sum.done[i] == 60 + 2 * i);
+        CHECK(sum.ended() == 6 * 30 + 2 * 15);
+        CHECK(sum.bytes == 9000);
+        CHECK(
+            sum.faults ==
+            std::map<std::string, std::uint64_t>{{"both", 15}, {"the first", 7}, {"the second", 14}}
+        );
+        CHECK(sum.resumed == 33);
+        CHECK(sum.times.count() == 3);
+        CHECK(sum.times.max() == std::chrono::nanoseconds(20));
+        CHECK(sum.longest == stress_operation::close);
+        CHECK(sum.longest_time == std::chrono::nanoseconds(20));
+    }
+}
+
+TEST_CASE("stress report: each number stands where it belongs") {
+    stress_result result;
+    result.target = "scripts";
+    result.threads = 2;
+    result.workers = 8;
+    result.seed = 5;
+    result.faults = 3;
+    result.seconds = 4;
+    result.counts = numbered_counts(1);
+    result.counts.add(numbered_counts(2));
+    result.counts.outcomes = {250, 20, 10, 9, 8, 3};
+    result.counts.times = {};
+    for (int i = 0; i < 50; ++i) result.counts.times.add(std::chrono::nanoseconds(10));
+    for (int i = 0; i < 49; ++i) result.counts.times.add(std::chrono::nanoseconds(20));
+    result.counts.times.add(std::chrono::nanoseconds(40));
+    result.longest_worker = 6;
+    result.service.emplace();
+    result.service->calls = 77;
+    result.memory_at_tenth = std::uint64_t{1} << 20;
+    result.memory_at_end = std::uint64_t{2} << 20;
+    result.peak_memory = std::uint64_t{3} << 20;
+    CHECK(
+        report_text(result) ==
+        "scripts: 2 threads, 8 workers, seed 5, 3 faults, 4.0 s\n"
+        "  operations     300 (75/s): 250 done, 20 cancelled, 10 timed out, 9 closed, 8 faulted, 3 violated\n"
+        "  done           60 fetch, 62 try-fetch, 64 fetch-block, 66 fetch-view, 68 fetch-split, 70 "
+        "fetch-ranges, "
+        "72 read-leased, 74 read-once, 76 read-cached, 78 initialize, 80 close, 82 destroy, 84 close-cache\n"
+        "  faulted        15 both, 7 the first, 14 the second\n"
+        "  bytes checked  8.79 KiB\n"
+        "  latency        p50 0.01 us  p99 0.02 us  max 0.04 us\n"
+        "  longest        worker 6: close, 0.02 us\n"
+        "  resumed        33 times a stream, on another call\n"
+        "  calls          77, 0 open at the end\n"
+        "  memory         1 MiB at 10 % of the time, 2 MiB at the end, 3 MiB at most\n"
+        "  violations     none: bytes are right, counters balance, gauges are zero\n"
+    );
+    const auto json = boost::json::parse(report_json(result)).as_object();
+    const auto number = [&json](const char* pointer) { return json.at(pointer).as_int64(); };
+    CHECK(number("operations") == 300);
+    CHECK(number("milliseconds") == 4000);
+    CHECK(number("resumed") == 33);
+    CHECK(number("bytes_checked") == 9000);
+    CHECK(json.at("outcomes").at("timed_out").as_int64() == 10);
+    CHECK(json.at("done").at("close-cache").as_int64() == 84);
+    CHECK(json.at("faulted").at("the second").as_int64() == 14);
+    CHECK(json.at("calls").at("begun").as_int64() == 77);
+    CHECK(json.at("memory_bytes").at("peak").as_int64() == 3 << 20);
 }
 
 TEST_CASE("stress report: what does not add up is a violation") {

@@ -145,7 +145,7 @@ struct mrd_fixture {
         const retry_policy& retry = {},
         std::shared_ptr<observer> to = nullptr,
         bool open_now = true,
-        std::uint64_t seed = 42,
+        std::optional<std::uint64_t> seed = 42,
         bool require_checksums = false
     )
         : reports(std::make_shared<stream_reports>(std::move(to))) {
@@ -158,7 +158,7 @@ struct mrd_fixture {
         env.open_timeout = 30s;
         env.retry = retry;
         env.require_checksums = require_checksums;
-        env.seed = [seed] { return seed; };
+        if (seed) env.seed = [number = *seed] { return number; };
         stream = std::make_shared<mrd>(env);
         if (open_now) stream->open(owner);
     }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -102,6 +103,60 @@ TEST_CASE("mrd: waits are drawn evenly from none to the bound, and are others fo
     CHECK(*drawn.rbegin() <= 1s);
     CHECK(sum > draws * 400ms);
     CHECK(sum < draws * 600ms);
+}
+
+TEST_CASE(
+    "mrd: streams without a seed draw other waits, so that those that broke together do not return together"
+) {
+    std::set<std::chrono::nanoseconds> drawn;
+    for (int i = 0; i < 20; ++i) {
+        mrd_fixture f(retry_policy().initial_backoff(1s).stall_timeout(0s), nullptr, true, std::nullopt);
+        f.opened();
+        const auto got = f.read(0, 9);
+        f.call().end(unavailable);
+        f.call().end(unavailable);
+        REQUIRE(f.core->alarms().size() == 1);
+        drawn.insert(f.core->alarms().front());
+    }
+    CHECK(drawn.size() >= 19);
+}
+
+TEST_CASE("stream_reports: each kind of event is counted under its own name, and bytes add up") {
+    stream_reports reports(nullptr);
+    const auto tell = [&reports](event_kind kind, int times) {
+        for (int i = 0; i < times; ++i) reports.tell(event(kind, object_ref("b-1", "o")));
+    };
+    tell(event_kind::stream_opened, 30);
+    tell(event_kind::stream_broke, 31);
+    tell(event_kind::stream_resuming, 32);
+    tell(event_kind::stream_ended, 33);
+    tell(event_kind::stream_resumed, 2);
+    tell(event_kind::stream_redirected, 3);
+    tell(event_kind::stream_stalled, 4);
+    tell(event_kind::stream_retired, 5);
+    tell(event_kind::range_refused, 6);
+    tell(event_kind::unchecked_piece, 7);
+    tell(event_kind::bad_piece, 8);
+    for (int i = 0; i < 9; ++i) {
+        event damaged(event_kind::bad_piece, object_ref("b-1", "o"));
+        damaged.why = errc::data_corrupted;
+        reports.tell(damaged);
+    }
+    for (const std::uint64_t bytes : {10U, 32U}) {
+        event dropped(event_kind::orphans_dropped, object_ref("b-1", "o"));
+        dropped.bytes = bytes;
+        reports.tell(dropped);
+    }
+    const stream_stats counted = reports.counted();
+    CHECK(counted.resumed == 2);
+    CHECK(counted.redirected == 3);
+    CHECK(counted.stalled == 4);
+    CHECK(counted.retired == 5);
+    CHECK(counted.refused == 6);
+    CHECK(counted.unchecked_pieces == 7);
+    CHECK(counted.bad_pieces == 17);
+    CHECK(counted.checksum_failures == 9);
+    CHECK(counted.orphan_bytes == 42);
 }
 
 TEST_CASE("observer: an idle stream that breaks says so, and resumes with the next range") {

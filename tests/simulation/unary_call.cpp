@@ -9,8 +9,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,14 +93,19 @@ private:
 
 class scene {
 public:
-    scene(sim::world& in, std::vector<planned> plan, retry_policy policy = {})
+    scene(
+        sim::world& in,
+        std::vector<planned> plan,
+        retry_policy policy = {},
+        std::optional<std::uint32_t> seed = 7
+    )
         : world_(in), peer(in, std::move(plan)), io_(std::make_unique<sim::context>(in, "asker")) {
         unary_call::environment env;
         env.connector = std::shared_ptr<unary_connector>(std::shared_ptr<void>(), &peer);
         env.core = runtime::core_of(io_->get_executor());
         env.executor = io_->get_executor();
         env.retry = policy;
-        env.seed = [] { return 7U; };
+        if (seed) env.seed = [number = *seed] { return number; };
         unary_request asked;
         asked.message = "question";
         question = std::make_shared<unary_call>(std::move(env), std::move(asked));
@@ -162,6 +169,44 @@ TEST_CASE("unary_call: one UNAVAILABLE is not the end of a question") {
         CHECK(s.took() > 3ms);
         CHECK(s.took() <= 753ms);
     });
+}
+
+TEST_CASE("unary_call: waits are drawn evenly from none to the bound, and are others for other seeds") {
+    constexpr std::uint32_t draws = 200;
+    std::set<std::chrono::nanoseconds> drawn;
+    std::chrono::nanoseconds sum{0};
+    for (std::uint32_t i = 1; i <= draws; ++i) {
+        in_world([&](sim::world& w) {
+            scene s(w, {fails}, retry_policy().initial_backoff(1s), i * 104'729U * 15'485U);
+            s.ask();
+            s.run();
+            drawn.insert(s.took() - 2ms);  // two calls
+            sum += s.took() - 2ms;
+        });
+    }
+    CHECK(drawn.size() >= draws - 2);
+    CHECK(*drawn.begin() >= 0s);
+    CHECK(*drawn.begin() < 100ms);
+    CHECK(*drawn.rbegin() > 900ms);
+    CHECK(*drawn.rbegin() <= 1s);
+    CHECK(sum > draws * 400ms);
+    CHECK(sum < draws * 600ms);
+}
+
+TEST_CASE(
+    "unary_call: questions without a seed draw other waits, so that those that failed together do not return "
+    "together"
+) {
+    std::set<std::chrono::nanoseconds> drawn;
+    for (int i = 0; i < 20; ++i) {
+        in_world([&](sim::world& w) {
+            scene s(w, {fails}, retry_policy().initial_backoff(1s), std::nullopt);
+            s.ask();
+            s.run();
+            drawn.insert(s.took());
+        });
+    }
+    CHECK(drawn.size() >= 19);
 }
 
 TEST_CASE("unary_call: a call that is not answered is made again after the stall timeout") {
