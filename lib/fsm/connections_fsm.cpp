@@ -4,6 +4,16 @@
 #include <utility>
 
 namespace rangeio::fsm {
+namespace {
+
+// What so many bytes need, in looks. With a margin of two, and not for ever for a line that lets a byte trickle now and then.
+// `came`: in a look; 0: not known.
+std::uint64_t looks_for(std::uint64_t bytes, std::uint64_t came) noexcept {
+    const std::uint64_t on_a_slow_link = looks_per_stall * bytes / connections_fsm::slow_link;
+    return came == 0 ? on_a_slow_link : std::min(2 * bytes / came, 4 * on_a_slow_link);
+}
+
+}  // namespace
 
 // The fewest calls, in turn among equals: so streams that are opened in a row have a connection each.
 connection_id connections_fsm::place() {
@@ -62,16 +72,16 @@ connections_fsm::verdict connections_fsm::silent(const silent_call& call) noexce
     }
     const auto look = options_.stall_timeout / looks_per_stall;
     const auto quiet = call.now - call.heard;
-    // The answer has the time of a look, before the stall timeout is over.
     const bool asking = c->asked && call.heard < c->asked_at;
-    if (call.looks + 1 >= looks_per_stall && quiet >= look && c->askable && !asking) {
+    if (quiet >= look && c->askable && !asking) {
         out.ask = c->asked = true;
         c->asked_at = call.now;
+        c->due = call.due;
     }
     if (call.looks < looks_per_stall) return out;
-    // On a line that is slow enough the sign of life is late, too: so the time for it doubles as well.
     const bool alive = quiet < options_.stall_timeout * (1 << std::min(call.excused, max_excused));
-    out.dead = !alive && asking && call.now - c->asked_at >= look;
+    out.dead =
+        !alive && asking && call.now - c->asked_at >= std::max(look, time_for_answer(*c, call.excused));
     const bool unsure = !alive && c->askable;
     if (!out.dead && (unsure || call.looks < time_of(call, alive))) return out;
     out.how = out.dead || call.excused >= max_excused ? silence::stalled : silence::slow;
@@ -115,17 +125,38 @@ bool connections_fsm::crowded(connection& c, const silent_call& call) noexcept {
     return true;
 }
 
-// In looks.
+// In looks. What was too short doubles.
 unsigned connections_fsm::time_of(const silent_call& call, bool alive) const noexcept {
-    const std::uint64_t doubled = std::uint64_t{looks_per_stall} << std::min(call.excused, max_excused);
+    const unsigned twice = std::min(call.excused, max_excused);
+    const std::uint64_t doubled = std::uint64_t{looks_per_stall} << twice;
     if (!alive) return static_cast<unsigned>(doubled);
-    constexpr auto looks_for = [](std::uint64_t bytes) { return looks_per_stall * bytes / slow_link; };
-    std::uint64_t more = looks_for(call.due);
-    // With a margin of two, and not for ever for one that lets a byte trickle now and then.
-    if (call.came != 0)
-        more = std::min(2 * call.due / std::max<std::uint64_t>(call.came / call.looks, 1), 4 * more);
+    std::uint64_t more = std::max(looks_for(call.due, 0), looks_for(call.due, rate_ / looks_per_stall));
+    if (call.came != 0) more = looks_for(call.due, std::max<std::uint64_t>(call.came / call.looks, 1));
     constexpr std::uint64_t most = 1U << 20;
-    return static_cast<unsigned>(std::min(std::max(doubled, looks_per_stall + more), most));
+    return static_cast<unsigned>(std::min(std::max(doubled, looks_per_stall + (more << twice)), most));
+}
+
+std::chrono::nanoseconds connections_fsm::time_for_answer(const connection& c, unsigned excused)
+    const noexcept {
+    constexpr std::uint64_t most = looks_per_stall << max_excused;
+    const auto looks = looks_for(c.due, rate_ / looks_per_stall) << std::min(excused, max_excused);
+    return options_.stall_timeout / looks_per_stall * static_cast<int>(std::min(looks, most));
+}
+
+// At most twice as fast or as slow as before: what was underway for long is seen at once, when all of a message is here.
+void connections_fsm::moved(time_point now, std::uint64_t came, bool drained) noexcept {
+    using seconds = std::chrono::duration<double>;
+    constexpr std::uint64_t enough = std::uint64_t{64} << 10;
+    const std::uint64_t bytes = came - window_.came;
+    const auto elapsed =
+        std::max<std::chrono::nanoseconds>(now - window_.since, std::chrono::milliseconds(1));
+    if (bytes < enough || !(drained || bytes >= 2 * message_bytes || elapsed >= options_.stall_timeout / 32))
+        return;
+    const double seen = static_cast<double>(bytes) * (seconds(options_.stall_timeout) / seconds(elapsed));
+    const auto before = static_cast<double>(rate_);
+    const double now_taken = rate_ == 0 ? seen : std::clamp(seen, before / 2, before * 2);
+    rate_ = std::max<std::uint64_t>(static_cast<std::uint64_t>(std::min(now_taken, 1e18)), 1);
+    window_ = {now, came};
 }
 
 void connections_fsm::replace(connection_id id) noexcept {

@@ -20,7 +20,7 @@
 // | a silent call                                            | and                                      | is       |
 // |----------------------------------------------------------|------------------------------------------|----------|
 // | has no answer, on a connection that answers other calls  | a connection has room                    | crowded  |
-// | nothing was heard on its connection for the stall timeout | it was asked for a sign of life          | stalled  |
+// | nothing was heard on its connection for the stall timeout | nor the answer, in the time it has       | stalled  |
 // | had its time                                             | less than so many times before, in a row | slow     |
 // | had its time                                             |                                          | stalled  |
 // clang-format on
@@ -29,10 +29,14 @@
 // not show how many calls the peer allows on a connection: it is an option, and learned downwards.
 //
 // A call's time is the stall timeout; twice as much after each call of its stream that was slow; and as much more as the
-// bytes need that may come before its own, for gRPC shows whole messages alone. How much that is tells what came meanwhile;
-// if nothing did, the link is taken for one that carries `slow_link` in a stall timeout. It is given to a connection that
-// lives. So one that is dead is left after the stall timeout, however much is due; and after twice as much, if the one before
-// it seemed dead, too: on a line that is slow enough a sign of life is late.
+// bytes need that may come before its own, for gRPC shows whole messages alone. How much that is tells what came meanwhile,
+// or when bytes last came; if none ever did, the link is taken for one that carries `slow_link` in a stall timeout. It is
+// given to a connection that lives.
+//
+// A sign of life waits as well behind the bytes that are on their way when it is asked for: in the buffers of sockets and
+// routers, and in HTTP/2, whose flow control lets whole messages in. So a connection is asked early, and its answer has the
+// stall timeout; twice as much, if the connection before it seemed dead, too; and at least as long as the bytes need that were
+// due when it was asked. What is dead is left after the stall timeout, wherever bytes came fast before.
 
 namespace rangeio::fsm {
 
@@ -79,6 +83,11 @@ public:
         bool dead = false;  // all calls on it are to go elsewhere
     };
     verdict silent(const silent_call& call) noexcept;
+
+    /// Bytes are due again, where none were. `came`: how many have come so far, on all connections.
+    void busy(time_point now, std::uint64_t came) noexcept { window_ = {now, came}; }
+    /// Bytes have come. `drained`: none are due any more.
+    void moved(time_point now, std::uint64_t came, bool drained) noexcept;
     /// It cannot be asked.
     void unaskable(connection_id on) noexcept;
 
@@ -91,12 +100,15 @@ public:
         bool asked = false;
         bool askable = true;
         time_point asked_at{};
+        std::uint64_t due = 0;  // bytes, when it was asked
     };
     const std::vector<connection>& open() const noexcept { return open_; }
     const std::vector<connection>& replaced() const noexcept { return replaced_; }
     /// Calls that a connection takes, as far as is known.
     std::size_t limit() const noexcept { return limit_; }
     std::size_t turn() const noexcept { return turn_; }
+    /// Bytes that came in a stall timeout while they were due; 0: not known.
+    std::uint64_t rate() const noexcept { return rate_; }
 
 private:
     connection* find(connection_id id) noexcept;
@@ -104,6 +116,7 @@ private:
     bool may_grow() const noexcept;
     bool crowded(connection& c, const silent_call& call) noexcept;
     unsigned time_of(const silent_call& call, bool alive) const noexcept;
+    std::chrono::nanoseconds time_for_answer(const connection& c, unsigned excused) const noexcept;
     void replace(connection_id id) noexcept;
 
     options options_;
@@ -112,6 +125,11 @@ private:
     std::vector<connection> replaced_;
     std::size_t turn_ = 0;
     connection_id last_id_ = 0;
+    struct {
+        time_point since{};
+        std::uint64_t came = 0;
+    } window_;
+    std::uint64_t rate_ = 0;
 };
 
 }  // namespace rangeio::fsm

@@ -28,7 +28,7 @@ public:
         line_ = owner_->place(*this);
         try {
             const auto inner = line_->to->create(std::shared_ptr<bidi_call_events>(shared_from_this(), this));
-            due_ = bytes_of(ranges);
+            owner_->expect(*this, ranges);
             inner_ = inner;
             inner->start(spec, ranges);
         } catch (...) {
@@ -47,7 +47,7 @@ public:
     }
 
     void write(std::span<const fsm::wire_range> ranges) override {
-        due_ += bytes_of(ranges);
+        owner_->expect(*this, ranges);
         inner_->write(ranges);
     }
 
@@ -77,20 +77,16 @@ public:
     std::atomic<std::uint64_t> came_before_{0};  // on all calls, up to the last byte of this one
 
 private:
-    static std::int64_t bytes_of(std::span<const fsm::wire_range> ranges) noexcept {
-        std::int64_t out = 0;
-        for (const fsm::wire_range& r : ranges) out += r.length;
-        return out;
-    }
-
     void on_response(const incoming& response) noexcept override {
-        line_->heard = owner_->env_.core->now();
+        const auto now = owner_->env_.core->now();
+        line_->heard = now;
         if (!std::exchange(responded_, true)) owner_->answered(*this);
         std::uint64_t bytes = 0;
         for (const wire::data_chunk& chunk : response.chunks) bytes += chunk.payload.size;
         if (bytes != 0) {
             due_ -= static_cast<std::int64_t>(bytes);
-            came_before_ = owner_->came_ += bytes;
+            owner_->came(bytes, now);
+            came_before_ = owner_->came_.load();
         }
         events_->on_response(response);
     }
@@ -167,10 +163,29 @@ void connections::leave(call& which) noexcept {
     const std::lock_guard lock(mutex_);
     if (!std::exchange(which.counted_, false)) return;
     std::erase(calls_, &which);
+    due_ -= which.due_;
     if (!machine_.ended(which.line_->id, which.answered_)) return;
     const auto it = lines_.find(which.line_->id);
     dropped = std::move(it->second);
     lines_.erase(it);
+}
+
+void connections::expect(call& which, std::span<const fsm::wire_range> ranges) noexcept {
+    std::int64_t bytes = 0;
+    for (const fsm::wire_range& r : ranges) bytes += r.length;
+    const std::lock_guard lock(mutex_);
+    if (!which.counted_) return;  // it has ended
+    which.due_ += bytes;
+    if (due_.fetch_add(bytes) <= 0 && bytes > 0) machine_.busy(env_.core->now(), came_);
+}
+
+void connections::came(std::uint64_t bytes, fsm::time_point now) noexcept {
+    came_ += bytes;
+    const auto size = static_cast<std::int64_t>(bytes);
+    const bool drained = due_.fetch_sub(size) <= size;
+    // Deliveries do not wait for each other: one that is left out is a part of the next.
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (lock.owns_lock()) machine_.moved(now, came_, drained);
 }
 
 // One message of each call may have to come first, those of its own included.

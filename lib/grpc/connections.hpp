@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -42,9 +43,13 @@ private:
     fsm::silence judge(call& which, unsigned looks, unsigned excused) noexcept;
     fsm::connections_fsm::silent_call look_at(const call& which, unsigned looks, unsigned excused) const;
     void ask(const std::shared_ptr<line>& whom) noexcept;
+    void expect(call& which, std::span<const fsm::wire_range> ranges) noexcept;
+    void came(std::uint64_t bytes, fsm::time_point now) noexcept;
 
     const environment env_;
-    std::atomic<std::uint64_t> came_{0};  // bytes, on all calls
+    // Bytes, on all calls.
+    std::atomic<std::uint64_t> came_{0};
+    std::atomic<std::int64_t> due_{0};
     std::mutex mutex_;
     fsm::connections_fsm machine_;
     std::unordered_map<fsm::connection_id, std::shared_ptr<line>> lines_;

@@ -91,6 +91,29 @@ asio::awaitable<void> read_once_of_many(network& n, const mrd_pool& pool, std::s
     ++done;
 }
 
+asio::awaitable<void> read_over_slow_link(network& n) {
+    constexpr std::size_t parts = 32;
+    const mrd_pool pool = co_await n.client->open(n.object);
+    const std::uint64_t before = n.proxy.stats().bytes_to_client;
+    co_await n.read(pool, parts);
+    const auto stats = pool.stats();
+    CHECK(stats.streams.stalled == 0);
+    CHECK(stats.streams.resumed == 0);
+    CHECK(stats.failed == 0);
+    CHECK(n.proxy.stats().accepted == 4);
+    // Without what frames and messages add, and requests for signs of life.
+    CHECK(n.proxy.stats().bytes_to_client - before < n.content.size() + n.content.size() / 50);
+
+    n.proxy.limit_rate(0);
+    co_await n.read(pool, parts);
+    CHECK(pool.stats().streams.stalled == 0);
+    const auto start = std::chrono::steady_clock::now();
+    n.proxy.silence();
+    co_await n.read(pool, parts);
+    CHECK(std::chrono::steady_clock::now() - start < 4s);
+    CHECK(pool.stats().failed == 0);
+}
+
 class ear final : public observer {
 public:
     void on_event(const rangeio::event& what) noexcept override {
@@ -112,6 +135,16 @@ asio::awaitable<void> hold_streams(network& n, std::size_t count, std::vector<mr
 TEST_CASE("networks: a path that dies silently is left, by reads and by stat") {
     network n(quick(400ms));
     n.f.run(read_over_silenced(n));
+}
+
+TEST_CASE(
+    "networks: a slow link costs no byte though its buffers are deep, and by the same limits a dead path is "
+    "left"
+) {
+    // All that is due needs ten times the stall timeout, and what is on its way several.
+    network n(quick(500ms), 16 * mib);
+    n.proxy.limit_rate(3 * mib);
+    n.f.run(read_over_slow_link(n));
 }
 
 TEST_CASE("networks: a service that was away is found again soon, and no attempt is spent on waiting") {

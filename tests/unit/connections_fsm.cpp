@@ -25,11 +25,13 @@ constexpr auto look = 5s;
 
 /// One connection with calls that have been answered, and time that passes.
 struct scene {
-    explicit scene(const connections_fsm::options& o = limits(1, 100, 64)) : machine(o) {
+    explicit scene(const connections_fsm& before = connections_fsm(limits(1, 100, 64))) : machine(before) {
         call.on = machine.place();
         machine.answered(call.on);
         call.answered = true;
     }
+    /// Before the silence, bytes came as fast as they can.
+    void was_fast() { machine.moved({}, std::uint64_t{1} << 30, true); }
     /// The call has been silent for so many looks by now.
     connections_fsm::verdict silent(unsigned looks) {
         call.looks = looks;
@@ -136,9 +138,11 @@ TEST_CASE("connections_fsm: a dead connection is asked, left after the stall tim
     for (const std::uint64_t due : {std::uint64_t{1}, std::uint64_t{1} << 30}) {
         CAPTURE(due);
         scene s;
+        s.was_fast();
         s.call.due = due;
+        CHECK(s.silent(1).ask);
         CHECK_FALSE(s.silent(2).ask);
-        CHECK(s.silent(3).ask);
+        CHECK(s.silent(3).how == silence::borne);
         const auto said = s.silent(4);
         CHECK(said.how == silence::stalled);
         CHECK(said.dead);
@@ -147,6 +151,65 @@ TEST_CASE("connections_fsm: a dead connection is asked, left after the stall tim
         CHECK(s.machine.ended(1, true));
         CHECK(s.machine.replaced().empty());
     }
+}
+
+TEST_CASE("connections_fsm: a sign of life waits behind the bytes that were due when it was asked for") {
+    constexpr auto slow = connections_fsm::slow_link;
+    scene s;
+    s.call.due = 5 * slow;
+    // Looks until the connection is taken for dead; it is asked at the first one.
+    const auto left_after = [](scene& in) {
+        for (unsigned looks = 1;; ++looks) {
+            in.call.due = looks == 1 ? in.call.due : 0;
+            if (in.silent(looks).dead) return looks;
+        }
+    };
+    SUBCASE("of which nobody knows how fast they come: as on a slow link") {
+        CHECK(left_after(s) == 21);
+    }
+    SUBCASE("twice as long, if that was too short") {
+        s.call.excused = 1;
+        CHECK(left_after(s) == 41);
+    }
+    SUBCASE("and not for ever") {
+        s.call.due = 100 * slow;
+        CHECK(left_after(s) == 65);
+    }
+    SUBCASE("with a margin, if they came at this rate before") {
+        s.machine.busy({}, 0);
+        s.machine.moved(time_point() + 20s, 2 * slow, false);
+        CHECK(s.machine.rate() == 2 * slow);
+        CHECK(left_after(s) == 21);
+        s.machine.moved(time_point() + 40s, 6 * slow, false);
+        scene other(s.machine);
+        other.call.due = 10 * slow;
+        CHECK(left_after(other) == 21);
+    }
+    SUBCASE("not at all, if they came fast") {
+        s.was_fast();
+        CHECK(left_after(s) == 4);
+    }
+}
+
+TEST_CASE("connections_fsm: the rate is what came while something was due, and halves or doubles at most") {
+    constexpr auto slow = connections_fsm::slow_link;
+    connections_fsm m(limits(1, 100, 64));
+    m.busy(time_point() + 100s, 0);
+    m.moved(time_point() + 100s + 100ms, 1 << 20, false);
+    CHECK(m.rate() == 0);  // too soon
+    m.moved(time_point() + 110s, slow, false);
+    CHECK(m.rate() == 2 * slow);
+    m.moved(time_point() + 120s, 100 * slow, false);
+    CHECK(m.rate() == 4 * slow);
+    m.moved(time_point() + 220s, 101 * slow, false);
+    CHECK(m.rate() == 2 * slow);
+    // What is over soon says nothing if it was little.
+    m.busy(time_point() + 500s, 101 * slow);
+    m.moved(time_point() + 510s, 101 * slow + 1000, true);
+    CHECK(m.rate() == 2 * slow);
+    m.busy(time_point() + 600s, 102 * slow);
+    m.moved(time_point() + 605s, 103 * slow, true);
+    CHECK(m.rate() == 4 * slow);
 }
 
 TEST_CASE("connections_fsm: a sign of life has twice the time if the connection before seemed dead, too") {
@@ -158,6 +221,7 @@ TEST_CASE("connections_fsm: a sign of life has twice the time if the connection 
 
 TEST_CASE("connections_fsm: what is heard on a connection counts from when it was heard") {
     scene s;
+    s.was_fast();
     s.call.due = 1 << 30;
     CHECK(s.silent(3).ask);
     s.call.heard = time_point() + 16s;  // the answer
