@@ -152,23 +152,24 @@ TEST_CASE("networks: a service that was away is found again soon, and no attempt
     n.f.run(read_after_outage(n, 1500ms));
 }
 
-TEST_CASE("networks: a service that is away for a while fails no read of a pool that is open") {
+TEST_CASE("networks: a service that is away for 10 s fails none of 100 reads of a pool that is open") {
     network n;
     std::unique_ptr<mrd_pool> pool;
-    const auto open = [](network& at, std::unique_ptr<mrd_pool>& out) -> asio::awaitable<void> {
-        out = std::make_unique<mrd_pool>(co_await at.client->open(at.object));
-    };
-    n.f.run(open(n, pool));
-    constexpr std::size_t readers = 40;
+    n.f.run(open_into(*n.client, n.object, pool));
+    n.proxy.go_away(10s);
+    constexpr std::size_t readers = 100;
     std::size_t done = 0;
     std::array<outcome, readers> ends;
     for (outcome& end : ends) {
         asio::co_spawn(n.f.context, read_once_of_many(n, *pool, done), end.handler());
     }
-    n.proxy.go_away(2s);
+    const auto start = std::chrono::steady_clock::now();
     n.f.context.restart();
-    n.f.context.run_for(25s);
+    // The budget of each read, and its last attempt.
+    n.f.context.run_for(80s);
     CHECK(done == readers);
+    CHECK(std::chrono::steady_clock::now() - start > 9s);
+    for (const outcome& end : ends) CHECK(end.code == rangeio::error_code());
 }
 
 TEST_CASE("networks: more streams than a connection may have get further connections, and metadata has room"
