@@ -10,8 +10,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <string>
+#include <thread>
 #include <vector>
 
 // What the command makes of numbers: whole texts, of values that no wrong sum or rank leads to.
@@ -129,6 +133,39 @@ TEST_CASE("event_log: the summary counts each kind, and adds up bytes and waits"
         "orphan_bytes=42 waits=2 wait_ms=3.5 lines_lost=0\n";
     CAPTURE(written);
     CHECK(written.ends_with(summary));
+}
+
+TEST_CASE("event_log: lines that nobody takes in time are counted as lost, and none is lost uncounted") {
+    constexpr std::size_t told = 5000;
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    const int kept = ::dup(STDERR_FILENO);
+    std::string written;
+    {
+        event_log log;
+        REQUIRE(::dup2(ends[1], STDERR_FILENO) >= 0);
+        // The pipe holds a part, the log a thousand.
+        for (std::size_t i = 0; i < told; ++i) {
+            log.on_event(event(event_kind::stream_opened, object_ref("b-1", std::string(200, 'o'))));
+        }
+        std::thread reader([&] {
+            std::array<char, 4096> piece{};
+            for (ssize_t n = 0; (n = ::read(ends[0], piece.data(), piece.size())) > 0;)
+                written.append(piece.data(), static_cast<std::size_t>(n));
+        });
+        log.finish();
+        ::dup2(kept, STDERR_FILENO);
+        ::close(ends[1]);
+        reader.join();
+    }
+    ::close(kept);
+    ::close(ends[0]);
+    const auto lines = static_cast<std::size_t>(std::ranges::count(written, '\n')) - 1;
+    const std::string lost = " lines_lost=" + std::to_string(told - lines) + "\n";
+    CHECK(lines >= 1000);
+    CHECK(lines < 2000);
+    CHECK(written.find(" opened=" + std::to_string(told) + " ") != std::string::npos);
+    CHECK(written.ends_with(lost));
 }
 
 TEST_SUITE_END();

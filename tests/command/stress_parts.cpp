@@ -252,6 +252,16 @@ TEST_CASE("stress report: each number stands where it belongs") {
     CHECK(json.at("memory_bytes").at("peak").as_int64() == 3 << 20);
 }
 
+TEST_CASE("stress violations: the first twenty are kept") {
+    stress_violations all;
+    CHECK_FALSE(all.any());
+    for (int i = 0; i < 25; ++i) all.add(std::to_string(i));
+    CHECK(all.any());
+    REQUIRE(all.list().size() == 20);
+    CHECK(all.list().front() == "0");
+    CHECK(all.list().back() == "19");
+}
+
 TEST_CASE("stress report: what does not add up is a violation") {
     stress_result result;
     result.counts.started = 2;

@@ -209,6 +209,24 @@ TEST_CASE("fault redirect: redirected twice, a client may have been told in eith
     CHECK(seen_stream(f, request).outcome.code == code::invalid_argument);
 }
 
+TEST_CASE("fault redirect: of the handles that were given with a token the last thousand are remembered") {
+    faulty_fixture f("redirect token=t handle=yes times=1001");
+    const auto redirected = [&f] {
+        return detail_of<storage::BidiReadObjectRedirectedError>(seen_stream(f, {{0, 10, 1}}).outcome);
+    };
+    std::vector<storage::BidiReadHandle> handles;
+    for (int i = 0; i < 1001; ++i) handles.push_back(redirected().read_handle());
+    const auto come_back_with = [&f](const storage::BidiReadHandle& handle) {
+        storage::BidiReadObjectRequest request = bidi_request("o", {{0, 10, 1}});
+        *request.mutable_read_object_spec()->mutable_read_handle() = handle;
+        return seen_stream(f, request).outcome.code;
+    };
+    // What is not remembered is not missed.
+    CHECK(come_back_with(handles[0]) == code::ok);
+    CHECK(come_back_with(handles[1]) == code::invalid_argument);
+    CHECK(come_back_with(handles[1000]) == code::invalid_argument);
+}
+
 TEST_CASE("fault redirect: a token that no call brings, in whatever place, is told of") {
     faulty_fixture f("redirect token=t-1; redirect token=t-2; redirect token=no");
     const auto unused = [&f] { return f.server.stats().unused_tokens; };
@@ -279,9 +297,9 @@ TEST_CASE("fault mute: one range is never answered, and holds the call open") {
 TEST_CASE("fault idle-abort: a call on which nothing is pending ends with ABORTED and no detail") {
     faulty_fixture f("idle-abort delay=20ms");
     raw_call call = f.open_stream();
+    const auto start = std::chrono::steady_clock::now();
     call.write(bidi_request("o", {{0, 10, 1}}).SerializeAsString());
     seen got;
-    const auto start = std::chrono::steady_clock::now();
     const call_outcome outcome = got.read_all(call);
     CHECK(std::chrono::steady_clock::now() - start >= std::chrono::milliseconds(20));
     CHECK(got.bytes(1) == f.content.substr(0, 10));

@@ -87,6 +87,14 @@ TEST_CASE("a huge file with little data costs what its data costs") {
     CHECK(f.stat("huge").size() == static_cast<std::int64_t>(size));
 }
 
+TEST_CASE("the checksum of a file of 64 MiB is there at once") {
+    fixture f;
+    const std::string content = pattern(std::size_t{64} << 20);
+    f.files.write("b/largest", content);
+    const auto opened = read_ranges(f, bidi_request("largest", {{0, 1, 1}})).got.responses.front();
+    CHECK(opened.metadata().checksums().crc32c() == checksum(content));
+}
+
 TEST_CASE("the checksum of a large file is left out until it is known, and then it is right") {
     fixture f;
     const std::string content = pattern((std::size_t{64} << 20) + 1);

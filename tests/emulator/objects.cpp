@@ -195,6 +195,11 @@ TEST_CASE("GetBucket and GetStorageLayout: a zonal bucket") {
     CHECK(bucket.custom_placement_config().data_locations_size() == 1);
     request.set_if_metageneration_match(7);
     CHECK(f.refused(get_bucket, request).code == code::failed_precondition);
+    request.set_if_metageneration_match(1);
+    request.set_if_metageneration_not_match(7);
+    CHECK(f.ask<storage::Bucket>(get_bucket, request).bucket_id() == "b");
+    request.set_if_metageneration_not_match(1);
+    CHECK(f.refused(get_bucket, request).code == code::aborted);
 
     control::GetStorageLayoutRequest layout_request;
     layout_request.set_name(bucket_name + "/storageLayout");

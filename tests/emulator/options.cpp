@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -386,4 +388,33 @@ TEST_CASE("server_options::log: a line for each request and each failure, none o
         CHECK(line.find('\n') == std::string::npos);
         CHECK(line.find("projects/_") == std::string::npos);
     }
+}
+
+TEST_CASE("server_options::log: is called by one thread at a time, however many calls there are") {
+    std::atomic<int> inside{0};
+    std::atomic<int> overlaps{0};
+    std::atomic<int> lines{0};
+    fixture f(server_options().log([&](std::string_view) {
+        if (++inside != 1) ++overlaps;
+        for (int i = 0; i < 20; ++i) std::this_thread::yield();
+        --inside;
+        ++lines;
+    }));
+    f.files.write("b/o", "content");
+    {
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < 4; ++i) {
+            threads.emplace_back([&f] {
+                raw_client client(f.server.address());
+                storage::GetObjectRequest request;
+                request.set_bucket(bucket_name);
+                request.set_object("o");
+                for (int n = 0; n < 50; ++n) {
+                    CHECK(client.unary(get_object, request.SerializeAsString(), bucket_params).code == 0);
+                }
+            });
+        }
+    }
+    CHECK(lines == 200);
+    CHECK(overlaps == 0);
 }

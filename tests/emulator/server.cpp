@@ -123,6 +123,41 @@ TEST_CASE("server: counts calls, messages, ranges and bytes") {
     CHECK(f.server.stats().bidi_read_object.open == 0);
 }
 
+TEST_CASE("server: counts what ReadObject sends, message by message, on top of what went before") {
+    fixture f;
+    const std::string content = pattern((std::size_t{5} << 20) + 3);
+    f.files.write("b/o", content);
+    storage::ReadObjectRequest request;
+    request.set_bucket(bucket_name);
+    request.set_object("o");
+    for (const std::uint64_t times : {1U, 2U}) {
+        raw_call call = f.client.start(read_object, bucket_params);
+        call.write(request.SerializeAsString());
+        call.half_close();
+        while (call.read()) {
+        }
+        CHECK(call.finish().code == code::ok);
+        const auto stats = f.server.stats();
+        CHECK(stats.bytes_sent == times * content.size());
+        CHECK(stats.read_object.calls == times);
+        CHECK(stats.read_object.requests == times);
+        CHECK(stats.read_object.responses == times * 3);  // of 2 MiB at most
+        CHECK(stats.ranges_requested == 0);
+    }
+}
+
+TEST_CASE("server: of the names that peers make up a hundred are kept") {
+    fixture f;
+    storage::GetObjectRequest request;
+    request.set_object("o");
+    for (int i = 0; i < 150; ++i) {
+        const std::string bucket = "projects/_/buckets/missing-" + std::to_string(i);
+        request.set_bucket(bucket);
+        CHECK(f.refused(get_object, request, "bucket=" + bucket).code == code::not_found);
+    }
+    CHECK(f.server.stats().missing_buckets.size() == 100);
+}
+
 TEST_CASE("server: shutdown ends open calls of every kind, and may be repeated") {
     fixture f;
     f.files.write("b/o", pattern(std::size_t{64} << 20));
