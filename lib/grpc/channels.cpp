@@ -119,7 +119,7 @@ channels::channels(const asio::any_io_executor& executor, const client_options& 
 
 channels::~channels() = default;
 
-std::shared_ptr<grpc::Channel> channels::connect() const {
+grpc::ChannelArguments channels::arguments() const {
     grpc::ChannelArguments arguments;
     arguments.SetUserAgentPrefix(fmt::format("rangeio/{}", version));
     arguments.SetMaxReceiveMessageSize(static_cast<int>(max_message_bytes_));
@@ -139,7 +139,11 @@ std::shared_ptr<grpc::Channel> channels::connect() const {
     arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0);
     // Proxies of the environment are for the way to other machines.
     if (endpoint_.local()) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    auto made = grpc::CreateCustomChannel(endpoint_.target(), credentials_, arguments);
+    return arguments;
+}
+
+std::shared_ptr<grpc::Channel> channels::connect() const {
+    auto made = grpc::CreateCustomChannel(endpoint_.target(), credentials_, arguments());
     grpc::Channel* const channel = made.get();
     return {channel, [core = core_, executor = executor_, held = std::move(made)](grpc::Channel*) mutable {
                 core->dispose(executor, std::move(held));

@@ -14,6 +14,7 @@
 
 namespace grpc {
 class Channel;
+class ChannelArguments;
 class ChannelCredentials;
 class ClientContext;
 }  // namespace grpc
@@ -35,6 +36,8 @@ public:
 
     /// A new channel with a connection of its own, which is made when a call needs it.
     std::shared_ptr<grpc::Channel> connect() const;
+    /// What such a channel is made with.
+    grpc::ChannelArguments arguments() const;
     /// For calls that are soon over: always the same, so that streams cannot take its room, until it is replaced.
     std::shared_ptr<grpc::Channel> metadata();
     /// A call on `stalled` had no answer: later ones go to another.

@@ -1,12 +1,21 @@
 #include <rangeio/testing/tcp_proxy.hpp>
 
 #include "emulator/engine_fixture.hpp"
+#include "grpc/channels.hpp"
+
+#include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace testing;
@@ -25,12 +34,6 @@ using rangeio::testing::tcp_proxy;
 namespace {
 
 constexpr std::size_t mib = std::size_t{1} << 20;
-
-std::string pattern(std::size_t size) {
-    std::string out(size, '\0');
-    for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<char>(i * 7 + i / 251);
-    return out;
-}
 
 /// An emulator behind a proxy, and a client that knows the proxy only.
 struct network {
@@ -122,6 +125,25 @@ public:
     std::string heard;
 };
 
+class breaks final : public observer {
+public:
+    void on_event(const rangeio::event& what) noexcept override {
+        if (what.kind == rangeio::event_kind::stream_broke) ++count;
+    }
+    std::atomic<int> count = 0;
+};
+
+asio::awaitable<void> read_over_pinged(engine_fixture& f, object_ref object, std::string_view content) {
+    const auto alone = pool_options().size(1);
+    const mrd_pool pool = co_await f.client.open(std::move(object), alone);
+    const auto options = rangeio::fetch_options().concurrency(4).min_chunk_bytes(1);
+    const byte_range whole(0, content.size());
+    const byte_block got = co_await fetch(pool, whole, options);
+    CHECK(text_of(got) == content);
+    CHECK(pool.stats().streams.resumed == 1);
+    CHECK(pool.stats().failed == 0);
+}
+
 asio::awaitable<void> hold_streams(network& n, std::size_t count, std::vector<mrd_pool>& held) {
     const auto alone = pool_options().size(1);
     for (std::size_t i = 0; i < count; ++i) {
@@ -170,6 +192,39 @@ TEST_CASE("networks: a service that is away for 10 s fails none of 100 reads of 
     CHECK(done == readers);
     CHECK(std::chrono::steady_clock::now() - start > 9s);
     for (const outcome& end : ends) CHECK(end.code == rangeio::error_code());
+}
+
+TEST_CASE("networks: a live call that ends with too_many_pings reads on over a new connection") {
+    const auto heard = std::make_shared<breaks>();
+    const auto script = rangeio::testing::fault_script::parse("too-many-pings call=1 byte=1000000");
+    engine_fixture f(
+        rangeio::emulator::server_options().faults(script), client_options().channels(1).observe(heard)
+    );
+    const std::string content = pattern(4 * mib);
+    f.run(read_over_pinged(f, f.put("o", content), content));
+    CHECK(heard->count == 1);
+    CHECK(f.server.stats().faults_struck[0] == 1);
+    CHECK(f.server.stats().connections == 2);
+}
+
+TEST_CASE("networks: connections are not pinged more often than a server of gRPC bears by default") {
+    asio::io_context context;
+    const auto options = client_options().endpoint("127.0.0.1:1");
+    const auto made = rangeio::grpc_transport::channels::make(context.get_executor(), options);
+    const grpc::ChannelArguments said = made->arguments();
+    const grpc_channel_args all = said.c_channel_args();
+    const auto value_of = [&](std::string_view key, int missing) {
+        for (std::size_t i = 0; i < all.num_args; ++i) {
+            if (all.args[i].key == key) return all.args[i].value.integer;
+        }
+        return missing;
+    };
+    // What it bears: two pings that come within five minutes of the one before, while it sends nothing.
+    CHECK(value_of(GRPC_ARG_KEEPALIVE_TIME_MS, INT_MAX) > 300'000);
+    CHECK(value_of(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0) == 0);
+    const int in_a_row = value_of(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 2);
+    CHECK(in_a_row > 0);  // 0: any number
+    CHECK(in_a_row <= 2);
 }
 
 TEST_CASE("networks: more streams than a connection may have get further connections, and metadata has room"
