@@ -163,7 +163,8 @@ void mrd_fsm::give_up_behind(bool outdated, mrd_actions& out) {
     if (call_ == call_state::there) give_up(outdated ? call_fate::outdated : call_fate::renewed, out);
 }
 
-// The service has ended a range where bytes are known to exist.
+// The service has ended a range where bytes are known to exist. A call that vouches for them may do so a few times; one
+// that does not know of them is an attempt, and what it brings is no progress: the budget bounds those.
 bool mrd_fsm::ends_behind(const stream_range& r) const noexcept {
     return r.ending && !r.tail && r.received < r.length && sight_.covers(r.offset + r.received) &&
            r.bad < options_.retry.range_attempts();
@@ -187,6 +188,10 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
     if (said.why) {
         bad_piece(*r, said.why, size, range_end, out);
         return said;
+    }
+    if (r->tail && sight_.outdated()) {
+        counted_.orphan_bytes += size;  // the end of the object lies elsewhere
+        return {};
     }
     r->copying = true;
     r->ending = range_end;
@@ -240,14 +245,14 @@ void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions
     outstanding_bytes_ -= r->copy_size;
     if (r->copy_size > 0) r->bad = 0;
     const bool behind = ends_behind(*r);
-    if (r->copy_size > 0 || (r->ending && !behind)) judge_.progress();
+    if (!sight_.outdated() && (r->copy_size > 0 || (r->ending && !behind))) judge_.progress();
     if (r->received == r->length) {
         finish(*r, {}, true, out);  // whoever cancelled it meanwhile was too late
     } else if (r->verdict) {
         finish(*r, std::exchange(r->verdict, {}), r->ending, out);
     } else if (behind) {
-        ++r->bad;  // it is resumed with the next call
-        give_up_behind(true, out);
+        if (vouches()) ++r->bad;
+        give_up_behind(true, out);  // it is resumed with the next call
     } else if (r->ending) {
         finish(*r, {}, true, out);
     }
@@ -465,7 +470,9 @@ call_fate mrd_fsm::fail_named(const call_end& end_of_call, mrd_actions& out) {
         if (r == nullptr || r->state == range_state::queued) continue;
         if (fate == call_fate::broken) fate = call_fate::ranges_named;
         if (!e.why || status_of(e.why) == status_aborted || r->read_id() != e.read_id) continue;
-        if (status_of(e.why) == status_out_of_range && !r->tail && sight_.covers(r->offset + r->received)) {
+        const bool exists = !r->tail && sight_.covers(r->offset + r->received);
+        if (status_of(e.why) == status_out_of_range && exists &&
+            (!vouches() || r->bad++ < options_.retry.range_attempts())) {
             sight_.renew();  // it is the call that is behind
             continue;
         }

@@ -252,6 +252,7 @@ private:
     void give_up(call_fate fate, mrd_actions& out);
     void give_up_behind(bool outdated, mrd_actions& out);
     bool ends_behind(const stream_range& r) const noexcept;
+    bool vouches() const noexcept { return !awaits_response() && !sight_.outdated(); }
     void send_if_possible(mrd_actions& out);
     bool watched() const noexcept;
     void watch(mrd_actions& out);

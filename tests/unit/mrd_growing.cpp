@@ -233,13 +233,55 @@ TEST_CASE("mrd_fsm: P14: a range that ends, or is refused, where bytes are known
         s.response(100);
         CHECK(s.chunk(1, 90, 0, true) == "r1 0");
     }
-    SUBCASE("by its name") {
+    SUBCASE("by its name, so many times in a row") {
         const failure past_the_end = grpc_failure(11, "past the end");
         CHECK(s.call_ended(past_the_end, {{1, past_the_end}}) == "reconnecting, start 1:90+20");
         CHECK(s.machine().call_is_new());
         CHECK(s.machine().judge().attempts() == 1);
+        s.response(100);
+        const std::string refused = s.call_ended(past_the_end, {{1, past_the_end}});
+        CHECK(refused.starts_with("r1 0: "));
     }
     SUBCASE("but not where the known bytes end") {
         CHECK(s.chunk(1, 90, 10, true) == "r1 10");
     }
+}
+
+TEST_CASE("P14: a call that knows of too little ends no range, and what it brings is no progress") {
+    stream s(retry_policy().stall_timeout({}).range_attempts(1));
+    s.open();
+    s.response(100);
+    CHECK(s.require(200) == "cancel call");
+    s.call_ended(cancelled);
+    CHECK(s.add(1, 90, 20) == "start 1:90+20");
+    CHECK(s.response(100) == "cancel call");
+    CHECK(s.chunk(1, 90, 10, true) == "");
+    s.call_ended(cancelled);
+    for (unsigned attempt = 1; attempt < 5; ++attempt) {
+        CHECK(s.machine().judge().attempts() == attempt);
+        CHECK(s.wait_over() == "start 1:100+10");
+        CHECK(s.response(100) == "cancel call");
+        CHECK(s.chunk(1, 100, 0, true) == "");
+        s.call_ended(cancelled);
+    }
+    CHECK(s.wait_over() == "start 1:100+10");
+    CHECK(s.response(200) == "reconnected");
+    CHECK(s.chunk(1, 100, 10, true) == "r1 20");
+    CHECK(s.machine().judge().attempts() == 0);
+}
+
+TEST_CASE("P14: a tail is not taken from a call that knows of too little") {
+    stream s(retry_policy().stall_timeout({}));
+    s.open();
+    s.response(100);
+    CHECK(s.require(200) == "cancel call");
+    s.call_ended(cancelled);
+    CHECK(s.add_tail(1, 10) == "start 1:-10+10");
+    CHECK(s.response(100) == "cancel call");
+    CHECK(s.chunk(1, 90, 10, true) == "");
+    s.call_ended(cancelled);
+    CHECK(s.wait_over() == "start 1:-10+10");
+    CHECK(s.response(200) == "reconnected");
+    CHECK(s.chunk(1, 190, 10, true) == "r1 10");
+    CHECK(action_of(s, mrd_action_kind::complete).offset == 190);
 }
