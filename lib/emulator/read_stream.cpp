@@ -132,6 +132,7 @@ void read_stream::open(const spec& wanted) {
         pinned.generation = generation_of_handle(wanted.read_handle().handle(), bucket_, wanted.object());
         check(pinned, *object);
     }
+    if (faults_) object = faulty_object(std::move(object));
     spec_ = wanted;
     object_ = std::move(object);
     opening_due_ = true;
@@ -148,7 +149,7 @@ void read_stream::add(const request& message) {
             )
         );
     }
-    if (!object_->finalized()) {
+    if (!object_->finalized() && !aged_) {
         // It may have grown. Chunks on their way keep the state that they were cut from.
         object_ptr now = store_.open(bucket_, spec_.object());
         conditions same;

@@ -134,6 +134,7 @@ private:
     bidi_response::range_data take_chunk(active_range& range, std::int64_t max_bytes);
 
     const testing::fault* strike(testing::fault_kind kind, const active_range* range = nullptr);
+    object_ptr faulty_object(object_ptr object);
     std::optional<step> faulty_step();
     std::optional<step> faulty_opening();
     std::optional<step> faulty_end();
@@ -171,6 +172,7 @@ private:
     std::uint64_t bytes_per_second_ = 0;  // 0: any
     std::optional<std::chrono::nanoseconds> idle_limit_;
     std::size_t mute_ranges_ = 0;
+    bool aged_ = false;  // the call keeps the object as it was
     bool hung_ = false;
     bool cut_off_ = false;  // its connection is gone
     bool waiting_ = false;  // for the end of a delay, and nothing else

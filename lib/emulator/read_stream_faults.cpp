@@ -60,6 +60,14 @@ std::string read_stream::text_of_range_error(const std::string& text) {
     return out;
 }
 
+// What is finalized was never smaller.
+object_ptr read_stream::faulty_object(object_ptr object) {
+    const fault* const f = object->finalized() ? nullptr : strike(fault_kind::old_size);
+    if (f == nullptr) return object;
+    aged_ = true;
+    return object->before(clamped(f->bytes));
+}
+
 // What comes before, or instead of, what would be sent next.
 std::optional<read_stream::step> read_stream::faulty_step() {
     if (waiting_ || cut_off_) return wait_step{};

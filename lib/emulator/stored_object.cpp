@@ -2,10 +2,12 @@
 
 #include <rangeio/crc32c.hpp>
 
+#include "emulator/file_error.hpp"
 #include "emulator/status.hpp"
 
 #include <fmt/format.h>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,6 +53,16 @@ stored_object::stored_object(
       generation_(generation),
       finalized_(finalized),
       cheap_(has_little_data()) {}
+
+std::shared_ptr<const stored_object> stored_object::before(std::int64_t bytes) const {
+    unique_fd file(::fcntl(file_.get(), F_DUPFD_CLOEXEC, 0));
+    if (!file) throw_errno(errno, display_name_, "object");
+    file_identity then = identity_;
+    then.size -= std::min(then.size, bytes);
+    return std::make_shared<const stored_object>(
+        display_name_, std::move(file), then, generation_, finalized_
+    );
+}
 
 void stored_object::read(std::int64_t offset, std::span<std::byte> out) const {
     while (!out.empty()) {

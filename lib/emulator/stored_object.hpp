@@ -48,6 +48,10 @@ public:
     stored_object(const stored_object&) = delete;
     stored_object& operator=(const stored_object&) = delete;
 
+    /// The same as it was before its last `bytes` were appended; empty if it has no more.
+    /// Throws call_error RESOURCE_EXHAUSTED without descriptors.
+    std::shared_ptr<const stored_object> before(std::int64_t bytes) const;
+
     const std::string& display_name() const noexcept { return display_name_; }
     const file_identity& identity() const noexcept { return identity_; }
     std::int64_t size() const noexcept { return identity_.size; }

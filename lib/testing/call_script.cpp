@@ -15,16 +15,17 @@ constexpr std::uint64_t usual_message_bytes = std::uint64_t{64} << 20;
 
 constexpr int not_found = 5;
 constexpr int aborted = 10;
+constexpr int out_of_range = 11;
 constexpr int unavailable = 14;
 
 }  // namespace
 
-object_info service_state::info(std::int64_t of_generation) const {
+object_info service_state::info(std::int64_t of_generation, std::uint64_t of_size) const {
     object_info out;
     out.bucket = object.bucket();
     out.name = object.name();
     out.generation = of_generation;
-    out.size = size;
+    out.size = of_size;
     out.finalized = finalized;
     return out;
 }
@@ -40,11 +41,15 @@ call_script::call_script(service_state& service, std::uint64_t number, bool has_
       number_(number),
       has_handle_(has_handle),
       generation_(service.generation),
+      size_(service.size),
       replaced_(pinned != 0 && pinned != service.generation) {
     if (const fault* f = strike(fault_kind::bandwidth)) bytes_per_second_ = f->bytes;
     if (const fault* f = strike(fault_kind::idle_abort)) idle_after_ = f->delay;
     if (const fault* f = strike(fault_kind::slow_link)) service_.link_bytes_per_second = f->bytes;
     if (const fault* f = strike(fault_kind::max_streams)) service_.max_streams = f->bytes;
+    // What is finalized was never smaller.
+    const fault* const old = service_.finalized ? nullptr : strike(fault_kind::old_size);
+    if (old != nullptr) size_ -= std::min(size_, old->bytes);
 }
 
 armed_faults::place call_script::place_of(const range* r) const {
@@ -65,8 +70,12 @@ void call_script::ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t 
     range r;
     r.number = ++asked_;
     r.read_id = read_id;
-    r.begin = r.at = std::min(offset, service_.size);
-    r.end = std::min(r.begin + std::min(length, service_.size), service_.size);
+    // A negative one counts from the end.
+    const std::uint64_t from_end = std::uint64_t{0} - offset;
+    if (static_cast<std::int64_t>(offset) < 0) offset = size_ - std::min(size_, from_end);
+    if (offset > size_) beyond_.push_back(read_id);
+    r.begin = r.at = std::min(offset, size_);
+    r.end = std::min(r.begin + std::min(length, size_), size_);
     r.mute = strike(fault_kind::mute, &r) != nullptr;
     ranges_.push_back(r);
 }
@@ -204,6 +213,9 @@ void call_script::take_chunk(response& out) {
 
 call_script::step call_script::next() {
     if (over_) return {};
+    if (!beyond_.empty() && !replaced_) {
+        return finish({out_of_range, "a range begins behind the end", {}, beyond_});
+    }
     if (!answered_) {
         if (auto instead = open()) return *std::move(instead);
     }
@@ -241,7 +253,8 @@ call_script::step call_script::next() {
         const range* r = &ranges_.front();
         if (const fault* f = strike(fault_kind::latency, r)) out.delay = f->delay;
         if (strike(fault_kind::new_generation, r) != nullptr) ++service_.generation;
-        if (const fault* f = strike(fault_kind::grow, r)) service_.size += f->bytes;
+        const fault* const more = service_.finalized ? nullptr : strike(fault_kind::grow, r);
+        if (more != nullptr) service_.size += more->bytes;
         std::uint64_t chunks = 1;
         if (const fault* f = strike(fault_kind::batch)) {
             chunks = f->distinct ? std::min<std::uint64_t>(f->bytes, ranges_.size()) : f->bytes;

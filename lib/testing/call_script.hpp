@@ -33,7 +33,7 @@ public:
           finalized(options.finalized()),
           max_chunk_bytes(std::max<std::uint64_t>(options.max_chunk_bytes(), 1)) {}
 
-    object_info info(std::int64_t of_generation) const;
+    object_info info(std::int64_t of_generation, std::uint64_t of_size) const;
     /// Something is wrong with the routing token that a call brings now; empty if nothing is.
     std::string complaint_of(std::string_view token) const;
 
@@ -55,7 +55,7 @@ public:
 /// One BidiReadObject call, as a service with faults plays it: requests in, steps out. No threads, no clock, no bytes.
 ///
 /// Without faults: the first response has the metadata and a handle, each range gets one chunk in turn, the last chunk of
-/// a range says that it is over, and the call never ends by itself.
+/// a range says that it is over, and the call never ends by itself. It knows of the object what there was when it began.
 class call_script {
 public:
     struct chunk {
@@ -103,8 +103,11 @@ public:
     void waited() { waited_ = true; }
     /// Something that a client must not do; empty if there is nothing.
     const std::string& complaint() const noexcept { return complaint_; }
-    /// The object as it was when the call began: what replaces it later is for later calls.
+    /// The object as it was when the call began: what replaces it later, or is appended, is for later calls.
     std::int64_t generation() const noexcept { return generation_; }
+    object_info info() const { return service_.info(generation_, size_); }
+    /// What was appended meanwhile is for this call, too.
+    void catch_up() noexcept { size_ = service_.size; }
 
 private:
     struct range {
@@ -128,9 +131,11 @@ private:
     const std::uint64_t number_;
     const bool has_handle_;
     const std::int64_t generation_;
-    const bool replaced_;           // the generation that was named is there no more
-    std::deque<range> ranges_;      // those that are not over, in the order of their turns
-    std::deque<chunk> afterwards_;  // empty ones, each for a message of its own
+    std::uint64_t size_;
+    const bool replaced_;               // the generation that was named is there no more
+    std::deque<range> ranges_;          // those that are not over, in the order of their turns
+    std::deque<chunk> afterwards_;      // empty ones, each for a message of its own
+    std::vector<std::int64_t> beyond_;  // ranges that begin behind the end
     std::uint64_t asked_ = 0;
     std::uint64_t sent_ = 0;
     std::uint64_t bytes_per_second_ = 0;

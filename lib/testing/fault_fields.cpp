@@ -76,6 +76,7 @@ constexpr std::array rows{
     fault_row{fault_kind::goaway, "goaway", at_chunk},
     fault_row{fault_kind::new_generation, "new-generation", at_chunk},
     fault_row{fault_kind::grow, "grow", at_chunk | has_bytes, 1},
+    fault_row{fault_kind::old_size, "old-size", where_call | has_bytes, 1},
     fault_row{fault_kind::silent_connection, "silent-connection", at_chunk},
     fault_row{fault_kind::slow_link, "slow-link", where_call | has_bytes},
     fault_row{fault_kind::max_streams, "max-streams", has_bytes},

@@ -47,6 +47,11 @@ possible_faults::possible_faults(const fault_script& script) {
             case fault_kind::giant_message:
             case fault_kind::empty_pieces: codes_.insert(errc::protocol_error); break;
             case fault_kind::short_end: codes_.insert(errc::short_read); break;
+            case fault_kind::old_size:
+                codes_.insert(errc::short_read);
+                // Nobody may know of more than the first call did.
+                codes_.insert(errc::range_not_satisfiable);
+                break;
             case fault_kind::ok_early: codes_.insert(errc::stream_closed); break;
             case fault_kind::latency:
             case fault_kind::bandwidth:

@@ -56,7 +56,11 @@ protected:
     /// Ends the call with CANCELLED, soon.
     void stop() noexcept;
     bool ended() const noexcept { return ended_; }
-    object_info info() const { return service_->state.info(generation()); }
+    object_info info() const { return script_->info(); }
+    /// For a stream that cannot be renewed: what was appended since the call began is there.
+    void catch_up() noexcept {
+        if (script_) script_->catch_up();
+    }
     std::int64_t generation() const noexcept { return script_->generation(); }
     std::byte content(std::uint64_t offset) const noexcept {
         return object_content(service_->content_of(generation()), offset);

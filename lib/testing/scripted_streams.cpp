@@ -81,6 +81,7 @@ private:
     using reads = std::map<std::int64_t, pending>;
 
     void ask_for(std::int64_t id, const range_read& read) {
+        catch_up();
         ask(id, read.range().offset(), read.range().length());
     }
 

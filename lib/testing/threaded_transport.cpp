@@ -198,7 +198,7 @@ private:
     }
 
     void deliver(const call_script::response& response, std::unique_lock<std::mutex>& lock) {
-        const object_info object = service_->state.info(script_->generation());
+        const object_info object = script_->info();
         const std::uint64_t handles = service_->state.handles;
         lock.unlock();
         {

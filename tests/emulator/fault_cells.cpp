@@ -69,8 +69,9 @@ client_options hurried(const fault_script& script) {
 server_options with(const fault_script& script) {
     server_options out;
     out.max_chunk_bytes(2).faults(script);
-    // Only what is still being appended to can grow.
-    if (has(script, fault_kind::grow)) out.unfinalized("b-1/o");
+    if (std::ranges::any_of(script.faults, needs_growth, &rangeio::testing::fault::kind)) {
+        out.unfinalized("b-1/o");
+    }
     return out;
 }
 

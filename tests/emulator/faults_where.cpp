@@ -184,6 +184,41 @@ TEST_CASE("fault grow: what is finalized does not") {
     CHECK(f.stat("o").size() == 1000);
 }
 
+TEST_CASE("fault old-size: a call is served from an unfinalized object as it was before, to its end") {
+    faulty_fixture f("old-size call=1 bytes=300", 1000, server_options().unfinalized("b/o"));
+    const std::string before = f.content.substr(0, 700);
+    raw_call call = f.open_stream();
+    call.write(bidi_request("o", {{0, 0, 1}}).SerializeAsString());
+    seen got;
+    got.read(call, 1);
+    const storage::Object& told = got.responses.at(0).metadata();
+    CHECK(told.size() == 700);
+    CHECK(told.checksums().crc32c() == rangeio::crc32c(std::as_bytes(std::span(before))));
+    CHECK(told.generation() == f.stat("o").generation());
+    CHECK(got.bytes(1) == before);
+    call.write(bidi_request("", {{-50, 0, 2}, {700, 0, 3}}).SerializeAsString());
+    got.read(call, 2);
+    CHECK(got.bytes(2) == before.substr(650));
+    CHECK(got.bytes(3).empty());
+    call.write(bidi_request("", {{701, 0, 4}}).SerializeAsString());
+    CHECK(got.read_all(call).code == code::out_of_range);
+    CHECK(seen_stream(f, {{0, 0, 1}}).bytes(1) == f.content);
+}
+
+TEST_CASE("fault old-size: an object that was smaller than that was empty") {
+    faulty_fixture f("old-size bytes=1001", 1000, server_options().unfinalized("b/o"));
+    const seen_stream got(f, {{0, 0, 1}});
+    CHECK(got.outcome.code == code::ok);
+    CHECK(got.responses.at(0).metadata().size() == 0);
+    CHECK(got.bytes(1).empty());
+}
+
+TEST_CASE("fault old-size: what is finalized was never smaller: the fault has not struck") {
+    faulty_fixture f("old-size");
+    CHECK(seen_stream(f, {{0, 0, 1}}).bytes(1) == f.content);
+    CHECK(f.server.stats().faults_struck.at(0) == 0);
+}
+
 TEST_CASE("faults: what would take all memory is refused, naming it") {
     CHECK(refusal("grow bytes=1073741825") == "fault grow: bytes is 1073741825, more than 1073741824");
     CHECK(refusal("surplus bytes=1048577") == "fault surplus: bytes is 1048577, more than 1048576");

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,22 @@ asio::awaitable<void> count_round_trips(growing_fixture& f, object_ref object) {
     CHECK(tailed.bidi_read_object.requests == refreshed.bidi_read_object.requests + 1);
 }
 
+/// On a stream that is opened after the pool has learnt of them.
+asio::awaitable<void> read_appended_on_the_next_stream(engine_fixture& f, object_ref object) {
+    const pool_options two = pool_options().size(2);
+    mrd_pool pool = co_await f.client.open(object, two);
+    std::ofstream(f.files.path() / "b-1/log", std::ios::app | std::ios::binary) << "two";
+    CHECK(co_await pool.refresh_size() == 6);
+    const lease first = co_await pool.acquire();
+    lease next = co_await pool.acquire();
+    std::string memory(3, '.');
+    const byte_range appended(3, 3);
+    CHECK(co_await next.read(appended, std::as_writable_bytes(std::span(memory))) == 3);
+    CHECK(memory == "two");
+    CHECK(pool.stats().opened == 2);
+    CHECK(pool.stats().failed == 0);
+}
+
 asio::awaitable<void> read_after(growing_fixture& f, object_ref object, const std::function<void()>& change) {
     const pool_options one = pool_options().size(1);
     mrd_pool pool = co_await f.client.open(object, one);
@@ -140,6 +157,19 @@ asio::awaitable<void> good_and_bad(engine_fixture& f, object_ref object) {
 TEST_CASE("growing: refresh_size and fetch_tail follow an object until it is finalized") {
     growing_fixture f;
     f.run(follow_it(f, f.put("log", "one")));
+}
+
+TEST_CASE("P14: over gRPC, appended bytes are read though the next stream's call knows only of the old size"
+) {
+    using rangeio::testing::fault_script;
+    engine_fixture f(
+        rangeio::emulator::server_options().unfinalized("b-1/log").faults(
+            fault_script::parse("old-size call=3 bytes=3")
+        ),
+        client_options()
+    );
+    f.run(read_appended_on_the_next_stream(f, f.put("log", "one")));
+    CHECK(f.server.stats().faults_struck.at(0) == 1);
 }
 
 TEST_CASE("growing: refresh_size and fetch_tail take one round trip each") {

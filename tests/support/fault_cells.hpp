@@ -69,6 +69,7 @@ inline reach reach_of(rangeio::testing::fault_kind kind) {
         case fault_kind::hang_open: return reach::open;
         case fault_kind::no_metadata:
         case fault_kind::no_generation:
+        case fault_kind::old_size:
         case fault_kind::wild_timestamp: return reach::response;
         case fault_kind::bandwidth:
         case fault_kind::slow_link:
@@ -128,6 +129,12 @@ inline std::optional<std::string_view> place_of(reach how, stage when) {
             return std::nullopt;
     }
     return std::nullopt;
+}
+
+/// Whether the object has to be one that is still being appended to.
+inline bool needs_growth(rangeio::testing::fault_kind kind) {
+    using rangeio::testing::fault_kind;
+    return kind == fault_kind::grow || kind == fault_kind::old_size;
 }
 
 /// The script of a cell; nothing if the fault cannot strike at that stage.

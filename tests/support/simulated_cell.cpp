@@ -59,8 +59,7 @@ private:
     static scripted_service_options options(fault_kind kind, stage when) {
         scripted_service_options out;
         out.object_bytes(24).max_chunk_bytes(2).faults(fault_script::parse(script_of(kind, when).value()));
-        // Only what is still being appended to can grow.
-        out.finalized(kind != fault_kind::grow);
+        out.finalized(!needs_growth(kind));
         return out;
     }
 

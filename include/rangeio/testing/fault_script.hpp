@@ -40,6 +40,7 @@ enum class fault_kind {
     goaway,          ///< ends the connection, as a server that shuts down does
     new_generation,  ///< has replaced the object, for the calls that follow
     grow,            ///< appends `bytes` to the object
+    old_size,  ///< serves the call from an unfinalized object as it was before its last `bytes` were appended
     silent_connection,  ///< the connection of the call falls silent: nothing passes on it any more, and it stays open
     slow_link,  ///< all calls of all connections together get at most `bytes` in a second, from this call on
     max_streams,     ///< a connection serves at most `bytes` calls at once; others wait. Of the whole service
