@@ -23,7 +23,7 @@ mrd_model model_of(int ranges, std::uint8_t max_length, std::size_t max_per_mess
 void search(const mrd_model& model) {
     rangeio::states::search_and_report(
         fmt::format(
-            "mrd_fsm, {} range(s) of {} byte(s), {} a message{}{}{}{}{}{}{}{}{}{}",
+            "mrd_fsm, {} range(s) of {} byte(s), {} a message{}{}{}{}{}{}{}{}{}{}{}",
             model.ranges,
             model.max_length == 1 ? "1" : fmt::format("1-{}", model.max_length),
             model.max_per_message,
@@ -35,6 +35,7 @@ void search(const mrd_model& model) {
             model.connections ? ", connections" : "",
             model.tails ? ", tails of an object that grows" : "",
             model.renews ? ", streams renewed" : "",
+            model.sizes ? ", sizes that are older than others" : "",
             model.starves ? ", no memory once" : "",
             model.late ? ", actions performed late" : "",
             model.silent ? ", liveness with a silent service" : ""
@@ -102,6 +103,23 @@ TEST_CASE("mrd_fsm, every state: tails of an object that grows, on streams that 
     search(pieces);
     mrd_model late = model_of(1, 2, 1);
     late.late = late.tails = late.renews = true;
+    search(late);
+}
+
+TEST_CASE("mrd_fsm, every state: the owner learns of sizes at any moment, and calls report older ones") {
+    for (mrd_model model : {model_of(1, 2, 1), model_of(2, 1, 2)}) {
+        model.sizes = true;
+        search(model);
+    }
+    mrd_model tails = model_of(1, 2, 1);
+    tails.sizes = tails.tails = true;
+    tails.bad_pieces = tails.names = false;
+    search(tails);
+    mrd_model silent = model_of(1, 1, 1);
+    silent.sizes = silent.silent = true;
+    search(silent);
+    mrd_model late = model_of(1, 1, 1);
+    late.late = late.sizes = true;
     search(late);
 }
 
@@ -173,4 +191,7 @@ TEST_CASE("mrd_fsm, every state: folding loses nothing") {
         model.late = late;
         rangeio::states::check_folding("mrd_fsm", model, rest);
     }
+    mrd_model sizes = model_of(1, 1, 1);
+    sizes.sizes = true;
+    rangeio::states::check_folding("mrd_fsm", sizes, rest);
 }

@@ -79,6 +79,11 @@ void mrd_model::events(const state& s, std::vector<event>& out) const {
         if (renews) out.push_back({kind::renew});
     }
     if (tails && !s.grown) out.push_back({kind::grow});
+    if (sizes && at < mrd_state::closing) {
+        for (auto size = static_cast<std::uint8_t>(s.required + 1); size <= max_size; ++size) {
+            out.push_back({kind::require, false, 0, size});
+        }
+    }
     for (const range& r : s.ranges) {
         const bool known = find(s.machine, r.number) != nullptr;
         if (known) out.push_back({kind::cancel, false, 0, 0, r.number});  // more than once, and too late, too
@@ -119,6 +124,9 @@ void mrd_model::call_events(const state& s, std::vector<event>& out) const {
     if (unnamed) out.push_back({kind::refuses_unnamed});
     if (!s.answers) {
         out.push_back({kind::response});
+        for (std::uint8_t size = 1; sizes && size <= max_size; ++size) {
+            out.push_back({kind::response, false, 0, size});
+        }
         return;
     }
     out.push_back({kind::chunk, true, 0, 1, unknown_number});
@@ -159,6 +167,15 @@ void mrd_model::send_chunk(state& s, const event& e, mrd_actions& out) const {
     const std::uint64_t received = live ? known->received : 0;
     const std::uint64_t due = r != nullptr ? r->base + r->sent : offset_of(e.number);
     const std::int64_t offset = static_cast<std::int64_t>(due) + e.offset;
+    if (live && !r->placed && s.outdated()) {
+        // Its end of the object is not the end.
+        const auto verdict = s.machine.begin_chunk(r->read_id(), offset, e.size, e.end, out);
+        require(s, !verdict.accept && !verdict.why, rule::p14_tail);
+        r->right = false;
+        r->over = r->over || e.end;
+        r->sent = static_cast<std::uint8_t>(std::min<int>(r->sent + e.size, r->length));
+        return;
+    }
     const bool in_place = e.offset == 0 && live && (!r->placed || r->base + received == due);
     const bool fits = e.size == 0 ? e.offset == 0 : in_place && received + e.size <= known->length;
     // A service may guess the id of a range that is in a message which has not been sent: no harm in
@@ -193,7 +210,7 @@ void mrd_model::end_chunk(state& s, bool damaged, mrd_actions& out) const {
         r->good = static_cast<std::uint8_t>(r->good + s.copy_size);
         if (s.copy_size > 0) r->bad = 0;
         if (s.copy_size > 0) r->placed = true;
-        if (s.copy_size > 0 || find(s.machine, number)->ending) {
+        if (!s.outdated() && (s.copy_size > 0 || find(s.machine, number)->ending)) {
             s.progress = true;
             s.attempts = s.redirects = 0;
             s.trying = false;
@@ -207,7 +224,7 @@ mrd_model::sequel mrd_model::judge(state& s, kind how) const {
     const bool opened = s.machine.has_opened();
     const auto fate = how == kind::call_cancelled ? s.machine.fate() : fsm::call_fate::broken;
     const bool given_up = fate == fsm::call_fate::stalled || fate == fsm::call_fate::starved ||
-                          fate == fsm::call_fate::unwanted;
+                          fate == fsm::call_fate::unwanted || fate == fsm::call_fate::outdated;
     const bool unexplained = how == kind::refuses_unnamed && s.under_way == 0;
     if (how == kind::broke_for_good || unexplained || (how == kind::broke_aborted && !opened))
         return sequel::fail;
@@ -314,6 +331,10 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
             break;
         case kind::renew: m.renew(out); break;
         case kind::grow: s.grown = true; break;
+        case kind::require:
+            s.required = e.size;
+            m.require(e.size, out);
+            break;
         case kind::timer: m.wait_over(std::exchange(s.timer, 0), out); break;
         case kind::look:
         case kind::look_slow:
@@ -332,7 +353,12 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
                 s.attempts = s.redirects = 0;
                 s.trying = false;
             }
-            m.response(out);
+            if (e.size == 0) {
+                m.response(out);
+            } else {
+                s.seen = e.size;
+                m.response(e.size, out);
+            }
             break;
         case kind::chunk:
         case kind::stale_chunk: send_chunk(s, e, out); break;
@@ -367,6 +393,7 @@ void mrd_model::perform(state& s, const mrd_action& a) const {
             require(s, !s.call && !s.writing, rule::s7_single_flight);
             if (!s.machine.begin_call(out)) break;
             s.call = true;
+            s.seen = s.assumed = s.required;
             s.moved = true;
             std::size_t pending = 0;
             for (const auto& r : s.machine.ranges()) pending += r.pending() ? 1 : 0;
@@ -521,6 +548,7 @@ std::string mrd_model::name(const event& e) const {
         case kind::close_with: return "the owner ends the stream with a failure";
         case kind::renew: return "the owner has the stream renewed";
         case kind::grow: return "the object grows";
+        case kind::require: return fmt::format("the owner learns that the object has {} bytes", e.size);
         case kind::perform: return "the shell performs the next action";
         case kind::timer: return "the wait is over";
         case kind::look: return "the watchdog looks";
@@ -530,7 +558,9 @@ std::string mrd_model::name(const event& e) const {
         case kind::unconnected: return "the call ends, for there is no connection";
         case kind::time_passes: return "the budget of time passes";
         case kind::memory_runs_out: return "there is no memory for the next message or alarm";
-        case kind::response: return "the first response of the call comes";
+        case kind::response:
+            if (e.size != 0) return fmt::format("the first response of the call reports {} bytes", e.size);
+            return "the first response of the call comes";
         case kind::chunk: return chunk("");
         case kind::stale_chunk: return chunk(" under its old name");
         case kind::copied: return "the copy is over";
@@ -568,6 +598,7 @@ std::string mrd_model::key(const state& s) const {
     put(m.state(), m.call(), s.adds);
     if (unnamed && !closing) put(std::min<std::size_t>(m.most_under_way(), 9));
     if (tails) put(s.grown);
+    if (sizes && !closing) put(s.required, s.call ? s.seen * 4 + s.assumed : 0);
     if (starves) put(flags(s.starving, s.starved));
     put(flags(s.call, s.cancelled, s.closed_in_order, s.failed, s.ended));
     if (!closing) {
@@ -645,7 +676,7 @@ bool mrd_model::fair(const event& e) const {
         case kind::timer:
         case kind::call_cancelled: return true;
         case kind::look: return silent;
-        case kind::response:
+        case kind::response: return !silent && (e.size == 0 || e.size == max_size);
         case kind::write_done: return !silent;
         case kind::chunk:
             return !silent && e.offset == 0 && e.size == 1 && !e.end && e.number != unknown_number;

@@ -26,6 +26,8 @@ public:
     static constexpr unsigned bad_limit = 1;
     static constexpr std::uint64_t orphan_limit = 2;
     static constexpr std::size_t orphan_range_limit = 1;
+    /// Sizes of the object are 1 to this. No range begins before: what a call does not know of is unknown to all.
+    static constexpr std::uint8_t max_size = 2;
 
     std::size_t max_per_message = 2;
     int ranges = 3;
@@ -37,6 +39,7 @@ public:
     bool unnamed = false;  // or because of a range, and does not name it
     bool tails = false;    // the owner asks for tails, too, and the object grows
     bool renews = false;   // the owner has the stream renewed
+    bool sizes = false;    // the owner learns of sizes of the object, and calls may report older ones
     bool starves = false;  // the shell has no memory once, for a message or an alarm
     /// The budget of time may run out.
     bool aging = false;
@@ -96,6 +99,9 @@ public:
         bool reconnecting = false;
         bool progress = false;      // of the call
         bool moved = false;         // bytes since the last look
+        std::uint8_t required = 0;  // the size that the owner knows of
+        std::uint8_t assumed = 0;   // the same when the call began
+        std::uint8_t seen = 0;      // the size that the call knows of
         std::uint8_t attempts = 0;  // without progress, in a row
         std::uint8_t redirects = 0;
         bool starving = false;  // the next that the shell needs memory for goes without
@@ -107,6 +113,8 @@ public:
         std::uint32_t broken = 0;
 
         std::size_t room = 0;  // for actions, as the last newcomer made it
+
+        bool outdated() const { return answers && seen < assumed; }
     };
 
     enum class kind : std::uint8_t {
@@ -117,6 +125,7 @@ public:
         close_with,
         renew,
         grow,
+        require,
         perform,
         timer,
         look,
@@ -147,7 +156,7 @@ public:
         kind what = kind::open;
         bool end = false;        // of a range that is added: it is a tail
         std::int8_t offset = 0;  // from the one that is due
-        std::uint8_t size = 0;
+        std::uint8_t size = 0;   // of a chunk, a range, or the object; 0: the response does not tell it
         std::int64_t number = 0;
     };
 

@@ -45,6 +45,9 @@ constexpr std::array<const char*, static_cast<std::size_t>(rule::count)> rule_na
     "S10: where a range is refused without a name half as many go on together, until the one that is alone "
     "fails",
     "S12: a tail is asked for from the end until a byte has come, then from where that lay, and told so",
+    "P14: a call that serves knows of every byte that its owner knows of; one that does not is given up, and "
+    "no other",
+    "P14: a tail is not taken from a call that reports less than was known before it began",
     "every range is answered once, and not during a copy",
     "the end of the stream is told once, last, and only if nothing is left",
     "the outstanding bytes are those of the ranges that are not answered",
@@ -117,6 +120,12 @@ void check_given_up(const mrd_fsm& before, const mrd_model::event& e, const mrd_
         require(s, !cancels && asks == (meant && had && !s.moved), rule::s9_stall);
     } else if (e.what == kind::judged) {
         // see mrd_model::perform()
+    } else if (e.what == kind::response || e.what == kind::require) {
+        const bool answered = e.what == kind::response || before.state() == mrd_state::ready;
+        require(s, cancels == (had && answered && s.seen < s.required), rule::p14_size);
+        const auto fate =
+            e.what == kind::response && s.outdated() ? fsm::call_fate::outdated : fsm::call_fate::renewed;
+        require(s, !cancels || s.machine.fate() == fate, rule::p14_size);
     } else if (e.what == kind::renew) {
         require(s, cancels == (had && before.has_opened()), rule::s7_single_flight);
     } else if (cancels && !closes && e.what != kind::memory_runs_out) {
@@ -213,6 +222,8 @@ void check_state(const mrd_model& model, state& s) {
     require(s, m.orphan_ranges_due() == names, rule::s8_orphans);
     const bool bearable = orphans <= mrd_model::orphan_limit && names <= mrd_model::orphan_range_limit;
     require(s, !there || bearable, rule::s8_orphans);
+
+    require(s, !there || !s.answers || s.seen >= s.required, rule::p14_size);
 
     const bool sleeps = m.state() == mrd_state::dormant;
     require(s, !sleeps || (!pending && !s.call && !m.told_reconnecting()), rule::s7_sleep);

@@ -31,6 +31,8 @@ enum class mrd_rule : std::uint8_t {
     s10_named,
     s10_unnamed,
     s12_tail,
+    p14_size,
+    p14_tail,
     answers,
     end_last,
     balance,
