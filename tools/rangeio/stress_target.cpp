@@ -125,6 +125,7 @@ testing::fault_script all_faults() {
         "mute chance=1% times=0\n"
         "goaway chance=1% times=0\n"
         "grow bytes=1000 chance=1% times=100\n"
+        "old-size bytes=1000 chance=2% times=0\n"
         "no-generation chance=1% times=0\n"
         "no-checksum chance=1% times=0\n"
         "wild-timestamp chance=5% times=0\n"
