@@ -120,7 +120,7 @@ public:
     const std::string& user_project() const noexcept { return user_project_; }
 
     /// How long stat(), list() and layout() may take, with all calls and waits that `retry` allows. Default 60 s; zero:
-    /// no limit but that of `retry`; not negative.
+    /// no limit but that of `retry`; not negative. An endpoint that has never answered has 30 s at most.
     client_options& rpc_timeout(std::chrono::nanoseconds limit) {
         rpc_timeout_ = limit;
         return *this;

@@ -77,6 +77,10 @@ void unary_fsm::cancel(const failure& why, unary_actions& out) {
     }
 }
 
+void unary_fsm::unanswered(const failure& why, unary_actions& out) {
+    cancel(last_.grpc_status() != 0 ? remarked(last_, "{}", why.message()) : why, out);
+}
+
 void unary_fsm::complete(const failure& why, unary_actions& out) {
     state_ = unary_state::ended;
     out.push_back({unary_action_kind::drop_alarm, false, 0, {}, {}});

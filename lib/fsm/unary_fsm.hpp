@@ -24,7 +24,8 @@
 // clang-format on
 //
 // A call without an answer for the stall timeout is given up. The limit doubles with each such call, for the service may
-// need that long, up to 16 times of it. The time limit of the question is a cancellation.
+// need that long, up to 16 times of it. The time limit of the question is a cancellation, and
+// so is that of an endpoint which has never answered.
 
 namespace rangeio::fsm {
 
@@ -59,6 +60,8 @@ public:
     void alarm(std::uint64_t turn, unary_actions& out);
     /// The question is not wanted any more. The first reason counts.
     void cancel(const failure& why, unary_actions& out);
+    /// The endpoint has not answered anything in time: as cancel(), and a cause that has a status says more than the limit.
+    void unanswered(const failure& why, unary_actions& out);
 
     unary_state state() const noexcept { return state_; }
     static constexpr std::size_t action_bound() noexcept { return 8; }

@@ -57,6 +57,8 @@ asio::awaitable<result<std::string>> call(
     env.core = core->runtime();
     env.executor = core->executor();
     env.retry = core->retry();
+    env.watch = core->channels()->watch();
+    env.open_timeout = pool_options().open_timeout();
     grpc_transport::unary_request asked;
     asked.method = std::move(method);
     asked.bucket = std::move(bucket);

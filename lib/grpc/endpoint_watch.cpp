@@ -54,16 +54,18 @@ void endpoint_watch::begin() noexcept {
 }
 
 void endpoint_watch::answered() noexcept {
+    if (answered_.exchange(true)) return;
     if (over_.exchange(true)) return;
     const std::lock_guard lock(mutex_);
     alarm_.reset();
 }
 
 void endpoint_watch::end(const failure& why) noexcept {
-    if (over_) return;
+    if (answered_) return;
     const int status = fsm::status_of(why);
     if (status != 0 && status != cancelled && status != deadline_exceeded && status != unavailable)
         answered();
+    if (over_) return;
     const std::lock_guard lock(mutex_);
     if (calls_ != 0 && --calls_ == 0) alarm_.reset();
 }

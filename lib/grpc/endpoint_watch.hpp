@@ -14,7 +14,7 @@
 
 namespace rangeio::grpc_transport {
 
-/// Tells the observer, once, that calls wait for an endpoint that has never answered. Told of all calls of a client, from
+/// Whether an endpoint has ever answered. Tells the observer, once, that calls wait for an endpoint that has never answered. Told of all calls of a client, from
 /// any thread; costs nothing once there was an answer.
 class endpoint_watch : public std::enable_shared_from_this<endpoint_watch> {
 public:
@@ -28,6 +28,8 @@ public:
     void begin() noexcept;
     /// The endpoint has, by whatever.
     void answered() noexcept;
+    bool has_answered() const noexcept { return answered_; }
+    const std::string& endpoint() const noexcept { return endpoint_; }
     /// A call has ended so; empty: well, or before it was made.
     void end(const failure& why) noexcept;
 
@@ -38,7 +40,8 @@ private:
     const asio::any_io_executor executor_;
     const std::shared_ptr<observer> observer_;
     const std::string endpoint_;
-    std::atomic<bool> over_;
+    std::atomic<bool> answered_ = false;
+    std::atomic<bool> over_;  // nothing is to be told any more
     std::mutex mutex_;
     std::size_t calls_ = 0;
     std::optional<std::chrono::steady_clock::time_point> since_;  // the first call

@@ -1,8 +1,10 @@
 #include "grpc/unary_call.hpp"
 
+#include "described.hpp"
 #include "retry_policy.hpp"
 
 #include <random>
+#include <string_view>
 #include <utility>
 
 namespace rangeio::grpc_transport {
@@ -20,6 +22,10 @@ unary_call::unary_call(environment env, unary_request request)
 unary_call::~unary_call() = default;
 
 void unary_call::start() noexcept {
+    if (!limit_opening()) {
+        const failure why = make_error_code(boost::system::errc::not_enough_memory);
+        machine_.feed([&](unary_fsm& m, unary_actions& out) { m.cancel(why, out); });
+    }
     machine_.feed([](unary_fsm& m, unary_actions& out) { m.start(out); });
     drain();
 }
@@ -58,7 +64,10 @@ void unary_call::perform(unary_action& action) noexcept {
             if (set_alarm(action, jittered(action.delay))) break;
             machine_.feed([&](unary_fsm& m, unary_actions& out) { m.alarm(action.turn, out); });
             break;
-        case unary_action_kind::drop_alarm: alarm_.reset(); break;
+        case unary_action_kind::drop_alarm:
+            alarm_.reset();
+            open_alarm_.reset();
+            break;
         case unary_action_kind::complete:
             attempt_.reset();
             why_ = std::move(action.why);
@@ -77,6 +86,28 @@ void unary_call::make_call() noexcept {
         // A call that was not started does not report its end.
         attempt_.reset();
         on_done({make_error_code(boost::system::errc::not_enough_memory)});
+    }
+}
+
+// A first opening of a stream has the same limit.
+bool unary_call::limit_opening() noexcept {
+    const auto& watch = env_.watch;
+    if (watch == nullptr || watch->has_answered()) return true;
+    if (env_.open_timeout <= std::chrono::nanoseconds::zero()) return true;
+    try {
+        const auto self = std::static_pointer_cast<unary_call>(shared_from_this());
+        const std::weak_ptr<unary_call> weak = self;
+        open_alarm_ = env_.core->set_alarm(env_.executor, env_.open_timeout, [weak] {
+            const auto alive = weak.lock();
+            if (alive == nullptr || alive->env_.watch->has_answered()) return;
+            const std::string_view endpoint = alive->env_.watch->endpoint();
+            const failure why = described(errc::timed_out, "{} has not answered in time", endpoint);
+            alive->machine_.feed([&](unary_fsm& m, unary_actions& out) { m.unanswered(why, out); });
+            alive->drain();
+        });
+        return true;
+    } catch (...) {
+        return false;
     }
 }
 

@@ -3,6 +3,7 @@
 #include <rangeio/retry_policy.hpp>
 
 #include "fsm/unary_fsm.hpp"
+#include "grpc/endpoint_watch.hpp"
 #include "grpc/unary_attempt.hpp"
 #include "runtime/machine_host.hpp"
 #include "runtime/operation.hpp"
@@ -23,7 +24,9 @@ public:
         std::shared_ptr<runtime::context_core> core;
         asio::any_io_executor executor;
         retry_policy retry;
-        std::function<std::uint32_t()> seed;  // of the waits; empty: a random one
+        std::shared_ptr<endpoint_watch> watch;     // null: none
+        std::chrono::nanoseconds open_timeout{0};  // for an endpoint that has never answered; 0: none
+        std::function<std::uint32_t()> seed;       // of the waits; empty: a random one
     };
 
     unary_call(environment env, unary_request request);
@@ -43,6 +46,7 @@ private:
     void drain() noexcept;
     void perform(fsm::unary_action& action) noexcept;
     void make_call() noexcept;
+    bool limit_opening() noexcept;
     bool set_alarm(const fsm::unary_action& action, std::chrono::nanoseconds delay) noexcept;
     std::chrono::nanoseconds jittered(std::chrono::nanoseconds bound) const noexcept;
 
@@ -52,6 +56,7 @@ private:
     // Of whichever thread performs.
     std::shared_ptr<unary_attempt> attempt_;
     std::shared_ptr<runtime::alarm> alarm_;
+    std::shared_ptr<runtime::alarm> open_alarm_;
 
     std::string response_;
     failure why_;

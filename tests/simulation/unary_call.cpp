@@ -97,7 +97,8 @@ public:
         sim::world& in,
         std::vector<planned> plan,
         retry_policy policy = {},
-        std::optional<std::uint32_t> seed = 7
+        std::optional<std::uint32_t> seed = 7,
+        bool answered_before = true
     )
         : world_(in), peer(in, std::move(plan)), io_(std::make_unique<sim::context>(in, "asker")) {
         unary_call::environment env;
@@ -105,6 +106,9 @@ public:
         env.core = runtime::core_of(io_->get_executor());
         env.executor = io_->get_executor();
         env.retry = policy;
+        env.watch = std::make_shared<endpoint_watch>(env.core, env.executor, nullptr, "host:1");
+        if (answered_before) env.watch->answered();
+        env.open_timeout = 30s;
         if (seed) env.seed = [number = *seed] { return number; };
         unary_request asked;
         asked.message = "question";
@@ -238,6 +242,31 @@ TEST_CASE("unary_call: the time limit is that of all calls together, and the err
         CHECK(s.question->why().code() == errc::timed_out);
         CHECK(s.question->why().message() == "timed out (the last attempt: no answer for 20 s)");
     });
+}
+
+TEST_CASE(
+    "unary_call: a question to an endpoint that has never answered ends as a first opening does, after 30 s"
+) {
+    const auto ask = [](const planned& always, bool answered_before, failure& why) {
+        std::chrono::nanoseconds took{0};
+        in_world([&](sim::world& w) {
+            scene s(w, std::vector<planned>(1000, always), {}, 7, answered_before);
+            s.ask(60s);
+            s.run();
+            why = s.question->why();
+            took = s.took();
+        });
+        return took;
+    };
+    failure why;
+    CHECK(ask(hangs, false, why) == 30s + 1us);  // and the end of its call
+    CHECK(why.code() == errc::timed_out);
+    CHECK(why.message() == "host:1 has not answered in time (the last attempt: no answer for 20 s)");
+    CHECK(ask(fails, false, why) <= 30s + 1us);
+    CHECK(why.grpc_status() == 14);
+    CHECK(why.message() == "gone (host:1 has not answered in time)");
+    CHECK(ask(hangs, true, why) > 50s);
+    CHECK(ask(fails, true, why) > 50s);
 }
 
 TEST_CASE(

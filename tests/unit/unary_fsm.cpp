@@ -231,6 +231,35 @@ TEST_CASE("unary_fsm: cancelled while a stalled call is given up, no other is ma
     CHECK(q.result->code() == errc::shut_down);
 }
 
+TEST_CASE("unary_fsm: an endpoint that has never answered ends the question, by the cause if there is one") {
+    const failure late(errc::timed_out, "host:1 has not answered in time");
+    question mute;
+    mute.start();
+    mute.take();
+    mute.machine.unanswered(late, mute.actions);
+    CHECK(mute.take() == kinds{kind::cancel_call});
+    mute.end(cancelled);
+    CHECK(mute.take() == over);
+    CHECK(mute.result->code() == errc::timed_out);
+    CHECK(mute.result->message() == "host:1 has not answered in time");
+
+    question refused;
+    refused.start();
+    refused.end(unavailable);
+    refused.take();
+    refused.machine.unanswered(late, refused.actions);
+    CHECK(refused.take() == over);
+    CHECK(refused.result->grpc_status() == 14);
+    CHECK(refused.result->message() == "text (host:1 has not answered in time)");
+
+    question answered;
+    answered.start();
+    answered.end({});
+    answered.take();
+    answered.machine.unanswered(late, answered.actions);
+    CHECK(answered.take().empty());
+}
+
 TEST_CASE("unary_fsm: a time limit that is over tells how the last attempt ended") {
     question q;
     q.start();
