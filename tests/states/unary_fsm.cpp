@@ -39,7 +39,7 @@ public:
         bool over = false;
         std::uint32_t broken = 0;
     };
-    enum class kind : std::uint8_t { start, perform, answer, fail, fail_for_good, alarm, cancel };
+    enum class kind : std::uint8_t { start, perform, answer, fail, fail_for_good, alarm, cancel, unanswered };
     struct event {
         kind what = kind::perform;
         std::uint64_t turn = 0;
@@ -58,7 +58,8 @@ public:
             for (const kind k : {kind::answer, kind::fail, kind::fail_for_good}) out.push_back({k, 0});
         }
         for (const auto turn : s.alarms) out.push_back({kind::alarm, turn});
-        if (!s.cancelled) out.push_back({kind::cancel, 0});
+        if (s.cancelled) return;
+        for (const kind k : {kind::cancel, kind::unanswered}) out.push_back({k, 0});
     }
 
     void apply(state& s, const event& e) const {
@@ -80,6 +81,10 @@ public:
                 s.cancelled = true;
                 s.machine.cancel(errc::shut_down, out);
                 break;
+            case kind::unanswered:
+                s.cancelled = true;
+                s.machine.unanswered(errc::timed_out, out);
+                break;
         }
         for (const unary_action& action : out) {
             if (s.over) s.broken |= after_the_end;
@@ -91,7 +96,7 @@ public:
 
     std::string name(const event& e) const {
         static constexpr const char* names[] = {
-            "start", "perform", "answer", "fail", "fail for good", "alarm", "cancel"
+            "start", "perform", "answer", "fail", "fail for good", "alarm", "cancel", "unanswered"
         };
         return fmt::format("{} {}", names[static_cast<int>(e.what)], e.turn);
     }
