@@ -297,7 +297,7 @@ TEST_CASE("fetch_options::allow_short: what is there, or an error") {
     CHECK(failed(f, [&] { return fetch(pool, byte_range(3, 10)); }).code() == errc::range_not_satisfiable);
 }
 
-TEST_CASE("timeout: of fetch, client.read and fetch_ranges") {
+TEST_CASE("timeout: of fetch, fetch_split, client.read and fetch_ranges") {
     engine_fixture f(with_faults("mute times=0"), client_options());
     const object_ref object = f.put("o", "content");
     const auto soon = fetch_options().timeout(20ms);
@@ -308,11 +308,24 @@ TEST_CASE("timeout: of fetch, client.read and fetch_ranges") {
           }).code() == errc::timed_out);
     mrd_pool pool = f.client.pool(object);
     CHECK(failed(f, [&] { return fetch(pool, byte_range(0, 7), out, soon); }).code() == errc::timed_out);
+    CHECK(failed(f, [&] { return fetch(pool, byte_range(0, 7), soon); }).code() == errc::timed_out);
+    CHECK(failed(f, [&] {
+              std::vector<std::uint64_t> lengths{3, 4};
+              return fetch_split(pool, 0, std::move(lengths), soon);
+          }).code() == errc::timed_out);
     const auto scattered = fetch_ranges_options().timeout(20ms);
     CHECK(failed(f, [&] {
               std::vector<range_request> ranges(1, range_request(byte_range(0, 7), out));
               return fetch_ranges(pool, std::move(ranges), scattered);
           }).code() == errc::timed_out);
+}
+
+TEST_CASE("timeout: of fetch_tail and refresh_size, on an object that grows") {
+    engine_fixture f(with_faults("mute times=0").unfinalized({"b-1/o"}), client_options());
+    mrd_pool pool = f.client.pool(f.put("o", "content"));
+    const auto soon = fetch_options().timeout(20ms);
+    CHECK(failed(f, [&] { return fetch_tail(pool, 3, soon); }).code() == errc::timed_out);
+    CHECK(failed(f, [&] { return pool.refresh_size(20ms); }).code() == errc::timed_out);
 }
 
 TEST_CASE("fetch_ranges_options: what is joined, how far, and how it is cut") {

@@ -364,6 +364,22 @@ TEST_CASE("observer: who waits for a lease is told and counted with the time, wh
     CHECK(watch->count("pool_closed") == 1);
 }
 
+TEST_CASE("observer: a pool that is destroyed tells that it is closed, after its last stream has ended, once"
+) {
+    auto context = std::make_unique<asio::io_context>();
+    const auto executor = context->get_executor();
+    scripted_service service(std::string(100, 'x'), 1, 100);
+    const auto watch = std::make_shared<event_recorder>();
+    auto pool = std::make_unique<mrd_pool>(
+        executor, service.factory(executor, true, {}, watch), rangeio::pool_options().size(1)
+    );
+    const auto initialize = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.initialize(); };
+    run(*context, initialize(*pool));
+    pool.reset();
+    context.reset();  // which waits until nothing of the stream is left
+    CHECK(watch->texts() == lines{"stream_opened", "stream_ended", "pool_closed"});
+}
+
 TEST_CASE(
     "observer: of a pool and its streams the end of the pool is told last, and the counts are the events"
 ) {

@@ -11,6 +11,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <future>
 #include <memory>
 #include <thread>
@@ -98,6 +99,33 @@ std::shared_ptr<promise> suspend_on(
 }
 
 }  // namespace
+
+TEST_CASE("operation: what completes together is resumed in order, however many runs of sixteen it fills") {
+    for (const std::size_t count : {1U, 15U, 16U, 17U, 32U, 33U, 50U}) {
+        CAPTURE(count);
+        asio::io_context context;
+        std::vector<std::shared_ptr<promise>> all;
+        std::vector<std::size_t> resumed;
+        const auto wait = [](std::shared_ptr<promise> what, std::vector<std::size_t>& out, std::size_t number
+                          ) -> asio::awaitable<void> {
+            co_await wait_for(std::move(what));
+            out.push_back(number);
+        };
+        for (std::size_t i = 0; i < count; ++i) {
+            all.push_back(std::make_shared<promise>());
+            asio::co_spawn(context, wait(all.back(), resumed, i), [](std::exception_ptr) {});
+        }
+        context.poll();
+        {
+            const rangeio::runtime::completion_batch together;
+            for (const auto& op : all) op->cancel({});
+        }
+        context.restart();
+        context.poll();
+        REQUIRE(resumed.size() == count);
+        for (std::size_t i = 0; i < count; ++i) CHECK(resumed[i] == i);
+    }
+}
 
 // The frame holds the operation and the operation the frame: one that dies shows that the other does.
 TEST_CASE("operation: a completion that dies in its queue takes its coroutine along") {

@@ -1,0 +1,77 @@
+#include "grpc/connections.hpp"
+#include "simulation/mrd_fixture.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+using namespace testing;
+
+// Connections that nobody needs any more are closed: weak references to all that were made.
+
+namespace {
+
+class plain_connection final : public connection {
+public:
+    std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
+        last = std::make_shared<manual_call>(std::move(events));
+        return last;
+    }
+
+    static inline std::shared_ptr<manual_call> last;
+};
+
+class counting_maker final : public connection_maker {
+public:
+    std::shared_ptr<connection> connect() override {
+        // In two blocks: of the connection, a weak reference keeps nothing then.
+        const std::shared_ptr<connection> out(new plain_connection);
+        made.push_back(out);
+        return out;
+    }
+    std::size_t alive() const {
+        return static_cast<std::size_t>(std::ranges::count_if(made, [](const auto& one) {
+            return !one.expired();
+        }));
+    }
+
+    std::vector<std::weak_ptr<connection>> made;
+};
+
+class deaf final : public bidi_call_events {
+public:
+    void on_response(const incoming&) noexcept override {}
+    void on_write_done() noexcept override {}
+    void on_done(const call_end&) noexcept override {}
+};
+
+}  // namespace
+
+TEST_CASE("connections: those beyond the first few are closed with their last calls, thousands of times") {
+    const auto maker = std::make_shared<counting_maker>();
+    const auto core = std::make_shared<manual_core>();
+    connections::environment env;
+    env.maker = maker;
+    env.core = core;
+    env.limits.spread = 2;
+    env.limits.streams_per_connection = 1;
+    const auto all = std::make_shared<connections>(env);
+    constexpr std::size_t rounds = 1000;
+    for (std::size_t round = 0; round < rounds; ++round) {
+        std::vector<std::shared_ptr<bidi_call>> calls;
+        std::vector<std::shared_ptr<manual_call>> wires;
+        for (int i = 0; i < 5; ++i) {
+            calls.push_back(all->create(std::make_shared<deaf>()));
+            calls.back()->start({object_ref("b-1", "o"), {}, {}}, {});
+            wires.push_back(std::exchange(plain_connection::last, nullptr));
+        }
+        REQUIRE(maker->alive() == 5);
+        for (const auto& wire : wires) wire->end(unavailable);
+        calls.clear();
+        REQUIRE(maker->alive() == 2);
+    }
+    CHECK(maker->made.size() == 2 + 3 * rounds);
+    plain_connection::last.reset();
+    core->shut_down();
+}
