@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -243,6 +245,26 @@ TEST_CASE("output_stream: each call that fails is told with name and cause, and 
         }
     }
     CHECK(dir.read("device").size() > 1);
+}
+
+TEST_CASE("write_all: a pipe that somebody has made non-blocking is written to its end, as it is read") {
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    REQUIRE(::fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
+    const std::string all = pattern(std::size_t{1} << 20);  // what a pipe holds, many times
+    std::string got;
+    {
+        const std::jthread reader([&] {
+            std::array<char, 4096> piece{};
+            for (ssize_t n = 0; (n = ::read(ends[0], piece.data(), piece.size())) > 0;)
+                got.append(piece.data(), static_cast<std::size_t>(n));
+        });
+        const auto hang_up = [](const int* fd) { ::close(*fd); };
+        const std::unique_ptr<const int, decltype(hang_up)> writer(&ends[1], hang_up);
+        rangeio::tool::write_all(ends[1], bytes_of(all), "the pipe", file_calls::real());
+    }
+    ::close(ends[0]);
+    CHECK((got == all));
 }
 
 TEST_CASE("close_out: what the system only tells then is an error, but not that it was closed before") {

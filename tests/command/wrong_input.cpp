@@ -34,6 +34,8 @@ TEST_CASE("what does not exist is told by name") {
     check_failure(here.run({"bench", "gs://bucket/missing"}), 1, {"gs://bucket/missing", "NOT_FOUND"});
     check_failure(here.run({"cat", "--generation", "5", object}), 1, {object, "generation 5"});
     check_failure(here.run({"stat", "--generation", "5", object}), 1, {object, "generation 5"});
+    check_failure(here.run({"bench", "--generation", "5", object}), 1, {object, "generation 5"});
+    check_failure(here.run({"cp", "--generation", "5", object, "/dev/null"}), 1, {object, "generation 5"});
 }
 
 TEST_CASE("an endpoint that refuses is told by its address") {
@@ -218,6 +220,8 @@ TEST_CASE("an access token is read from its file, and never shown") {
     files.write("token", "secret-token\n");
     files.write("empty", "\n");
     files.write("strange", "secret\ntoken");
+    files.write("longest", std::string(65536, 't'));
+    files.write("longer", std::string(65537, 't'));
     const auto cat = [&](const std::string& name) {
         return here.run({"cat", "--access-token-file", files / name, "--timeout", "1s", "gs://bucket/object"}
         );
@@ -228,6 +232,9 @@ TEST_CASE("an access token is read from its file, and never shown") {
     CHECK(refused.err.find("secret") == std::string::npos);
     check_failure(cat("missing"), 1, {files / "missing"});
     check_failure(cat("empty"), 1, {files / "empty"});
+    check_failure(cat(""), 1, {files / "", "Is a directory"});
+    check_failure(cat("longer"), 1, {files / "longer", "more than 65536 bytes"});
+    CHECK(cat("longest").err.find("more than") == std::string::npos);
     const outcome strange = cat("strange");
     check_failure(strange, 1, {"access token"});
     CHECK(strange.err.find("secret") == std::string::npos);

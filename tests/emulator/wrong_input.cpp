@@ -81,6 +81,8 @@ TEST_CASE("fetch: memory that is too small, and options out of range, are invali
         const auto why = refused(f, [&] { return fetch(pool, byte_range(0, 4), memory, options); });
         CHECK(why.code() == errc::invalid_argument);
     }
+    const fetch_options most = fetch_options().concurrency(1024);
+    CHECK_FALSE(refused(f, [&] { return fetch(pool, byte_range(0, 4), memory, most); }));
     const fetch_options no_chunk = fetch_options().min_chunk_bytes(0);
     CHECK(refused(f, [&] {
               return fetch(pool, byte_range(0, 4), memory, no_chunk);
@@ -98,6 +100,12 @@ TEST_CASE("pool and client: sizes out of range are refused when they are made, a
             rangeio::error
         );
     }
+    for (const std::size_t size : {1U, 1024U}) {
+        CHECK_NOTHROW((void)f.client.pool(object, pool_options().size(size)));
+    }
+    CHECK_NOTHROW(rangeio::client(
+        f.context.get_executor(), rangeio::client_options().channels(64).endpoint("localhost:1")
+    ));
     for (const std::size_t count : {std::size_t{0}, std::size_t{65}}) {
         CHECK_THROWS_WITH_AS(
             rangeio::client(f.context.get_executor(), rangeio::client_options().channels(count)),

@@ -2,8 +2,11 @@
 #include "simulation/mrd_fixture.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 using namespace testing;
@@ -19,7 +22,26 @@ public:
         return last;
     }
 
+    bool probe(std::function<void()> answered) override {
+        asked = std::move(answered);
+        return true;
+    }
+
     static inline std::shared_ptr<manual_call> last;
+    static inline std::function<void()> asked;
+};
+
+/// The time is what the test says.
+class timed_core final : public runtime::context_core {
+public:
+    std::shared_ptr<runtime::alarm> set_alarm(
+        const asio::any_io_executor&, std::chrono::nanoseconds delay, std::function<void()> then
+    ) override {
+        return std::make_shared<manual_alarm>(delay, std::move(then));
+    }
+    std::chrono::steady_clock::time_point now() const noexcept override { return time; }
+
+    std::chrono::steady_clock::time_point time{1h};
 };
 
 class counting_maker final : public connection_maker {
@@ -74,4 +96,29 @@ TEST_CASE("connections: those beyond the first few are closed with their last ca
     CHECK(maker->made.size() == 2 + 3 * rounds);
     plain_connection::last.reset();
     core->shut_down();
+}
+
+TEST_CASE("connections: silence on one that gives the sign of life it is asked for is slow, else a stall") {
+    for (const bool answers : {true, false}) {
+        CAPTURE(answers);
+        const auto core = std::make_shared<timed_core>();
+        connections::environment env;
+        env.maker = std::make_shared<counting_maker>();
+        env.core = core;
+        env.limits.stall_timeout = 20s;
+        const auto all = std::make_shared<connections>(env);
+        const auto call = all->create(std::make_shared<deaf>());
+        call->start({object_ref("b-1", "o"), {}, {}}, {});
+        for (unsigned looks = 1; looks < 4; ++looks) {
+            core->time += 5s;
+            CHECK(call->judge_silence(looks, 0) == fsm::silence::borne);
+            REQUIRE(plain_connection::asked);
+            if (answers && looks == 3) plain_connection::asked();
+        }
+        core->time += 5s;
+        CHECK(call->judge_silence(4, 0) == (answers ? fsm::silence::slow : fsm::silence::stalled));
+        std::exchange(plain_connection::last, nullptr)->end(unavailable);
+        plain_connection::asked = nullptr;
+        core->shut_down();
+    }
 }
