@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 
 namespace testing {
 namespace {
@@ -86,7 +87,7 @@ TEST_CASE("bench: the warm-up takes its time, and is measured neither in seconds
     CHECK(all.count() >= 0.701);
     CHECK(json.at("seconds").to_number<double>() <= all.count() - 0.7);
     CHECK(json.at("operations").as_int64() == 1);
-    CHECK(json.at("bytes").as_int64() == mebibyte);
+    CHECK(json.at("bytes").as_int64() == static_cast<std::int64_t>(mebibyte));
 }
 
 TEST_CASE("bench: an empty object is an error") {
