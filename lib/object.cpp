@@ -2,7 +2,6 @@
 #include <rangeio/object.hpp>
 
 #include "text.hpp"
-#include "utf8.hpp"
 
 #include <fmt/format.h>
 

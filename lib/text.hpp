@@ -8,6 +8,10 @@
 
 namespace rangeio {
 
+/// Whether `text` is UTF-8. protobuf prints on standard error when a string that it is to send is not, so this is asked
+/// first of everything that a caller names.
+bool is_utf8(std::string_view text) noexcept;
+
 /// Whether a header may have this as its value: bytes 0x20 to 0x7e. gRPC aborts the process for any other.
 bool fits_header(std::string_view text) noexcept;
 

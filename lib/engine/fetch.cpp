@@ -8,6 +8,7 @@
 #include "engine/pool_wait.hpp"
 #include "engine/time_budget.hpp"
 #include "engine/transfer.hpp"
+#include "option_range.hpp"
 #include "runtime/operation.hpp"
 
 #include <boost/asio/this_coro.hpp>
@@ -167,11 +168,6 @@ std::vector<transfer_part> parts_of_joined(
     return parts;
 }
 
-failure check_option(std::uint64_t value, const char* name) {
-    if (value > 0) return {};
-    return {errc::invalid_argument, fmt::format("{}: 0 is less than 1", name)};
-}
-
 asio::awaitable<void> fetch_scattered(
     pool_ptr pool, std::vector<range_request> requests, fetch_ranges_options options
 ) {
@@ -191,9 +187,9 @@ asio::awaitable<void> fetch_scattered(
     planning.max_gap = options.max_gap_bytes().value_or(0);
     planning.max_merged_bytes = options.max_merged_bytes();
     planning.unit_bytes = options.unit_bytes();
-    failure refused = check_option(planning.unit_bytes, "unit_bytes");
+    failure refused = check_least("unit_bytes", planning.unit_bytes, 1);
     if (!refused && options.max_gap_bytes())
-        refused = check_option(planning.max_merged_bytes, "max_merged_bytes");
+        refused = check_least("max_merged_bytes", planning.max_merged_bytes, 1);
     if (refused) throw error(pool->explain(refused, ""));
     const time_budget time(co_await asio::this_coro::executor, options.timeout());
     const auto object = co_await opened(pool, time.left());

@@ -2,6 +2,8 @@
 
 #include <rangeio/split_range.hpp>
 
+#include "option_range.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,13 +27,8 @@ failure refuse_range(byte_range range, const object_info& object, bool allow_sho
 result<std::vector<byte_range>> plan_fetch(
     byte_range range, const object_info& object, const fetch_options& options
 ) {
-    if (options.concurrency() < 1 || options.concurrency() > max_concurrency) {
-        return failure(
-            errc::invalid_argument,
-            fmt::format("concurrency {} is not between 1 and {}", options.concurrency(), max_concurrency)
-        );
-    }
-    if (options.min_chunk_bytes() < 1) return failure(errc::invalid_argument, "min_chunk_bytes is 0");
+    if (const failure why = check_range("concurrency", options.concurrency(), 1, max_concurrency)) return why;
+    if (const failure why = check_least("min_chunk_bytes", options.min_chunk_bytes(), 1)) return why;
     std::vector<byte_range> parts;
     if (range.empty()) return parts;
     if (const failure why = refuse_range(range, object, options.allow_short())) return why;

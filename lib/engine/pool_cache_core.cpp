@@ -2,6 +2,7 @@
 
 #include "described.hpp"
 #include "engine/cached_mrd.hpp"
+#include "option_range.hpp"
 #include "runtime/operation.hpp"
 
 #include <fmt/format.h>
@@ -17,32 +18,21 @@ using fsm::cache_action_kind;
 using fsm::cache_actions;
 using fsm::cached_id;
 using fsm::pool_cache_fsm;
+using std::chrono::nanoseconds;
 
 constexpr std::size_t max_limit = 4096;
-
-void check_limit(std::size_t value, const char* what) {
-    if (value <= max_limit) return;
-    throw error(
-        failure(errc::invalid_argument, fmt::format("{} of {} is more than {}", what, value, max_limit))
-    );
-}
+constexpr std::chrono::hours max_time{24};
 
 pool_cache_fsm::options machine_options(const pool_cache_options& options) {
-    check_limit(options.max_idle_pools(), "max_idle_pools");
-    check_limit(options.max_idle_streams_per_key(), "max_idle_streams_per_key");
-    const auto timeout = options.idle_timeout();
-    if (timeout < std::chrono::nanoseconds::zero() || timeout > std::chrono::hours(24)) {
-        throw error(failure(errc::invalid_argument, "the idle timeout is not between 0 and 24 hours"));
-    }
-    const auto age = options.generation_max_age();
-    if (age < std::chrono::nanoseconds::zero() || age > std::chrono::hours(24)) {
-        throw error(failure(errc::invalid_argument, "generation_max_age is not between 0 and 24 hours"));
-    }
+    throw_if(check_range("max_idle_pools", options.max_idle_pools(), 0, max_limit));
+    throw_if(check_range("max_idle_streams_per_key", options.max_idle_streams_per_key(), 0, max_limit));
+    throw_if(check_range("idle_timeout", options.idle_timeout(), nanoseconds(0), max_time));
+    throw_if(check_range("generation_max_age", options.generation_max_age(), nanoseconds(0), max_time));
     pool_cache_fsm::options out;
-    out.generation_max_age = age;
+    out.generation_max_age = options.generation_max_age();
     out.max_idle_keys = options.max_idle_pools();
     out.max_idle_streams_per_key = options.max_idle_streams_per_key();
-    out.idle_timeout = timeout;
+    out.idle_timeout = options.idle_timeout();
     return out;
 }
 

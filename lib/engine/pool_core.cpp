@@ -1,6 +1,7 @@
 #include "engine/pool_core.hpp"
 
 #include "described.hpp"
+#include "option_range.hpp"
 #include "runtime/operation.hpp"
 
 #include <fmt/format.h>
@@ -20,15 +21,8 @@ using fsm::stream_id;
 constexpr std::size_t max_pool_size = 1024;
 
 fsm::pool_fsm::options machine_options(const pool_options& options, const mrd_factory& factory) {
-    if (options.size() < 1 || options.size() > max_pool_size) {
-        throw error(failure(
-            errc::invalid_argument,
-            fmt::format("pool size {} is not between 1 and {}", options.size(), max_pool_size)
-        ));
-    }
-    if (options.open_timeout() < std::chrono::nanoseconds::zero()) {
-        throw error(failure(errc::invalid_argument, "the open timeout of a pool is negative"));
-    }
+    throw_if(check_range("pool size", options.size(), 1, max_pool_size));
+    throw_if(check_least("open_timeout", options.open_timeout()));
     pool_fsm::options out;
     out.pool_size = options.size();
     out.multi_request = factory.supports_multi_request();

@@ -8,8 +8,9 @@
 #include "grpc/metadata_decoder.hpp"
 #include "grpc/object_decoder.hpp"
 #include "grpc/unary_call.hpp"
+#include "option_range.hpp"
 #include "runtime/operation.hpp"
-#include "utf8.hpp"
+#include "text.hpp"
 
 #include <fmt/format.h>
 
@@ -29,13 +30,6 @@ using grpc_transport::bucket_resource;
 constexpr int max_page_size = 1000;
 constexpr int max_empty_pages = 1'000'000;
 constexpr std::size_t max_text_bytes = 1024;  // of what names begin with, or are cut at
-
-void check_range(std::string_view what, int value, int least, int most) {
-    if (value >= least && value <= most) return;
-    throw error(
-        failure(errc::invalid_argument, fmt::format("{}: {} is not in {}..{}", what, value, least, most))
-    );
-}
 
 void check_text(std::string_view what, std::string_view text) {
     if (text.size() > max_text_bytes) {
@@ -104,8 +98,8 @@ asio::awaitable<object_info> stat_or_throw(core_ptr core, object_ref object) {
 asio::awaitable<list_page> list_bucket(core_ptr core, std::string bucket, list_options options) {
     check_bucket_name(bucket);
     const std::string subject = "gs://" + bucket;
-    check_range("page_size", options.page_size(), 1, max_page_size);
-    check_range("max_empty_pages", options.max_empty_pages(), 1, max_empty_pages);
+    throw_if(check_range("page_size", options.page_size(), 1, max_page_size));
+    throw_if(check_range("max_empty_pages", options.max_empty_pages(), 1, max_empty_pages));
     check_text("prefix", options.prefix());
     check_text("delimiter", options.delimiter());
     auto cursor = gcs::page_cursor::parse(options.page_token());

@@ -1,6 +1,6 @@
 #include "gcs/page_cursor.hpp"
 
-#include "utf8.hpp"
+#include "text.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,7 @@
 #include "grpc/channels.hpp"
 
 #include "grpc/limits.hpp"
+#include "option_range.hpp"
 #include "text.hpp"
 #include "version.hpp"
 
@@ -31,12 +32,6 @@ constexpr std::size_t most_message_bytes = std::numeric_limits<int>::max();
 // gRPC aborts the process for a header value that it cannot send, so nothing else gets that far.
 void check_header(std::string_view what, std::string_view value) {
     if (!fits_header(value)) reject(fmt::format("the {} has characters that no header can have", what));
-}
-
-std::size_t in_range(std::string_view what, std::size_t value, std::size_t least, std::size_t most) {
-    if (value < least || value > most)
-        reject(fmt::format("{}: {} is not in {}..{}", what, value, least, most));
-    return value;
 }
 
 std::shared_ptr<grpc::ChannelCredentials> make_credentials(
@@ -102,14 +97,15 @@ channels::channels(const asio::any_io_executor& executor, const client_options& 
       user_project_(options.user_project()),
       max_message_bytes_(options.max_message_bytes()),
       api_client_(fmt::format("gl-cpp/20 gccl/{} grpc/{}", version, grpc::Version())) {
-    limits_.spread = in_range("channels", options.channels(), 1, max_channels);
-    limits_.streams_per_connection =
-        in_range("streams_per_connection", options.streams_per_connection(), 1, max_streams);
-    limits_.max_connections =
-        in_range("max_connections", options.max_connections(), options.channels(), max_connections);
+    limits_.spread = options.channels();
+    limits_.streams_per_connection = options.streams_per_connection();
+    limits_.max_connections = options.max_connections();
     limits_.stall_timeout = options.retry().stall_timeout();
-    if (options.rpc_timeout() < std::chrono::nanoseconds::zero()) reject("the rpc timeout is negative");
-    in_range("max_message_bytes", max_message_bytes_, least_message_bytes, most_message_bytes);
+    throw_if(check_range("channels", limits_.spread, 1, max_channels));
+    throw_if(check_range("streams_per_connection", limits_.streams_per_connection, 1, max_streams));
+    throw_if(check_range("max_connections", limits_.max_connections, limits_.spread, max_connections));
+    throw_if(check_least("rpc_timeout", options.rpc_timeout()));
+    throw_if(check_range("max_message_bytes", max_message_bytes_, least_message_bytes, most_message_bytes));
     check_header("user project", user_project_);
     const chosen_endpoint chosen = choose_endpoint(options.endpoint());
     endpoint_ = chosen.where;

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "grpc/wire_reader.hpp"
-#include "utf8.hpp"
+#include "text.hpp"
 
 #include <cstddef>
 #include <string>

@@ -4,7 +4,7 @@
 
 #include "fuzz/targets.hpp"
 #include "grpc/limits.hpp"
-#include "utf8.hpp"
+#include "text.hpp"
 
 #include <google/protobuf/stubs/common.h>
 

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <rangeio/error.hpp>
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <string_view>
+#include <type_traits>
+
+// What is wrong with an option's value, in the one form of such texts: `channels: 0 is not in 1..64`.
+
+namespace rangeio {
+
+/// Empty if `value` is in [least, most], else errc::invalid_argument. Not a number is in no range.
+template <class T>
+failure check_range(
+    std::string_view option, T value, std::type_identity_t<T> least, std::type_identity_t<T> most
+) {
+    if (value >= least && value <= most) return {};
+    return {errc::invalid_argument, fmt::format("{}: {} is not in {}..{}", option, value, least, most)};
+}
+
+/// The same for a duration.
+inline failure check_range(
+    std::string_view option,
+    std::chrono::nanoseconds value,
+    std::chrono::nanoseconds least,
+    std::chrono::nanoseconds most
+) {
+    if (value >= least && value <= most) return {};
+    using seconds = std::chrono::duration<double>;
+    return {
+        errc::invalid_argument,
+        fmt::format(
+            "{}: {} s is not in {}..{} s",
+            option,
+            seconds(value).count(),
+            seconds(least).count(),
+            seconds(most).count()
+        )
+    };
+}
+
+/// Empty if `value` is not below `least`.
+template <class T>
+failure check_least(std::string_view option, T value, std::type_identity_t<T> least) {
+    if (value >= least) return {};
+    return {errc::invalid_argument, fmt::format("{}: {} is less than {}", option, value, least)};
+}
+
+inline failure check_least(
+    std::string_view option, std::chrono::nanoseconds value, std::chrono::nanoseconds least = {}
+) {
+    if (value >= least) return {};
+    using seconds = std::chrono::duration<double>;
+    return {
+        errc::invalid_argument,
+        fmt::format("{}: {} s is less than {} s", option, seconds(value).count(), seconds(least).count())
+    };
+}
+
+inline void throw_if(const failure& why) {
+    if (why) throw error(why);
+}
+
+}  // namespace rangeio
