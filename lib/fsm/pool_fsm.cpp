@@ -76,7 +76,7 @@ void pool_fsm::release(stream_id id, pool_actions& out) {
         forget_if_over(id);
         return;
     }
-    if (state_ == pool_state::closing || s->state == stream_state::draining) {
+    if (state_ == pool_state::closing) {
         start_close(*s, out);
         return;
     }
@@ -106,14 +106,6 @@ void pool_fsm::reconnected(stream_id id, pool_actions& out) {
     if (s == nullptr || s->state != stream_state::reconnecting) return;
     s->state = stream_state::ready;
     pump(out);
-}
-
-void pool_fsm::drain(stream_id id, pool_actions& out) {
-    stream* s = find(id);
-    if (s == nullptr || (s->state != stream_state::ready && s->state != stream_state::reconnecting)) return;
-    s->state = stream_state::draining;
-    if (s->leases == 0) start_close(*s, out);
-    tell_declined(out);
 }
 
 void pool_fsm::ended(stream_id id, const failure& why, pool_actions& out) {
@@ -169,8 +161,7 @@ pool_stats pool_fsm::stats() const noexcept {
         out.leases += s.leases;
         switch (s.state) {
             case stream_state::opening: ++out.opening; break;
-            case stream_state::ready:
-            case stream_state::draining: ++out.ready; break;
+            case stream_state::ready: ++out.ready; break;
             case stream_state::reconnecting: ++out.reconnecting; break;
             case stream_state::closing: ++out.closing; break;
             case stream_state::gone: break;

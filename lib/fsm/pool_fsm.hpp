@@ -14,9 +14,8 @@
 // | stream       | counted as     | takes leases | leaves by                                               |
 // |--------------|----------------|--------------|---------------------------------------------------------|
 // | opening      | opening        | no           | opened -> ready; ended -> gone; close -> closing        |
-// | ready        | ready          | yes          | reconnecting; drain -> draining; ended -> gone; closing |
-// | reconnecting | reconnecting   | no           | reconnected -> ready; drain; ended -> gone; closing     |
-// | draining     | ready          | no           | last release -> closing; ended -> gone                  |
+// | ready        | ready          | yes          | reconnecting; ended -> gone; closing                    |
+// | reconnecting | reconnecting   | no           | reconnected -> ready; ended -> gone; closing            |
 // | closing      | closed         | no           | ended -> gone                                           |
 // | gone         | closed, failed | no           | kept only while leases on it are out                    |
 //
@@ -33,7 +32,7 @@ namespace rangeio::fsm {
 using stream_id = std::uint32_t;
 using waiter_id = std::uint64_t;  // 0 is nobody
 
-enum class stream_state : std::uint8_t { opening, ready, reconnecting, draining, closing, gone };
+enum class stream_state : std::uint8_t { opening, ready, reconnecting, closing, gone };
 enum class pool_state : std::uint8_t { fresh, open, closing, closed };
 
 /// Which busy stream a caller shares when the pool cannot grow and none is idle (rule P4).
@@ -78,8 +77,6 @@ public:
     void opened(stream_id id, pool_actions& out);
     void reconnecting(stream_id id, pool_actions& out);
     void reconnected(stream_id id, pool_actions& out);
-    /// No new leases on this stream; it is closed with its last one.
-    void drain(stream_id id, pool_actions& out);
     /// The stream is no more: its open failed, it died, or it closed as it was told (then `why` is empty).
     void ended(stream_id id, const failure& why, pool_actions& out);
 

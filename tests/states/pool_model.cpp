@@ -61,13 +61,11 @@ void pool_model::events(const state& s, std::vector<event>& out) const {
                 if (faults) {
                     out.push_back({kind::failed, t.id});
                     out.push_back({kind::reconnecting, t.id});
-                    out.push_back({kind::drain, t.id});
                 }
                 break;
             case status::reconnecting:
                 out.push_back({kind::reconnected, t.id});
                 out.push_back({kind::failed, t.id});
-                out.push_back({kind::drain, t.id});
                 break;
             case status::closing_unopened: out.push_back({kind::opened, t.id}); [[fallthrough]];
             case status::closing:
@@ -142,7 +140,6 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
             t->at = status::up;
             m.reconnected(id, out);
             break;
-        case kind::drain: m.drain(id, out); break;
         case kind::load: {
             const auto it = std::ranges::find(m.streams(), id, &pool_fsm::stream::id);
             if (it != m.streams().end()) m.set_load(id, 1 - it->load);
@@ -219,7 +216,6 @@ std::string pool_model::name(const event& e) const {
         case kind::failed: return fmt::format("stream {} fails", e.who);
         case kind::reconnecting: return fmt::format("stream {} breaks and reconnects", e.who);
         case kind::reconnected: return fmt::format("stream {} has reconnected", e.who);
-        case kind::drain: return fmt::format("stream {} is to drain", e.who);
         case kind::load: return fmt::format("the load of stream {} changes", e.who);
     }
     return {};

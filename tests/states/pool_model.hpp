@@ -14,7 +14,7 @@ namespace rangeio::states {
 ///
 /// Callers come, at most so many; wait, give up, hold a lease and give it back. The shell performs the
 /// actions in order, at once or, with `late`, at any later moment: then answers that are on their way meet
-/// everything else. Streams open, fail, hang up, die, reconnect, drain, and end in order or not, whenever
+/// everything else. Streams open, fail, hang up, die, reconnect, and end in order or not, whenever
 /// their state allows it.
 class pool_model {
 public:
@@ -23,7 +23,7 @@ public:
     int initializes = 2;
     int closes = 2;
     bool close_now = true;
-    bool faults = true;  // streams reconnect, drain and die once they are up
+    bool faults = true;  // streams reconnect and die once they are up
     bool late = false;
 
     enum class status : std::uint8_t {
@@ -73,7 +73,6 @@ public:
         failed,
         reconnecting,
         reconnected,
-        drain,
         load,
     };
     struct event {

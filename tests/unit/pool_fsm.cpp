@@ -67,9 +67,6 @@ public:
     std::string reconnected(stream_id id) {
         return feed([&](pool_actions& out) { machine_.reconnected(id, out); });
     }
-    std::string drain(stream_id id) {
-        return feed([&](pool_actions& out) { machine_.drain(id, out); });
-    }
     std::string failed(stream_id id, const failure& why = errc::not_found) {
         return feed([&](pool_actions& out) { machine_.ended(id, why, out); });
     }
@@ -251,16 +248,18 @@ TEST_CASE("pool_fsm: P4: least_outstanding shares the stream with the fewest byt
     CHECK(p.acquire(6) == "6 gets 3");
 }
 
-TEST_CASE("pool_fsm: P4: sharing skips streams that are reconnecting, draining or dead") {
+TEST_CASE("pool_fsm: P4: sharing skips streams that are reconnecting or dead") {
     pool p = full_pool(3);
     p.acquire(1);
     p.acquire(2);
     p.acquire(3);
     p.reconnecting(1);
-    p.drain(2);
-    CHECK(p.acquire(4) == "4 gets 3");
+    p.failed(2);
+    CHECK(p.acquire(4) == "open 4");
     CHECK(p.acquire(5) == "5 gets 3");
+    CHECK(p.opened(4) == "4 gets 4");
     p.reconnecting(3);
+    p.reconnecting(4);
     CHECK(p.acquire(6) == "");
     CHECK(p.acquire(7) == "");
     CHECK(p.reconnected(1) == "6 gets 1, 7 gets 1");
@@ -274,28 +273,6 @@ TEST_CASE("pool_fsm: P4, museum P12: a stream that is reconnecting is not idle")
     CHECK(p.opened(2) == "1 gets 2");
     CHECK(p.reconnected(1) == "");
     CHECK(p.acquire(2) == "2 gets 1");
-}
-
-TEST_CASE("pool_fsm: P4: a stream that drains is closed with its last lease, and replaced") {
-    pool p = open_pool(1);
-    p.acquire(1);
-    p.acquire(2);
-    CHECK(p.drain(1) == "");
-    CHECK(p.acquire(3) == "");
-    CHECK(p.release(1) == "");
-    CHECK(p.release(1) == "close 1");
-    CHECK(p.ended(1) == "open 2");
-    CHECK(p.opened(2) == "3 gets 2");
-    CHECK(p.drain(2) == "");
-    CHECK(p.release(2) == "close 2");
-}
-
-TEST_CASE("pool_fsm: P4: a stream without leases that is to drain closes at once") {
-    pool p = open_pool(1);
-    CHECK(p.drain(1) == "close 1");
-    CHECK(p.drain(1) == "");
-    CHECK(p.acquire(1) == "");
-    CHECK(p.ended(1) == "open 2");
 }
 
 TEST_CASE("pool_fsm: P5, museum P04: only the last release of a shared stream makes it idle, once") {
@@ -613,13 +590,13 @@ TEST_CASE("pool_fsm: P11: the counters tell the streams apart") {
     p.acquire(1);
     p.acquire(2);
     p.reconnecting(1);
-    p.drain(2);
     p.failed(3);
     p.acquire(3);
     const pool_stats s = p.stats();
     CHECK(s.opened == 4);
     CHECK(s.opening == 1);
-    CHECK(s.ready + s.closed == 1);
+    CHECK(s.ready == 1);
+    CHECK(s.closed == 0);
     CHECK(s.reconnecting == 1);
     CHECK(s.failed == 1);
     CHECK(s.waiters == 1);
@@ -631,7 +608,6 @@ TEST_CASE("pool_fsm: events of streams that are gone, and of states they do not 
     CHECK(p.reconnected(1) == "");
     CHECK(p.opened(7) == "");
     CHECK(p.failed(7) == "");
-    CHECK(p.drain(7) == "");
     CHECK(p.release(7) == "");
     CHECK(p.reconnecting(7) == "");
     CHECK_FALSE(p.cancel(7));
