@@ -8,22 +8,10 @@ void cache_wait::start() noexcept {
         cache_->close(alive);
     } catch (...) {
         answered(make_error_code(boost::system::errc::not_enough_memory));
-        return;
     }
-    // A cancellation may have come before there was something to cancel.
-    failure stop;
-    {
-        const std::lock_guard lock(mutex_);
-        stop = stop_;
-    }
-    if (stop) cache_->cancel(*this, stop);
 }
 
-void cache_wait::cancel(const failure& why) noexcept {
-    {
-        const std::lock_guard lock(mutex_);
-        if (!stop_) stop_ = why;
-    }
+void cache_wait::stop(const failure& why) noexcept {
     cache_->cancel(*this, why);
 }
 

@@ -1,12 +1,10 @@
 #pragma once
 
 #include "engine/pool_cache_core.hpp"
-#include "runtime/mutex.hpp"
 #include "runtime/operation.hpp"
 
 #include <chrono>
 #include <memory>
-#include <mutex>
 
 namespace rangeio::engine {
 
@@ -18,19 +16,16 @@ public:
         deadline_after = deadline;
     }
 
-    void cancel(const failure& why) noexcept override;
-
     // The result, once complete.
     const failure& why() const noexcept { return why_; }
 
 private:
     void start() noexcept override;
+    void stop(const failure& why) noexcept override;
     void reject(const failure& why) noexcept override { why_ = why; }
     void answered(const failure& why) noexcept override;
 
     const std::shared_ptr<pool_cache_core> cache_;
-    runtime::mutex mutex_;
-    failure stop_;  // why it is to be cancelled
     failure why_;
 };
 

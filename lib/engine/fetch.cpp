@@ -23,10 +23,10 @@ namespace rangeio {
 namespace {
 
 using engine::allocate;
+using engine::awaited_transfer;
 using engine::opened;
 using engine::pool_core;
 using engine::time_budget;
-using engine::transfer;
 using engine::transfer_part;
 using pool_ptr = std::shared_ptr<pool_core>;
 using std::chrono::nanoseconds;
@@ -62,7 +62,8 @@ asio::awaitable<result<std::size_t>> fetch_into(
     const auto ranges = engine::plan_fetch(range, **object, options);
     if (!ranges) co_return pool->explain(ranges.error(), doing(range));
     if (ranges->empty()) co_return std::size_t{0};
-    const auto op = std::make_shared<transfer>(pool, parts_into(*ranges, range.offset(), destination.data()));
+    const auto op =
+        std::make_shared<awaited_transfer>(pool, parts_into(*ranges, range.offset(), destination.data()));
     co_await runtime::await_operation(op, time.left());
     if (op->why()) co_return pool->explain(op->why(), doing(range));
     const auto received = [&op](std::size_t i) { return op->received(i); };
@@ -129,7 +130,7 @@ asio::awaitable<std::vector<byte_block>> fetch_chunks(
         ranges.insert(ranges.end(), own.begin(), own.end());
     }
     if (parts.empty()) co_return chunks;
-    const auto op = std::make_shared<transfer>(pool, std::move(parts));
+    const auto op = std::make_shared<awaited_transfer>(pool, std::move(parts));
     co_await runtime::await_operation(op, time.left());
     if (op->why()) throw error(pool->explain(op->why(), doing(whole)));
     const auto received = [&op](std::size_t i) { return op->received(i); };
@@ -208,7 +209,7 @@ asio::awaitable<void> fetch_scattered(
     if (parts.empty()) co_return;
     std::vector<byte_range> reads;
     for (const transfer_part& part : parts) reads.push_back(part.range);
-    const auto op = std::make_shared<transfer>(pool, std::move(parts));
+    const auto op = std::make_shared<awaited_transfer>(pool, std::move(parts));
     co_await runtime::await_operation(op, time.left());
     if (op->why()) throw error(pool->explain(op->why(), ""));
     for (std::size_t i = 0; i < reads.size(); ++i) {

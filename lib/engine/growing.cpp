@@ -23,6 +23,7 @@
 namespace rangeio {
 namespace {
 
+using engine::awaited_transfer;
 using engine::pool_core;
 using engine::time_budget;
 using engine::transfer;
@@ -44,7 +45,7 @@ asio::awaitable<std::shared_ptr<transfer>> read_anew(pool_ptr pool, transfer_par
     stream->renew();
     std::vector<transfer_part> parts(1);
     parts[0] = std::move(what);
-    const auto op = std::make_shared<transfer>(stream, nullptr, std::move(parts));
+    const auto op = std::make_shared<awaited_transfer>(stream, nullptr, std::move(parts));
     co_await runtime::await_operation(op, time.left());
     pool->learn(*stream);
     co_return op;

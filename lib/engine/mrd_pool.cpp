@@ -55,7 +55,7 @@ asio::awaitable<std::size_t> read_on_stream(
     std::vector<engine::transfer_part> parts(1);
     parts[0].range = range;
     parts[0].memory = destination.data();
-    const auto op = std::make_shared<engine::transfer>(std::move(stream), nullptr, std::move(parts));
+    const auto op = std::make_shared<engine::awaited_transfer>(std::move(stream), nullptr, std::move(parts));
     co_await runtime::await_operation(op, timeout);
     if (op->why()) throw error(pool->explain(op->why(), " " + to_string(range)));
     const std::uint64_t received = op->received(0);

@@ -10,22 +10,10 @@ void pool_wait::start() noexcept {
         ((*pool_).*what_)(alive);
     } catch (...) {
         answered(make_error_code(boost::system::errc::not_enough_memory));
-        return;
     }
-    // A cancellation may have come before there was something to cancel.
-    failure stop;
-    {
-        const std::lock_guard lock(mutex_);
-        stop = stop_;
-    }
-    if (stop) pool_->cancel(*this, stop);
 }
 
-void pool_wait::cancel(const failure& why) noexcept {
-    {
-        const std::lock_guard lock(mutex_);
-        if (!stop_) stop_ = why;
-    }
+void pool_wait::stop(const failure& why) noexcept {
     pool_->cancel(*this, why);
 }
 

@@ -1,11 +1,9 @@
 #pragma once
 
 #include "engine/pool_core.hpp"
-#include "runtime/mutex.hpp"
 #include "runtime/operation.hpp"
 
 #include <memory>
-#include <mutex>
 
 namespace rangeio::engine {
 
@@ -21,22 +19,19 @@ public:
         deadline_after = deadline;
     }
 
-    void cancel(const failure& why) noexcept override;
-
     // The result, once complete.
     const failure& why() const noexcept { return why_; }
     lease take_lease() noexcept { return std::move(lease_); }
 
 private:
     void start() noexcept override;
+    void stop(const failure& why) noexcept override;
     void reject(const failure& why) noexcept override { why_ = why; }
     void granted(lease granted) noexcept override;
     void answered(const failure& why) noexcept override;
 
     const std::shared_ptr<pool_core> pool_;
     const request what_;
-    runtime::mutex mutex_;
-    failure stop_;  // why it is to be cancelled
     failure why_;
     lease lease_;
 };

@@ -4,26 +4,22 @@
 
 #include "described.hpp"
 
-#include <algorithm>
 #include <cstring>
 #include <utility>
 
 namespace rangeio::engine {
 
-// A part waits for a lease, then reads, then is done. What has to be undone when the transfer is cancelled
-// depends on which of these it is in, and it moves on from any thread: so each step is taken under the
-// transfer's lock, and whoever takes one looks at `why_` afterwards, in case the cancellation came before.
-struct transfer::part final : public range_read, public pool_waiter {
-    enum class stage { idle, waiting, reading, done };
+using fsm::transfer_fsm;
+using fsm::transfer_step;
+using fsm::transfer_step_kind;
 
+struct transfer::part final : public range_read, public pool_waiter {
     transfer* owner = nullptr;
+    std::size_t index = 0;
     transfer_part what;
-    stage at = stage::idle;
+    // Under the transfer's lock: a cancellation may look for the stream while the part ends.
     lease held;
     std::shared_ptr<multi_range_downloader> stream;
-    std::int64_t read_id = 0;
-    std::uint64_t received = 0;
-    std::uint64_t offset = 0;
 
     byte_range range() const noexcept override { return what.range; }
     bool tail() const noexcept override { return what.tail; }
@@ -42,18 +38,18 @@ struct transfer::part final : public range_read, public pool_waiter {
         return crc32c_extend(crc, bytes);
     }
 
-    void done(const range_outcome& outcome) noexcept override { owner->finish(*this, outcome); }
+    void done(const range_outcome& outcome) noexcept override { owner->end(*this, outcome); }
 
     void granted(lease granted) noexcept override {
-        {
-            const std::lock_guard lock(owner->mutex_);
+        const auto step = owner->feed([&](transfer_fsm& m) {
             held = std::move(granted);
             stream = pool_access::stream(held);
-        }
-        owner->send(*this);
+            return m.granted(index);
+        });
+        owner->perform(*this, step);
     }
 
-    void answered(const failure& why) noexcept override { owner->finish(*this, {why}); }
+    void answered(const failure& why) noexcept override { owner->end(*this, {why}); }
 };
 
 transfer::transfer(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts)
@@ -77,25 +73,21 @@ transfer::transfer(
       owner_(std::move(owner)),
       size_(parts.size()),
       parts_(std::make_unique<part[]>(size_)),
-      remaining_(size_) {
+      machine_(size_, pool_ != nullptr) {
     for (std::size_t i = 0; i < size_; ++i) {
         parts_[i].owner = this;
+        parts_[i].index = i;
         parts_[i].what = std::move(parts[i]);
+        parts_[i].stream = stream_;
     }
 }
 
 transfer::~transfer() = default;
 
-std::uint64_t transfer::received(std::size_t index) const noexcept {
-    return parts_[index].received;
-}
-
-std::uint64_t transfer::offset(std::size_t index) const noexcept {
-    return parts_[index].offset;
-}
-
-void transfer::start() noexcept {
-    for (std::size_t i = 0; i < size_; ++i) begin(parts_[i]);
+void transfer::run() noexcept {
+    for (std::size_t i = 0; i < size_; ++i) {
+        perform(parts_[i], feed([i](transfer_fsm& m) { return m.begin(i); }));
+    }
     if (owner_ != nullptr) {
         try {
             stream_->open(owner_);
@@ -103,129 +95,80 @@ void transfer::start() noexcept {
             stream_->close(current_failure());
         }
     }
-    {
-        const std::lock_guard lock(mutex_);
-        started_ = true;
-        if (remaining_ != 0) return;
-    }
-    end();
+    if (feed([](transfer_fsm& m) { return m.started(); })) finish();
 }
 
-void transfer::begin(part& p) noexcept {
-    if (stream_ != nullptr) {
-        p.stream = stream_;
-        send(p);
-        return;
+void transfer::perform(part& p, const transfer_step& step) noexcept {
+    switch (step.kind) {
+        case transfer_step_kind::none: break;
+        case transfer_step_kind::acquire: acquire(p); break;
+        case transfer_step_kind::read: read(p); break;
+        case transfer_step_kind::end: end(p, {feed([](transfer_fsm& m) { return m.why(); })}); break;
+        case transfer_step_kind::cancel_wait:
+            pool_->cancel(p, feed([](transfer_fsm& m) { return m.why(); }));
+            break;
+        case transfer_step_kind::cancel_read: {
+            std::shared_ptr<multi_range_downloader> stream;
+            const failure why = feed([&](transfer_fsm& m) {
+                stream = p.stream;
+                return m.why();
+            });
+            if (stream != nullptr) stream->cancel(step.read_id, why);
+            break;
+        }
     }
-    {
-        const std::lock_guard lock(mutex_);
-        p.at = part::stage::waiting;
-    }
+}
+
+void transfer::acquire(part& p) noexcept {
     try {
         pool_->acquire(std::shared_ptr<pool_waiter>(self(), &p));
     } catch (...) {
-        finish(p, {current_failure()});
+        end(p, {current_failure()});
         return;
     }
-    bool late = false;
-    failure why;
-    {
-        const std::lock_guard lock(mutex_);
-        why = why_;
-        late = p.at == part::stage::waiting && why;
-    }
-    if (late) pool_->cancel(p, why);
+    perform(p, feed([&p](transfer_fsm& m) { return m.asked(p.index); }));
 }
 
-void transfer::send(part& p) noexcept {
-    failure why;
-    {
-        const std::lock_guard lock(mutex_);
-        why = why_;
-        if (!why) p.at = part::stage::reading;
-    }
-    if (why) {
-        finish(p, {why});
-        return;
-    }
+void transfer::read(part& p) noexcept {
     const auto stream = p.stream;
     std::int64_t id = 0;
     try {
         id = stream->read(std::shared_ptr<range_read>(self(), &p));
     } catch (...) {
-        finish(p, {current_failure()});
+        end(p, {current_failure()});
         return;
     }
-    {
-        const std::lock_guard lock(mutex_);
-        p.read_id = id;
-        why = p.at == part::stage::reading ? why_ : failure();
-    }
-    if (why) stream->cancel(id, why);
+    perform(p, feed([&](transfer_fsm& m) { return m.sent(p.index, id); }));
 }
 
-void transfer::finish(part& p, const range_outcome& how) noexcept {
+void transfer::end(part& p, const range_outcome& how) noexcept {
     const auto alive = self();
     lease released;
-    bool first = false;
-    {
-        const std::lock_guard lock(mutex_);
-        p.at = part::stage::done;
-        p.received = how.received;
-        p.offset = how.offset;
+    const bool first = feed([&](transfer_fsm& m) {
         p.stream.reset();
         released = std::move(p.held);
-        first = how.why && !why_;
-        if (first) why_ = how.why;
-    }
+        return m.ended(p.index, how.received, how.offset, how.why);
+    });
     released.release();
     if (first) cancel_parts();
-    one_less();
+    // Only now: the caller finds its lease back in the pool.
+    if (feed([&p](transfer_fsm& m) { return m.released(p.index); })) finish();
 }
 
-void transfer::one_less() noexcept {
-    {
-        const std::lock_guard lock(mutex_);
-        const std::size_t left = remaining_ - 1;
-        runtime::interleave(runtime::without_a_lock);
-        remaining_ = left;
-        if (left != 0 || !started_) return;
-    }
-    end();
-}
-
-void transfer::end() noexcept {
-    if (owner_ != nullptr) stream_->close({});
-    complete();
-}
-
-void transfer::cancel(const failure& why) noexcept {
-    {
-        const std::lock_guard lock(mutex_);
-        if (why_ || remaining_ == 0) return;
-        why_ = why;
-    }
-    cancel_parts();
+void transfer::abort(const failure& why) noexcept {
+    if (feed([&why](transfer_fsm& m) { return m.cancel(why); })) cancel_parts();
 }
 
 void transfer::cancel_parts() noexcept {
     const auto alive = self();
     for (std::size_t i = 0; i < size_; ++i) {
-        part& p = parts_[i];
-        std::shared_ptr<multi_range_downloader> stream;
-        std::int64_t id = 0;
-        bool waiting = false;
-        failure why;
-        {
-            const std::lock_guard lock(mutex_);
-            waiting = p.at == part::stage::waiting;
-            if (p.at == part::stage::reading) stream = p.stream;
-            id = p.read_id;
-            why = why_;
-        }
-        if (waiting) pool_->cancel(p, why);
-        if (stream != nullptr && id != 0) stream->cancel(id, why);
+        perform(parts_[i], feed([i](transfer_fsm& m) { return m.cancel_part(i); }));
     }
+}
+
+void transfer::finish() noexcept {
+    if (owner_ != nullptr) stream_->close({});
+    transferred();
 }
 
 }  // namespace rangeio::engine

@@ -4,6 +4,7 @@
 
 #include "engine/pool_core.hpp"
 #include "engine/scatter.hpp"
+#include "fsm/transfer_fsm.hpp"
 #include "runtime/mutex.hpp"
 #include "runtime/operation.hpp"
 
@@ -24,11 +25,20 @@ struct transfer_part {
     bool tail = false;                    // see range_read
 };
 
-/// Several ranges of one object, read at once: one counter and one wake-up, no coroutine for each.
+/// The shell around `transfer_fsm`: several ranges of one object, read at once, with one counter and one wake-up.
 ///
-/// When a part fails the others are cancelled, and awaited: no work survives the operation.
-class transfer final : public runtime::operation {
+/// When a part fails the others are cancelled, and awaited: no work survives the transfer. Whoever derives from it hears of the
+/// end, and need not be a coroutine.
+class transfer {
 public:
+    // The result, once complete.
+    const failure& why() const noexcept { return machine_.why(); }
+    /// Right bytes at the front of part `index`.
+    std::uint64_t received(std::size_t index) const noexcept { return machine_.received(index); }
+    /// Where part `index` begins in the object; of a tail 0 if nothing came.
+    std::uint64_t offset(std::size_t index) const noexcept { return machine_.offset(index); }
+
+protected:
     /// Each part on a stream leased from `pool`.
     transfer(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts);
     /// All parts on one stream. With `owner` it is a fresh one, which is opened with them and closed after
@@ -38,17 +48,12 @@ public:
         std::shared_ptr<stream_listener> owner,
         std::vector<transfer_part> parts
     );
-    ~transfer() override;
+    ~transfer();
 
-    void cancel(const failure& why) noexcept override;
-
-    // The result, once complete.
-    const failure& why() const noexcept { return why_; }
-    std::size_t parts() const noexcept { return size_; }
-    /// Right bytes at the front of part `index`.
-    std::uint64_t received(std::size_t index) const noexcept;
-    /// Where part `index` begins in the object; of a tail 0 if nothing came.
-    std::uint64_t offset(std::size_t index) const noexcept;
+    /// Begins all parts. Once.
+    void run() noexcept;
+    /// Ends it early, with `why` as its result, unless all parts have ended. From any thread, any number of times.
+    void abort(const failure& why) noexcept;
 
 private:
     struct part;
@@ -60,15 +65,21 @@ private:
         std::vector<transfer_part> parts
     );
 
-    void start() noexcept override;
-    void reject(const failure& why) noexcept override { why_ = why; }
-    void begin(part& p) noexcept;
-    void send(part& p) noexcept;
-    void finish(part& p, const range_outcome& how) noexcept;
-    void one_less() noexcept;
-    void end() noexcept;
+    /// Nothing of it is left. Once, from any thread, under no lock.
+    virtual void transferred() noexcept = 0;
+    virtual std::shared_ptr<transfer> self() noexcept = 0;
+
+    template <class Event>
+    auto feed(Event&& event) noexcept {
+        const std::lock_guard lock(mutex_);
+        return event(machine_);
+    }
+    void perform(part& p, const fsm::transfer_step& step) noexcept;
+    void acquire(part& p) noexcept;
+    void read(part& p) noexcept;
+    void end(part& p, const range_outcome& how) noexcept;
     void cancel_parts() noexcept;
-    std::shared_ptr<transfer> self() { return std::static_pointer_cast<transfer>(shared_from_this()); }
+    void finish() noexcept;
 
     const std::shared_ptr<pool_core> pool_;
     const std::shared_ptr<multi_range_downloader> stream_;
@@ -76,10 +87,30 @@ private:
     const std::size_t size_;
     std::unique_ptr<part[]> parts_;
 
-    runtime::mutex mutex_;
-    bool started_ = false;   // every part has been begun
-    std::size_t remaining_;  // parts; with the last one it is too late to cancel
-    failure why_;            // of the first part that failed, or of the cancellation
+    runtime::mutex mutex_;  // of what follows, and of what the parts hold
+    fsm::transfer_fsm machine_;
+};
+
+/// A transfer that a coroutine awaits.
+class awaited_transfer final : public runtime::operation, public transfer {
+public:
+    awaited_transfer(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts)
+        : transfer(std::move(pool), std::move(parts)) {}
+    awaited_transfer(
+        std::shared_ptr<multi_range_downloader> stream,
+        std::shared_ptr<stream_listener> owner,
+        std::vector<transfer_part> parts
+    )
+        : transfer(std::move(stream), std::move(owner), std::move(parts)) {}
+
+private:
+    void start() noexcept override { run(); }
+    void stop(const failure& why) noexcept override { abort(why); }
+    void reject(const failure& why) noexcept override { abort(why); }
+    void transferred() noexcept override { complete(); }
+    std::shared_ptr<transfer> self() noexcept override {
+        return std::static_pointer_cast<awaited_transfer>(shared_from_this());
+    }
 };
 
 }  // namespace rangeio::engine

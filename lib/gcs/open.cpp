@@ -94,7 +94,7 @@ asio::awaitable<std::size_t> read_once(
     std::vector<engine::transfer_part> parts(1);
     parts[0].range = range;
     parts[0].memory = destination.data();
-    const auto op = std::make_shared<engine::transfer>(factory->create(), owner, std::move(parts));
+    const auto op = std::make_shared<engine::awaited_transfer>(factory->create(), owner, std::move(parts));
     co_await runtime::await_operation(op, options.timeout());
     if (op->why()) throw error(op->why().with_context(doing));
     // A range that ended well was in a response, and the first response told of the object.

@@ -30,7 +30,7 @@ void unary_call::start() noexcept {
     drain();
 }
 
-void unary_call::cancel(const failure& why) noexcept {
+void unary_call::stop(const failure& why) noexcept {
     machine_.feed([&](unary_fsm& m, unary_actions& out) { m.cancel(why, out); });
     drain();
 }
@@ -57,7 +57,7 @@ void unary_call::perform(unary_action& action) noexcept {
             break;
         case unary_action_kind::watch:
             if (!set_alarm(action, action.delay))
-                cancel(make_error_code(boost::system::errc::not_enough_memory));
+                stop(make_error_code(boost::system::errc::not_enough_memory));
             break;
         case unary_action_kind::wait:
             alarm_.reset();

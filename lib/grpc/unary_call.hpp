@@ -32,14 +32,13 @@ public:
     unary_call(environment env, unary_request request);
     ~unary_call() override;
 
-    void cancel(const failure& why) noexcept override;
-
     // The result, once complete.
     const failure& why() const noexcept { return why_; }
     const std::string& response() const noexcept { return response_; }
 
 private:
     void start() noexcept override;
+    void stop(const failure& why) noexcept override;
     void reject(const failure& why) noexcept override { why_ = why; }
     void on_done(unary_end end) noexcept override;
 

@@ -72,7 +72,15 @@ void operation::launch(const asio::any_io_executor& executor, clock_duration tim
         complete();
     } else {
         start();
+        if (second_.exchange(true)) stop(cancellation_);
     }
+}
+
+// A work that has only begun to start may have nothing yet that could be cancelled, so whoever comes first leaves it to the other.
+void operation::cancel(const failure& why) noexcept {
+    if (cancelled_.exchange(true)) return;
+    cancellation_ = why;
+    if (second_.exchange(true)) stop(cancellation_);
 }
 
 // The reference goes along: if the context dies with the completion in its queue, the operation, and with it the

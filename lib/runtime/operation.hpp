@@ -20,7 +20,7 @@ namespace rangeio::runtime {
 
 /// What a coroutine waits for: the one place where the engine suspends its callers and resumes them.
 ///
-/// A derived class starts its work in `start()`, ends it early in `cancel()`, and calls `complete()` when
+/// A derived class starts its work in `start()`, ends it early in `stop()`, and calls `complete()` when
 /// nothing of the work is left. It keeps itself alive (`shared_from_this`) as long as somebody may call it.
 class operation : public participant {
 public:
@@ -30,12 +30,16 @@ public:
     /// here.
     void complete() noexcept;
 
-    /// Ends the work early. From any thread, any number of times, also while start() runs.
-    virtual void cancel(const failure& why) noexcept = 0;
+    /// Ends the work early. From any thread, any number of times: the first one counts. One that arrives before start() has
+    /// returned takes effect then.
+    void cancel(const failure& why) noexcept;
 
 protected:
     /// Begins the work. Must not throw: what goes wrong is the operation's result.
     virtual void start() noexcept = 0;
+
+    /// Ends the work early. Once at the most, after start(), perhaps after complete().
+    virtual void stop(const failure& why) noexcept = 0;
 
     /// In place of start(), when that is out of the question: notes `why` as the result.
     virtual void reject(const failure& why) noexcept = 0;
@@ -56,6 +60,10 @@ private:
     std::optional<asio::executor_work_guard<asio::any_io_executor>> work_;
     std::shared_ptr<context_core> core_;
     std::shared_ptr<alarm> alarm_;
+    failure cancellation_;
+    std::atomic<bool> cancelled_ = false;
+    std::atomic<bool> second_ =
+        false;  // start() has returned, or cancel() has come: the later of the two stops the work
     std::shared_ptr<operation> self_;  // from launch to complete
     std::shared_ptr<operation> next_;  // in a completion_batch
 };

@@ -199,7 +199,7 @@ TEST_CASE("engine: operations of every kind are cancelled by other threads while
         }
         race(threads, std::make_shared<pool_wait>(core, &pool_core::initialize), ended);
         race(threads, std::make_shared<pool_wait>(core, &pool_core::acquire), ended);
-        race(threads, std::make_shared<transfer>(core, std::move(parts)), ended);
+        race(threads, std::make_shared<awaited_transfer>(core, std::move(parts)), ended);
         race(threads, std::make_shared<cache_wait>(cache, 0ns), ended);
         asio::co_spawn(threads, pool.close(1ms), [](std::exception_ptr thrown) { CHECK_FALSE(thrown); });
         threads.join();

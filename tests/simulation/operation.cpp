@@ -33,7 +33,7 @@ public:
     promise(std::vector<std::jthread>& elsewhere, std::shared_ptr<rangeio::runtime::context_core> core)
         : elsewhere_(&elsewhere), core_(std::move(core)) {}
 
-    void cancel(const failure&) noexcept override {
+    void stop(const failure&) noexcept override {
         if (elsewhere_ == nullptr) return complete();
         auto self = std::static_pointer_cast<promise>(shared_from_this());
         // As a thread of gRPC does: what it drops may be the last of a strand, which needs its context.

@@ -25,12 +25,12 @@
 
 using namespace rangeio;
 using namespace std::chrono_literals;
+using rangeio::engine::awaited_transfer;
 using rangeio::engine::cache_wait;
 using rangeio::engine::pool_access;
 using rangeio::engine::pool_cache_core;
 using rangeio::engine::pool_core;
 using rangeio::engine::pool_wait;
-using rangeio::engine::transfer;
 using rangeio::engine::transfer_part;
 using rangeio::testing::fault_script;
 using rangeio::testing::scripted_service;
@@ -119,7 +119,7 @@ void cancelled_transfer(sim::world& w, kind streams, const char* faults, bool ma
     const auto core = pool_access::core(*pool);
     canceller other(w, io);
     auto destination = std::make_unique<watched_memory::guard>(memory, 16);
-    const auto op = std::make_shared<transfer>(core, two_parts(destination->span()));
+    const auto op = std::make_shared<awaited_transfer>(core, two_parts(destination->span()));
     sim::spawn(on, "reader", await_then(op, [&] {
                    other.ended();
                    w.check(core->stats().leases == 0, "the transfer has ended and has a lease");
@@ -208,7 +208,7 @@ TEST_CASE("shells: a transfer whose ranges have all ended well ends well, whenev
         sim::context io(w, "io");
         const auto stream = std::make_shared<prompt_stream>(w);
         std::vector<std::byte> memory(16);
-        const auto op = std::make_shared<transfer>(stream, nullptr, two_parts(memory));
+        const auto op = std::make_shared<awaited_transfer>(stream, nullptr, two_parts(memory));
         bool late = false;
         sim::spawn(io.make_executor("reader"), "reader", await_then(op, [&] {
                        w.check(!late || !op->why(), "a cancellation that came too late undoes a success");
@@ -336,7 +336,7 @@ public:
     errand(sim::world& in, std::chrono::nanoseconds takes)
         : world_(in), thread_(in.add_actor("service", true)), takes_(takes) {}
 
-    void cancel(const failure& why) noexcept override { end(why); }
+    void stop(const failure& why) noexcept override { end(why); }
     const failure& why() const noexcept { return why_; }
 
     bool done = false;

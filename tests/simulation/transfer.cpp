@@ -17,7 +17,7 @@ using rangeio::byte_range;
 using rangeio::errc;
 using rangeio::failure;
 using rangeio::range_read;
-using rangeio::engine::transfer;
+using rangeio::engine::awaited_transfer;
 using rangeio::engine::transfer_part;
 
 // The parts of one transfer against each other, on a stream whose ranges end when the test says so.
@@ -73,7 +73,7 @@ struct transfer_fixture {
             parts[i].range = byte_range(2 * i, 2);
             parts[i].memory = memory.data() + 2 * i;
         }
-        const auto op = std::make_shared<transfer>(stream, nullptr, std::move(parts));
+        const auto op = std::make_shared<awaited_transfer>(stream, nullptr, std::move(parts));
         co_await rangeio::runtime::await_operation(op, {});
         if (op->why()) throw rangeio::error(op->why());
     }
