@@ -36,7 +36,8 @@
 // A sign of life waits as well behind the bytes that are on their way when it is asked for: in the buffers of sockets and
 // routers, and in HTTP/2, whose flow control lets whole messages in. So a connection is asked early, and its answer has the
 // stall timeout; twice as much, if the connection before it seemed dead, too; and at least as long as the bytes need that were
-// due when it was asked. What is dead is left after the stall timeout, wherever bytes came fast before.
+// due when it was asked, at the rate at which bytes last came. What is dead is left after the stall timeout, unless bytes came
+// slowly before.
 
 namespace rangeio::fsm {
 

@@ -164,14 +164,20 @@ TEST_CASE("connections_fsm: a sign of life waits behind the bytes that were due 
             if (in.silent(looks).dead) return looks;
         }
     };
-    SUBCASE("of which nobody knows how fast they come: as on a slow link") {
-        CHECK(left_after(s) == 21);
+    SUBCASE("of which nobody knows how fast they come: it has the stall timeout") {
+        CHECK(left_after(s) == 5);
     }
     SUBCASE("twice as long, if that was too short") {
         s.call.excused = 1;
-        CHECK(left_after(s) == 41);
+        CHECK(left_after(s) == 9);
     }
-    SUBCASE("and not for ever") {
+    SUBCASE("and no longer for more of them") {
+        s.call.due = 100 * slow;
+        CHECK(left_after(s) == 5);
+    }
+    SUBCASE("and not for ever, if they came slowly before") {
+        s.machine.busy({}, 0);
+        s.machine.moved(time_point() + 20s, slow / 16, false);
         s.call.due = 100 * slow;
         CHECK(left_after(s) == 65);
     }
