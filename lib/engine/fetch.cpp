@@ -6,8 +6,8 @@
 #include "engine/fetch_plan.hpp"
 #include "engine/pool_core.hpp"
 #include "engine/pool_wait.hpp"
+#include "engine/read_operation.hpp"
 #include "engine/time_budget.hpp"
-#include "engine/transfer.hpp"
 #include "option_range.hpp"
 #include "runtime/operation.hpp"
 
@@ -23,17 +23,14 @@ namespace rangeio {
 namespace {
 
 using engine::allocate;
-using engine::awaited_transfer;
 using engine::opened;
 using engine::pool_core;
+using engine::read_operation;
+using engine::read_source;
 using engine::time_budget;
 using engine::transfer_part;
 using pool_ptr = std::shared_ptr<pool_core>;
 using std::chrono::nanoseconds;
-
-std::string doing(byte_range range) {
-    return " " + to_string(range);
-}
 
 std::vector<transfer_part> parts_into(
     const std::vector<byte_range>& ranges, std::uint64_t origin, std::byte* memory
@@ -46,30 +43,57 @@ std::vector<transfer_part> parts_into(
     return out;
 }
 
+failure too_small(std::size_t bytes) {
+    return {errc::invalid_argument, fmt::format("the destination has {} bytes", bytes)};
+}
+
+/// Into memory that is there.
+class fetch_operation final : public read_operation {
+public:
+    fetch_operation(
+        pool_ptr pool, byte_range range, std::span<std::byte> destination, const fetch_options& options
+    )
+        : read_operation(read_source::of(std::move(pool)), engine::naming(range)),
+          range_(range),
+          destination_(destination),
+          options_(options) {}
+
+    std::size_t total() const noexcept { return total_; }
+
+private:
+    failure check() override {
+        return destination_.size() < range_.length() ? too_small(destination_.size()) : failure();
+    }
+    failure plan(std::vector<transfer_part>& parts) override {
+        auto ranges = engine::plan_fetch(range_, *object(), options_);
+        if (!ranges) return ranges.error();
+        ranges_ = std::move(*ranges);
+        parts = parts_into(ranges_, range_.offset(), destination_.data());
+        return {};
+    }
+    failure judge() override {
+        const auto got = [this](std::size_t i) { return received(i); };
+        const auto total = engine::judge_fetch(range_, ranges_, got, *object(), options_.allow_short());
+        if (!total) return total.error();
+        total_ = *total;
+        return {};
+    }
+
+    const byte_range range_;
+    const std::span<std::byte> destination_;
+    const fetch_options options_;
+    std::vector<byte_range> ranges_;
+    std::size_t total_ = 0;
+};
+
 asio::awaitable<result<std::size_t>> fetch_into(
     pool_ptr pool, byte_range range, std::span<std::byte> destination, fetch_options options
 ) {
     if (pool == nullptr) co_return engine::no_pool();
-    if (destination.size() < range.length()) {
-        co_return pool->explain(
-            failure(errc::invalid_argument, fmt::format("the destination has {} bytes", destination.size())),
-            doing(range)
-        );
-    }
-    const time_budget time(co_await asio::this_coro::executor, options.timeout());
-    const auto object = co_await opened(pool, time.left());
-    if (!object) co_return pool->explain(object.error(), doing(range));
-    const auto ranges = engine::plan_fetch(range, **object, options);
-    if (!ranges) co_return pool->explain(ranges.error(), doing(range));
-    if (ranges->empty()) co_return std::size_t{0};
-    const auto op =
-        std::make_shared<awaited_transfer>(pool, parts_into(*ranges, range.offset(), destination.data()));
-    co_await runtime::await_operation(op, time.left());
-    if (op->why()) co_return pool->explain(op->why(), doing(range));
-    const auto received = [&op](std::size_t i) { return op->received(i); };
-    const auto total = engine::judge_fetch(range, *ranges, received, **object, options.allow_short());
-    if (!total) co_return pool->explain(total.error(), doing(range));
-    co_return *total;
+    const auto op = std::make_shared<fetch_operation>(std::move(pool), range, destination, options);
+    const failure why = co_await engine::run_read(op, options.timeout());
+    if (why) co_return why;
+    co_return op->total();
 }
 
 asio::awaitable<std::size_t> fetch_or_throw(
@@ -95,6 +119,56 @@ asio::awaitable<std::size_t> fetch_into_view(
     co_return *out;
 }
 
+/// Adjacent chunks, each into memory of its own.
+class chunks_operation final : public read_operation {
+public:
+    chunks_operation(
+        pool_ptr pool,
+        byte_range whole,
+        std::vector<std::uint64_t> lengths,
+        const std::shared_ptr<const object_info>& known,
+        const fetch_options& options
+    )
+        : read_operation(read_source::of(std::move(pool)), engine::naming(whole)),
+          whole_(whole),
+          lengths_(std::move(lengths)),
+          known_(known),
+          options_(fetch_options(options).allow_short(false)) {}
+
+    std::vector<byte_block> take() noexcept { return std::move(chunks_); }
+
+private:
+    failure plan(std::vector<transfer_part>& parts) override {
+        // Before anything is allocated: an absurd length is the range's error, not the memory's.
+        if (const auto possible = engine::plan_fetch(whole_, *known_, options_); !possible)
+            return possible.error();
+        const auto shares = share_concurrency(lengths_, options_.concurrency());
+        std::uint64_t offset = whole_.offset();
+        for (std::size_t i = 0; i < lengths_.size(); offset += lengths_[i], ++i) {
+            chunks_.push_back(allocate(lengths_[i]));
+            if (lengths_[i] == 0) continue;
+            const auto split = split_range({offset, lengths_[i]}, shares[i], options_.min_chunk_bytes());
+            const std::vector<byte_range> own(split.begin(), split.end());
+            for (auto& piece : parts_into(own, offset, chunks_.back().data()))
+                parts.push_back(std::move(piece));
+            ranges_.insert(ranges_.end(), own.begin(), own.end());
+        }
+        return {};
+    }
+    failure judge() override {
+        const auto got = [this](std::size_t i) { return received(i); };
+        const auto total = engine::judge_fetch(whole_, ranges_, got, *known_, false);
+        return total ? failure() : total.error();
+    }
+
+    const byte_range whole_;
+    const std::vector<std::uint64_t> lengths_;
+    const std::shared_ptr<const object_info> known_;
+    const fetch_options options_;
+    std::vector<byte_block> chunks_;
+    std::vector<byte_range> ranges_;
+};
+
 asio::awaitable<std::vector<byte_block>> fetch_chunks(
     pool_ptr pool, std::uint64_t start, std::vector<std::uint64_t> lengths, fetch_options options
 ) {
@@ -110,33 +184,10 @@ asio::awaitable<std::vector<byte_block>> fetch_chunks(
     }
     const byte_range whole(start, total);
     const time_budget time(co_await asio::this_coro::executor, options.timeout());
-    const auto object = co_await engine::informed(pool, whole, time.left());
-    fetch_options exact = options;
-    exact.allow_short(false);
-    const auto possible = engine::plan_fetch(whole, *object, exact);
-    if (!possible) throw error(pool->explain(possible.error(), doing(whole)));
-
-    const auto shares = share_concurrency(lengths, options.concurrency());
-    std::vector<byte_block> chunks;
-    std::vector<byte_range> ranges;
-    std::vector<transfer_part> parts;
-    std::uint64_t offset = start;
-    for (std::size_t i = 0; i < lengths.size(); offset += lengths[i], ++i) {
-        chunks.push_back(allocate(lengths[i]));
-        if (lengths[i] == 0) continue;
-        const auto split = split_range({offset, lengths[i]}, shares[i], options.min_chunk_bytes());
-        const std::vector<byte_range> own(split.begin(), split.end());
-        for (auto& part : parts_into(own, offset, chunks.back().data())) parts.push_back(std::move(part));
-        ranges.insert(ranges.end(), own.begin(), own.end());
-    }
-    if (parts.empty()) co_return chunks;
-    const auto op = std::make_shared<awaited_transfer>(pool, std::move(parts));
-    co_await runtime::await_operation(op, time.left());
-    if (op->why()) throw error(pool->explain(op->why(), doing(whole)));
-    const auto received = [&op](std::size_t i) { return op->received(i); };
-    const auto got = engine::judge_fetch(whole, ranges, received, *object, false);
-    if (!got) throw error(pool->explain(got.error(), doing(whole)));
-    co_return chunks;
+    const auto known = co_await engine::informed(pool, whole, time.left());
+    const auto op = std::make_shared<chunks_operation>(pool, whole, std::move(lengths), known, options);
+    co_await engine::run_read_or_throw(op, time.left());
+    co_return op->take();
 }
 
 /// Each range on its own.
@@ -169,55 +220,63 @@ std::vector<transfer_part> parts_of_joined(
     return parts;
 }
 
+/// Many ranges, each into memory of its own, perhaps joined.
+class scatter_operation final : public read_operation {
+public:
+    scatter_operation(pool_ptr pool, std::vector<range_request> requests, const fetch_ranges_options& options)
+        : read_operation(read_source::of(std::move(pool)), ""),
+          requests_(std::move(requests)),
+          joined_(options.max_gap_bytes()) {
+        planning_.max_gap = options.max_gap_bytes().value_or(0);
+        planning_.max_merged_bytes = options.max_merged_bytes();
+        planning_.unit_bytes = options.unit_bytes();
+    }
+
+private:
+    failure check() override {
+        for (const range_request& request : requests_) {
+            if (request.destination.size() < request.range.length())
+                return in(request.range, too_small(request.destination.size()));
+        }
+        if (const failure why = check_least("unit_bytes", planning_.unit_bytes, 1)) return why;
+        return joined_ ? check_least("max_merged_bytes", planning_.max_merged_bytes, 1) : failure();
+    }
+    failure plan(std::vector<transfer_part>& parts) override {
+        for (const range_request& request : requests_) {
+            if (const failure why = engine::refuse_range(request.range, *object(), false))
+                return in(request.range, why);
+        }
+        parts = joined_ ? parts_of_joined(std::move(requests_), planning_)
+                        : parts_of_each(requests_, planning_.unit_bytes);
+        for (const transfer_part& p : parts) reads_.push_back(p.range);
+        return {};
+    }
+    failure judge() override {
+        for (std::size_t i = 0; i < reads_.size(); ++i) {
+            const std::vector<byte_range> one{reads_[i]};
+            const auto got = [this, i](std::size_t) { return received(i); };
+            const auto total = engine::judge_fetch(one.front(), one, got, *object(), false);
+            if (!total) return in(one.front(), total.error());
+        }
+        return {};
+    }
+    failure in(byte_range range, failure why) {
+        blame(engine::naming(range));
+        return why;
+    }
+
+    std::vector<range_request> requests_;
+    const bool joined_;
+    bytes::planner_options planning_;
+    std::vector<byte_range> reads_;
+};
+
 asio::awaitable<void> fetch_scattered(
     pool_ptr pool, std::vector<range_request> requests, fetch_ranges_options options
 ) {
     engine::require_pool(pool);
-    for (const range_request& request : requests) {
-        if (request.destination.size() < request.range.length()) {
-            throw error(pool->explain(
-                failure(
-                    errc::invalid_argument,
-                    fmt::format("the destination has {} bytes", request.destination.size())
-                ),
-                doing(request.range)
-            ));
-        }
-    }
-    bytes::planner_options planning;
-    planning.max_gap = options.max_gap_bytes().value_or(0);
-    planning.max_merged_bytes = options.max_merged_bytes();
-    planning.unit_bytes = options.unit_bytes();
-    failure refused = check_least("unit_bytes", planning.unit_bytes, 1);
-    if (!refused && options.max_gap_bytes())
-        refused = check_least("max_merged_bytes", planning.max_merged_bytes, 1);
-    if (refused) throw error(pool->explain(refused, ""));
-    const time_budget time(co_await asio::this_coro::executor, options.timeout());
-    const auto object = co_await opened(pool, time.left());
-    if (!object) throw error(pool->explain(object.error(), ""));
-    for (const range_request& request : requests) {
-        if (const failure why = engine::refuse_range(request.range, **object, false)) {
-            throw error(pool->explain(why, doing(request.range)));
-        }
-    }
-    std::vector<transfer_part> parts;
-    if (options.max_gap_bytes()) {
-        parts = parts_of_joined(std::move(requests), planning);
-    } else {
-        parts = parts_of_each(requests, planning.unit_bytes);
-    }
-    if (parts.empty()) co_return;
-    std::vector<byte_range> reads;
-    for (const transfer_part& part : parts) reads.push_back(part.range);
-    const auto op = std::make_shared<awaited_transfer>(pool, std::move(parts));
-    co_await runtime::await_operation(op, time.left());
-    if (op->why()) throw error(pool->explain(op->why(), ""));
-    for (std::size_t i = 0; i < reads.size(); ++i) {
-        const std::vector<byte_range> part{reads[i]};
-        const auto received = [&op, i](std::size_t) { return op->received(i); };
-        const auto got = engine::judge_fetch(part.front(), part, received, **object, false);
-        if (!got) throw error(pool->explain(got.error(), doing(part.front())));
-    }
+    const auto op = std::make_shared<scatter_operation>(std::move(pool), std::move(requests), options);
+    co_await engine::run_read_or_throw(op, options.timeout());
 }
 
 }  // namespace
@@ -241,12 +300,12 @@ asio::awaitable<std::shared_ptr<const object_info>> informed(
 ) {
     const time_budget time(co_await asio::this_coro::executor, timeout);
     const auto object = co_await opened(pool, time.left());
-    if (!object) throw error(pool->explain(object.error(), doing(range)));
+    if (!object) throw error(pool->explain(object.error(), naming(range)));
     if (range.end() > plausible_end(**object)) co_await refresh(pool, time.left());
     auto out = pool->info();
     if (range.end() > plausible_end(*out)) {
         const failure why(errc::range_not_satisfiable, fmt::format("the object ends at {}", out->size));
-        throw error(pool->explain(why, doing(range)));
+        throw error(pool->explain(why, naming(range)));
     }
     co_return out;
 }
@@ -274,7 +333,7 @@ asio::awaitable<byte_block> fetch_block(pool_ptr pool, byte_range range, fetch_o
     if (options.allow_short()) {
         // As far as it can be: what is missing is no error.
         const auto known = co_await opened(pool, time.left());
-        if (!known) throw error(pool->explain(known.error(), doing(range)));
+        if (!known) throw error(pool->explain(known.error(), naming(range)));
         if (range.end() > plausible_end(**known)) {
             const std::uint64_t size = co_await refresh(pool, time.left());
             wanted = range.clamp_to(std::max(range.offset(), size));
@@ -283,7 +342,7 @@ asio::awaitable<byte_block> fetch_block(pool_ptr pool, byte_range range, fetch_o
     const auto object = co_await informed(pool, wanted, time.left());
     // Planned before it is allocated: an absurd length is the range's error, not the memory's.
     const auto ranges = engine::plan_fetch(wanted, *object, options);
-    if (!ranges) throw error(pool->explain(ranges.error(), doing(range)));
+    if (!ranges) throw error(pool->explain(ranges.error(), naming(range)));
     std::uint64_t length = 0;
     for (const byte_range& part : *ranges) length += part.length();
     byte_block memory = allocate(length);

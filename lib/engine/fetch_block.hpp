@@ -12,10 +12,16 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 // What the operations that read have in common.
 
 namespace rangeio::engine {
+
+/// A range as it stands behind the object's name in errors.
+inline std::string naming(byte_range range) {
+    return " " + to_string(range);
+}
 
 /// The object, once a stream has told of it. Opens the pool if nobody has.
 asio::awaitable<result<std::shared_ptr<const object_info>>> opened(

@@ -4,10 +4,8 @@
 #include "engine/fetch_block.hpp"
 #include "engine/fetch_plan.hpp"
 #include "engine/pool_core.hpp"
-#include "engine/pool_wait.hpp"
+#include "engine/read_operation.hpp"
 #include "engine/time_budget.hpp"
-#include "engine/transfer.hpp"
-#include "runtime/operation.hpp"
 
 #include <boost/asio/this_coro.hpp>
 
@@ -23,33 +21,63 @@
 namespace rangeio {
 namespace {
 
-using engine::awaited_transfer;
 using engine::pool_core;
+using engine::read_operation;
+using engine::read_source;
 using engine::time_budget;
-using engine::transfer;
 using engine::transfer_part;
 using pool_ptr = std::shared_ptr<pool_core>;
 using std::chrono::nanoseconds;
 
-/// One part, down a stream that has gone on with another call. The pool knows afterwards what that call told.
-asio::awaitable<std::shared_ptr<transfer>> read_anew(pool_ptr pool, transfer_part what, nanoseconds timeout) {
-    const time_budget time(co_await asio::this_coro::executor, timeout);
-    const auto wait = std::make_shared<engine::pool_wait>(pool, &pool_core::acquire);
-    co_await runtime::await_operation(wait, time.left());
-    if (wait->why()) throw error(pool->explain(wait->why(), ": no stream"));
-    const lease held = wait->take_lease();
-    const bool throws = co_await asio::this_coro::throw_if_cancelled();
-    const failure late = runtime::late_cancellation(throws, co_await asio::this_coro::cancellation_state);
-    if (late) throw error(pool->explain(late, ""));
-    const auto& stream = engine::pool_access::stream(held);
-    stream->renew();
-    std::vector<transfer_part> parts(1);
-    parts[0] = std::move(what);
-    const auto op = std::make_shared<awaited_transfer>(stream, nullptr, std::move(parts));
-    co_await runtime::await_operation(op, time.left());
-    pool->learn(*stream);
-    co_return op;
-}
+/// The size, by a byte that is there or would be the first: whatever the size is, it can be asked for.
+class size_operation final : public read_operation {
+public:
+    explicit size_operation(pool_ptr pool) : read_operation(read_source::anew(std::move(pool)), ": size") {}
+
+private:
+    failure plan(std::vector<transfer_part>& parts) override {
+        parts.emplace_back().range = byte_range(0, 1);
+        parts.back().memory = &first_;
+        return {};
+    }
+    failure judge() override { return {}; }
+
+    std::byte first_{};
+};
+
+/// The last bytes, into as much memory as the object may have by now.
+class tail_operation final : public read_operation {
+public:
+    tail_operation(pool_ptr pool, std::uint64_t length)
+        : read_operation(read_source::anew(std::move(pool)), fmt::format(" last {} bytes", length)),
+          length_(length) {}
+
+    /// So much is asked for.
+    static std::uint64_t room_for(std::uint64_t length, const object_info& object) noexcept {
+        return std::min(length, engine::plausible_end(object));
+    }
+    std::uint64_t asked() const noexcept { return memory_.size(); }
+    bool whole() const noexcept { return received(0) == length_ || offset(0) == 0; }
+    std::uint64_t begins_at() const noexcept { return offset(0); }
+    byte_block take() { return engine::shrink(std::move(memory_), received(0)); }
+
+private:
+    failure plan(std::vector<transfer_part>& parts) override {
+        memory_ = engine::allocate(room_for(length_, *object()));
+        parts.emplace_back().range = byte_range(0, memory_.size());
+        parts.back().tail = true;
+        parts.back().memory = memory_.data();
+        return {};
+    }
+    // There are fewer only if the object has no more.
+    failure judge() override {
+        if (received(0) == asked() || (offset(0) == 0 && received(0) >= pool()->info()->size)) return {};
+        return {errc::short_read, fmt::format("the service ended it after {} bytes", received(0))};
+    }
+
+    const std::uint64_t length_;
+    byte_block memory_;
+};
 
 asio::awaitable<object_tail> read_tail(pool_ptr pool, std::uint64_t length, fetch_options options) {
     engine::require_pool(pool);
@@ -65,39 +93,27 @@ asio::awaitable<object_tail> read_tail(pool_ptr pool, std::uint64_t length, fetc
         out.bytes = co_await engine::fetch_block(pool, last, options);
         co_return out;
     }
-    // Into as much memory as the object may have by now. The service is asked again, for more, only if the object has grown
-    // beyond that. A service that serves bytes behind a size that it never corrects would be asked without end.
-    for (std::uint64_t before = 0;;) {
-        const byte_range asked(0, std::min(length, engine::plausible_end(*pool->info())));
-        if (asked.length() <= std::exchange(before, asked.length())) {
+    for (;;) {
+        const auto op = std::make_shared<tail_operation>(pool, length);
+        co_await engine::run_read_or_throw(op, time.left());
+        out.offset = op->begins_at();
+        if (op->whole()) {
+            out.bytes = op->take();
+            co_return out;
+        }
+        // The service is asked again only for more: one that serves bytes behind a size that it never corrects would be asked
+        // without end.
+        if (tail_operation::room_for(length, *pool->info()) <= op->asked()) {
             const failure why(
                 errc::protocol_error,
                 fmt::format(
                     "the service served {} bytes at offset {} of an object that it says ends at {}",
-                    before,
+                    op->asked(),
                     out.offset,
                     pool->info()->size
                 )
             );
             throw error(pool->explain(why, doing));
-        }
-        byte_block memory = engine::allocate(asked.length());
-        transfer_part tail;
-        tail.range = asked;
-        tail.tail = true;
-        tail.memory = memory.data();
-        const auto op = co_await read_anew(pool, std::move(tail), time.left());
-        if (op->why()) throw error(pool->explain(op->why(), doing));
-        const std::uint64_t received = op->received(0);
-        out.offset = op->offset(0);
-        // There are fewer only if the object has no more.
-        if (received < asked.length() && (out.offset != 0 || received < pool->info()->size)) {
-            const failure why(errc::short_read, fmt::format("the service ended it after {} bytes", received));
-            throw error(pool->explain(why, doing));
-        }
-        if (received == length || out.offset == 0) {
-            out.bytes = engine::shrink(std::move(memory), received);
-            co_return out;
         }
     }
 }
@@ -115,13 +131,7 @@ asio::awaitable<std::uint64_t> refresh(pool_ptr pool, nanoseconds timeout) {
         co_return (*object)->size;
     }
     if (known->finalized) co_return known->size;
-    // A byte that is there, or would be the first: whatever the size is, it can be asked for.
-    std::byte first{};
-    transfer_part probe;
-    probe.range = byte_range(0, 1);
-    probe.memory = &first;
-    const auto op = co_await read_anew(pool, std::move(probe), timeout);
-    if (op->why()) throw error(pool->explain(op->why(), ": size"));
+    co_await engine::run_read_or_throw(std::make_shared<size_operation>(pool), timeout);
     co_return pool->info()->size;
 }
 

@@ -1,13 +1,15 @@
 #include <rangeio/mrd_pool.hpp>
 
+#include "engine/fetch_block.hpp"
 #include "engine/pool_core.hpp"
 #include "engine/pool_wait.hpp"
-#include "engine/transfer.hpp"
+#include "engine/read_operation.hpp"
 #include "runtime/operation.hpp"
 
 #include <fmt/format.h>
 
 #include <utility>
+#include <vector>
 
 namespace rangeio {
 namespace {
@@ -37,6 +39,43 @@ asio::awaitable<void> close_pool(std::shared_ptr<pool_core> pool, std::chrono::n
     if (op->why()) throw error(pool->explain(op->why(), ": close"));
 }
 
+class lease_operation final : public engine::read_operation {
+public:
+    lease_operation(
+        std::shared_ptr<pool_core> pool,
+        std::shared_ptr<multi_range_downloader> stream,
+        byte_range range,
+        std::span<std::byte> destination
+    )
+        : read_operation(
+              engine::read_source::on(std::move(stream), std::move(pool), nullptr), engine::naming(range)
+          ),
+          range_(range),
+          destination_(destination) {}
+
+private:
+    failure check() override {
+        if (destination_.size() >= range_.length()) return {};
+        return {errc::invalid_argument, fmt::format("the destination has {} bytes", destination_.size())};
+    }
+    failure plan(std::vector<engine::transfer_part>& parts) override {
+        parts.emplace_back().range = range_;
+        parts.back().memory = destination_.data();
+        return {};
+    }
+    failure judge() override {
+        if (received(0) == range_.length()) return {};
+        const auto known = pool()->info();
+        const bool at_end = known != nullptr && range_.offset() + received(0) >= known->size;
+        return {
+            at_end ? errc::range_not_satisfiable : errc::short_read, fmt::format("{} bytes came", received(0))
+        };
+    }
+
+    const byte_range range_;
+    const std::span<std::byte> destination_;
+};
+
 asio::awaitable<std::size_t> read_on_stream(
     std::shared_ptr<pool_core> pool,
     std::shared_ptr<multi_range_downloader> stream,
@@ -45,29 +84,10 @@ asio::awaitable<std::size_t> read_on_stream(
     std::chrono::nanoseconds timeout
 ) {
     if (stream == nullptr) throw error(failure(errc::invalid_argument, "an empty lease cannot read"));
-    if (destination.size() < range.length()) {
-        throw error(failure(
-            errc::invalid_argument,
-            fmt::format("the destination has {} bytes for {} of a range", destination.size(), range.length())
-        ));
-    }
     if (range.empty()) co_return 0;
-    std::vector<engine::transfer_part> parts(1);
-    parts[0].range = range;
-    parts[0].memory = destination.data();
-    const auto op = std::make_shared<engine::awaited_transfer>(std::move(stream), nullptr, std::move(parts));
-    co_await runtime::await_operation(op, timeout);
-    if (op->why()) throw error(pool->explain(op->why(), " " + to_string(range)));
-    const std::uint64_t received = op->received(0);
-    if (received < range.length()) {
-        const auto info = pool->info();
-        const bool at_end = info != nullptr && range.offset() + received >= info->size;
-        throw error(failure(
-            at_end ? errc::range_not_satisfiable : errc::short_read,
-            fmt::format("{} {}: {} bytes came", pool->object().to_string(), to_string(range), received)
-        ));
-    }
-    co_return received;
+    const auto op = std::make_shared<lease_operation>(std::move(pool), std::move(stream), range, destination);
+    co_await engine::run_read_or_throw(op, timeout);
+    co_return range.length();
 }
 
 }  // namespace

@@ -52,29 +52,28 @@ struct transfer::part final : public range_read, public pool_waiter {
     void answered(const failure& why) noexcept override { owner->end(*this, {why}); }
 };
 
-transfer::transfer(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts)
-    : transfer(std::move(pool), nullptr, nullptr, std::move(parts)) {}
+transfer::transfer() noexcept = default;
+transfer::~transfer() = default;
 
-transfer::transfer(
+void transfer::prepare(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts) {
+    pool_ = std::move(pool);
+    set_parts(std::move(parts));
+}
+
+void transfer::prepare(
     std::shared_ptr<multi_range_downloader> stream,
     std::shared_ptr<stream_listener> owner,
     std::vector<transfer_part> parts
-)
-    : transfer(nullptr, std::move(stream), std::move(owner), std::move(parts)) {}
+) {
+    stream_ = std::move(stream);
+    owner_ = std::move(owner);
+    set_parts(std::move(parts));
+}
 
-transfer::transfer(
-    std::shared_ptr<pool_core> pool,
-    std::shared_ptr<multi_range_downloader> stream,
-    std::shared_ptr<stream_listener> owner,
-    std::vector<transfer_part> parts
-)
-    : pool_(std::move(pool)),
-      stream_(std::move(stream)),
-      owner_(std::move(owner)),
-      size_(parts.size()),
-      parts_(std::make_unique<part[]>(size_)),
-      machine_(size_, pool_ != nullptr) {
-    for (std::size_t i = 0; i < size_; ++i) {
+void transfer::set_parts(std::vector<transfer_part> parts) {
+    parts_ = std::make_unique<part[]>(parts.size());
+    machine_ = transfer_fsm(parts.size(), pool_ != nullptr);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
         parts_[i].owner = this;
         parts_[i].index = i;
         parts_[i].what = std::move(parts[i]);
@@ -82,10 +81,8 @@ transfer::transfer(
     }
 }
 
-transfer::~transfer() = default;
-
 void transfer::run() noexcept {
-    for (std::size_t i = 0; i < size_; ++i) {
+    for (std::size_t i = 0; i < machine_.size(); ++i) {
         perform(parts_[i], feed([i](transfer_fsm& m) { return m.begin(i); }));
     }
     if (owner_ != nullptr) {
@@ -161,7 +158,7 @@ void transfer::abort(const failure& why) noexcept {
 
 void transfer::cancel_parts() noexcept {
     const auto alive = self();
-    for (std::size_t i = 0; i < size_; ++i) {
+    for (std::size_t i = 0; i < machine_.size(); ++i) {
         perform(parts_[i], feed([i](transfer_fsm& m) { return m.cancel_part(i); }));
     }
 }

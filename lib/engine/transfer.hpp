@@ -6,7 +6,6 @@
 #include "engine/scatter.hpp"
 #include "fsm/transfer_fsm.hpp"
 #include "runtime/mutex.hpp"
-#include "runtime/operation.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -39,16 +38,18 @@ public:
     std::uint64_t offset(std::size_t index) const noexcept { return machine_.offset(index); }
 
 protected:
-    /// Each part on a stream leased from `pool`.
-    transfer(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts);
+    transfer() noexcept;
+    ~transfer();
+
+    /// Each part on a stream leased from `pool`. One prepare() comes before everything else.
+    void prepare(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts);
     /// All parts on one stream. With `owner` it is a fresh one, which is opened with them and closed after
     /// them.
-    transfer(
+    void prepare(
         std::shared_ptr<multi_range_downloader> stream,
         std::shared_ptr<stream_listener> owner,
         std::vector<transfer_part> parts
     );
-    ~transfer();
 
     /// Begins all parts. Once.
     void run() noexcept;
@@ -58,12 +59,7 @@ protected:
 private:
     struct part;
 
-    transfer(
-        std::shared_ptr<pool_core> pool,
-        std::shared_ptr<multi_range_downloader> stream,
-        std::shared_ptr<stream_listener> owner,
-        std::vector<transfer_part> parts
-    );
+    void set_parts(std::vector<transfer_part> parts);
 
     /// Nothing of it is left. Once, from any thread, under no lock.
     virtual void transferred() noexcept = 0;
@@ -81,36 +77,13 @@ private:
     void cancel_parts() noexcept;
     void finish() noexcept;
 
-    const std::shared_ptr<pool_core> pool_;
-    const std::shared_ptr<multi_range_downloader> stream_;
-    const std::shared_ptr<stream_listener> owner_;
-    const std::size_t size_;
+    std::shared_ptr<pool_core> pool_;
+    std::shared_ptr<multi_range_downloader> stream_;
+    std::shared_ptr<stream_listener> owner_;
     std::unique_ptr<part[]> parts_;
 
     runtime::mutex mutex_;  // of what follows, and of what the parts hold
-    fsm::transfer_fsm machine_;
-};
-
-/// A transfer that a coroutine awaits.
-class awaited_transfer final : public runtime::operation, public transfer {
-public:
-    awaited_transfer(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts)
-        : transfer(std::move(pool), std::move(parts)) {}
-    awaited_transfer(
-        std::shared_ptr<multi_range_downloader> stream,
-        std::shared_ptr<stream_listener> owner,
-        std::vector<transfer_part> parts
-    )
-        : transfer(std::move(stream), std::move(owner), std::move(parts)) {}
-
-private:
-    void start() noexcept override { run(); }
-    void stop(const failure& why) noexcept override { abort(why); }
-    void reject(const failure& why) noexcept override { abort(why); }
-    void transferred() noexcept override { complete(); }
-    std::shared_ptr<transfer> self() noexcept override {
-        return std::static_pointer_cast<awaited_transfer>(shared_from_this());
-    }
+    fsm::transfer_fsm machine_{0, false};
 };
 
 }  // namespace rangeio::engine

@@ -1,15 +1,17 @@
 #include <rangeio/client.hpp>
 
+#include "engine/fetch_block.hpp"
 #include "engine/fetch_plan.hpp"
-#include "engine/transfer.hpp"
+#include "engine/read_operation.hpp"
 #include "gcs/client_core.hpp"
 #include "grpc/mrd.hpp"
-#include "runtime/operation.hpp"
 
 #include <fmt/format.h>
 
 #include <mutex>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace rangeio {
 namespace gcs {
@@ -73,6 +75,54 @@ asio::awaitable<mrd_pool> open_pool(
     co_return pool;
 }
 
+/// A read down a stream of its own.
+class single_read final : public engine::read_operation {
+public:
+    single_read(
+        std::shared_ptr<multi_range_downloader> stream,
+        std::shared_ptr<single_owner> owner,
+        std::string object,
+        byte_range range,
+        std::span<std::byte> destination,
+        bool allow_short
+    )
+        : read_operation(engine::read_source::on(std::move(stream), nullptr, owner), engine::naming(range)),
+          owner_(std::move(owner)),
+          object_(std::move(object)),
+          range_(1, range),
+          destination_(destination),
+          allow_short_(allow_short) {}
+
+    std::size_t total() const noexcept { return total_; }
+
+private:
+    failure check() override {
+        if (destination_.size() >= range_.front().length()) return {};
+        return {errc::invalid_argument, fmt::format("the destination has {} bytes", destination_.size())};
+    }
+    failure plan(std::vector<engine::transfer_part>& parts) override {
+        parts.emplace_back().range = range_.front();
+        parts.back().memory = destination_.data();
+        return {};
+    }
+    // A range that ended well was in a response, and the first response has reported the object.
+    failure judge() override {
+        const auto got = [this](std::size_t i) { return received(i); };
+        const auto total = engine::judge_fetch(range_.front(), range_, got, *owner_->info(), allow_short_);
+        if (!total) return total.error();
+        total_ = *total;
+        return {};
+    }
+    failure explain(const failure& why) const override { return why.with_context(object_ + doing()); }
+
+    const std::shared_ptr<single_owner> owner_;
+    const std::string object_;
+    const std::vector<byte_range> range_;
+    const std::span<std::byte> destination_;
+    const bool allow_short_;
+    std::size_t total_ = 0;
+};
+
 asio::awaitable<std::size_t> read_once(
     std::shared_ptr<client_core> core,
     object_ref object,
@@ -80,28 +130,14 @@ asio::awaitable<std::size_t> read_once(
     std::span<std::byte> destination,
     fetch_options options
 ) {
-    const std::string doing = fmt::format("{} {}", object.to_string(), to_string(range));
-    if (destination.size() < range.length()) {
-        throw error(failure(
-            errc::invalid_argument, fmt::format("{}: the destination has {} bytes", doing, destination.size())
-        ));
-    }
     if (range.empty()) co_return 0;
-    const pool_options defaults;
-    const auto factory = make_factory(*core, std::move(object), defaults);
-    const auto owner = std::make_shared<single_owner>();
-    const std::vector<byte_range> asked(1, range);
-    std::vector<engine::transfer_part> parts(1);
-    parts[0].range = range;
-    parts[0].memory = destination.data();
-    const auto op = std::make_shared<engine::awaited_transfer>(factory->create(), owner, std::move(parts));
-    co_await runtime::await_operation(op, options.timeout());
-    if (op->why()) throw error(op->why().with_context(doing));
-    // A range that ended well was in a response, and the first response told of the object.
-    const auto received = [&op](std::size_t i) { return op->received(i); };
-    const auto total = engine::judge_fetch(range, asked, received, *owner->info(), options.allow_short());
-    if (!total) throw error(total.error().with_context(doing));
-    co_return *total;
+    const std::string name = object.to_string();
+    const auto factory = make_factory(*core, std::move(object), pool_options());
+    const auto op = std::make_shared<single_read>(
+        factory->create(), std::make_shared<single_owner>(), name, range, destination, options.allow_short()
+    );
+    co_await engine::run_read_or_throw(op, options.timeout());
+    co_return op->total();
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "engine/pool_wait.hpp"
 #include "engine/transfer.hpp"
 #include "simulation/scripted_service.hpp"
+#include "support/awaited_transfer.hpp"
 #include "support/run.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>

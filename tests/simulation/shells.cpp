@@ -9,6 +9,7 @@
 #include "engine/pool_cache_core.hpp"
 #include "engine/pool_wait.hpp"
 #include "engine/transfer.hpp"
+#include "support/awaited_transfer.hpp"
 #include "testing/watched_memory.hpp"
 
 #include <boost/asio/error.hpp>
@@ -25,7 +26,6 @@
 
 using namespace rangeio;
 using namespace std::chrono_literals;
-using rangeio::engine::awaited_transfer;
 using rangeio::engine::cache_wait;
 using rangeio::engine::pool_access;
 using rangeio::engine::pool_cache_core;
@@ -36,6 +36,7 @@ using rangeio::testing::fault_script;
 using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
 using rangeio::testing::watched_memory;
+using ::testing::awaited_transfer;
 namespace asio = boost::asio;
 namespace sim = rangeio::testing::sim;
 

@@ -1,5 +1,6 @@
 #include "engine/transfer.hpp"
 
+#include "support/awaited_transfer.hpp"
 #include "support/run.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -17,7 +18,6 @@ using rangeio::byte_range;
 using rangeio::errc;
 using rangeio::failure;
 using rangeio::range_read;
-using rangeio::engine::awaited_transfer;
 using rangeio::engine::transfer_part;
 
 // The parts of one transfer against each other, on a stream whose ranges end when the test says so.
