@@ -12,6 +12,10 @@
 
 namespace rangeio {
 
+inline double in_seconds(std::chrono::nanoseconds time) noexcept {
+    return std::chrono::duration<double>(time).count();
+}
+
 /// Empty if `value` is in [least, most], else errc::invalid_argument. Not a number is in no range.
 template <class T>
 failure check_range(
@@ -29,15 +33,10 @@ inline failure check_range(
     std::chrono::nanoseconds most
 ) {
     if (value >= least && value <= most) return {};
-    using seconds = std::chrono::duration<double>;
     return {
         errc::invalid_argument,
         fmt::format(
-            "{}: {} s is not in {}..{} s",
-            option,
-            seconds(value).count(),
-            seconds(least).count(),
-            seconds(most).count()
+            "{}: {} s is not in {}..{} s", option, in_seconds(value), in_seconds(least), in_seconds(most)
         )
     };
 }
@@ -53,10 +52,9 @@ inline failure check_least(
     std::string_view option, std::chrono::nanoseconds value, std::chrono::nanoseconds least = {}
 ) {
     if (value >= least) return {};
-    using seconds = std::chrono::duration<double>;
     return {
         errc::invalid_argument,
-        fmt::format("{}: {} s is less than {} s", option, seconds(value).count(), seconds(least).count())
+        fmt::format("{}: {} s is less than {} s", option, in_seconds(value), in_seconds(least))
     };
 }
 

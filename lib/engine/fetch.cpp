@@ -43,10 +43,6 @@ std::vector<transfer_part> parts_into(
     return out;
 }
 
-failure too_small(std::size_t bytes) {
-    return {errc::invalid_argument, fmt::format("the destination has {} bytes", bytes)};
-}
-
 /// Into memory that is there.
 class fetch_operation final : public read_operation {
 public:
@@ -61,9 +57,7 @@ public:
     std::size_t total() const noexcept { return total_; }
 
 private:
-    failure check() override {
-        return destination_.size() < range_.length() ? too_small(destination_.size()) : failure();
-    }
+    failure check() override { return engine::check_destination(destination_, range_); }
     failure plan(std::vector<transfer_part>& parts) override {
         auto ranges = engine::plan_fetch(range_, *object(), options_);
         if (!ranges) return ranges.error();
@@ -123,16 +117,11 @@ asio::awaitable<std::size_t> fetch_into_view(
 class chunks_operation final : public read_operation {
 public:
     chunks_operation(
-        pool_ptr pool,
-        byte_range whole,
-        std::vector<std::uint64_t> lengths,
-        const std::shared_ptr<const object_info>& known,
-        const fetch_options& options
+        pool_ptr pool, byte_range whole, std::vector<std::uint64_t> lengths, const fetch_options& options
     )
         : read_operation(read_source::of(std::move(pool)), engine::naming(whole)),
           whole_(whole),
           lengths_(std::move(lengths)),
-          known_(known),
           options_(fetch_options(options).allow_short(false)) {}
 
     std::vector<byte_block> take() noexcept { return std::move(chunks_); }
@@ -140,7 +129,7 @@ public:
 private:
     failure plan(std::vector<transfer_part>& parts) override {
         // Before anything is allocated: an absurd length is the range's error, not the memory's.
-        if (const auto possible = engine::plan_fetch(whole_, *known_, options_); !possible)
+        if (const auto possible = engine::plan_fetch(whole_, *object(), options_); !possible)
             return possible.error();
         const auto shares = share_concurrency(lengths_, options_.concurrency());
         std::uint64_t offset = whole_.offset();
@@ -157,13 +146,12 @@ private:
     }
     failure judge() override {
         const auto got = [this](std::size_t i) { return received(i); };
-        const auto total = engine::judge_fetch(whole_, ranges_, got, *known_, false);
+        const auto total = engine::judge_fetch(whole_, ranges_, got, *object(), false);
         return total ? failure() : total.error();
     }
 
     const byte_range whole_;
     const std::vector<std::uint64_t> lengths_;
-    const std::shared_ptr<const object_info> known_;
     const fetch_options options_;
     std::vector<byte_block> chunks_;
     std::vector<byte_range> ranges_;
@@ -184,8 +172,8 @@ asio::awaitable<std::vector<byte_block>> fetch_chunks(
     }
     const byte_range whole(start, total);
     const time_budget time(co_await asio::this_coro::executor, options.timeout());
-    const auto known = co_await engine::informed(pool, whole, time.left());
-    const auto op = std::make_shared<chunks_operation>(pool, whole, std::move(lengths), known, options);
+    co_await engine::informed(pool, whole, time.left());
+    const auto op = std::make_shared<chunks_operation>(pool, whole, std::move(lengths), options);
     co_await engine::run_read_or_throw(op, time.left());
     co_return op->take();
 }
@@ -235,8 +223,8 @@ public:
 private:
     failure check() override {
         for (const range_request& request : requests_) {
-            if (request.destination.size() < request.range.length())
-                return in(request.range, too_small(request.destination.size()));
+            if (const failure why = engine::check_destination(request.destination, request.range))
+                return in(request.range, why);
         }
         if (const failure why = check_least("unit_bytes", planning_.unit_bytes, 1)) return why;
         return joined_ ? check_least("max_merged_bytes", planning_.max_merged_bytes, 1) : failure();
@@ -282,6 +270,11 @@ asio::awaitable<void> fetch_scattered(
 }  // namespace
 
 namespace engine {
+
+failure check_destination(std::span<const std::byte> destination, byte_range range) {
+    if (destination.size() >= range.length()) return {};
+    return {errc::invalid_argument, fmt::format("the destination has {} bytes", destination.size())};
+}
 
 asio::awaitable<result<std::shared_ptr<const object_info>>> opened(pool_ptr pool, nanoseconds timeout) {
     if (timeout < nanoseconds::zero()) co_return errc::timed_out;

@@ -10,8 +10,10 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 // What the operations that read have in common.
@@ -22,6 +24,9 @@ namespace rangeio::engine {
 inline std::string naming(byte_range range) {
     return " " + to_string(range);
 }
+
+/// errc::invalid_argument if `destination` has no room for `range`.
+failure check_destination(std::span<const std::byte> destination, byte_range range);
 
 /// The object, once a stream has told of it. Opens the pool if nobody has.
 asio::awaitable<result<std::shared_ptr<const object_info>>> opened(

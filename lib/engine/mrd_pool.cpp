@@ -54,10 +54,7 @@ public:
           destination_(destination) {}
 
 private:
-    failure check() override {
-        if (destination_.size() >= range_.length()) return {};
-        return {errc::invalid_argument, fmt::format("the destination has {} bytes", destination_.size())};
-    }
+    failure check() override { return engine::check_destination(destination_, range_); }
     failure plan(std::vector<engine::transfer_part>& parts) override {
         parts.emplace_back().range = range_;
         parts.back().memory = destination_.data();

@@ -6,8 +6,6 @@
 #include "gcs/client_core.hpp"
 #include "grpc/mrd.hpp"
 
-#include <fmt/format.h>
-
 #include <mutex>
 #include <string>
 #include <utility>
@@ -96,10 +94,7 @@ public:
     std::size_t total() const noexcept { return total_; }
 
 private:
-    failure check() override {
-        if (destination_.size() >= range_.front().length()) return {};
-        return {errc::invalid_argument, fmt::format("the destination has {} bytes", destination_.size())};
-    }
+    failure check() override { return engine::check_destination(destination_, range_.front()); }
     failure plan(std::vector<engine::transfer_part>& parts) override {
         parts.emplace_back().range = range_.front();
         parts.back().memory = destination_.data();
