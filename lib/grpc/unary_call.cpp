@@ -49,6 +49,7 @@ void unary_call::drain() noexcept {
 }
 
 void unary_call::perform(unary_action& action) noexcept {
+    const auto over = [turn = action.turn](unary_fsm& m, unary_actions& out) { m.alarm(turn, out); };
     switch (action.kind) {
         case unary_action_kind::call: make_call(); break;
         case unary_action_kind::cancel_call:
@@ -56,13 +57,12 @@ void unary_call::perform(unary_action& action) noexcept {
             attempt_->cancel(action.stalled ? cancel_reason::stalled : cancel_reason::unwanted);
             break;
         case unary_action_kind::watch:
-            if (!set_alarm(action, action.delay))
+            if (!set_alarm(alarm_, action.delay, over))
                 stop(make_error_code(boost::system::errc::not_enough_memory));
             break;
         case unary_action_kind::wait:
             alarm_.reset();
-            if (set_alarm(action, jittered(action.delay))) break;
-            machine_.feed([&](unary_fsm& m, unary_actions& out) { m.alarm(action.turn, out); });
+            if (!set_alarm(alarm_, jittered(action.delay), over)) machine_.feed(over);
             break;
         case unary_action_kind::drop_alarm:
             alarm_.reset();
@@ -94,31 +94,24 @@ bool unary_call::limit_opening() noexcept {
     const auto& watch = env_.watch;
     if (watch == nullptr || watch->has_answered()) return true;
     if (env_.open_timeout <= std::chrono::nanoseconds::zero()) return true;
-    try {
-        const auto self = std::static_pointer_cast<unary_call>(shared_from_this());
-        const std::weak_ptr<unary_call> weak = self;
-        open_alarm_ = env_.core->set_alarm(env_.executor, env_.open_timeout, [weak] {
-            const auto alive = weak.lock();
-            if (alive == nullptr || alive->env_.watch->has_answered()) return;
-            const std::string_view endpoint = alive->env_.watch->endpoint();
-            const failure why = described(errc::timed_out, "{} has not answered in time", endpoint);
-            alive->machine_.feed([&](unary_fsm& m, unary_actions& out) { m.unanswered(why, out); });
-            alive->drain();
-        });
-        return true;
-    } catch (...) {
-        return false;
-    }
+    return set_alarm(open_alarm_, env_.open_timeout, [watch](unary_fsm& m, unary_actions& out) {
+        if (watch->has_answered()) return;
+        const std::string_view endpoint = watch->endpoint();
+        m.unanswered(described(errc::timed_out, "{} has not answered in time", endpoint), out);
+    });
 }
 
-bool unary_call::set_alarm(const unary_action& action, std::chrono::nanoseconds delay) noexcept {
+template <class Event>
+bool unary_call::set_alarm(
+    std::shared_ptr<runtime::alarm>& alarm, std::chrono::nanoseconds delay, Event event
+) noexcept {
     try {
         const auto self = std::static_pointer_cast<unary_call>(shared_from_this());
         const std::weak_ptr<unary_call> weak = self;
-        alarm_ = env_.core->set_alarm(env_.executor, delay, [weak, turn = action.turn] {
+        alarm = env_.core->set_alarm(env_.executor, delay, [weak, event] {
             const auto alive = weak.lock();
             if (alive == nullptr) return;
-            alive->machine_.feed([turn](unary_fsm& m, unary_actions& out) { m.alarm(turn, out); });
+            alive->machine_.feed(event);
             alive->drain();
         });
         return true;

@@ -46,7 +46,10 @@ private:
     void perform(fsm::unary_action& action) noexcept;
     void make_call() noexcept;
     bool limit_opening() noexcept;
-    bool set_alarm(const fsm::unary_action& action, std::chrono::nanoseconds delay) noexcept;
+    template <class Event>
+    bool set_alarm(
+        std::shared_ptr<runtime::alarm>& alarm, std::chrono::nanoseconds delay, Event event
+    ) noexcept;
     std::chrono::nanoseconds jittered(std::chrono::nanoseconds bound) const noexcept;
 
     const environment env_;
