@@ -295,6 +295,24 @@ asio::awaitable<void> take(mrd_pool& pool, lease& out) {
     out = co_await pool.acquire();
 }
 
+/// A pool of one such stream, which is open and leased.
+struct sized_pool {
+    sized_pool() {
+        asio::co_spawn(context, take(pool, held), end.handler());
+        context.poll();
+        streams->open(0);
+        context.restart();
+        context.poll();
+        REQUIRE(held);
+    }
+
+    asio::io_context context;
+    std::shared_ptr<sized_streams> streams = std::make_shared<sized_streams>();
+    mrd_pool pool{context.get_executor(), streams, pool_options().size(1)};
+    outcome end;
+    lease held;
+};
+
 asio::awaitable<void> tail_that_never_fits(mrd_pool& pool) {
     const auto why = co_await failure_of(fetch_tail(pool, 2'000'000));
     CHECK(why.code() == errc::protocol_error);
@@ -379,39 +397,20 @@ TEST_CASE(
 }
 
 TEST_CASE("P14: what a pool learns late, after it has learned of more, does not shrink its object") {
-    asio::io_context context;
-    const auto streams = std::make_shared<sized_streams>();
-    mrd_pool pool(context.get_executor(), streams, pool_options().size(1));
-    outcome end;
-    lease held;
-    asio::co_spawn(context, take(pool, held), end.handler());
-    context.poll();
-    streams->open(0);
-    context.restart();
-    context.poll();
-    const auto core = rangeio::engine::pool_access::core(pool);
-    for (const std::uint64_t told : {3000U, 2000U, 2999U}) {
-        streams->known.size = told;
-        core->learn(*streams->made[0]);
-        CHECK(pool.info()->size == 3000);
+    sized_pool f;
+    const auto core = rangeio::engine::pool_access::core(f.pool);
+    for (const std::uint64_t size : {3000U, 2000U, 2999U}) {
+        f.streams->known.size = size;
+        core->learn(*f.streams->made[0]);
+        CHECK(f.pool.info()->size == 3000);
     }
-    CHECK(streams->made[0]->required_last() == 3000);
-    held.release();
+    CHECK(f.streams->made[0]->required_last() == 3000);
 }
 
 TEST_CASE("growing: a tail that ends behind a size that the service never corrects is an error, not a loop") {
-    asio::io_context context;
-    const auto streams = std::make_shared<sized_streams>();
-    mrd_pool pool(context.get_executor(), streams, pool_options().size(1));
-    lease held;
-    outcome end;
-    asio::co_spawn(context, take(pool, held), end.handler());
-    context.poll();
-    streams->open(0);
-    context.restart();
-    context.poll();
-    held.release();
-    streams->made[0]->tails_at = 1'000'000'000;
-    run(context, tail_that_never_fits(pool));
-    CHECK(streams->made[0]->reads == 1);
+    sized_pool f;
+    f.held.release();
+    f.streams->made[0]->tails_at = 1'000'000'000;
+    run(f.context, tail_that_never_fits(f.pool));
+    CHECK(f.streams->made[0]->reads == 1);
 }
