@@ -26,8 +26,8 @@ struct transfer_part {
 
 /// The shell around `transfer_fsm`: several ranges of one object, read at once, with one counter and one wake-up.
 ///
-/// When a part fails the others are cancelled, and awaited: no work survives the transfer. Whoever derives from it hears of the
-/// end, and need not be a coroutine.
+/// When a part fails the transfer cancels the others and waits for them: no work survives it. A derived class receives the
+/// completion, and need not be a coroutine.
 class transfer {
 public:
     // The result, once complete.

@@ -139,7 +139,7 @@ unsigned connections_fsm::time_of(const silent_call& call, bool alive) const noe
 std::chrono::nanoseconds connections_fsm::time_for_answer(const connection& c, unsigned excused)
     const noexcept {
     constexpr std::uint64_t most = looks_per_stall << max_excused;
-    // Before any bytes have come, what is due may be far more than what can be on its way.
+    // Before the first byte has arrived, the buffers on the way can hold far less than what is due.
     const std::uint64_t ahead = rate_ == 0 ? std::min(c.due, slow_link) : c.due;
     const auto looks = looks_for(ahead, rate_ / looks_per_stall) << std::min(excused, max_excused);
     return options_.stall_timeout / looks_per_stall * static_cast<int>(std::min(looks, most));

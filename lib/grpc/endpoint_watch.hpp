@@ -14,8 +14,8 @@
 
 namespace rangeio::grpc_transport {
 
-/// Whether an endpoint has ever answered. Tells the observer, once, that calls wait for an endpoint that has never answered. Told of all calls of a client, from
-/// any thread; costs nothing once there was an answer.
+/// Records whether an endpoint has ever answered, and reports to the observer, once, that calls wait for one that has not. The
+/// client's calls report to it from any thread; after the first answer that costs nothing.
 class endpoint_watch : public std::enable_shared_from_this<endpoint_watch> {
 public:
     endpoint_watch(
@@ -41,7 +41,7 @@ private:
     const std::shared_ptr<observer> observer_;
     const std::string endpoint_;
     std::atomic<bool> answered_ = false;
-    std::atomic<bool> over_;  // nothing is to be told any more
+    std::atomic<bool> over_;  // there is nothing left to report
     std::mutex mutex_;
     std::size_t calls_ = 0;
     std::optional<std::chrono::steady_clock::time_point> since_;  // the first call

@@ -76,7 +76,7 @@ void operation::launch(const asio::any_io_executor& executor, clock_duration tim
     }
 }
 
-// A work that has only begun to start may have nothing yet that could be cancelled, so whoever comes first leaves it to the other.
+// While start() runs there may be nothing yet to cancel. So of start() and the first cancellation, the later one stops the work.
 void operation::cancel(const failure& why) noexcept {
     if (cancelled_.exchange(true)) return;
     cancellation_ = why;

@@ -68,7 +68,7 @@ TEST_CASE("connections_fsm, every state: more of everything" * doctest::skip()) 
     search(doubled);
 }
 
-// Streams are told apart, and times by more than what follows from them.
+// Here streams are distinct, and times count in full.
 TEST_CASE("connections_fsm, every state: folding loses nothing") {
     const auto rest = [](const connections_model::state& s) {
         std::string out;

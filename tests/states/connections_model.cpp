@@ -282,8 +282,8 @@ std::string connections_model::name(const event& e) const {
     return fmt::format(fmt::runtime(what[static_cast<std::size_t>(e.what)]), e.which + 1);
 }
 
-// Of times, how long ago; nothing is told apart by more than the time of a call and a look. Streams are alike, and so are
-// connections that were replaced.
+// A time counts by its age, up to the time of a call and a look. Streams are interchangeable, and so are replaced
+// connections.
 std::string connections_model::key(const state& s) const {
     const auto& m = s.machine;
     const int longest = std::max(looks << max_excused, 1 + answer_time(max_excused)) + 1;

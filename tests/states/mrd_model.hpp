@@ -156,7 +156,7 @@ public:
         kind what = kind::open;
         bool end = false;        // of a range that is added: it is a tail
         std::int8_t offset = 0;  // from the one that is due
-        std::uint8_t size = 0;   // of a chunk, a range, or the object; 0: the response does not tell it
+        std::uint8_t size = 0;   // of a chunk, a range, or the object; 0: not in the response
         std::int64_t number = 0;
     };
 

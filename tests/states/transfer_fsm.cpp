@@ -30,7 +30,7 @@ public:
     std::size_t parts = 2;
     bool leased = true;
     bool may_fail = true;
-    bool mute = true;  // the pool and the stream end only what they are told to end
+    bool mute = true;  // the pool and the stream end only what is cancelled
 
     enum rule : std::uint32_t { twice = 1, unwanted = 2, undone = 4, too_early = 8 };
     enum class call : std::uint8_t { none, entered, taken };  // into the pool, or the stream
@@ -123,7 +123,7 @@ public:
             add(p.runs && (may_fail || p.read_told), kind::range_fails);
             add(p.cancel_wait, kind::perform_cancel_wait);
             add(p.cancel_read, kind::perform_cancel_read);
-            // The thread that ends a part with the first failure goes on when it has cancelled the others.
+            // The thread that reports the first failure cancels the other parts before it continues.
             const bool cancels = p.first && p.end == ending::cancel && s.canceller[1] < parts;
             add(p.end != ending::none && p.end != ending::done && !cancels, kind::end_goes_on);
         }
