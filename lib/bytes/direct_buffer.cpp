@@ -19,7 +19,7 @@ namespace {
     throw error({errc::buffer_misuse, "direct_buffer: " + std::move(message)});
 }
 
-std::unique_ptr<std::byte[]> allocate(std::uint64_t size) {
+std::unique_ptr<std::byte[]> allocate_bytes(std::uint64_t size) {
     auto code = make_error_code(errc::invalid_argument);
     try {
         if (size <= std::uint64_t(std::numeric_limits<std::ptrdiff_t>::max())) {
@@ -70,7 +70,7 @@ struct direct_buffer::state {
 };
 
 direct_buffer::direct_buffer(std::uint64_t size)
-    : state_(std::make_shared<state>(allocate(size), static_cast<std::size_t>(size))) {}
+    : state_(std::make_shared<state>(allocate_bytes(size), static_cast<std::size_t>(size))) {}
 
 direct_buffer::direct_buffer(std::span<std::byte> memory) : state_(std::make_shared<state>(memory)) {}
 

@@ -18,7 +18,7 @@ constexpr std::size_t min_remembered_names = 1000;
 constexpr std::size_t max_remembered_names = 2'000'000;
 // A directory that changed just now may change again without its time changing, which ticks in milliseconds.
 constexpr std::int64_t settled_ns = 2'000'000'000;
-constexpr int directory_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr int listing_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 bool is_settled(const file_identity& directory) noexcept {
     timespec now{};
@@ -40,7 +40,7 @@ unsigned char type_of(int directory, const dirent& entry) noexcept {
 
 std::vector<std::string> read_names(const unique_fd& directory, const std::string& name) {
     // A descriptor of its own: the stream owns the one that it is given.
-    unique_fd own(::openat(directory.get(), ".", directory_flags));
+    unique_fd own(::openat(directory.get(), ".", listing_flags));
     if (!own) {
         throw_errno(errno, name, "directory");
     }
@@ -153,7 +153,7 @@ std::optional<directory_walk::item> directory_walk::next() {
             enter_next_ = false;
             ++top.at;
             const std::string plain = entry.substr(0, entry.size() - 1);
-            unique_fd below(::openat(top.directory.get(), plain.c_str(), directory_flags));
+            unique_fd below(::openat(top.directory.get(), plain.c_str(), listing_flags));
             if (below) {
                 enter(std::move(below), std::move(name));
             } else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {

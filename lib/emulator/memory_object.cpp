@@ -17,7 +17,7 @@
 namespace rangeio::emulator {
 namespace {
 
-constexpr std::int64_t piece_bytes = std::int64_t{1} << 20;
+constexpr std::int64_t copy_piece_bytes = std::int64_t{1} << 20;
 constexpr std::int64_t growth_modulus = 251;
 
 [[noreturn]] void fail(const stored_object& old) {
@@ -47,8 +47,8 @@ public:
     template <class Change>
     void append_copy(Change change) {
         std::vector<std::byte> piece;
-        for (std::int64_t at = 0; at < like_.size(); at += piece_bytes) {
-            piece.resize(static_cast<std::size_t>(std::min(piece_bytes, like_.size() - at)));
+        for (std::int64_t at = 0; at < like_.size(); at += copy_piece_bytes) {
+            piece.resize(static_cast<std::size_t>(std::min(copy_piece_bytes, like_.size() - at)));
             like_.read(at, piece);
             std::ranges::transform(piece, piece.begin(), change);
             append(piece);
@@ -85,8 +85,8 @@ object_ptr grown(const stored_object& old, std::int64_t bytes) {
     anonymous_file file(old);
     file.append_copy([](std::byte b) { return b; });
     std::vector<std::byte> piece;
-    for (std::int64_t at = old.size(); at < old.size() + bytes; at += piece_bytes) {
-        piece.resize(static_cast<std::size_t>(std::min(piece_bytes, old.size() + bytes - at)));
+    for (std::int64_t at = old.size(); at < old.size() + bytes; at += copy_piece_bytes) {
+        piece.resize(static_cast<std::size_t>(std::min(copy_piece_bytes, old.size() + bytes - at)));
         for (std::size_t i = 0; i < piece.size(); ++i) {
             piece[i] = static_cast<std::byte>((at + static_cast<std::int64_t>(i)) % growth_modulus);
         }

@@ -1,24 +1,15 @@
 #include "emulator/page_token.hpp"
 
-#include <rangeio/crc32c.hpp>
-
 #include "emulator/status.hpp"
-
-#include <fmt/format.h>
+#include "emulator/text_checksum.hpp"
 
 #include <algorithm>
 #include <cstddef>
-#include <span>
 
 namespace rangeio::emulator {
 namespace {
 
-constexpr std::size_t checksum_digits = 8;
 constexpr std::string_view digits = "0123456789abcdef";
-
-std::string checksum_of(std::string_view text, std::uint32_t query) {
-    return fmt::format("{:08x}", crc32c_extend(query, std::as_bytes(std::span(text))));
-}
 
 }  // namespace
 

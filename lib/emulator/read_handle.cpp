@@ -1,16 +1,14 @@
 #include "emulator/read_handle.hpp"
 
-#include <rangeio/crc32c.hpp>
-
 #include "emulator/object_names.hpp"
 #include "emulator/status.hpp"
+#include "emulator/text_checksum.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
-#include <span>
 
 namespace rangeio::emulator {
 namespace {
@@ -18,11 +16,6 @@ namespace {
 // "rangeio-emulator:CHECKSUM:GENERATION:BUCKET/OBJECT", the checksum over what follows it. A number, if it is not 0,
 // stands behind the generation: "GENERATION#NUMBER".
 constexpr std::string_view magic = "rangeio-emulator:";
-constexpr std::size_t checksum_digits = 8;
-
-std::string checksum_of(std::string_view text) {
-    return fmt::format("{:08x}", crc32c(std::as_bytes(std::span(text))));
-}
 
 }  // namespace
 

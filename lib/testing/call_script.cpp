@@ -1,6 +1,7 @@
 #include "testing/call_script.hpp"
 
 #include "grpc/limits.hpp"
+#include "testing/status_numbers.hpp"
 
 #include <fmt/format.h>
 
@@ -12,11 +13,6 @@ namespace {
 
 // The default of client_options::max_message_bytes.
 constexpr std::uint64_t usual_message_bytes = std::uint64_t{64} << 20;
-
-constexpr int not_found = 5;
-constexpr int aborted = 10;
-constexpr int out_of_range = 11;
-constexpr int unavailable = 14;
 
 }  // namespace
 
@@ -110,7 +106,8 @@ std::optional<call_script::step> call_script::open() {
     }
     open_delay_ = {};
     waited_ = false;
-    if (replaced_) return finish({not_found, "the object has another generation by now", {}, {}});
+    if (replaced_)
+        return finish({status_number::not_found, "the object has another generation by now", {}, {}});
     if (const fault* f = strike(fault_kind::fail_open)) {
         return finish({f->status, "the open was refused", {}, {}});
     }
@@ -121,7 +118,8 @@ std::optional<call_script::step> call_script::open() {
 std::optional<call_script::step> call_script::end_instead(const range* r) {
     const auto strikes = [&](fault_kind kind) { return strike(kind, r); };
     if (const fault* f = strikes(fault_kind::reset)) return finish({f->status, "the stream broke", {}, {}});
-    if (strikes(fault_kind::goaway) != nullptr) return finish({unavailable, "the server shuts down", {}, {}});
+    if (strikes(fault_kind::goaway) != nullptr)
+        return finish({status_number::unavailable, "the server shuts down", {}, {}});
     for (const fault_kind kind :
          {fault_kind::silent_connection, fault_kind::too_many_pings, fault_kind::outage}) {
         const fault* const f = strikes(kind);
@@ -132,7 +130,7 @@ std::optional<call_script::step> call_script::end_instead(const range* r) {
         return out;
     }
     if (const fault* f = strikes(fault_kind::redirect)) {
-        return finish({aborted, "look elsewhere", redirection{f->token, f->handle}, {}});
+        return finish({status_number::aborted, "look elsewhere", redirection{f->token, f->handle}, {}});
     }
     if (r == nullptr) return std::nullopt;
     if (const fault* f = strikes(fault_kind::range_error)) {
@@ -214,7 +212,7 @@ void call_script::take_chunk(response& out) {
 call_script::step call_script::next() {
     if (over_) return {};
     if (!beyond_.empty() && !replaced_) {
-        return finish({out_of_range, "a range begins behind the end", {}, beyond_});
+        return finish({status_number::out_of_range, "a range begins behind the end", {}, beyond_});
     }
     if (!answered_) {
         if (auto instead = open()) return *std::move(instead);
@@ -244,7 +242,7 @@ call_script::step call_script::next() {
         ++service_.handles;
     } else if (!served) {
         if (!ranges_.empty() || !idle_after_) return out;
-        if (waited_) return finish({aborted, "the stream was idle", {}, {}});
+        if (waited_) return finish({status_number::aborted, "the stream was idle", {}, {}});
         out.delay = *idle_after_;
         return out;
     }

@@ -2,6 +2,7 @@
 
 #include <rangeio/error.hpp>
 
+#include "testing/status_numbers.hpp"
 #include "testing/text_fields.hpp"
 
 #include <fmt/format.h>
@@ -43,19 +44,17 @@ struct fault_row {
 namespace {
 
 constexpr unsigned at_chunk = where_call | where_range | where_byte;
-constexpr int unavailable = 14;
-constexpr int out_of_range = 11;
 constexpr std::string_view no_token = "no";
 
 constexpr std::array rows{
     fault_row{fault_kind::latency, "latency", at_chunk | has_delay, 0, 0, 0},
     fault_row{fault_kind::bandwidth, "bandwidth", where_call | has_bytes, 0, 0, 0},
     fault_row{fault_kind::slow_open, "slow-open", where_call | has_delay},
-    fault_row{fault_kind::fail_open, "fail-open", where_call | has_status, 0, unavailable},
+    fault_row{fault_kind::fail_open, "fail-open", where_call | has_status, 0, status_number::unavailable},
     fault_row{fault_kind::hang_open, "hang-open", where_call},
-    fault_row{fault_kind::reset, "reset", at_chunk | has_status, 0, unavailable},
+    fault_row{fault_kind::reset, "reset", at_chunk | has_status, 0, status_number::unavailable},
     fault_row{fault_kind::redirect, "redirect", at_chunk | has_token},
-    fault_row{fault_kind::range_error, "range-error", at_chunk | has_status, 0, out_of_range},
+    fault_row{fault_kind::range_error, "range-error", at_chunk | has_status, 0, status_number::out_of_range},
     fault_row{fault_kind::bad_checksum, "bad-checksum", at_chunk},
     fault_row{fault_kind::wrong_offset, "wrong-offset", at_chunk | has_bytes, 1},
     fault_row{fault_kind::surplus, "surplus", where_call | where_range | has_bytes, 1},
@@ -88,7 +87,9 @@ constexpr std::array rows{
     fault_row{fault_kind::long_details, "long-details", where_call | has_bytes, 2000, 0, 0},
     fault_row{fault_kind::giant_message, "giant-message", at_chunk | has_bytes, std::uint64_t{65} << 20},
     fault_row{fault_kind::empty_pieces, "empty-pieces", at_chunk | has_bytes, 100'000},
-    fault_row{fault_kind::fail_metadata, "fail-metadata", where_call | has_status, 0, unavailable},
+    fault_row{
+        fault_kind::fail_metadata, "fail-metadata", where_call | has_status, 0, status_number::unavailable
+    },
     fault_row{fault_kind::hang_metadata, "hang-metadata", where_call},
     fault_row{fault_kind::repeat_page, "repeat-page", where_call},
     fault_row{fault_kind::empty_page, "empty-page", where_call},

@@ -1,19 +1,9 @@
 #include <rangeio/testing/possible_faults.hpp>
 
+#include "testing/status_numbers.hpp"
 #include "text.hpp"
 
 namespace rangeio::testing {
-namespace {
-
-// Numbers of gRPC statuses.
-constexpr int cancelled = 1;
-constexpr int deadline_exceeded = 4;
-constexpr int resource_exhausted = 8;
-constexpr int aborted = 10;
-constexpr int internal = 13;
-constexpr int unavailable = 14;
-
-}  // namespace
 
 // What does not appear is never the reason of a failure.
 possible_faults::possible_faults(const fault_script& script) {
@@ -23,18 +13,18 @@ possible_faults::possible_faults(const fault_script& script) {
             case fault_kind::reset:
             case fault_kind::range_error: statuses_.insert(f.status); break;
             case fault_kind::outage:
-                statuses_.insert(unavailable);
+                statuses_.insert(status_number::unavailable);
                 codes_.insert(errc::timed_out);
                 break;
             case fault_kind::goaway:
             case fault_kind::too_many_pings:
-                statuses_.insert(unavailable);
+                statuses_.insert(status_number::unavailable);
                 // So gRPC ends calls that reach a server which is on its way out, before it has heard of them.
-                statuses_.insert(cancelled);
+                statuses_.insert(status_number::cancelled);
                 break;
-            case fault_kind::idle_abort: statuses_.insert(aborted); break;
+            case fault_kind::idle_abort: statuses_.insert(status_number::aborted); break;
             case fault_kind::redirect:
-                statuses_.insert(aborted);
+                statuses_.insert(status_number::aborted);
                 if (!fits_header(f.token)) codes_.insert(errc::protocol_error);
                 codes_.insert(errc::too_many_redirects);
                 break;
@@ -96,7 +86,14 @@ possible_faults possible_faults::of_any_service() {
     out.codes_ = {
         errc::stalled, errc::timed_out, errc::data_corrupted, errc::stream_closed, errc::too_many_redirects
     };
-    out.statuses_ = {cancelled, deadline_exceeded, resource_exhausted, aborted, internal, unavailable};
+    out.statuses_ = {
+        status_number::cancelled,
+        status_number::deadline_exceeded,
+        status_number::resource_exhausted,
+        status_number::aborted,
+        status_number::internal,
+        status_number::unavailable
+    };
     return out;
 }
 

@@ -1,15 +1,15 @@
 #include "testing/scripted_connection.hpp"
 
+#include "testing/status_numbers.hpp"
+
 #include <algorithm>
 #include <utility>
 
 namespace rangeio::testing {
 namespace {
 
-constexpr int unavailable = 14;
-
 call_script::ending ended(const char* why) {
-    return {unavailable, why, {}, {}, false};
+    return {status_number::unavailable, why, {}, {}, false};
 }
 
 }  // namespace

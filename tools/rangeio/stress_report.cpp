@@ -24,10 +24,10 @@ std::string memory_text(std::uint64_t bytes) {
 }
 
 // Whole numbers only: Boost.JSON writes 1.5 as 1.5E0.
-std::int64_t microseconds(std::chrono::nanoseconds time) {
+std::int64_t whole_microseconds(std::chrono::nanoseconds time) {
     return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
 }
-std::int64_t milliseconds(double seconds) {
+std::int64_t whole_milliseconds(double seconds) {
     return std::llround(seconds * 1000);
 }
 
@@ -45,9 +45,9 @@ json::object outcomes_json(const stress_counts& counts) {
 
 json::object latency_json(const latencies& times) {
     return {
-        {"p50", microseconds(times.percentile(0.5))},
-        {"p99", microseconds(times.percentile(0.99))},
-        {"max", microseconds(times.max())},
+        {"p50", whole_microseconds(times.percentile(0.5))},
+        {"p99", whole_microseconds(times.percentile(0.99))},
+        {"max", whole_microseconds(times.max())},
     };
 }
 
@@ -103,7 +103,7 @@ std::string progress_text(const stress_progress& now) {
 std::string progress_json(const stress_progress& now) {
     json::object out{
         {"type", "progress"},
-        {"milliseconds", milliseconds(now.seconds)},
+        {"milliseconds", whole_milliseconds(now.seconds)},
         {"operations", now.recent.ended()},
         {"operations_per_second", std::llround(rate(now.recent.ended(), now.recent_seconds))},
         {"outcomes", outcomes_json(now.recent)},
@@ -116,7 +116,7 @@ std::string progress_json(const stress_progress& now) {
         out["slowest_worker"] = json::object{
             {"worker", *now.slowest},
             {"operation", to_string(now.slowest_does.what)},
-            {"since_us", microseconds(now.slowest_does.since)},
+            {"since_us", whole_microseconds(now.slowest_does.since)},
         };
     }
     return json_text(out) + '\n';
@@ -206,7 +206,7 @@ std::string report_json(const stress_result& result) {
         {"workers", result.workers},
         {"seed", result.seed},
         {"faults", result.faults},
-        {"milliseconds", milliseconds(result.seconds)},
+        {"milliseconds", whole_milliseconds(result.seconds)},
         {"operations", counts.started},
         {"outcomes", outcomes_json(counts)},
         {"done", std::move(done)},
@@ -218,7 +218,7 @@ std::string report_json(const stress_result& result) {
          json::object{
              {"worker", result.longest_worker},
              {"operation", to_string(counts.longest)},
-             {"us", microseconds(counts.longest_time)},
+             {"us", whole_microseconds(counts.longest_time)},
          }},
         {"calls", nullptr},
         {"memory_bytes",
