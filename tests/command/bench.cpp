@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace testing {
+namespace support {
 namespace {
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
@@ -111,4 +111,4 @@ TEST_CASE("bench: SIGINT ends it, whatever it is doing") {
 TEST_SUITE_END();
 
 }  // namespace
-}  // namespace testing
+}  // namespace support

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace testing {
+namespace support {
 namespace {
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
@@ -153,7 +153,7 @@ TEST_CASE("cat: a reader that pauses for longer than the time limit costs no tim
     const std::string first = cat.read(1);
     // Nobody reads while another process waits until the same limit is over.
     const silent_peer nobody;
-    const outcome waited = testing::run(
+    const outcome waited = support::run(
         {"stat", "--timeout", limit, "--endpoint", nobody.address(), "--insecure", "gs://bucket/object"}
     );
     CHECK(waited.code == 1);
@@ -194,4 +194,4 @@ TEST_CASE("cat: a signal ends it at once") {
 TEST_SUITE_END();
 
 }  // namespace
-}  // namespace testing
+}  // namespace support

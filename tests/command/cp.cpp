@@ -16,7 +16,7 @@
 #include <cstring>
 #include <filesystem>
 
-namespace testing {
+namespace support {
 namespace {
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
@@ -474,4 +474,4 @@ TEST_CASE("cp: shows how far it is on a terminal, within its width") {
 TEST_SUITE_END();
 
 }  // namespace
-}  // namespace testing
+}  // namespace support

@@ -9,7 +9,7 @@
 #include <csignal>
 #include <cstddef>
 
-namespace testing {
+namespace support {
 namespace {
 
 TEST_SUITE_BEGIN("emulate");
@@ -221,4 +221,4 @@ TEST_CASE("emulate: a fault script that is wrong is an error, and says what and 
 TEST_SUITE_END();
 
 }  // namespace
-}  // namespace testing
+}  // namespace support

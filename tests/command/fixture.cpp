@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-namespace testing {
+namespace support {
 namespace {
 
 std::vector<std::string> emulate(const scratch& root, const std::vector<std::string>& arguments) {
@@ -88,7 +88,7 @@ process::settings fixture::here(process::settings how) const {
 }
 
 outcome fixture::run(const std::vector<std::string>& arguments, process::settings how) const {
-    return testing::run(arguments, here(std::move(how)));
+    return support::run(arguments, here(std::move(how)));
 }
 
-}  // namespace testing
+}  // namespace support

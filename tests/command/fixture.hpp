@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace testing {
+namespace support {
 
 /// A directory of a test's own, gone at its end.
 class scratch {
@@ -54,4 +54,4 @@ struct fixture {
     process::settings here(process::settings how = {}) const;
 };
 
-}  // namespace testing
+}  // namespace support

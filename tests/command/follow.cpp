@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace testing {
+namespace support {
 namespace {
 
 /// An emulator with an object that is being appended to.
@@ -195,4 +195,4 @@ TEST_CASE("--verbose: a line an event and a summary on standard error, the outpu
 TEST_SUITE_END();
 
 }  // namespace
-}  // namespace testing
+}  // namespace support

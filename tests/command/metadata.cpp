@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <sstream>
 
-namespace testing {
+namespace support {
 namespace {
 
 std::vector<std::string> lines(const std::string& text) {
@@ -144,4 +144,4 @@ TEST_CASE("what names have in them cannot change what a terminal shows") {
 TEST_SUITE_END();
 
 }  // namespace
-}  // namespace testing
+}  // namespace support

@@ -22,7 +22,7 @@
 #include <memory>
 #include <thread>
 
-namespace testing {
+namespace support {
 namespace {
 
 using names = std::vector<std::string>;
@@ -481,4 +481,4 @@ TEST_CASE("output_file: a file that is replaced passes on permissions, and to ro
 TEST_SUITE_END();
 
 }  // namespace
-}  // namespace testing
+}  // namespace support

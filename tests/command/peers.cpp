@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace testing {
+namespace support {
 namespace {
 
 sockaddr_in loopback(std::uint16_t port) {
@@ -170,4 +170,4 @@ void creation_watch::wait() const {
         throw std::runtime_error("no file appeared");
 }
 
-}  // namespace testing
+}  // namespace support

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <thread>
 
-namespace testing {
+namespace support {
 
 /// A socket that listens on the loopback interface and never answers.
 class silent_peer {
@@ -78,4 +78,4 @@ private:
     unique_fd fd_;
 };
 
-}  // namespace testing
+}  // namespace support

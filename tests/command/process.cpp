@@ -17,7 +17,7 @@
 
 extern char** environ;
 
-namespace testing {
+namespace support {
 namespace {
 
 [[noreturn]] void fail(const std::string& what) {
@@ -184,4 +184,4 @@ outcome run(const std::vector<std::string>& arguments, const process::settings& 
     return running.wait();
 }
 
-}  // namespace testing
+}  // namespace support

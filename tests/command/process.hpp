@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace testing {
+namespace support {
 
 /// A descriptor, closed at its end.
 class unique_fd {
@@ -91,4 +91,4 @@ private:
 /// Runs the command to its end.
 outcome run(const std::vector<std::string>& arguments, const process::settings& how = {});
 
-}  // namespace testing
+}  // namespace support

@@ -8,7 +8,7 @@
 #include <csignal>
 #include <string>
 
-namespace testing {
+namespace support {
 namespace {
 
 // A service that refuses every open, and a program that allows no error: wrong in every schedule.
@@ -146,4 +146,4 @@ TEST_CASE("stress: depth first says whether there are other schedules") {
 TEST_SUITE_END();
 
 }  // namespace
-}  // namespace testing
+}  // namespace support

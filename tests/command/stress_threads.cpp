@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace testing {
+namespace support {
 namespace {
 
 using words = std::vector<std::string>;
@@ -224,4 +224,4 @@ TEST_CASE("stress --threads: faults come from a file") {
 TEST_SUITE_END();
 
 }  // namespace
-}  // namespace testing
+}  // namespace support

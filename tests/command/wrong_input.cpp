@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-namespace testing {
+namespace support {
 namespace {
 
 using words = std::vector<std::string>;
@@ -262,4 +262,4 @@ TEST_CASE("help and version go to standard output") {
 TEST_SUITE_END();
 
 }  // namespace
-}  // namespace testing
+}  // namespace support

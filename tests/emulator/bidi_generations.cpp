@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-using namespace testing;
+using namespace support;
 
 namespace {
 

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-using namespace testing;
+using namespace support;
 
 namespace {
 

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-using namespace testing;
+using namespace support;
 
 namespace {
 

@@ -16,7 +16,7 @@
 
 // How connections are accepted.
 
-using namespace testing;
+using namespace support;
 using rangeio::emulator::server_options;
 
 namespace {

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::client_options;
 using rangeio::errc;
 using rangeio::object_ref;

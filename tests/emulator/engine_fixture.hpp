@@ -15,7 +15,7 @@
 #include <string_view>
 #include <utility>
 
-namespace testing {
+namespace support {
 
 /// An emulator on a scratch directory with bucket `b-1`, and an io_context with a client of it.
 struct engine_fixture {
@@ -38,7 +38,7 @@ struct engine_fixture {
     }
 
     /// Runs a coroutine to its end, and rethrows what it throws. A test that hangs fails.
-    void run(asio::awaitable<void> body) { testing::run(context, std::move(body)); }
+    void run(asio::awaitable<void> body) { support::run(context, std::move(body)); }
 
     scratch files;
     rangeio::emulator::server server;
@@ -57,4 +57,4 @@ inline std::string_view text_of(const rangeio::byte_block& block) {
     return {reinterpret_cast<const char*>(block.data()), block.size()};
 }
 
-}  // namespace testing
+}  // namespace support

@@ -23,7 +23,7 @@
 #include <string>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_range;
 using rangeio::client_options;
 using rangeio::errc;

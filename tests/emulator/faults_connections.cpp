@@ -8,7 +8,7 @@
 #include <future>
 #include <thread>
 
-using namespace testing;
+using namespace support;
 using rangeio::emulator::server_options;
 
 // Faults that are done to connections.

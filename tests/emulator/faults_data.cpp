@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 
 // Faults that change what is sent. Each test sees the whole stream.
 

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <thread>
 
-using namespace testing;
+using namespace support;
 
 // Faults that end calls, or keep them from ending.
 

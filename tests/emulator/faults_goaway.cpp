@@ -11,7 +11,7 @@
 #include <optional>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::emulator::server_options;
 
 namespace {

@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-using namespace testing;
+using namespace support;
 using rangeio::emulator::server_options;
 
 // Where faults strike, when, and how often; and what they do to objects.

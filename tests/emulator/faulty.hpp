@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace testing {
+namespace support {
 
 /// An emulator with a fault script, and an object `o` of so many bytes on it.
 struct faulty_fixture : fixture {
@@ -91,4 +91,4 @@ struct seen_stream : seen {
     }
 };
 
-}  // namespace testing
+}  // namespace support

@@ -20,7 +20,7 @@
 
 // What the files under the objects do: they are huge, change in place, are cut short, are many.
 
-using namespace testing;
+using namespace support;
 using rangeio::crc32c_combine;
 
 namespace {

@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-namespace testing {
+namespace support {
 
 scratch::scratch() {
     std::string name = (std::filesystem::temp_directory_path() / "rangeio-emulator-XXXXXX").string();
@@ -137,4 +137,4 @@ stream_result read_ranges(
     return result;
 }
 
-}  // namespace testing
+}  // namespace support

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace testing {
+namespace support {
 
 namespace storage = rangeio::proto::storage::v2;
 
@@ -117,4 +117,4 @@ Response fixture::ask(const std::string& method, const Request& request, const s
     return response;
 }
 
-}  // namespace testing
+}  // namespace support

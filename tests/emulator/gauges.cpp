@@ -21,7 +21,7 @@
 // Leaks that corrupt no byte: what is over stays listed somewhere. Weak references and a look at the heap, after thousands of
 // streams, pools and keys. No network: streams that open at once, and die when they are told to.
 
-using namespace testing;
+using namespace support;
 using rangeio::failure;
 using rangeio::lease;
 using rangeio::mrd_pool;

@@ -20,8 +20,8 @@
 
 // What a peer may say, over gRPC: an error value, and never an end of the process, wrong bytes or a wait for ever.
 
-using namespace testing;
-using namespace testing::hostile;
+using namespace support;
+using namespace support::hostile;
 using rangeio::byte_range;
 using rangeio::client;
 using rangeio::client_options;
@@ -69,7 +69,7 @@ struct hostile_fixture {
             .max_backoff(std::chrono::milliseconds(4));
     }
 
-    void run(asio::awaitable<void> body) { testing::run(context, std::move(body)); }
+    void run(asio::awaitable<void> body) { support::run(context, std::move(body)); }
     /// What opening a pool fails with.
     failure opening() {
         failure out;

@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_range;
 using rangeio::errc;
 using rangeio::fetch_options;

@@ -6,7 +6,7 @@
 #include <random>
 #include <set>
 
-using namespace testing;
+using namespace support;
 
 namespace {
 

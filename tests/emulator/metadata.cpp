@@ -19,7 +19,7 @@
 #include <string_view>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::client_options;
 using rangeio::errc;
 using rangeio::list_options;

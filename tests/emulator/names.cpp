@@ -10,7 +10,7 @@
 #include <cstring>
 #include <fstream>
 
-using namespace testing;
+using namespace support;
 
 namespace {
 

@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_block;
 using rangeio::byte_range;
 using rangeio::client_options;

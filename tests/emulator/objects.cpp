@@ -8,7 +8,7 @@
 #include <span>
 #include <thread>
 
-using namespace testing;
+using namespace support;
 
 namespace {
 

@@ -27,7 +27,7 @@
 // For each public option: set it, and see the difference where it takes effect, most of them at the server.
 // tools/option-check drops the options one at a time and wants something to fail.
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_range;
 using rangeio::client_options;
 using rangeio::credentials;

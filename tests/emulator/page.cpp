@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::client_options;
 using rangeio::object_ref;
 using rangeio::retry_policy;

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace testing {
+namespace support {
 namespace {
 
 grpc::ByteBuffer to_buffer(const std::string& message) {
@@ -131,4 +131,4 @@ call_outcome raw_client::unary(
     return outcome;
 }
 
-}  // namespace testing
+}  // namespace support

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace testing {
+namespace support {
 
 /// How a call ended, and for a unary one, what it answered.
 struct call_outcome {
@@ -69,4 +69,4 @@ private:
     std::unique_ptr<impl> impl_;
 };
 
-}  // namespace testing
+}  // namespace support

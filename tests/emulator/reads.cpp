@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_block;
 using rangeio::byte_range;
 using rangeio::errc;

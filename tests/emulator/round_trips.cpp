@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_range;
 using rangeio::errc;
 using rangeio::fetch_options;

@@ -9,7 +9,7 @@
 
 #include <thread>
 
-using namespace testing;
+using namespace support;
 using rangeio::emulator::server;
 using rangeio::emulator::server_options;
 

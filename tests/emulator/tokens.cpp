@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_range;
 using rangeio::lease;
 using rangeio::mrd_pool;

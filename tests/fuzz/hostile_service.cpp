@@ -22,7 +22,7 @@ namespace rangeio::fuzz {
 namespace {
 
 using namespace grpc_transport;
-namespace say = ::testing::hostile;
+namespace say = support::hostile;
 
 constexpr std::size_t most_ranges = 12;
 constexpr std::size_t most_calls = 5000;

@@ -31,8 +31,8 @@ using namespace rangeio::grpc_transport;
 using namespace std::chrono_literals;
 using rangeio::testing::allocation_failures;
 using rangeio::testing::allocation_point;
-using ::testing::content;
-using ::testing::reader;
+using support::content;
+using support::reader;
 namespace sim = rangeio::testing::sim;
 
 const failure cancelled(error_code(1, grpc_category()), "cancelled", 1);
@@ -269,11 +269,10 @@ TEST_CASE("wire: no memory while a message is decoded gives the call up, and is 
         stream_fixture f;
         const auto one = f.read(0, 12);
         f.call().on_write_done();
-        std::string said =
-            ::testing::hostile::metadata(7, 100, ::testing::hostile::bytes_field(27, long_name)) +
-            ::testing::hostile::handle(long_name);
+        std::string said = support::hostile::metadata(7, 100, support::hostile::bytes_field(27, long_name)) +
+                           support::hostile::handle(long_name);
         for (std::int64_t i = 0; i < 12; ++i) {
-            said += ::testing::hostile::piece(1, i, content.substr(static_cast<std::size_t>(i), 1), i == 11);
+            said += support::hostile::piece(1, i, content.substr(static_cast<std::size_t>(i), 1), i == 11);
         }
         const test::sliced message(said, 7);
         failure why;

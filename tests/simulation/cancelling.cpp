@@ -137,10 +137,10 @@ private:
         if (first) read_ = first;
     }
 
-    asio::awaitable<void> refresh() { read_ = co_await ::testing::failure_of(pool_.refresh_size()); }
+    asio::awaitable<void> refresh() { read_ = co_await support::failure_of(pool_.refresh_size()); }
 
     asio::awaitable<void> close() {
-        const failure end = co_await ::testing::failure_of(pool_.close());
+        const failure end = co_await support::failure_of(pool_.close());
         if (!close_) close_ = end;
     }
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 
 // Connections that nobody needs any more are closed: weak references to all that were made.
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using lines = std::vector<std::string>;
 
 namespace {

@@ -31,22 +31,20 @@ constexpr std::uint64_t random_schedules = 60;
 
 int complaints = 0;
 
-void complain(
-    fault_kind kind, const ::testing::stage_row& when, std::string_view run, std::string_view what
-) {
+void complain(fault_kind kind, const support::stage_row& when, std::string_view run, std::string_view what) {
     fmt::print(stderr, "{}, {}, {}: {}\n", to_string(kind), when.title, run, what);
     ++complaints;
 }
 
-std::string cell_of(fault_kind kind, const ::testing::stage_row& when) {
-    if (!::testing::script_of(kind, when.what)) return "";
+std::string cell_of(fault_kind kind, const support::stage_row& when) {
+    if (!support::script_of(kind, when.what)) return "";
     std::string plain;
     std::set<std::string> others;
     for (std::uint64_t seed = 0; seed <= random_schedules; ++seed) {
         const auto name = seed == 0 ? sim::run_name::of({}) : sim::run_name::random(seed);
         const auto decides = name.make_strategy();
         sim::world w(*decides);
-        const auto [seen, all_struck] = ::testing::simulate_cell(w, kind, when.what);
+        const auto [seen, all_struck] = support::simulate_cell(w, kind, when.what);
         if (seed == 0 && !all_struck) complain(kind, when, name.text(), "a fault does not strike");
         if (!w.violation().empty()) complain(kind, when, name.text(), w.violation());
         if (seed == 0) plain = seen;
@@ -60,14 +58,14 @@ std::string cell_of(fault_kind kind, const ::testing::stage_row& when) {
 std::string table() {
     std::string out = "| fault |";
     std::string line = "|---|";
-    for (const auto& s : ::testing::stages) {
+    for (const auto& s : support::stages) {
         out += fmt::format(" {} |", s.title);
         line += "---|";
     }
     out += '\n' + line + '\n';
     for (const fault_kind kind : rangeio::testing::fault_kinds()) {
         out += fmt::format("| {} |", to_string(kind));
-        for (const auto& s : ::testing::stages) {
+        for (const auto& s : support::stages) {
             const std::string text = cell_of(kind, s);
             out += text.empty() ? " |" : fmt::format(" {} |", text);
         }

@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_range;
 using rangeio::fetch_options;
 using rangeio::lease;

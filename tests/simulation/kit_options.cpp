@@ -19,7 +19,7 @@
 
 // Options of the kit that no other test needs: set, and seen.
 
-using namespace testing;
+using namespace support;
 using rangeio::mrd_pool;
 using rangeio::retry_policy;
 using rangeio::testing::fault_script;

@@ -20,7 +20,7 @@
 
 // The shell of the stream, where the test is the service and the clock.
 
-namespace testing {
+namespace support {
 
 using namespace rangeio;
 using namespace rangeio::grpc_transport;
@@ -192,4 +192,4 @@ struct mrd_fixture {
     std::int64_t id = 0;
 };
 
-}  // namespace testing
+}  // namespace support

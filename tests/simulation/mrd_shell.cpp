@@ -9,8 +9,8 @@
 
 // The shell of the stream: that it does what the machine decides.
 
-using namespace testing;
-using fixture = testing::mrd_fixture;
+using namespace support;
+using fixture = support::mrd_fixture;
 
 TEST_CASE("mrd: S7: a range goes on where it was, in the call's first message, and reads as a whole") {
     fixture f;

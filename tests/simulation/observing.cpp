@@ -17,7 +17,7 @@
 
 // What observers hear and what is counted: all of it, in order, once.
 
-using namespace testing;
+using namespace support;
 using lines = std::vector<std::string>;
 
 namespace {

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::failure;
 
 // What a coroutine waits for, when the context goes first.

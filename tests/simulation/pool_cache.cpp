@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_range;
 using rangeio::errc;
 using rangeio::lease;

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_range;
 using rangeio::errc;
 using rangeio::lease;

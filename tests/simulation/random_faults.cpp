@@ -40,7 +40,7 @@ pool_program program_with(const fault_script& faults) {
         "task two: acquire; read-leased 4-20 timeout=100s; release; split 0-24,3\n"
     );
     out.faults = faults;
-    out.finalized = std::ranges::none_of(faults.faults, ::testing::needs_growth, &fault::kind);
+    out.finalized = std::ranges::none_of(faults.faults, support::needs_growth, &fault::kind);
     return out;
 }
 

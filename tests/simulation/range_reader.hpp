@@ -10,7 +10,7 @@
 #include <span>
 #include <string>
 
-namespace testing {
+namespace support {
 
 inline const std::string content = "The quick brown fox jumps over the lazy dog.";
 
@@ -36,4 +36,4 @@ public:
     std::optional<rangeio::range_outcome> outcome;
 };
 
-}  // namespace testing
+}  // namespace support

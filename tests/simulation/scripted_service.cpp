@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-namespace testing {
+namespace support {
 namespace {
 
 using namespace rangeio;
@@ -335,4 +335,4 @@ void scripted_service::work() {
     }
 }
 
-}  // namespace testing
+}  // namespace support

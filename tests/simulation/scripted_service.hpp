@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-namespace testing {
+namespace support {
 
 /// A call, as the service sees it.
 class scripted_stream {
@@ -97,4 +97,4 @@ private:
     std::vector<std::thread> threads_;
 };
 
-}  // namespace testing
+}  // namespace support

@@ -36,7 +36,7 @@ using rangeio::testing::fault_script;
 using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
 using rangeio::testing::watched_memory;
-using ::testing::awaited_transfer;
+using support::awaited_transfer;
 namespace asio = boost::asio;
 namespace sim = rangeio::testing::sim;
 

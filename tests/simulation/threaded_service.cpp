@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_range;
 using rangeio::fetch_options;
 using rangeio::mrd_pool;

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-using namespace testing;
+using namespace support;
 using rangeio::byte_range;
 using rangeio::errc;
 using rangeio::fetch_options;

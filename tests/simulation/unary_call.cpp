@@ -176,7 +176,7 @@ TEST_CASE("unary_call: one UNAVAILABLE is not the end of a question") {
 }
 
 TEST_CASE("unary_call: waits are drawn evenly from none to the bound, and are others for other seeds") {
-    ::testing::drawn_waits waits;
+    support::drawn_waits waits;
     for (std::uint32_t i = 1; i <= 200; ++i) {
         in_world([&](sim::world& w) {
             scene s(w, {fails}, retry_policy().initial_backoff(1s), i * 104'729U * 15'485U);
@@ -193,7 +193,7 @@ TEST_CASE(
     "unary_call: questions without a seed draw other waits, so that those that failed together do not return "
     "together"
 ) {
-    ::testing::drawn_waits waits;
+    support::drawn_waits waits;
     for (int i = 0; i < 20; ++i) {
         in_world([&](sim::world& w) {
             scene s(w, {fails}, retry_policy().initial_backoff(1s), std::nullopt);

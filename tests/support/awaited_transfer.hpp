@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-namespace testing {
+namespace support {
 
 /// A transfer that a coroutine awaits, with nothing around it.
 class awaited_transfer final : public rangeio::runtime::operation, public rangeio::engine::transfer {
@@ -26,4 +26,4 @@ private:
     }
 };
 
-}  // namespace testing
+}  // namespace support

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <set>
 
-namespace testing {
+namespace support {
 
 /// Waits of up to a second, as many draws have them.
 class drawn_waits {
@@ -35,4 +35,4 @@ private:
     int draws_ = 0;
 };
 
-}  // namespace testing
+}  // namespace support

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace testing {
+namespace support {
 
 /// Keeps what happened, as text: the kind, and what the event says of it besides times.
 class event_recorder final : public rangeio::observer {
@@ -52,4 +52,4 @@ private:
     std::vector<record> events_;
 };
 
-}  // namespace testing
+}  // namespace support

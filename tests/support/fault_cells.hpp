@@ -10,7 +10,7 @@
 
 // Each fault at each stage of a read. What is read is the same everywhere: an object of 24 bytes in pieces of 2, first
 // 0-16 as two ranges at once, then, after a pause, 8-24.
-namespace testing {
+namespace support {
 
 enum class stage { opening, first_piece, middle, last_piece, resuming, idle, cancelled, closing };
 
@@ -177,4 +177,4 @@ inline std::optional<std::string> script_of(rangeio::testing::fault_kind kind, s
     }
 }
 
-}  // namespace testing
+}  // namespace support

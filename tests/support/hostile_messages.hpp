@@ -12,7 +12,7 @@
 #include <string_view>
 
 // What a service says on a BidiReadObject call, made by hand: so it may be anything.
-namespace testing::hostile {
+namespace support::hostile {
 
 using rangeio::test::bytes_field;
 using rangeio::test::fixed32_field;
@@ -75,4 +75,4 @@ inline std::string redirect(std::string_view token, const std::optional<std::str
     return detail("BidiReadObjectRedirectedError", value);
 }
 
-}  // namespace testing::hostile
+}  // namespace support::hostile

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace testing {
+namespace support {
 namespace {
 
 grpc::ByteBuffer to_buffer(const std::string& bytes) {
@@ -138,4 +138,4 @@ int hostile_service::calls() const noexcept {
     return impl_->calls();
 }
 
-}  // namespace testing
+}  // namespace support

@@ -7,7 +7,7 @@
 #include <string>
 
 // A service over gRPC that answers each message as its test likes: what the emulator is too well-behaved for.
-namespace testing {
+namespace support {
 
 /// One call, for who answers it.
 class hostile_call {
@@ -46,4 +46,4 @@ private:
     std::unique_ptr<impl> impl_;
 };
 
-}  // namespace testing
+}  // namespace support

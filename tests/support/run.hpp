@@ -13,7 +13,7 @@
 #include <optional>
 #include <utility>
 
-namespace testing {
+namespace support {
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
@@ -62,4 +62,4 @@ asio::awaitable<rangeio::failure> failure_of(Awaitable operation) {
     co_return out;
 }
 
-}  // namespace testing
+}  // namespace support

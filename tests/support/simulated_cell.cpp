@@ -16,7 +16,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace testing {
+namespace support {
 namespace {
 
 using namespace rangeio;
@@ -141,4 +141,4 @@ cell_result simulate_cell(sim::world& w, fault_kind kind, stage when) {
     return cell(w, kind, when).run();
 }
 
-}  // namespace testing
+}  // namespace support

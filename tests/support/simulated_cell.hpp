@@ -7,7 +7,7 @@
 
 #include <string>
 
-namespace testing {
+namespace support {
 
 /// What a reader saw, and whether each fault of the script struck.
 struct cell_result {
@@ -23,4 +23,4 @@ std::string cell_text(const std::string& first, const std::string& second, bool 
 /// Reads in `w` while the script of a cell is played; there has to be one. What must not be is a violation of the world.
 cell_result simulate_cell(rangeio::testing::sim::world& w, rangeio::testing::fault_kind kind, stage when);
 
-}  // namespace testing
+}  // namespace support

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-using namespace testing;
+using namespace support;
 
 // What happens on one call. What follows the end of a call is in mrd_resume.cpp; here nothing is tried again.
 

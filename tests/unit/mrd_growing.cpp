@@ -5,7 +5,7 @@
 
 // Ranges at the end of an object that grows, and what the machine says for those who watch.
 
-using namespace testing;
+using namespace support;
 using namespace std::chrono_literals;
 using rangeio::fsm::call_fate;
 

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cstdint>
 
-using namespace testing;
+using namespace support;
 using namespace std::chrono_literals;
 
 // What follows the end of a call, and what ends one.

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace testing {
+namespace support {
 
 using rangeio::errc;
 using rangeio::failure;
@@ -183,4 +183,4 @@ inline stream open_stream(const retry_policy& retry = retry_policy::none().stall
     return out;
 }
 
-}  // namespace testing
+}  // namespace support
