@@ -1,4 +1,5 @@
 #include "command/fixture.hpp"
+#include "support/mib.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -13,7 +14,6 @@
 namespace support {
 namespace {
 
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 using words = std::vector<std::string>;
 
 outcome bench(const fixture& here, const words& further) {
@@ -26,7 +26,7 @@ TEST_SUITE_BEGIN("bench");
 
 TEST_CASE("bench: shows throughput, latencies, CPU time and memory") {
     const fixture here;
-    here.put("object", pattern(4 * mebibyte));
+    here.put("object", pattern(4 * mib));
     const outcome got = bench(here, {});
     CAPTURE(got.err);
     CHECK(got.code == 0);
@@ -40,7 +40,7 @@ TEST_CASE("bench: shows throughput, latencies, CPU time and memory") {
 
 TEST_CASE("bench --json: its numbers agree with each other") {
     const fixture here;
-    here.put("object", pattern(4 * mebibyte));
+    here.put("object", pattern(4 * mib));
     words further{"--json", "--io-size", "64KiB", "--depth", "8", "--pool-size", "2", "--seed", "7"};
     SUBCASE("sequential") {}
     SUBCASE("random") {
@@ -67,7 +67,7 @@ TEST_CASE("bench --json: its numbers agree with each other") {
 
 TEST_CASE("bench: has a result even if the time is over before the first read") {
     const fixture here;
-    here.put("object", pattern(16 * mebibyte));
+    here.put("object", pattern(16 * mib));
     const outcome got =
         here.run({"bench", "gs://bucket/object", "--duration", "1ms", "--warmup", "0", "--json"});
     REQUIRE(got.code == 0);
@@ -77,7 +77,7 @@ TEST_CASE("bench: has a result even if the time is over before the first read") 
 TEST_CASE("bench: the warm-up takes its time, and is measured neither in seconds nor in reads") {
     // No read is over sooner, so that the one that ends the measurement is the first.
     const fixture here({"--faults", "latency delay=100ms times=0"});
-    here.put("object", pattern(mebibyte));
+    here.put("object", pattern(mib));
     const auto began = std::chrono::steady_clock::now();
     const outcome got =
         here.run({"bench", "gs://bucket/object", "--duration", "1ms", "--warmup", "700ms", "--json"});
@@ -87,7 +87,7 @@ TEST_CASE("bench: the warm-up takes its time, and is measured neither in seconds
     CHECK(all.count() >= 0.701);
     CHECK(json.at("seconds").to_number<double>() <= all.count() - 0.7);
     CHECK(json.at("operations").as_int64() == 1);
-    CHECK(json.at("bytes").as_int64() == static_cast<std::int64_t>(mebibyte));
+    CHECK(json.at("bytes").as_int64() == static_cast<std::int64_t>(mib));
 }
 
 TEST_CASE("bench: an empty object is an error") {
@@ -100,7 +100,7 @@ TEST_CASE("bench: an empty object is an error") {
 
 TEST_CASE("bench: SIGINT ends it, whatever it is doing") {
     const fixture here;
-    here.put("object", pattern(mebibyte));
+    here.put("object", pattern(mib));
     process running({"bench", "gs://bucket/object", "--duration", "1h"}, here.here());
     running.signal(SIGINT);
     const outcome got = running.wait();

@@ -1,5 +1,6 @@
 #include "command/fixture.hpp"
 #include "command/peers.hpp"
+#include "support/mib.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,8 +11,6 @@
 
 namespace support {
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 TEST_SUITE_BEGIN("cat");
 
@@ -24,13 +23,13 @@ TEST_CASE("cat: writes objects of any size byte by byte") {
         size = 1;
     }
     SUBCASE("2 MiB - 1") {
-        size = 2 * mebibyte - 1;
+        size = 2 * mib - 1;
     }
     SUBCASE("2 MiB") {
-        size = 2 * mebibyte;
+        size = 2 * mib;
     }
     SUBCASE("2 MiB + 1") {
-        size = 2 * mebibyte + 1;
+        size = 2 * mib + 1;
     }
     SUBCASE("a block") {
         size = block_bytes;
@@ -183,7 +182,7 @@ TEST_CASE("cat: output that cannot be written is an error") {
 
 TEST_CASE("cat: a signal ends it at once") {
     const fixture here;
-    here.put("object", pattern(20 * mebibyte));
+    here.put("object", pattern(20 * mib));
     process cat({"cat", "gs://bucket/object"}, here.here());
     // It is blocked on the pipe from here on, for nobody reads what follows.
     cat.read(1);

@@ -1,5 +1,6 @@
 #include "command/fixture.hpp"
 #include "command/peers.hpp"
+#include "support/mib.hpp"
 
 #include <doctest/doctest.h>
 
@@ -19,7 +20,6 @@
 namespace support {
 namespace {
 
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
 using names = std::vector<std::string>;
 
 TEST_SUITE_BEGIN("cp");
@@ -33,13 +33,13 @@ TEST_CASE("cp: copies objects of any size byte by byte") {
         size = 1;
     }
     SUBCASE("2 MiB - 1") {
-        size = 2 * mebibyte - 1;
+        size = 2 * mib - 1;
     }
     SUBCASE("2 MiB") {
-        size = 2 * mebibyte;
+        size = 2 * mib;
     }
     SUBCASE("2 MiB + 1") {
-        size = 2 * mebibyte + 1;
+        size = 2 * mib + 1;
     }
     SUBCASE("a block") {
         size = block_bytes;
@@ -319,7 +319,7 @@ TEST_CASE("cp: bytes that the checksums do not confirm leave nothing behind, and
     out.write("file", "old");
     proxy::filter damage;
     SUBCASE("those of the messages") {
-        here.put("object", std::string(5 * mebibyte, 'x'));
+        here.put("object", std::string(5 * mib, 'x'));
         damage = replace(std::string(64, 'x'), std::string(64, 'y'));
     }
     const auto damage_whole = [&](const std::string& content) {
@@ -331,7 +331,7 @@ TEST_CASE("cp: bytes that the checksums do not confirm leave nothing behind, and
         damage = replace(right, wrong);
     };
     SUBCASE("that of the whole, which is one block") {
-        damage_whole(pattern(5 * mebibyte));
+        damage_whole(pattern(5 * mib));
     }
     SUBCASE("that of the whole, which is a block and one byte") {
         damage_whole(beyond_one_block());
@@ -354,7 +354,7 @@ TEST_CASE("cp: bytes that the checksums do not confirm leave nothing behind, and
 TEST_CASE("cp: a complete copy stays, though the checksum of the whole cannot be asked for") {
     const fixture here({"--faults", "fail-metadata times=0 status=PERMISSION_DENIED"});
     const scratch out;
-    const std::string content = pattern(65 * mebibyte);
+    const std::string content = pattern(65 * mib);
     here.put("object", content);
     const outcome got = here.run({"cp", "gs://bucket/object", out / "file"});
     CHECK(got.code == 0);
@@ -370,7 +370,7 @@ TEST_CASE("cp: a complete copy stays, though the checksum of the whole cannot be
 TEST_CASE("cp: a signal in the middle leaves nothing behind") {
     const fixture here;
     const scratch out;
-    here.put("object", pattern(32 * mebibyte));
+    here.put("object", pattern(32 * mib));
     for (const int signal :
          {SIGHUP,
           SIGINT,
@@ -389,7 +389,7 @@ TEST_CASE("cp: a signal in the middle leaves nothing behind") {
           SIGRTMAX}) {
         CAPTURE(signal);
         // It opens the object, and gets no more than a part of it.
-        const proxy between(here.address, stall_after(4 * mebibyte));
+        const proxy between(here.address, stall_after(4 * mib));
         const creation_watch watch(out.path());
         process cp(
             {"cp", "--endpoint", between.address(), "gs://bucket/object", out / "file"},
@@ -408,9 +408,9 @@ TEST_CASE("cp: a signal in the middle leaves nothing behind") {
 TEST_CASE("cp: the next copy to a name removes what a killed one left, and nothing of a living one") {
     const fixture here;
     const scratch out;
-    here.put("object", pattern(32 * mebibyte));
+    here.put("object", pattern(32 * mib));
     here.put("small", "content");
-    const proxy between(here.address, stall_after(4 * mebibyte));
+    const proxy between(here.address, stall_after(4 * mib));
     const creation_watch watch(out.path());
     process first({"cp", "--endpoint", between.address(), "gs://bucket/object", out / "file"});
     watch.wait();
@@ -428,8 +428,8 @@ TEST_CASE("cp: the next copy to a name removes what a killed one left, and nothi
 TEST_CASE("cp: a read that takes too long leaves nothing behind") {
     const fixture here;
     const scratch out;
-    here.put("object", pattern(32 * mebibyte));
-    const proxy between(here.address, stall_after(4 * mebibyte));
+    here.put("object", pattern(32 * mib));
+    const proxy between(here.address, stall_after(4 * mib));
     const outcome got =
         run({"cp", "--endpoint", between.address(), "--timeout", "500ms", "gs://bucket/object", out / "file"}
         );
@@ -444,7 +444,7 @@ TEST_CASE("cp: a read that takes too long leaves nothing behind") {
 TEST_CASE("cp: shows how far it is on a terminal, within its width") {
     const fixture here;
     const scratch out;
-    here.put("object", pattern(32 * mebibyte));
+    here.put("object", pattern(32 * mib));
     const unique_fd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
     REQUIRE(::grantpt(terminal.get()) == 0);
     REQUIRE(::unlockpt(terminal.get()) == 0);

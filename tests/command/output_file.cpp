@@ -3,6 +3,7 @@
 #include "../tools/rangeio/process.hpp"  // not this folder's
 #include "command/fixture.hpp"
 #include "output_stream.hpp"
+#include "support/bytes_of.hpp"
 
 #include <doctest/doctest.h>
 
@@ -75,10 +76,6 @@ private:
         return made.size() - 1 == failing;
     }
 };
-
-std::span<const std::byte> bytes_of(std::string_view text) {
-    return std::as_bytes(std::span(text));
-}
 
 void write_file(const std::string& path, scripted_calls& calls) {
     output_file file(path, 9, calls);

@@ -1,4 +1,5 @@
 #include "emulator/fixture.hpp"
+#include "support/mib.hpp"
 
 #include <doctest/doctest.h>
 
@@ -6,11 +7,7 @@
 
 using namespace support;
 
-namespace {
-
-constexpr std::int64_t mib = std::int64_t{1} << 20;
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("BidiReadObject: serves what each kind of range stands for") {
     fixture f;

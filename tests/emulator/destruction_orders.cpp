@@ -1,4 +1,5 @@
 #include "emulator/engine_fixture.hpp"
+#include "support/mib.hpp"
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/strand.hpp>
@@ -23,8 +24,6 @@ using rangeio::object_ref;
 // of a call is counted by the server; what is left in memory, the address sanitizer tells.
 
 namespace {
-
-constexpr std::size_t mib = std::size_t{1} << 20;
 
 enum class thing { client, cache, cached_pool, pool, context };
 

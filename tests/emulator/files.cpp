@@ -2,6 +2,7 @@
 
 #include "emulator/fixture.hpp"
 #include "emulator/object_store.hpp"
+#include "support/bytes_of.hpp"
 
 #include <doctest/doctest.h>
 
@@ -14,25 +15,21 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <span>
 #include <string>
 #include <thread>
 
 // What the files under the objects do: they are huge, change in place, are cut short, are many.
 
 using namespace support;
+using rangeio::crc32c;
 using rangeio::crc32c_combine;
 
 namespace {
 
-std::uint32_t checksum(std::string_view text) {
-    return rangeio::crc32c(std::as_bytes(std::span(text)));
-}
-
 std::uint32_t checksum_of_zeros(std::uint64_t count) {
     const std::string one(1, '\0');
     std::uint32_t crc = 0;
-    std::uint32_t power = checksum(one);
+    std::uint32_t power = crc32c(bytes_of(one));
     for (std::uint64_t size = 1; count != 0; count >>= 1, size *= 2) {
         if (count % 2 != 0) crc = crc32c_combine(crc, power, size);
         power = crc32c_combine(power, power, size);
@@ -69,9 +66,9 @@ TEST_CASE("a huge file with little data costs what its data costs") {
     write_in_place(path, 0, "BEGIN");
     std::filesystem::resize_file(path, size);
     write_in_place(path, size - 4, "END!");
-    std::uint32_t expected = checksum("BEGIN");
+    std::uint32_t expected = crc32c(bytes_of("BEGIN"));
     expected = crc32c_combine(expected, checksum_of_zeros(size - 9), size - 9);
-    expected = crc32c_combine(expected, checksum("END!"), 4);
+    expected = crc32c_combine(expected, crc32c(bytes_of("END!")), 4);
 
     const std::int64_t middle = std::int64_t{100} << 30;
     const auto [got, outcome] = read_ranges(
@@ -92,14 +89,14 @@ TEST_CASE("the checksum of a file of 64 MiB is there at once") {
     const std::string content = pattern(std::size_t{64} << 20);
     f.files.write("b/largest", content);
     const auto opened = read_ranges(f, bidi_request("largest", {{0, 1, 1}})).got.responses.front();
-    CHECK(opened.metadata().checksums().crc32c() == checksum(content));
+    CHECK(opened.metadata().checksums().crc32c() == crc32c(bytes_of(content)));
 }
 
 TEST_CASE("the checksum of a large file is left out until it is known, and then it is right") {
     fixture f;
     const std::string content = pattern((std::size_t{64} << 20) + 1);
     f.files.write("b/large", content);
-    const std::uint32_t expected = checksum(content);
+    const std::uint32_t expected = crc32c(bytes_of(content));
     const auto right_if_there = [&](const storage::Object& object) {
         CHECK(object.size() == static_cast<std::int64_t>(content.size()));
         CHECK((!object.checksums().has_crc32c() || object.checksums().crc32c() == expected));
@@ -123,7 +120,7 @@ TEST_CASE("a file that changes in place is another generation, even within one t
         write_in_place(path, 0, content);
         const rangeio::emulator::object_ptr object = store.open("b", "o");
         CHECK(object->generation() > last);
-        CHECK(object->checksum() == checksum(content));
+        CHECK(object->checksum() == crc32c(bytes_of(content)));
         last = object->generation();
     }
 }

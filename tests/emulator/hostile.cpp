@@ -1,6 +1,7 @@
 #include <rangeio/client.hpp>
 #include <rangeio/fetch.hpp>
 
+#include "emulator/raw_client.hpp"
 #include "support/hostile_messages.hpp"
 #include "support/hostile_service.hpp"
 #include "support/run.hpp"
@@ -34,9 +35,6 @@ using rangeio::retry_policy;
 using request = rangeio::proto::storage::v2::BidiReadObjectRequest;
 
 namespace {
-
-constexpr int out_of_range = 11;
-constexpr int aborted = 10;
 
 const object_ref object("b-1", "o");
 
@@ -116,7 +114,7 @@ TEST_CASE(
           std::string("\xff"),
           std::string(100'000, 't')}) {
         hostile_fixture f([&token](hostile_call& call, const request&) {
-            call.end(aborted, "go elsewhere", redirect(token));
+            call.end(code::aborted, "go elsewhere", redirect(token));
         });
         const failure why = f.opening();
         CHECK(why.code() == errc::protocol_error);
@@ -157,9 +155,10 @@ TEST_CASE("hostile service: a hundred ranges refused by name, each with a long t
         std::string errors;
         for (const auto& r : asked.read_ranges()) {
             if (r.read_offset() > 1000)
-                errors += range_error(r.read_id(), out_of_range, std::string(2000, 'x'));
+                errors += range_error(r.read_id(), code::out_of_range, std::string(2000, 'x'));
         }
-        if (!errors.empty()) return call.end(out_of_range, std::string(2000, 'y'), range_errors(errors));
+        if (!errors.empty())
+            return call.end(code::out_of_range, std::string(2000, 'y'), range_errors(errors));
         call.send(pieces_of(asked));
     });
     const auto all = [&]() -> asio::awaitable<void> {
@@ -197,9 +196,9 @@ TEST_CASE("hostile service: details that cannot be read, or do not fit, fail the
             for (const auto& r : asked.read_ranges()) {
                 if (r.read_offset() != 500) continue;
                 const std::string text(garbled ? 10 : 2'000'000, 'x');
-                const std::string details = range_errors(range_error(r.read_id(), out_of_range, text));
+                const std::string details = range_errors(range_error(r.read_id(), code::out_of_range, text));
                 return call.end(
-                    out_of_range, "bad", garbled ? details.substr(0, details.size() - 3) : details
+                    code::out_of_range, "bad", garbled ? details.substr(0, details.size() - 3) : details
                 );
             }
             call.send(pieces_of(asked));
@@ -231,7 +230,7 @@ TEST_CASE("hostile service: a status that there is not is UNKNOWN, and a range s
         if (call.message == 1) call.send(metadata(7, 1000));
         if (asked.read_ranges_size() == 0) return;
         const auto id = asked.read_ranges(0).read_id();
-        call.end(out_of_range, "bad", range_errors(range_error(id, 99, "odd\x1b[31m")));
+        call.end(code::out_of_range, "bad", range_errors(range_error(id, 99, "odd\x1b[31m")));
     });
     const failure why = f.reading(byte_range(0, 10));
     CHECK(why.grpc_status() == 2);

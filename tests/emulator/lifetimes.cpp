@@ -1,4 +1,5 @@
 #include "emulator/engine_fixture.hpp"
+#include "support/mib.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -25,8 +26,6 @@ using rangeio::object_ref;
 using rangeio::pool_options;
 
 namespace {
-
-constexpr std::size_t mib = std::size_t{1} << 20;
 
 asio::awaitable<void> fetch_all(
     const mrd_pool& pool, std::span<std::byte> memory, std::chrono::nanoseconds timeout = {}

@@ -2,6 +2,7 @@
 
 #include "emulator/engine_fixture.hpp"
 #include "grpc/channels.hpp"
+#include "support/mib.hpp"
 
 #include <grpcpp/support/channel_arguments.h>
 
@@ -32,8 +33,6 @@ using rangeio::testing::tcp_proxy;
 // What networks do to connections, over gRPC: only there are its own back-off and its own idea of a connection.
 
 namespace {
-
-constexpr std::size_t mib = std::size_t{1} << 20;
 
 /// An emulator behind a proxy, and a client that knows the proxy only.
 struct network {

@@ -2,21 +2,18 @@
 #include <rangeio/proto/storage_control.pb.h>
 
 #include "emulator/fixture.hpp"
+#include "support/bytes_of.hpp"
 
 #include <doctest/doctest.h>
 
-#include <span>
 #include <thread>
 
 using namespace support;
+using rangeio::crc32c;
 
 namespace {
 
 namespace control = rangeio::proto::storage::control::v2;
-
-std::uint32_t checksum(const std::string& text) {
-    return rangeio::crc32c(std::as_bytes(std::span(text)));
-}
 
 struct plain_read {
     call_outcome outcome;
@@ -36,7 +33,7 @@ plain_read read_plain(
         REQUIRE(response.ParseFromString(*message));
         const std::string& content = response.checksummed_data().content();
         CHECK(response.checksummed_data().has_crc32c());
-        CHECK(response.checksummed_data().crc32c() == checksum(content));
+        CHECK(response.checksummed_data().crc32c() == crc32c(bytes_of(content)));
         CHECK(content.size() <= std::size_t{2} << 20);
         result.bytes += content;
         result.responses.push_back(std::move(response));
@@ -69,7 +66,7 @@ TEST_CASE("GetObject: tells what a reader needs") {
     CHECK(object.generation() > 0);
     CHECK(object.metageneration() == 1);
     CHECK(object.storage_class() == "RAPID");
-    CHECK(object.checksums().crc32c() == checksum(content));
+    CHECK(object.checksums().crc32c() == crc32c(bytes_of(content)));
     CHECK(object.has_finalize_time());
     CHECK(object.create_time().seconds() > 0);
     CHECK_FALSE(object.etag().empty());
@@ -139,7 +136,7 @@ TEST_CASE("ReadObject: one range, described by its first response") {
         CHECK(got.bytes == content);
         REQUIRE(got.responses.size() == 5);
         CHECK(got.responses[0].metadata().size() == size);
-        CHECK(got.responses[0].object_checksums().crc32c() == checksum(content));
+        CHECK(got.responses[0].object_checksums().crc32c() == crc32c(bytes_of(content)));
         CHECK(got.responses[0].content_range().start() == 0);
         CHECK(got.responses[0].content_range().end() == size);
         CHECK(got.responses[0].content_range().complete_length() == size);
@@ -251,7 +248,7 @@ TEST_CASE("a checksum that many ask for at once is right for each") {
     fixture f;
     const std::string content = pattern(std::size_t{40} << 20);
     f.files.write("b/o", content);
-    const std::uint32_t expected = checksum(content);
+    const std::uint32_t expected = crc32c(bytes_of(content));
     std::vector<std::thread> threads;
     std::vector<std::uint32_t> seen(6);
     for (std::size_t i = 0; i < seen.size(); ++i) {

@@ -1,5 +1,6 @@
 #include "emulator/engine_fixture.hpp"
 #include "support/event_recorder.hpp"
+#include "support/mib.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -63,8 +64,6 @@ constexpr const char* private_key =
     "4V17wdijCaoogJSWsZTnQcmSuwKhRANCAATGM2P0Gotft1U8DnKzu5WlzV0KAJUo\n"
     "3plfVY23/aPH1MMrhjgfVLhpiBy2GraRF3IQjhsr4ZsStcBDxoyy+YIr\n"
     "-----END PRIVATE KEY-----\n";
-
-constexpr std::size_t mib = std::size_t{1} << 20;
 
 server_options with_faults(const char* script) {
     return server_options().faults(fault_script::parse(script));

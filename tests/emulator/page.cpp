@@ -24,7 +24,7 @@ using rangeio::testing::fault_script;
 
 namespace {
 
-constexpr std::size_t size = 300'000;
+constexpr std::size_t example_bytes = 300'000;
 
 std::string page() {
     const char* path = std::getenv("RANGEIO_EMULATOR_PAGE");
@@ -68,7 +68,7 @@ constexpr std::string_view listing_fails = "# the listing fails: ";
 asio::awaitable<void> read_all(
     rangeio::client& client, object_ref object, std::vector<std::byte>& memory, std::string& why
 ) {
-    const rangeio::byte_range whole(0, size);
+    const rangeio::byte_range whole(0, example_bytes);
     try {
         rangeio::mrd_pool pool = co_await client.open(object);
         co_await fetch(pool, whole, memory);
@@ -102,9 +102,9 @@ void run_example(const std::string& line) {
     const auto quick =
         retry_policy().initial_backoff(1ms).max_backoff(4ms).attempts(1000).stall_timeout(patience);
     engine_fixture f(options, client_options().retry(quick));
-    const std::string content = pattern(size);
+    const std::string content = pattern(example_bytes);
     const object_ref object = f.put("object", content);
-    std::vector<std::byte> memory(size);
+    std::vector<std::byte> memory(example_bytes);
     std::string why;
     f.run(read_all(f.client, object, memory, why));
     const auto comment = line.find(fails);

@@ -1,5 +1,7 @@
 #include "emulator/raw_client.hpp"
 
+#include "support/byte_buffers.hpp"
+
 #include <grpcpp/client_context.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/create_channel.h>
@@ -8,28 +10,8 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <utility>
-#include <vector>
 
 namespace support {
-namespace {
-
-grpc::ByteBuffer to_buffer(const std::string& message) {
-    const grpc::Slice slice(message);
-    return {&slice, 1};
-}
-
-std::string to_string(const grpc::ByteBuffer& buffer) {
-    std::vector<grpc::Slice> slices;
-    std::string text;
-    if (buffer.Dump(&slices).ok()) {
-        for (const grpc::Slice& slice : slices) {
-            text.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-        }
-    }
-    return text;
-}
-
-}  // namespace
 
 struct raw_call::impl {
     grpc::ClientContext context;
@@ -76,7 +58,7 @@ std::optional<std::string> raw_call::read() {
     if (!impl_->wait()) {
         return std::nullopt;
     }
-    return to_string(buffer);
+    return to_text(buffer);
 }
 
 call_outcome raw_call::finish() {

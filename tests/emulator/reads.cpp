@@ -1,4 +1,5 @@
 #include "emulator/engine_fixture.hpp"
+#include "support/mib.hpp"
 
 #include <boost/asio/detached.hpp>
 
@@ -18,8 +19,6 @@ using rangeio::object_ref;
 using rangeio::pool_options;
 
 namespace {
-
-constexpr std::size_t mib = std::size_t{1} << 20;
 
 asio::awaitable<void> read_whole(rangeio::client& client, object_ref object, const std::string& content) {
     mrd_pool pool = co_await client.open(object);

@@ -1,4 +1,5 @@
 #include "emulator/engine_fixture.hpp"
+#include "support/mib.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
@@ -22,8 +23,6 @@ using rangeio::retry_policy;
 // Streams that end under their readers, over gRPC. The ways in which they may end are tried in the suite `simulation`.
 
 namespace {
-
-constexpr std::size_t mib = std::size_t{1} << 20;
 
 asio::awaitable<void> read_past_the_end(lease& held, std::size_t size) {
     std::vector<std::byte> memory(16);

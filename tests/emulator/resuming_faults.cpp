@@ -1,4 +1,5 @@
 #include "emulator/engine_fixture.hpp"
+#include "support/bytes_of.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
@@ -23,8 +24,8 @@ using rangeio::testing::fault_script;
 
 namespace {
 
-constexpr std::size_t size = 300'000;
-constexpr std::size_t half = size / 2;
+constexpr std::size_t whole_bytes = 300'000;
+constexpr std::size_t half = whole_bytes / 2;
 
 retry_policy quick(std::chrono::nanoseconds stall_timeout) {
     return retry_policy().initial_backoff(1ms).max_backoff(4ms).attempts(50).stall_timeout(stall_timeout);
@@ -45,7 +46,7 @@ asio::awaitable<void> read_halves(rangeio::client& client, object_ref object, st
     mrd_pool pool = co_await client.open(object, one);
     lease held = co_await pool.acquire();
     const byte_range first(0, half);
-    const byte_range second(half, size - half);
+    const byte_range second(half, whole_bytes - half);
     co_await (held.read(first, memory.first(half)) && held.read(second, memory.subspan(half)));
     CHECK(pool.stats().failed == 0);
 }
@@ -53,13 +54,9 @@ asio::awaitable<void> read_halves(rangeio::client& client, object_ref object, st
 asio::awaitable<void> expect_failure(
     rangeio::client& client, object_ref object, std::span<std::byte> memory, rangeio::error_code expected
 ) {
-    const byte_range whole(0, size);
+    const byte_range whole(0, whole_bytes);
     const auto why = co_await failure_of(client.read(object, whole, memory));
     CHECK(why.code() == expected);
-}
-
-std::span<const std::byte> bytes_of(const std::string& text) {
-    return std::as_bytes(std::span(text));
 }
 
 }  // namespace
@@ -112,9 +109,9 @@ TEST_CASE("faults over gRPC: the engine reads through each of them, byte by byte
             server_options().faults(fault_script::parse(r.script)),
             client_options().retry(quick(r.stall_timeout))
         );
-        const std::string content = pattern(size);
+        const std::string content = pattern(whole_bytes);
         const object_ref object = f.put("o", content);
-        std::vector<std::byte> memory(size);
+        std::vector<std::byte> memory(whole_bytes);
         f.run(read_halves(f.client, object, memory));
         CHECK(std::ranges::equal(memory, bytes_of(content)));
         const auto calls = f.server.stats().bidi_read_object.calls;
@@ -145,8 +142,8 @@ TEST_CASE("faults over gRPC: what cannot be read through is an error, and the ri
         engine_fixture f(
             server_options().faults(fault_script::parse(r.script)), client_options().retry(quick(20s))
         );
-        const object_ref object = f.put("o", pattern(size));
-        std::vector<std::byte> memory(size);
+        const object_ref object = f.put("o", pattern(whole_bytes));
+        std::vector<std::byte> memory(whole_bytes);
         f.run(expect_failure(f.client, object, memory, r.why));
     }
 }

@@ -16,7 +16,7 @@ namespace {
 
 // What `parse` makes of a text; nothing if it refuses it, which it does with an error of ours.
 template <class Parse>
-auto read(Parse parse) -> std::optional<decltype(parse())> {
+auto read_argument(Parse parse) -> std::optional<decltype(parse())> {
     try {
         return parse();
     } catch (const error& e) {
@@ -26,7 +26,7 @@ auto read(Parse parse) -> std::optional<decltype(parse())> {
 }
 
 void check_range(std::string_view text) {
-    const auto spec = read([text] { return range_spec::parse(text); });
+    const auto spec = read_argument([text] { return range_spec::parse(text); });
     if (!spec) return;
     for (const std::uint64_t size :
          {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1000}, byte_range::max_end}) {
@@ -40,7 +40,7 @@ void check_range(std::string_view text) {
 }
 
 void check_uri(std::string_view text) {
-    const auto object = read([text] { return object_ref::parse(text); });
+    const auto object = read_argument([text] { return object_ref::parse(text); });
     if (!object) return;
     check(object->to_string() == text, "an object's name is not written as it was read");
     check(

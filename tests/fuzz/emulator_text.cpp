@@ -17,7 +17,7 @@ using emulator::status_code;
 
 // What `parse` makes of a text; nothing if it refuses it, which is the peer's fault then.
 template <class Parse>
-auto read(Parse parse) -> std::optional<decltype(parse())> {
+auto read_from_peer(Parse parse) -> std::optional<decltype(parse())> {
     try {
         return parse();
     } catch (const emulator::call_error& e) {
@@ -33,7 +33,7 @@ auto read(Parse parse) -> std::optional<decltype(parse())> {
 
 void check_params(std::string_view header, std::string_view token) {
     const emulator::request_params given({std::string(header)});
-    const bool passes = read([&] {
+    const bool passes = read_from_peer([&] {
                             given.check_routing_token(token);
                             return true;
                         }).has_value();
@@ -44,22 +44,26 @@ void check_params(std::string_view header, std::string_view token) {
 }
 
 void check_page_token(std::string_view text, std::uint32_t query) {
-    if (const auto position = read([&] { return emulator::parse_page_token(text, query); })) {
+    if (const auto position = read_from_peer([&] { return emulator::parse_page_token(text, query); })) {
         check(emulator::make_page_token(*position, query) == text, "a token of ours is not as we make them");
     }
     for (const bool is_prefix : {false, true}) {
         const emulator::list_position position{std::string(text), is_prefix};
         const std::string token = emulator::make_page_token(position, query);
-        check(read([&] { return emulator::parse_page_token(token, query); }) == position, "a token is lost");
         check(
-            !read([&] { return emulator::parse_page_token(token, ~query); }), "another listing's token passes"
+            read_from_peer([&] { return emulator::parse_page_token(token, query); }) == position,
+            "a token is lost"
+        );
+        check(
+            !read_from_peer([&] { return emulator::parse_page_token(token, ~query); }),
+            "another listing's token passes"
         );
     }
 }
 
 void check_handle(std::string_view text, std::int64_t generation, std::uint64_t number) {
     const auto generation_of = [](std::string_view handle, std::string_view object) {
-        return read([=] { return emulator::generation_of_handle(handle, "bucket", object); });
+        return read_from_peer([=] { return emulator::generation_of_handle(handle, "bucket", object); });
     };
     generation_of(text, "object");
     const std::string made = emulator::make_read_handle("bucket", text, generation, number);
@@ -68,13 +72,13 @@ void check_handle(std::string_view text, std::int64_t generation, std::uint64_t 
 }
 
 void check_names(std::string_view text) {
-    if (const auto bucket = read([text] { return emulator::bucket_of(text); })) {
+    if (const auto bucket = read_from_peer([text] { return emulator::bucket_of(text); })) {
         check(emulator::bucket_resource(*bucket) == text, "a bucket is not written as it was read");
         check(
             bucket->find('/') == std::string::npos && bucket->front() != '.', "a bucket is not one directory"
         );
     }
-    if (const auto components = read([text] { return emulator::components_of("bucket", text); })) {
+    if (const auto components = read_from_peer([text] { return emulator::components_of("bucket", text); })) {
         std::string joined;
         for (const std::string& one : *components) {
             check(!one.empty() && one != "." && one != "..", "a path leaves its directory");

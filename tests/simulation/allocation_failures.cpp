@@ -2,10 +2,11 @@
 #include <rangeio/testing/allocation_sweep.hpp>
 #include <rangeio/testing/pool_program.hpp>
 
+#include "support/schedules.hpp"
+
 #include <doctest/doctest.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 using rangeio::testing::pool_program;
@@ -17,8 +18,7 @@ namespace {
 /// Three random schedules and two kinds of outages, or one of each where RANGEIO_SCHEDULES asks for less than the default:
 /// under a sanitizer each run takes many times as long.
 bool thorough() {
-    const char* const asked = std::getenv("RANGEIO_SCHEDULES");
-    return asked == nullptr || std::strtoull(asked, nullptr, 10) >= 1500;
+    return support::schedule_budget() >= support::usual_schedules;
 }
 
 void sweep_shipped(const sweep_options& options) {

@@ -7,6 +7,7 @@
 #include "grpc/mrd.hpp"
 #include "grpc/response_intake.hpp"
 #include "simulation/range_reader.hpp"
+#include "support/grpc_failures.hpp"
 #include "support/hostile_messages.hpp"
 
 #include <doctest/doctest.h>
@@ -31,11 +32,10 @@ using namespace rangeio::grpc_transport;
 using namespace std::chrono_literals;
 using rangeio::testing::allocation_failures;
 using rangeio::testing::allocation_point;
+using support::cancelled;
 using support::content;
 using support::reader;
 namespace sim = rangeio::testing::sim;
-
-const failure cancelled(error_code(1, grpc_category()), "cancelled", 1);
 
 /// A call that the test plays. It asks for memory where a real one does.
 class played_call final : public bidi_call {
@@ -310,7 +310,7 @@ TEST_CASE("wire: a stream that breaks where no memory comes back fails after its
     stream_fixture f;
     const auto one = f.read(4, 5);
     const auto events = std::move(f.connector->calls.back()->events);
-    const call_end broken = failure(error_code(14, grpc_category()), "gone", 14);
+    const call_end broken = support::unavailable;
     {
         const allocation_failures outage(1, 1'000'000);
         events->on_done(broken);

@@ -44,9 +44,9 @@ scripted_service_options options() {
     return out;
 }
 
-class scene {
+class cancelling_scene {
 public:
-    explicit scene(sim::world& in)
+    explicit cancelling_scene(sim::world& in)
         : world_(in),
           service_(in, options()),
           io_(std::make_unique<sim::context>(in, "reader")),
@@ -159,12 +159,14 @@ using places = std::set<std::string>;
 
 /// Cancels after 0, 1, 2... steps, until what is to be cancelled is over by then; returns where it was. `ended`: how it
 /// ended. Who has all by then ends well.
-places cancel_everywhere(void (scene::*cancel)(std::size_t), const failure& (scene::*ended)() const) {
+places cancel_everywhere(
+    void (cancelling_scene::*cancel)(std::size_t), const failure& (cancelling_scene::*ended)() const
+) {
     places seen;
     for (std::size_t steps = 0; steps < 1000; ++steps) {
         const auto decides = sim::run_name::of({}).make_strategy();
         sim::world w(*decides);
-        scene s(w);
+        cancelling_scene s(w);
         (s.*cancel)(steps);
         CAPTURE(steps);
         CAPTURE(s.where());
@@ -177,7 +179,7 @@ places cancel_everywhere(void (scene::*cancel)(std::size_t), const failure& (sce
         const bool unfinished = s.where() == "waiting for a stream that opens" || s.where() == "resuming";
         if (end || unfinished) CHECK(end.code() == asio::error::operation_aborted);
         // Whoever closes is in nobody's way.
-        if (cancel == &scene::cancel_close) CHECK_FALSE(s.read_end());
+        if (cancel == &cancelling_scene::cancel_close) CHECK_FALSE(s.read_end());
         seen.insert(s.where());
     }
     FAIL("it does not end");
@@ -191,24 +193,24 @@ TEST_CASE("cancelling: a read ends as cancelled, its memory is left alone, at ea
     const places all{
         "nothing under way", "waiting for a stream that opens", "reading", "resuming", "reading on"
     };
-    CHECK(cancel_everywhere(&scene::cancel_read, &scene::read_end) == all);
+    CHECK(cancel_everywhere(&cancelling_scene::cancel_read, &cancelling_scene::read_end) == all);
 }
 
 TEST_CASE("cancelling: a question for the size of an object that grows ends as cancelled, at each step") {
     const places all{"nothing under way", "reading on", "resuming"};
-    CHECK(cancel_everywhere(&scene::cancel_refresh, &scene::read_end) == all);
+    CHECK(cancel_everywhere(&cancelling_scene::cancel_refresh, &cancelling_scene::read_end) == all);
 }
 
 TEST_CASE("cancelling: whoever waits for a pool to close may leave at each step, the read and the end go on"
 ) {
     const places all{"reading", "resuming", "reading on", "closing", "nothing under way"};
-    CHECK(cancel_everywhere(&scene::cancel_close, &scene::close_end) == all);
+    CHECK(cancel_everywhere(&cancelling_scene::cancel_close, &cancelling_scene::close_end) == all);
 }
 
 TEST_CASE("cancelling: who goes on after a cancellation, as for a clean-up, is served") {
     const auto decides = sim::run_name::of({}).make_strategy();
     sim::world w(*decides);
-    scene s(w);
+    cancelling_scene s(w);
     s.go_on();
     CHECK_FALSE(s.read_end());
 }

@@ -45,9 +45,9 @@ struct plain_world {
 };
 
 /// A pool on a service with faults, in a plain world.
-class scene : public plain_world {
+class connection_scene : public plain_world {
 public:
-    explicit scene(const scripted_service_options& how, std::size_t streams = 4)
+    explicit connection_scene(const scripted_service_options& how, std::size_t streams = 4)
         : service(w, how),
           io_(std::make_unique<sim::context>(w, "reader")),
           pool(
@@ -55,7 +55,7 @@ public:
               service.transport(io_->get_executor(), pool_options().open_timeout()),
               pool_options().size(streams)
           ) {}
-    ~scene() {
+    ~connection_scene() {
         spawn(close());
         run();
         CHECK(service.calls_open() == 0);
@@ -140,7 +140,7 @@ TEST_CASE(
 }
 
 TEST_CASE("scripted link: a message that is half through is delivered when all of it is, and not before") {
-    scene in(small("slow-link bytes=10"), 1);
+    connection_scene in(small("slow-link bytes=10"), 1);
     in.spawn(in.read(byte_range(0, 8)));
     in.run();
     CHECK(in.passed() == 801ms);  // and a connect
@@ -152,7 +152,7 @@ TEST_CASE("connections: a slow line costs time alone, and one that falls silent 
     const auto read_all = [](const char* faults) {
         scripted_service_options how;
         how.object_bytes(size).max_chunk_bytes(std::uint64_t{2} << 20).connect_time(1s);
-        scene in(how.faults(fault_script::parse(faults)));
+        connection_scene in(how.faults(fault_script::parse(faults)));
         in.spawn(in.read(byte_range(0, size), 32));
         in.run();
         CAPTURE(faults);
@@ -174,7 +174,7 @@ TEST_CASE("connections: reads of a pool that was open outlast an outage of 10, 2
             CAPTURE(lasts.count());
             CAPTURE(seed);
             const std::string outage = fmt::format("outage call=1 byte=80 delay={}s", lasts.count());
-            scene in(small(outage.c_str()).seed(seed));
+            connection_scene in(small(outage.c_str()).seed(seed));
             in.open_all(4);
             CHECK(in.pool.stats().ready == 4);
             const auto begun = in.passed();
@@ -192,7 +192,7 @@ TEST_CASE("connections: a read that begins before the end of an outage, however 
 ) {
     for (const auto lasts : {60s, 600s, 3600s}) {
         CAPTURE(lasts.count());
-        scene in(small(fmt::format("outage call=1 byte=808 delay={}s", lasts.count()).c_str()));
+        connection_scene in(small(fmt::format("outage call=1 byte=808 delay={}s", lasts.count()).c_str()));
         const auto test = [&]() -> asio::awaitable<void> {
             co_await in.read(byte_range(0, 800), 1);
             CHECK(in.failures == 0);
@@ -212,7 +212,7 @@ TEST_CASE("connections: a read that begins before the end of an outage, however 
 }
 
 TEST_CASE("connections: a stream that slept through an outage owes no back-off") {
-    scene in(small("outage call=1 byte=16 delay=40s"), 1);
+    connection_scene in(small("outage call=1 byte=16 delay=40s"), 1);
     std::chrono::milliseconds took{};
     const auto test = [&]() -> asio::awaitable<void> {
         // Given up in the middle of the outage, when the waits have grown.
@@ -232,7 +232,7 @@ TEST_CASE("connections: a stream that slept through an outage owes no back-off")
 TEST_CASE("connections: there is room for 401 streams, whatever number of them a connection serves") {
     for (const char* limit : {"max-streams bytes=100", "max-streams bytes=10"}) {
         CAPTURE(limit);
-        scene in(small(limit), 401);
+        connection_scene in(small(limit), 401);
         in.open_all(401);
         CHECK(in.pool.stats().ready == 401);
         CHECK(in.service.connections() >= 5);

@@ -6,7 +6,7 @@
 #include "engine/pool_cache_core.hpp"
 #include "engine/pool_wait.hpp"
 #include "engine/transfer.hpp"
-#include "simulation/scripted_service.hpp"
+#include "simulation/memory_service.hpp"
 #include "support/awaited_transfer.hpp"
 #include "support/run.hpp"
 
@@ -43,13 +43,6 @@ using rangeio::pool_options;
 // bytes and the balance.
 
 namespace {
-
-std::string content_of(std::size_t size) {
-    std::string out(size, '\0');
-    std::mt19937 random(1);
-    for (char& c : out) c = static_cast<char>(random());
-    return out;
-}
 
 struct tally {
     std::atomic<int> good{0};
@@ -100,7 +93,7 @@ asio::awaitable<void> read_many(
 }
 
 void hammer(
-    scripted_service& service,
+    memory_service& service,
     std::size_t pool_size,
     bool multi_request,
     const rangeio::retry_policy& retry = {}
@@ -133,7 +126,7 @@ void hammer(
 }  // namespace
 
 TEST_CASE("engine: whoever looks at a pool meanwhile sees numbers that balance") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     service.break_after(5);
     tally count;
     asio::thread_pool threads(3);
@@ -180,7 +173,7 @@ void race(asio::thread_pool& threads, const std::shared_ptr<Op>& op, std::atomic
 
 TEST_CASE("engine: operations of every kind are cancelled by other threads while they start, wait and end") {
     using namespace rangeio::engine;
-    scripted_service service(content_of(20'000), 2, 3000);
+    memory_service service(random_content(20'000), 2, 3000);
     std::vector<std::byte> memory(2000);
     std::atomic<int> ended{0};
     for (int round = 0; round < 60; ++round) {
@@ -210,23 +203,23 @@ TEST_CASE("engine: operations of every kind are cancelled by other threads while
 }
 
 TEST_CASE("engine: reads, timeouts and cancellations on many threads, shared streams") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     hammer(service, 3, true);
 }
 
 TEST_CASE("engine: reads, timeouts and cancellations on many threads, exclusive streams") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     hammer(service, 3, false);
 }
 
 TEST_CASE("engine: streams that break all the time, and are not resumed, fail their reads and nothing else") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     service.break_after(9);
     hammer(service, 2, true, rangeio::retry_policy::none());
 }
 
 TEST_CASE("engine: streams that break all the time are resumed, and no read notices") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     service.break_after(3);
     asio::thread_pool threads(3);
     tally count;
@@ -269,7 +262,7 @@ asio::awaitable<void> finish(
 }  // namespace
 
 TEST_CASE("engine: pools are closed and destroyed while others read through them") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     tally count;
     constexpr std::size_t length = 20'000;
     for (int round = 0; round < 40; ++round) {
@@ -300,7 +293,7 @@ TEST_CASE("engine: pools are closed and destroyed while others read through them
 }
 
 TEST_CASE("engine: an execution context is destroyed while its coroutines read") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     tally count;
     for (int round = 0; round < 60; ++round) {
         std::unique_ptr<mrd_pool> pool;
@@ -321,7 +314,7 @@ TEST_CASE("engine: an execution context is destroyed while its coroutines read")
 }
 
 TEST_CASE("engine: a pool on one context serves coroutines of another, which goes first") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     tally count;
     asio::io_context of_the_pool;
     mrd_pool pool(
@@ -361,7 +354,7 @@ asio::awaitable<void> come_and_go(
     }
 }
 
-void hammer_cache(scripted_service& service, bool close_meanwhile) {
+void hammer_cache(memory_service& service, bool close_meanwhile) {
     tally count;
     for (int round = 0; round < 8; ++round) {
         asio::thread_pool threads(3);
@@ -411,23 +404,23 @@ void hammer_cache(scripted_service& service, bool close_meanwhile) {
 }  // namespace
 
 TEST_CASE("cache: pools come and go on many threads, and their streams from one to the next") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     hammer_cache(service, false);
 }
 
 TEST_CASE("cache: streams that break all the time, idle ones too, fail their reads and nothing else") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     service.break_after(9);
     hammer_cache(service, false);
 }
 
 TEST_CASE("cache: it is closed while pools come and go on many threads") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     hammer_cache(service, true);
 }
 
 TEST_CASE("cache: its context is destroyed while pools come and go") {
-    scripted_service service(content_of(200'000), 2, 3000);
+    memory_service service(random_content(200'000), 2, 3000);
     tally count;
     for (int round = 0; round < 60; ++round) {
         std::unique_ptr<mrd_pool_cache> cache;

@@ -3,7 +3,7 @@
 #include <rangeio/mrd_pool_cache.hpp>
 
 #include "engine/pool_core.hpp"
-#include "simulation/scripted_service.hpp"
+#include "simulation/memory_service.hpp"
 #include "support/run.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -54,7 +54,7 @@ struct growing_fixture {
         return service.content().substr(offset, size);
     }
 
-    scripted_service service;
+    memory_service service;
     asio::io_context context;
     std::unique_ptr<mrd_pool> pool;
 };
@@ -165,9 +165,9 @@ TEST_CASE("growing: fetch_tail sees what was appended since, in one call") {
 
 TEST_CASE("growing: a finalized object is not asked for again") {
     asio::io_context context;
-    scripted_service service(numbered(1000), 1, 100);
+    memory_service service(numbered(1000), 1, 100);
     mrd_pool pool(context.get_executor(), service.factory(context.get_executor()), pool_options().size(1));
-    const auto ask = [](mrd_pool& p, scripted_service& s) -> asio::awaitable<void> {
+    const auto ask = [](mrd_pool& p, memory_service& s) -> asio::awaitable<void> {
         co_await p.initialize();
         CHECK(co_await p.refresh_size() == 1000);
         const auto tail = co_await fetch_tail(p, 10);
@@ -180,7 +180,7 @@ TEST_CASE("growing: a finalized object is not asked for again") {
 
 namespace {
 
-asio::awaitable<void> refresh_beside_idle_streams(mrd_pool_cache& cache, scripted_service& service) {
+asio::awaitable<void> refresh_beside_idle_streams(mrd_pool_cache& cache, memory_service& service) {
     {
         mrd_pool before = co_await cache.open({"b-1", "o"}, pool_options().size(2));
         co_await open_two(before);
@@ -343,7 +343,7 @@ TEST_CASE("growing: fetch_tail of an object that has grown to many times its siz
 
 TEST_CASE("P14: streams that a cache kept know of what the pool that takes them knows of") {
     asio::io_context context;
-    scripted_service service(numbered(100'000), 2, 100);
+    memory_service service(numbered(100'000), 2, 100);
     service.remember_sizes();
     service.unfinalized(1000);
     auto cache =

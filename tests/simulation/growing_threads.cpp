@@ -1,7 +1,7 @@
 #include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 
-#include "simulation/scripted_service.hpp"
+#include "simulation/memory_service.hpp"
 #include "support/run.hpp"
 
 #include <boost/asio/post.hpp>
@@ -11,7 +11,6 @@
 
 #include <atomic>
 #include <memory>
-#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,15 +32,8 @@ constexpr std::size_t step_bytes = 700;
 constexpr std::size_t steps = 200;
 constexpr std::size_t most_bytes = first_bytes + steps * step_bytes;
 
-std::string content_of(std::size_t size) {
-    std::string out(size, '\0');
-    std::mt19937 random(1);
-    for (char& c : out) c = static_cast<char>(random());
-    return out;
-}
-
 struct growth {
-    scripted_service service{content_of(most_bytes), 3, 300};
+    memory_service service{random_content(most_bytes), 3, 300};
     std::atomic<std::size_t> size{first_bytes};  // the service has at least as much
     std::atomic<std::size_t> refreshed{0};
     std::atomic<std::size_t> read{0};

@@ -5,6 +5,7 @@
 #include <rangeio/testing/sim_timer.hpp>
 
 #include "runtime/context_service.hpp"
+#include "simulation/append_twice.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -28,16 +29,11 @@
 
 using namespace rangeio::testing::sim;
 using namespace std::chrono_literals;
+using support::append_twice;
 
 // The kit itself: on programs of which it is known what is wrong with them, and how many runs they have.
 
 namespace {
-
-asio::awaitable<void> append_twice(std::string& out, char who) {
-    out += who;
-    co_await asio::post(asio::use_awaitable);
-    out += who;
-}
 
 /// Two actors with two steps each: six orders.
 std::set<std::string> orders(const explore_options& options, exploration& result) {

@@ -3,10 +3,8 @@
 #include <rangeio/testing/sim_context.hpp>
 #include <rangeio/testing/threaded_service.hpp>
 
+#include "simulation/append_twice.hpp"
 #include "support/run.hpp"
-
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <doctest/doctest.h>
 
@@ -28,12 +26,6 @@ using rangeio::testing::threaded_service_options;
 namespace sim = rangeio::testing::sim;
 
 namespace {
-
-asio::awaitable<void> append_twice(std::string& out, char who) {
-    out += who;
-    co_await asio::post(asio::use_awaitable);
-    out += who;
-}
 
 std::string order_of(const sim::explore_options& options) {
     std::string order;

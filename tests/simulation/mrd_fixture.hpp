@@ -4,6 +4,7 @@
 
 #include "grpc/mrd.hpp"
 #include "simulation/range_reader.hpp"
+#include "support/grpc_failures.hpp"
 
 #include <boost/asio/io_context.hpp>
 
@@ -25,9 +26,6 @@ namespace support {
 using namespace rangeio;
 using namespace rangeio::grpc_transport;
 using namespace std::chrono_literals;
-
-inline const failure unavailable(error_code(14, grpc_category()), "gone", 14);
-inline const failure cancelled(error_code(1, grpc_category()), "cancelled", 1);
 
 class manual_alarm final : public runtime::alarm {
 public:

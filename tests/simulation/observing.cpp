@@ -2,8 +2,8 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/manual_time.hpp>
 
+#include "simulation/memory_service.hpp"
 #include "simulation/mrd_fixture.hpp"
-#include "simulation/scripted_service.hpp"
 #include "support/drawn_waits.hpp"
 #include "support/event_recorder.hpp"
 #include "support/run.hpp"
@@ -308,7 +308,7 @@ TEST_CASE("observer: everything is counted if nobody watches, too") {
 TEST_CASE("observer: who waits for a lease is told and counted with the time, who does not is neither") {
     asio::io_context context;
     rangeio::testing::manual_time time(context);
-    scripted_service service(std::string(100, 'x'), 1, 100);
+    memory_service service(std::string(100, 'x'), 1, 100);
     const auto watch = std::make_shared<event_recorder>();
     const auto own = rangeio::pool_options().size(1).observe(watch);
     mrd_pool pool(context.get_executor(), service.factory(context.get_executor(), false), own);
@@ -361,7 +361,7 @@ TEST_CASE("observer: a pool that is destroyed tells that it is closed, after its
 ) {
     auto context = std::make_unique<asio::io_context>();
     const auto executor = context->get_executor();
-    scripted_service service(std::string(100, 'x'), 1, 100);
+    memory_service service(std::string(100, 'x'), 1, 100);
     const auto watch = std::make_shared<event_recorder>();
     auto pool = std::make_unique<mrd_pool>(
         executor, service.factory(executor, true, {}, watch), rangeio::pool_options().size(1)
@@ -377,7 +377,7 @@ TEST_CASE(
     "observer: of a pool and its streams the end of the pool is told last, and the counts are the events"
 ) {
     asio::io_context context;
-    scripted_service service(std::string(100'000, 'x'), 2, 1000);
+    memory_service service(std::string(100'000, 'x'), 2, 1000);
     const auto watch = std::make_shared<event_recorder>();
     mrd_pool pool(
         context.get_executor(),

@@ -41,9 +41,9 @@ fault_script grown_and_unknown_to(std::uint64_t first, std::uint64_t last) {
 }
 
 /// A pool in a plain world whose first stream has reported the old size, then the new one, with the second call.
-class scene {
+class old_size_scene {
 public:
-    explicit scene(const fault_script& faults, std::size_t streams = 2)
+    explicit old_size_scene(const fault_script& faults, std::size_t streams = 2)
         : service_(
               world_,
               scripted_service_options()
@@ -58,12 +58,12 @@ public:
               service_.transport(io_->get_executor(), pool_options().open_timeout()),
               pool_options().size(streams)
           ) {}
-    ~scene() {
-        run([](scene& s) { return s.close(); });
+    ~old_size_scene() {
+        run([](old_size_scene& s) { return s.close(); });
         CHECK(service_.calls_open() == 0);
     }
-    scene(const scene&) = delete;
-    scene& operator=(const scene&) = delete;
+    old_size_scene(const old_size_scene&) = delete;
+    old_size_scene& operator=(const old_size_scene&) = delete;
 
     /// Runs `body` after the growth, unless it is the end.
     template <class Body>
@@ -115,16 +115,16 @@ private:
 };
 
 /// On a stream that is opened after the pool has learnt the new size.
-asio::awaitable<void> read_on_the_next_stream(scene& s, byte_range range, failure& out) {
+asio::awaitable<void> read_on_the_next_stream(old_size_scene& s, byte_range range, failure& out) {
     co_await s.learn();
     const lease first = co_await s.pool().acquire();
     lease next = co_await s.pool().acquire();
     out = co_await s.read(next, range);
 }
 
-failure failure_of_the_next_stream(scene& s, byte_range range) {
+failure failure_of_the_next_stream(old_size_scene& s, byte_range range) {
     failure out;
-    s.run([&](scene& self) { return read_on_the_next_stream(self, range, out); });
+    s.run([&](old_size_scene& self) { return read_on_the_next_stream(self, range, out); });
     return out;
 }
 
@@ -141,7 +141,7 @@ TEST_CASE("P14: bytes that were appended are read though the next stream's call 
     SUBCASE("across it") {
         range = byte_range(900, 600);
     }
-    scene s(grown_and_unknown_to(3, 4));
+    old_size_scene s(grown_and_unknown_to(3, 4));
     CHECK(failure_of_the_next_stream(s, range).message() == failure().message());
     CHECK(s.service().calls() == 5);
     CHECK(s.all_struck());
@@ -164,7 +164,7 @@ TEST_CASE(
         range = byte_range(900, 600);
         cause = "the service knows of fewer than 1500 bytes";
     }
-    scene s(grown_and_unknown_to(3, 400));
+    old_size_scene s(grown_and_unknown_to(3, 400));
     const auto start = s.now();
     const failure why = failure_of_the_next_stream(s, range);
     CAPTURE(why.message());
@@ -176,8 +176,8 @@ TEST_CASE(
 }
 
 TEST_CASE("P14: the last bytes are those of the size that is known, not those of an older one") {
-    scene s(grown_and_unknown_to(3, 4), 1);
-    s.run([](scene& self) -> asio::awaitable<void> {
+    old_size_scene s(grown_and_unknown_to(3, 4), 1);
+    s.run([](old_size_scene& self) -> asio::awaitable<void> {
         co_await self.learn();
         const auto tail = co_await fetch_tail(self.pool(), 50);
         CHECK(tail.offset == bytes_after - 50);
@@ -187,8 +187,8 @@ TEST_CASE("P14: the last bytes are those of the size that is known, not those of
 }
 
 TEST_CASE("P14: refresh_size reports no less than before when the service does") {
-    scene s(grown_and_unknown_to(3, 3), 1);
-    s.run([](scene& self) -> asio::awaitable<void> {
+    old_size_scene s(grown_and_unknown_to(3, 3), 1);
+    s.run([](old_size_scene& self) -> asio::awaitable<void> {
         co_await self.learn();
         CHECK(co_await self.pool().refresh_size() == bytes_after);
     });

@@ -2,7 +2,9 @@
 #include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/testing/manual_time.hpp>
 
-#include "simulation/scripted_service.hpp"
+#include "simulation/memory_service.hpp"
+#include "simulation/open_into.hpp"
+#include "support/grpc_failures.hpp"
 #include "support/run.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -31,7 +33,6 @@ using rangeio::pool_options;
 
 namespace {
 
-const rangeio::error_code unavailable(14, rangeio::grpc_category());
 constexpr int not_found = 5;  // a status after which nothing is tried again
 
 struct cache_fixture {
@@ -64,7 +65,7 @@ struct cache_fixture {
     }
 
     rangeio::retry_policy retry;
-    scripted_service service{std::string(100'000, 'x'), 2, 1000};
+    memory_service service{std::string(100'000, 'x'), 2, 1000};
     asio::io_context context;
     rangeio::testing::manual_time time{context};
     std::unique_ptr<mrd_pool_cache> cache;
@@ -72,13 +73,6 @@ struct cache_fixture {
 
 object_ref named(const std::string& name = "o") {
     return {"b-1", name, 7};
-}
-
-asio::awaitable<void> open_into(
-    mrd_pool_cache& cache, object_ref object, std::unique_ptr<mrd_pool>& out, std::size_t size = 4
-) {
-    const pool_options options = pool_options().size(size);
-    out = std::make_unique<mrd_pool>(co_await cache.open(object, options));
 }
 
 asio::awaitable<void> fetch_some(const mrd_pool& pool) {
@@ -116,10 +110,6 @@ void visit(cache_fixture& f, asio::awaitable<void> body) {
     const auto before = f.cache->stats().keys_in_use;
     run(f.context, std::move(body));
     f.until([&] { return f.cache->stats().keys_in_use == before; });
-}
-
-asio::awaitable<void> acquire_into(mrd_pool& pool, lease& out) {
-    out = co_await pool.acquire();
 }
 
 asio::awaitable<void> close_cache(mrd_pool_cache& cache, std::chrono::nanoseconds deadline_after = {}) {
@@ -167,7 +157,7 @@ TEST_CASE("cache: two pools at once on one object never share a stream") {
     std::array<std::unique_ptr<mrd_pool>, 2> pools;
     std::array<lease, 2> leases;
     for (std::size_t i = 0; i < 2; ++i) {
-        run(f.context, open_into(*f.cache, named(), pools[i], 1));
+        run(f.context, open_into(*f.cache, named(), pools[i], pool_options().size(1)));
         run(f.context, acquire_into(*pools[i], leases[i]));
     }
     CHECK(f.service.calls() == 2);
@@ -183,7 +173,7 @@ TEST_CASE("cache: a pool that names no generation opens one stream, and takes th
     cache_fixture f;
     {
         std::unique_ptr<mrd_pool> pool;
-        run(f.context, open_into(*f.cache, named(), pool, 2));
+        run(f.context, open_into(*f.cache, named(), pool, pool_options().size(2)));
         std::array<lease, 2> leases;
         for (lease& l : leases) run(f.context, acquire_into(*pool, l));
     }
@@ -191,7 +181,7 @@ TEST_CASE("cache: a pool that names no generation opens one stream, and takes th
     f.until([&] { return f.cache->stats().idle_keys == 1; });
     CHECK(f.cache->stats().idle_streams == 2);
     std::unique_ptr<mrd_pool> pool;
-    run(f.context, open_into(*f.cache, object_ref("b-1", "o"), pool, 3));
+    run(f.context, open_into(*f.cache, object_ref("b-1", "o"), pool, pool_options().size(3)));
     CHECK(f.service.calls() == 3);
     std::array<lease, 3> leases;
     for (lease& l : leases) run(f.context, acquire_into(*pool, l));
@@ -292,7 +282,7 @@ TEST_CASE("cache: a stream whose call ends while it is idle is kept, and opens a
     const object_ref object("b-1", "o", 7);
     visit(f, visit(*f.cache, object));
     f.until([&] { return f.cache->stats().idle_streams == 1 && f.service.idle(); });
-    f.service.break_all(unavailable.value());
+    f.service.break_all(unavailable.grpc_status());
     f.until([&] { return f.service.idle(); });
     CHECK(f.cache->stats().died == 0);
     visit(f, visit(*f.cache, object));
@@ -348,7 +338,7 @@ TEST_CASE("cache: a failed open is told to the pool, and the cache is none the w
         const auto object = named();
         const pool_options options;
         const auto why = co_await failure_of(cache.open(object, options));
-        CHECK(why.code() == unavailable);
+        CHECK(why.code() == unavailable.code());
     };
     run(f.context, refused(*f.cache));
     f.until([&] { return f.cache->stats().keys_in_use == 0; });
@@ -486,7 +476,7 @@ TEST_CASE(
 TEST_CASE("cache: cache, pools, leases and context are destroyed in any order") {
     std::array<int, 4> order{0, 1, 2, 3};
     do {
-        scripted_service service(std::string(100'000, 'x'), 2, 1000);
+        memory_service service(std::string(100'000, 'x'), 2, 1000);
         auto context = std::make_unique<asio::io_context>();
         const auto maker = [&](const object_ref&, const pool_options&) {
             return service.factory(context->get_executor());

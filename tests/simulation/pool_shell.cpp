@@ -3,7 +3,9 @@
 #include <rangeio/testing/manual_time.hpp>
 
 #include "engine/pool_core.hpp"
-#include "simulation/scripted_service.hpp"
+#include "simulation/memory_service.hpp"
+#include "simulation/open_into.hpp"
+#include "support/grpc_failures.hpp"
 #include "support/run.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -31,8 +33,6 @@ using rangeio::pool_options;
 
 namespace {
 
-const rangeio::error_code unavailable(14, rangeio::grpc_category());
-
 struct pool_fixture {
     explicit pool_fixture(
         std::size_t size = 2, bool multi_request = true, const rangeio::retry_policy& retry = {}
@@ -55,7 +55,7 @@ struct pool_fixture {
         REQUIRE(end.code);
     }
 
-    scripted_service service{std::string(100'000, 'x'), 2, 1000};
+    memory_service service{std::string(100'000, 'x'), 2, 1000};
     asio::io_context context;
     rangeio::testing::manual_time time{context};
     std::unique_ptr<mrd_pool> pool;
@@ -63,10 +63,6 @@ struct pool_fixture {
 
 asio::awaitable<void> initialize(mrd_pool& pool) {
     co_await pool.initialize();
-}
-
-asio::awaitable<void> acquire_into(mrd_pool& pool, lease& out, std::chrono::nanoseconds timeout = 20s) {
-    out = co_await pool.acquire(timeout);
 }
 
 }  // namespace
@@ -99,7 +95,7 @@ TEST_CASE("P1: a failed open reaches all who wait for it, and the pool is ready 
     f.service.resume();
     for (const outcome& end : ends) {
         f.settle(end);
-        CHECK(*end.code == unavailable);
+        CHECK(*end.code == unavailable.code());
     }
     CHECK(f.pool->stats().failed == 1);
     run(f.context, initialize(*f.pool));
@@ -211,7 +207,7 @@ TEST_CASE("P6: a stream that broke for good is not handed out again, and a new o
         std::vector<std::byte> memory(10'000);
         const byte_range range(0, 10'000);
         const auto broken = co_await failure_of(fetch(pool, range, memory));
-        CHECK(broken.code() == unavailable);
+        CHECK(broken.code() == unavailable.code());
         CHECK(broken.message() == "gs://b-1/o [0, 10000): the stream broke");
     };
     run(f.context, read_until_it_breaks(*f.pool));

@@ -1,30 +1,26 @@
 #include <rangeio/testing/explore.hpp>
 #include <rangeio/testing/pool_program.hpp>
 
+#include "support/schedules.hpp"
+
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
 using rangeio::testing::pool_program;
 using rangeio::testing::shipped_programs;
+using support::schedule_budget;
 using namespace rangeio::testing::sim;
 
 // The shells of the pool and of its streams, in every order that the strategies come upon.
 
 namespace {
-
-/// How many runs of each kind for each program: RANGEIO_SCHEDULES, or what CI can afford.
-std::uint64_t budget() {
-    const char* const asked = std::getenv("RANGEIO_SCHEDULES");
-    return asked != nullptr ? std::strtoull(asked, nullptr, 10) : 1500;
-}
 
 /// `all`: it must have run all that there are within its bounds.
 void explore_all(explore_options options, bool all = false, bool at_locks = false) {
@@ -42,13 +38,13 @@ void explore_all(explore_options options, bool all = false, bool at_locks = fals
 }  // namespace
 
 TEST_CASE("simulation: the shipped programs hold in random schedules") {
-    explore_all(explore_options().by(search::random).schedules(budget()));
+    explore_all(explore_options().by(search::random).schedules(schedule_budget()));
 }
 
 TEST_CASE("simulation: the shipped programs hold in PCT schedules of depth 3, 4 and 5") {
     // A third each, and what is left over.
     for (const std::size_t depth : {3U, 4U, 5U}) {
-        const std::uint64_t share = std::max<std::uint64_t>((budget() + depth - 3) / 3, 1);
+        const std::uint64_t share = std::max<std::uint64_t>((schedule_budget() + depth - 3) / 3, 1);
         explore_all(explore_options().by(search::pct).depth(depth).schedules(share));
     }
 }
@@ -58,11 +54,11 @@ TEST_CASE("simulation: the shipped programs hold in all schedules with one devia
 }
 
 TEST_CASE("simulation: the shipped programs hold in the first schedules with up to two deviations") {
-    explore_all(explore_options().by(search::dfs).deviations(2).schedules(4 * budget()));
+    explore_all(explore_options().by(search::dfs).deviations(2).schedules(4 * schedule_budget()));
 }
 
 TEST_CASE("simulation: the shipped programs hold where others may go on before each lock") {
-    const std::uint64_t share = std::max<std::uint64_t>(budget() / 3, 1);
+    const std::uint64_t share = std::max<std::uint64_t>(schedule_budget() / 3, 1);
     explore_all(explore_options().by(search::random).schedules(share), false, true);
     explore_all(explore_options().by(search::pct).depth(4).schedules(share), false, true);
     explore_all(explore_options().by(search::dfs).deviations(1).schedules(4 * share), false, true);

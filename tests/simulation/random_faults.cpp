@@ -3,6 +3,7 @@
 #include <rangeio/testing/pool_program.hpp>
 
 #include "support/fault_cells.hpp"
+#include "support/schedules.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -22,12 +23,6 @@ using namespace rangeio::testing;
 
 namespace {
 
-/// How many scripts: RANGEIO_SCHEDULES, or what CI can afford.
-std::uint64_t budget() {
-    const char* const asked = std::getenv("RANGEIO_SCHEDULES");
-    return asked != nullptr ? std::strtoull(asked, nullptr, 10) : 1500;
-}
-
 pool_program program_with(const fault_script& faults) {
     auto out = pool_program::parse(
         "object 24\n"
@@ -44,14 +39,14 @@ pool_program program_with(const fault_script& faults) {
     return out;
 }
 
-std::optional<sim::finding> run(const fault_script& faults, std::uint64_t schedules) {
+std::optional<sim::finding> explore_with(const fault_script& faults, std::uint64_t schedules) {
     const auto program = program_with(faults);
     sim::explore_options options;
     options.schedules(schedules).world(program.world_options());
     return sim::explore(program, options).found;
 }
 
-std::string content(const std::filesystem::path& file) {
+std::string text_of(const std::filesystem::path& file) {
     std::ifstream in(file, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
@@ -59,13 +54,13 @@ std::string content(const std::filesystem::path& file) {
 }  // namespace
 
 TEST_CASE("faults: scripts that chance makes cost time or an error, and nothing else") {
-    for (std::uint64_t seed = 1; seed <= budget(); ++seed) {
+    for (std::uint64_t seed = 1; seed <= support::schedule_budget(); ++seed) {
         const fault_script drawn = draw_faults(seed);
-        const auto found = run(drawn, 3);
+        const auto found = explore_with(drawn, 3);
         if (!found) continue;
-        const auto fails = [](const fault_script& script) { return run(script, 20).has_value(); };
+        const auto fails = [](const fault_script& script) { return explore_with(script, 20).has_value(); };
         const fault_script least = fails(drawn) ? shrink_faults(drawn, fails) : drawn;
-        const auto shown = run(least, 20);
+        const auto shown = explore_with(least, 20);
         INFO(
             "seed ",
             seed,
@@ -83,7 +78,7 @@ TEST_CASE("faults: scripts that once broke something do so no more") {
     const char* const given = std::getenv("RANGEIO_FAULT_SCRIPTS");
     const std::filesystem::path folder = given != nullptr ? given : "tests/simulation/faults";
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-        const auto found = run(fault_script::parse(content(entry.path())), 100);
+        const auto found = explore_with(fault_script::parse(text_of(entry.path())), 100);
         INFO(entry.path().filename().string(), '\n', found ? found->text() : "");
         CHECK_FALSE(found);
         ++scripts;

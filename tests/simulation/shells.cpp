@@ -9,6 +9,7 @@
 #include "engine/pool_cache_core.hpp"
 #include "engine/pool_wait.hpp"
 #include "engine/transfer.hpp"
+#include "simulation/open_into.hpp"
 #include "support/awaited_transfer.hpp"
 #include "testing/watched_memory.hpp"
 
@@ -36,7 +37,9 @@ using rangeio::testing::fault_script;
 using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
 using rangeio::testing::watched_memory;
+using support::acquire_into;
 using support::awaited_transfer;
+using support::open_into;
 namespace asio = boost::asio;
 namespace sim = rangeio::testing::sim;
 
@@ -411,14 +414,6 @@ TEST_CASE(
 }
 
 namespace {
-
-asio::awaitable<void> open_into(mrd_pool_cache& cache, object_ref object, std::unique_ptr<mrd_pool>& out) {
-    out = std::make_unique<mrd_pool>(co_await cache.open(std::move(object)));
-}
-
-asio::awaitable<void> acquire_into(mrd_pool& pool, lease& out) {
-    out = co_await pool.acquire();
-}
 
 asio::awaitable<void> read_from(lease& held, std::span<std::byte> memory, std::function<void()> then) {
     try {

@@ -2,7 +2,7 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 
-#include "simulation/scripted_service.hpp"
+#include "simulation/memory_service.hpp"
 #include "support/run.hpp"
 
 #include <array>
@@ -30,7 +30,7 @@ struct limits_fixture {
     }
     ~limits_fixture() { service.resume(); }
 
-    scripted_service service{std::string(100'000, 'x'), 2, 1000};
+    memory_service service{std::string(100'000, 'x'), 2, 1000};
     asio::io_context context;
 };
 

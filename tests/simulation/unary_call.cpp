@@ -5,6 +5,7 @@
 
 #include "runtime/operation.hpp"
 #include "support/drawn_waits.hpp"
+#include "support/grpc_failures.hpp"
 
 #include <doctest/doctest.h>
 
@@ -21,13 +22,12 @@ using namespace rangeio;
 using namespace rangeio::grpc_transport;
 using namespace std::chrono_literals;
 namespace sim = rangeio::testing::sim;
+using support::cancelled;
+using support::unavailable;
 
 // A question for metadata, its shell and machine together, over calls that end as a script says.
 
 namespace {
-
-const failure unavailable(error_code(14, grpc_category()), "gone", 14);
-const failure cancelled(error_code(1, grpc_category()), "cancelled", 1);
 
 /// What becomes of a call. Those beyond the script are answered.
 struct planned {
@@ -91,9 +91,9 @@ private:
     std::vector<planned> plan_;
 };
 
-class scene {
+class question_scene {
 public:
-    scene(
+    question_scene(
         sim::world& in,
         std::vector<planned> plan,
         retry_policy policy = {},
@@ -164,7 +164,7 @@ const planned hangs{0ns, {}, true};
 
 TEST_CASE("unary_call: one UNAVAILABLE is not the end of a question") {
     in_world([](sim::world& w) {
-        scene s(w, {fails, fails});
+        question_scene s(w, {fails, fails});
         s.ask();
         s.run();
         CHECK_FALSE(s.question->why());
@@ -179,7 +179,7 @@ TEST_CASE("unary_call: waits are drawn evenly from none to the bound, and are ot
     support::drawn_waits waits;
     for (std::uint32_t i = 1; i <= 200; ++i) {
         in_world([&](sim::world& w) {
-            scene s(w, {fails}, retry_policy().initial_backoff(1s), i * 104'729U * 15'485U);
+            question_scene s(w, {fails}, retry_policy().initial_backoff(1s), i * 104'729U * 15'485U);
             s.ask();
             s.run();
             waits.add(s.took() - 2ms);  // two calls
@@ -196,7 +196,7 @@ TEST_CASE(
     support::drawn_waits waits;
     for (int i = 0; i < 20; ++i) {
         in_world([&](sim::world& w) {
-            scene s(w, {fails}, retry_policy().initial_backoff(1s), std::nullopt);
+            question_scene s(w, {fails}, retry_policy().initial_backoff(1s), std::nullopt);
             s.ask();
             s.run();
             waits.add(s.took());
@@ -207,7 +207,7 @@ TEST_CASE(
 
 TEST_CASE("unary_call: a call that is not answered is made again after the stall timeout") {
     in_world([](sim::world& w) {
-        scene s(w, {hangs}, retry_policy().stall_timeout(5s).initial_backoff(0ns));
+        question_scene s(w, {hangs}, retry_policy().stall_timeout(5s).initial_backoff(0ns));
         s.ask(60s);
         s.run();
         CHECK_FALSE(s.question->why());
@@ -220,7 +220,7 @@ TEST_CASE("unary_call: a call that is not answered is made again after the stall
 
 TEST_CASE("unary_call: the time limit is that of all calls together, and the error says what they met") {
     in_world([](sim::world& w) {
-        scene s(w, std::vector<planned>(1000, fails), retry_policy().attempts(1000));
+        question_scene s(w, std::vector<planned>(1000, fails), retry_policy().attempts(1000));
         s.ask(20s);
         s.run();
         CHECK(s.question->why().code() == errc::timed_out);
@@ -228,7 +228,7 @@ TEST_CASE("unary_call: the time limit is that of all calls together, and the err
         CHECK(s.took() == 20s);
     });
     in_world([](sim::world& w) {
-        scene s(w, {hangs, hangs});
+        question_scene s(w, {hangs, hangs});
         s.ask(30s);
         s.run();
         CHECK(s.question->why().code() == errc::timed_out);
@@ -242,7 +242,7 @@ TEST_CASE(
     const auto ask = [](const planned& always, bool answered_before, failure& why) {
         std::chrono::nanoseconds took{0};
         in_world([&](sim::world& w) {
-            scene s(w, std::vector<planned>(1000, always), {}, 7, answered_before);
+            question_scene s(w, std::vector<planned>(1000, always), {}, 7, answered_before);
             s.ask(60s);
             s.run();
             why = s.question->why();
@@ -266,7 +266,7 @@ TEST_CASE(
 ) {
     for (const planned& always : {fails, hangs}) {
         in_world([&](sim::world& w) {
-            scene s(w, std::vector<planned>(1000, always));
+            question_scene s(w, std::vector<planned>(1000, always));
             s.ask();
             s.run();
             CHECK(s.question->why());
@@ -287,7 +287,7 @@ TEST_CASE(
     for (const auto& plan : plans) {
         for (const bool destroyed : {false, true}) {
             const auto program = [&](sim::world& w) {
-                scene s(
+                question_scene s(
                     w, plan, retry_policy().stall_timeout(3ms).initial_backoff(1ms).attempts(3).budget(0s)
                 );
                 const auto stop = std::make_shared<asio::cancellation_signal>();

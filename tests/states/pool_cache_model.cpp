@@ -17,12 +17,6 @@ using fsm::pool_cache_fsm;
 
 namespace {
 
-template <class Things, class Id>
-auto* find(Things& things, Id id) {
-    const auto it = std::ranges::find_if(things, [id](const auto& x) { return x.id == id; });
-    return it == things.end() ? nullptr : &*it;
-}
-
 object_ref object(int name, std::int64_t generation) {
     return {"b-1", std::string(1, static_cast<char>('a' + name)), generation};
 }

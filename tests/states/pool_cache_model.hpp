@@ -4,11 +4,19 @@
 
 #include "fsm/pool_cache_fsm.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 namespace rangeio::states {
+
+/// The one of this number, if there is one.
+template <class Things, class Id>
+auto* find(Things& things, Id id) {
+    const auto it = std::ranges::find_if(things, [id](const auto& x) { return x.id == id; });
+    return it == things.end() ? nullptr : &*it;
+}
 
 /// `pool_cache_fsm` and everything that may happen to it, for testing::search_states().
 ///

@@ -24,12 +24,6 @@ using pool = pool_cache_model::pool;
 
 namespace {
 
-template <class Things, class Id>
-auto* find(Things& things, Id id) {
-    const auto it = std::ranges::find_if(things, [id](const auto& x) { return x.id == id; });
-    return it == things.end() ? nullptr : &*it;
-}
-
 bool same_key(const stream& t, int name, std::int64_t generation) {
     return t.name == name && t.generation == generation;
 }

@@ -1,5 +1,7 @@
 #include "support/hostile_service.hpp"
 
+#include "support/byte_buffers.hpp"
+
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -10,25 +12,9 @@
 #include <mutex>
 #include <optional>
 #include <utility>
-#include <vector>
 
 namespace support {
 namespace {
-
-grpc::ByteBuffer to_buffer(const std::string& bytes) {
-    const grpc::Slice slice(bytes);
-    return {&slice, 1};
-}
-
-std::string to_text(const grpc::ByteBuffer& buffer) {
-    std::vector<grpc::Slice> slices;
-    std::string out;
-    if (!buffer.Dump(&slices).ok()) return out;
-    for (const grpc::Slice& slice : slices) {
-        out.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-    }
-    return out;
-}
 
 class reactor final : public grpc::ServerGenericBidiReactor, public hostile_call {
 public:

@@ -1,18 +1,19 @@
 #include <rangeio/crc32c.hpp>
 
+#include "support/bytes_of.hpp"
 #include "unit/message_of.hpp"
 
 #include <doctest/doctest.h>
 
 #include <array>
 #include <random>
-#include <string_view>
 #include <vector>
 
 using rangeio::crc32c;
 using rangeio::crc32c_combine;
 using rangeio::crc32c_copy;
 using rangeio::crc32c_extend;
+using support::bytes_of;
 using bytes = std::vector<std::byte>;
 
 namespace {
@@ -38,14 +39,10 @@ bytes noise(std::size_t size, std::mt19937_64& random) {
     return made;
 }
 
-std::span<const std::byte> of(std::string_view text) {
-    return std::as_bytes(std::span(text));
-}
-
 }  // namespace
 
 TEST_CASE("crc32c: the check value, nothing, and the vectors of RFC 3720") {
-    CHECK(crc32c(of("123456789")) == 0xE3069283);
+    CHECK(crc32c(bytes_of("123456789")) == 0xE3069283);
     CHECK(crc32c({}) == 0);
     CHECK(crc32c(bytes(32, std::byte(0x00))) == 0x8A9136AA);
     CHECK(crc32c(bytes(32, std::byte(0xFF))) == 0x62A8AB43);
@@ -100,8 +97,8 @@ TEST_CASE("crc32c_copy: copies exactly the source and carries the checksum on") 
             return b == std::byte(0xEE);
         }));
         REQUIRE(
-            crc32c_copy(destination, source, crc32c(of("ahead"))) ==
-            crc32c_combine(crc32c(of("ahead")), reference(source), size)
+            crc32c_copy(destination, source, crc32c(bytes_of("ahead"))) ==
+            crc32c_combine(crc32c(bytes_of("ahead")), reference(source), size)
         );
     }
 }

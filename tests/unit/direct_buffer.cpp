@@ -1,5 +1,6 @@
 #include <rangeio/direct_buffer.hpp>
 
+#include "support/bytes_of.hpp"
 #include "unit/message_of.hpp"
 
 #include <doctest/doctest.h>
@@ -9,7 +10,6 @@
 #include <map>
 #include <random>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -17,16 +17,13 @@
 using rangeio::byte_block;
 using rangeio::direct_buffer;
 using rangeio::errc;
+using support::bytes_of;
 
 static_assert(!std::is_copy_constructible_v<direct_buffer>);
 static_assert(!std::is_copy_constructible_v<direct_buffer::view>);
 static_assert(std::is_nothrow_move_assignable_v<direct_buffer::view>);
 
 namespace {
-
-std::span<const std::byte> of(std::string_view text) {
-    return std::as_bytes(std::span(text));
-}
 
 std::string text(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -43,15 +40,15 @@ TEST_CASE("direct_buffer: parts written in any order make the whole") {
     direct_buffer buffer(10);
     auto b = buffer.make_view(6, 4);
     auto a = buffer.make_view(0, 6);
-    b.write(of("6789"));
-    a.write(of("01"));
+    b.write(bytes_of("6789"));
+    a.write(bytes_of("01"));
     CHECK(a.written() == 2);
     CHECK(a.size() == 6);
     CHECK_FALSE(a.complete());
     CHECK(buffer.written() == 6);
     const auto rest = a.prepare();
     REQUIRE(rest.size() == 4);
-    std::ranges::copy(of("2345"), rest.begin());
+    std::ranges::copy(bytes_of("2345"), rest.begin());
     a.commit(4);
     CHECK(a.complete());
     CHECK(a.prepare().empty());
@@ -64,7 +61,7 @@ TEST_CASE("direct_buffer: parts written in any order make the whole") {
 TEST_CASE("direct_buffer: the caller's memory is written in place and can't be taken") {
     std::string memory = "......";
     direct_buffer buffer(std::as_writable_bytes(std::span(memory)));
-    buffer.make_view(0, 6).write(of("abcdef"));
+    buffer.make_view(0, 6).write(bytes_of("abcdef"));
     CHECK(memory == "abcdef");
     CHECK(text(buffer.data()) == "abcdef");
     CHECK(buffer.data().data() == reinterpret_cast<const std::byte*>(memory.data()));
@@ -125,9 +122,9 @@ TEST_CASE("direct_buffer: a view can't be overfilled, and nothing is written the
     std::string memory = "..........";
     direct_buffer buffer(std::as_writable_bytes(std::span(memory)));
     auto view = buffer.make_view(2, 4);
-    view.write(of("a"));
+    view.write(bytes_of("a"));
     CHECK(misuse([&] {
-              view.write(of("bcde"));
+              view.write(bytes_of("bcde"));
           }) == "direct_buffer: view [2, 6): 4 bytes given, 3 of 4 remain");
     CHECK(misuse([&] { view.commit(4); }) == "direct_buffer: view [2, 6): 4 bytes given, 3 of 4 remain");
     CHECK(memory == "..a.......");
@@ -144,16 +141,16 @@ TEST_CASE("direct_buffer: with bytes missing there is no data, and the error nam
     };
     CHECK(hole() == "direct_buffer: 0 of 10 bytes are written; the first hole is [0, 10)");
     auto middle = buffer.make_view(4, 4);
-    middle.write(of("45"));
+    middle.write(bytes_of("45"));
     CHECK(hole() == "direct_buffer: 2 of 10 bytes are written; the first hole is [0, 4)");
     auto front = buffer.make_view(0, 4);
-    front.write(of("0"));
+    front.write(bytes_of("0"));
     CHECK(hole() == "direct_buffer: 3 of 10 bytes are written; the first hole is [1, 4)");
-    front.write(of("123"));
+    front.write(bytes_of("123"));
     CHECK(hole() == "direct_buffer: 6 of 10 bytes are written; the first hole is [6, 10)");
-    middle.write(of("67"));
+    middle.write(bytes_of("67"));
     CHECK(hole() == "direct_buffer: 8 of 10 bytes are written; the first hole is [8, 10)");
-    buffer.make_view(8, 2).write(of("89"));
+    buffer.make_view(8, 2).write(bytes_of("89"));
     CHECK(text(std::move(buffer).take().span()) == "0123456789");
 }
 
@@ -161,32 +158,32 @@ TEST_CASE("direct_buffer: the unwritten rest of a dropped view can be viewed aga
     direct_buffer buffer(10);
     {
         auto dropped = buffer.make_view(0, 10);
-        dropped.write(of("012"));
+        dropped.write(bytes_of("012"));
     }
     CHECK(misuse([&] {
               (void)buffer.make_view(2, 8);
           }) == "direct_buffer: view [2, 10) overlaps [0, 3), which is taken");
     auto retry = buffer.make_view(3, 7);
-    retry.write(of("3456789"));
+    retry.write(bytes_of("3456789"));
     CHECK(text(buffer.data()) == "0123456789");
 }
 
 TEST_CASE("direct_buffer: a moved view carries its region along, and one overwritten gives it back") {
     direct_buffer buffer(4);
     auto a = buffer.make_view(0, 2);
-    a.write(of("0"));
+    a.write(bytes_of("0"));
     auto b = std::move(a);
     CHECK(a.complete());
     CHECK(a.size() == 0);
     CHECK(b.written() == 1);
-    b.write(of("1"));
+    b.write(bytes_of("1"));
     b = buffer.make_view(2, 2);
     b = direct_buffer::view();
     CHECK_NOTHROW(b = buffer.make_view(2, 2));
     auto& same = b;
     b = std::move(same);
     CHECK(b.size() == 2);
-    b.write(of("23"));
+    b.write(bytes_of("23"));
     CHECK(text(buffer.data()) == "0123");
 }
 
@@ -194,13 +191,13 @@ TEST_CASE("direct_buffer: after close() every use is an error") {
     std::array<std::byte, 4> memory{};
     direct_buffer buffer(memory);
     auto view = buffer.make_view(0, 4);
-    view.write(of("0"));
+    view.write(bytes_of("0"));
     buffer.close();
     buffer.close();
     CHECK(buffer.closed());
     CHECK(misuse([&] { (void)view.prepare(); }) == "direct_buffer: view [0, 4): the buffer is closed");
     CHECK(misuse([&] { view.commit(1); }) == "direct_buffer: view [0, 4): the buffer is closed");
-    CHECK(misuse([&] { view.write(of("1")); }) == "direct_buffer: view [0, 4): the buffer is closed");
+    CHECK(misuse([&] { view.write(bytes_of("1")); }) == "direct_buffer: view [0, 4): the buffer is closed");
     CHECK(memory[1] == std::byte(0));
     CHECK(misuse([&] {
               (void)buffer.make_view(1, 2);
@@ -211,7 +208,7 @@ TEST_CASE("direct_buffer: after close() every use is an error") {
 
 TEST_CASE("direct_buffer: taken or moved from, it is closed") {
     direct_buffer buffer(2);
-    buffer.make_view(0, 2).write(of("ab"));
+    buffer.make_view(0, 2).write(bytes_of("ab"));
     direct_buffer other = std::move(buffer);
     CHECK(buffer.closed());
     CHECK(buffer.size() == 0);

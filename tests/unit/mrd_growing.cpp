@@ -11,9 +11,6 @@ using rangeio::fsm::call_fate;
 
 namespace {
 
-const failure unavailable = grpc_failure(14, "gone");
-const failure cancelled = grpc_failure(1, "cancelled");
-
 /// The first action of this kind, of the last event.
 const mrd_action& action_of(const stream& s, mrd_action_kind kind) {
     const auto it = std::ranges::find(s.decided(), kind, &mrd_action::kind);

@@ -10,7 +10,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const failure unavailable = grpc_failure(14, "gone");
 const failure aborted = grpc_failure(10, "idle for too long");
 const failure past_the_end = grpc_failure(11, "past the end");
 const failure denied = grpc_failure(7, "denied");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "fsm/mrd_fsm.hpp"
+#include "support/grpc_failures.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -24,10 +25,6 @@ using rangeio::fsm::mrd_actions;
 using rangeio::fsm::mrd_fsm;
 using rangeio::fsm::mrd_state;
 using rangeio::fsm::range_error;
-
-inline failure grpc_failure(int status, const char* text) {
-    return {rangeio::error_code(status, rangeio::grpc_category()), text, status};
-}
 
 /// A stream whose events return their actions as one line, messages included: those are asked for at once, as
 /// a shell that is never late would. Cookies are numbers from 1 and are printed as `r1`, ranges in messages

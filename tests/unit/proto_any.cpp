@@ -4,12 +4,16 @@
 
 #include <doctest/doctest.h>
 
-using namespace rangeio::proto;
+namespace rpc = rangeio::proto::rpc;
+namespace storage = rangeio::proto::storage::v2;
+using rangeio::proto::pack;
+using rangeio::proto::service_name;
+using rangeio::proto::unpack;
 
 namespace {
 
 google::protobuf::Any packed_redirect() {
-    storage::v2::BidiReadObjectRedirectedError redirect;
+    storage::BidiReadObjectRedirectedError redirect;
     redirect.set_routing_token("token");
     google::protobuf::Any any;
     pack(redirect, any);
@@ -29,7 +33,7 @@ TEST_CASE("proto_any: a packed message carries the service's type URL") {
 
 TEST_CASE("proto_any: a packed message is unpacked, whatever stands before the slash") {
     auto any = packed_redirect();
-    storage::v2::BidiReadObjectRedirectedError redirect;
+    storage::BidiReadObjectRedirectedError redirect;
     REQUIRE(unpack(any, redirect));
     CHECK(redirect.routing_token() == "token");
     any.set_type_url("example.com/types/google.storage.v2.BidiReadObjectRedirectedError");
@@ -38,10 +42,10 @@ TEST_CASE("proto_any: a packed message is unpacked, whatever stands before the s
 
 TEST_CASE("proto_any: another type, no type or malformed bytes are not unpacked") {
     auto any = packed_redirect();
-    storage::v2::BidiReadObjectError other;
+    storage::BidiReadObjectError other;
     CHECK_FALSE(unpack(any, other));
 
-    storage::v2::BidiReadObjectRedirectedError redirect;
+    storage::BidiReadObjectRedirectedError redirect;
     for (const char* url :
          {"", "/", "google.storage.v2.BidiReadObjectRedirectedError", "a/xgoogle.rpc.Status"}) {
         any.set_type_url(url);

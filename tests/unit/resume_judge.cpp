@@ -1,5 +1,7 @@
 #include "fsm/resume_judge.hpp"
 
+#include "support/grpc_failures.hpp"
+
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -7,22 +9,17 @@
 #include <vector>
 
 using rangeio::errc;
-using rangeio::error_code;
 using rangeio::failure;
 using rangeio::retry_policy;
 using rangeio::fsm::call_fate;
 using rangeio::fsm::resume_judge;
 using rangeio::fsm::time_point;
+using support::grpc_failure;
+using support::unavailable;
 using namespace std::chrono_literals;
 using what_next = resume_judge::what_next;
 
 namespace {
-
-failure status(int code) {
-    return {error_code(code, rangeio::grpc_category()), "text", code};
-}
-
-const failure unavailable = status(14);
 
 /// The end of a call that brought nothing, on a stream that was open.
 resume_judge::verdict broke(resume_judge& judge, time_point now = {}, const failure& why = unavailable) {
@@ -49,7 +46,7 @@ TEST_CASE("resume_judge: without a budget the attempts end, and the failure says
     CHECK(last.then == what_next::fail);
     CHECK(last.why.code() == unavailable.code());
     CHECK(last.why.grpc_status() == 14);
-    CHECK(last.why.message() == "text (attempt 2 of 2)");
+    CHECK(last.why.message() == "gone (attempt 2 of 2)");
 }
 
 TEST_CASE("resume_judge: progress sets the attempts back, and the next one does not wait") {
@@ -81,7 +78,7 @@ TEST_CASE("resume_judge: the budget begins with the first attempt, and progress 
     CHECK(broke(judge, now + 9s).then == what_next::wait);
     const auto last = broke(judge, now + 10s);
     CHECK(last.then == what_next::fail);
-    CHECK(last.why.message() == "text (nothing came for 10 s, attempt 3)");
+    CHECK(last.why.message() == "gone (nothing came for 10 s, attempt 3)");
 }
 
 TEST_CASE("resume_judge: the budget does not run while the stream sleeps") {
@@ -111,9 +108,9 @@ TEST_CASE("resume_judge: which statuses are tried again depends on whether the s
             CAPTURE(established);
             resume_judge judge{retry_policy()};
             judge.call_started();
-            const auto next = judge.call_ended(call_fate::broken, status(code), true, established, {});
+            const auto next = judge.call_ended(call_fate::broken, grpc_failure(code), true, established, {});
             CHECK((next.then == what_next::wait) == (established ? once_open : always));
-            if (next.then == what_next::fail) CHECK(next.why.message() == "text");
+            if (next.then == what_next::fail) CHECK(next.why.message() == "gone");
         }
     }
 }
@@ -134,7 +131,7 @@ TEST_CASE("resume_judge: a lack of memory is tried again once the stream was ope
 
 TEST_CASE("resume_judge: statuses can be added to those and taken from them") {
     resume_judge judge(retry_policy().retry_status(2, true).retry_status(14, false));
-    CHECK(broke(judge, {}, status(2)).then == what_next::wait);
+    CHECK(broke(judge, {}, grpc_failure(2)).then == what_next::wait);
     CHECK(broke(judge, {}, unavailable).then == what_next::fail);
     CHECK(retry_policy().retry_status(99, true).retries(99, true) == false);
 }
@@ -154,7 +151,7 @@ TEST_CASE("resume_judge: an opening has attempts of its own") {
     judge.call_started();
     const auto last = judge.call_ended(call_fate::broken, unavailable, false, false, {});
     CHECK(last.then == what_next::fail);
-    CHECK(last.why.message() == "text (attempt 2 of 2)");
+    CHECK(last.why.message() == "gone (attempt 2 of 2)");
 }
 
 TEST_CASE("resume_judge: redirects are followed at once, so many in a row, and are no attempts") {
@@ -162,7 +159,7 @@ TEST_CASE("resume_judge: redirects are followed at once, so many in a row, and a
     const auto redirected = [&judge] {
         judge.call_started();
         judge.responded();
-        return judge.call_ended(call_fate::redirected, status(10), true, true, {});
+        return judge.call_ended(call_fate::redirected, grpc_failure(10), true, true, {});
     };
     CHECK(redirected().then == what_next::call);
     CHECK(redirected().then == what_next::call);
@@ -180,7 +177,7 @@ TEST_CASE("resume_judge: without ranges an open stream sleeps, whatever it was t
         resume_judge judge(retry_policy::none().max_redirects(0));
         judge.call_started();
         judge.responded();
-        CHECK(judge.call_ended(fate, status(10), false, true, {}).then == what_next::sleep);
+        CHECK(judge.call_ended(fate, grpc_failure(10), false, true, {}).then == what_next::sleep);
         CHECK(judge.woken({}).then == what_next::call);
     }
 }
@@ -201,7 +198,7 @@ TEST_CASE("resume_judge: what ends a stream that was open is its budget, however
     for (int n = 0; n < 100; ++n) CHECK(broke(judge, time_point() + n * 99ms).then == what_next::wait);
     const auto last = broke(judge, time_point() + 10s);
     CHECK(last.then == what_next::fail);
-    CHECK(last.why.message() == "text (nothing came for 10 s, attempt 101)");
+    CHECK(last.why.message() == "gone (nothing came for 10 s, attempt 101)");
 }
 
 TEST_CASE("resume_judge: no attempts are none, whatever the budget") {
@@ -220,7 +217,7 @@ TEST_CASE("resume_judge: a further opening of a pool is as patient as a stream t
     };
     CHECK_FALSE(fails(unavailable, {}));
     CHECK_FALSE(fails(unavailable, time_point() + 9s));
-    CHECK(fails(status(10), time_point() + 9s));
+    CHECK(fails(grpc_failure(10), time_point() + 9s));
     CHECK(fails(unavailable, time_point() + 10s));
 }
 

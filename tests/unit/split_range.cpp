@@ -21,7 +21,7 @@ static_assert(std::forward_iterator<rangeio::range_parts::iterator>);
 
 namespace {
 
-shares share(std::vector<std::uint64_t> lengths, std::size_t concurrency) {
+shares shares_of(std::vector<std::uint64_t> lengths, std::size_t concurrency) {
     return share_concurrency(lengths, concurrency);
 }
 
@@ -95,34 +95,34 @@ TEST_CASE("split_range: zero concurrency or min_chunk is an error that says whic
 }
 
 TEST_CASE("share_concurrency: shares are in proportion to length") {
-    CHECK(share({100, 100, 200}, 8) == shares{2, 2, 4});
-    CHECK(share({10, 10, 80}, 10) == shares{1, 1, 8});
-    CHECK(share({50}, 4) == shares{4});
+    CHECK(shares_of({100, 100, 200}, 8) == shares{2, 2, 4});
+    CHECK(shares_of({10, 10, 80}, 10) == shares{1, 1, 8});
+    CHECK(shares_of({50}, 4) == shares{4});
 }
 
 TEST_CASE("share_concurrency: a chunk with bytes gets at least 1, an empty one 0") {
-    CHECK(share({1, 0, 1000000}, 4) == shares{1, 0, 3});
-    CHECK(share({5, 5, 0, 5}, 1) == shares{1, 1, 0, 1});
-    CHECK(share({5, 5, 5}, 3) == shares{1, 1, 1});
-    CHECK(share({0, 0}, 3) == shares{0, 0});
-    CHECK(share({}, 3).empty());
+    CHECK(shares_of({1, 0, 1000000}, 4) == shares{1, 0, 3});
+    CHECK(shares_of({5, 5, 0, 5}, 1) == shares{1, 1, 0, 1});
+    CHECK(shares_of({5, 5, 5}, 3) == shares{1, 1, 1});
+    CHECK(shares_of({0, 0}, 3) == shares{0, 0});
+    CHECK(shares_of({}, 3).empty());
 }
 
 TEST_CASE("share_concurrency: fractions go to the largest remainder, then to the earlier chunk") {
-    CHECK(share({10, 10, 10}, 4) == shares{2, 1, 1});
-    CHECK(share({10, 10, 10}, 5) == shares{2, 2, 1});
-    CHECK(share({30, 25, 45}, 10) == shares{3, 2, 5});
+    CHECK(shares_of({10, 10, 10}, 4) == shares{2, 1, 1});
+    CHECK(shares_of({10, 10, 10}, 5) == shares{2, 2, 1});
+    CHECK(shares_of({30, 25, 45}, 10) == shares{3, 2, 5});
 }
 
 TEST_CASE("share_concurrency: lengths near the 64-bit limit do not overflow") {
     constexpr auto huge = byte_range::max_end;
-    CHECK(share({huge, huge, huge, huge}, 8) == shares{2, 2, 2, 2});
-    CHECK(share({huge, 1, huge}, 5) == shares{2, 1, 2});
+    CHECK(shares_of({huge, huge, huge, huge}, 8) == shares{2, 2, 2, 2});
+    CHECK(shares_of({huge, 1, huge}, 5) == shares{2, 1, 2});
 }
 
 TEST_CASE("share_concurrency: concurrency 0 is an error") {
     CHECK(message_of(errc::invalid_argument, [] {
-              (void)share({1}, 0);
+              (void)shares_of({1}, 0);
           }) == "sharing concurrency 0: it must be at least 1");
 }
 
@@ -132,7 +132,7 @@ TEST_CASE("share_concurrency: any lengths are shared exactly, fairly and in orde
         std::vector<std::uint64_t> lengths(random() % 8 + 1);
         for (auto& length : lengths) length = random() % 4 == 0 ? 0 : random() % (round % 2 ? 20 : 100000);
         const std::size_t concurrency = random() % 32 + 1;
-        const auto given = share(lengths, concurrency);
+        const auto given = shares_of(lengths, concurrency);
 
         // By brute force: who is due less than 1 gets 1, until none is; the others divide the rest.
         std::vector<bool> fixed(lengths.size());

@@ -25,7 +25,7 @@ std::string detail(const std::string& type, const std::string& value) {
     );
 }
 
-std::string range_error(std::uint64_t id, std::uint64_t code, const std::string& text) {
+std::string range_error_field(std::uint64_t id, std::uint64_t code, const std::string& text) {
     return bytes_field(1, varint_field(1, id) + bytes_field(2, varint_field(1, code) + bytes_field(2, text)));
 }
 
@@ -39,7 +39,10 @@ TEST_CASE("status details: a range's own status is told once, as its text or the
     const auto end = end_of_call(
         out_of_range,
         "ranges are bad",
-        range_errors(range_error(1, 11, "past the end") + range_error(2, 11, "") + range_error(3, 5, ""))
+        range_errors(
+            range_error_field(1, 11, "past the end") + range_error_field(2, 11, "") +
+            range_error_field(3, 5, "")
+        )
     );
     REQUIRE(end.range_errors.size() == 3);
     CHECK_FALSE(end.unreadable);
@@ -56,7 +59,7 @@ TEST_CASE("status details: a status that there is not is UNKNOWN, and its number
           std::int64_t{std::numeric_limits<std::int32_t>::min()},
           std::int64_t{std::numeric_limits<std::int32_t>::max()}}) {
         const auto end = end_of_call(
-            out_of_range, "bad", range_errors(range_error(1, static_cast<std::uint64_t>(code), "odd"))
+            out_of_range, "bad", range_errors(range_error_field(1, static_cast<std::uint64_t>(code), "odd"))
         );
         REQUIRE(end.range_errors.size() == 1);
         CHECK(end.range_errors[0].why.grpc_status() == 2);
@@ -82,19 +85,19 @@ TEST_CASE("status details: texts become one line of UTF-8, tokens and handles st
     CHECK(end.redirect->routing_token == "t\n\xff");
     CHECK(end.redirect->read_handle == "h\n\xff");
     const auto named =
-        end_of_call(out_of_range, "", range_errors(range_error(1, 11, std::string(5000, 'x'))));
+        end_of_call(out_of_range, "", range_errors(range_error_field(1, 11, std::string(5000, 'x'))));
     REQUIRE(named.range_errors.size() == 1);
     CHECK(named.range_errors[0].why.message().size() < 1100);
 }
 
 TEST_CASE("status details: no more ranges are named than are taken") {
     std::string errors;
-    for (std::uint64_t id = 1; id <= max_range_errors + 5; ++id) errors += range_error(id, 11, "");
+    for (std::uint64_t id = 1; id <= max_range_errors + 5; ++id) errors += range_error_field(id, 11, "");
     CHECK(end_of_call(out_of_range, "bad", range_errors(errors)).range_errors.size() == max_range_errors);
 }
 
 TEST_CASE("status details: what is malformed, inside and outside, makes the end unreadable") {
-    const std::string good = range_errors(range_error(1, 11, ""));
+    const std::string good = range_errors(range_error_field(1, 11, ""));
     CHECK_FALSE(end_of_call(out_of_range, "", "").unreadable);
     CHECK_FALSE(end_of_call(out_of_range, "", good + detail("Unheard", "\xff")).unreadable);
     CHECK(end_of_call(out_of_range, "", "\xff").unreadable);

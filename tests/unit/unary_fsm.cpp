@@ -1,5 +1,7 @@
 #include "fsm/unary_fsm.hpp"
 
+#include "support/grpc_failures.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -8,7 +10,6 @@
 #include <vector>
 
 using rangeio::errc;
-using rangeio::error_code;
 using rangeio::failure;
 using rangeio::retry_policy;
 using rangeio::fsm::time_point;
@@ -17,17 +18,13 @@ using rangeio::fsm::unary_action_kind;
 using rangeio::fsm::unary_actions;
 using rangeio::fsm::unary_fsm;
 using rangeio::fsm::unary_state;
+using support::cancelled;
+using support::grpc_failure;
+using support::unavailable;
 using namespace std::chrono_literals;
 using kind = unary_action_kind;
 
 namespace {
-
-failure status(int code) {
-    return {error_code(code, rangeio::grpc_category()), "text", code};
-}
-
-const failure unavailable = status(14);
-const failure cancelled = status(1);
 
 /// The machine, and what it wanted since it was last asked.
 class question {
@@ -100,10 +97,10 @@ TEST_CASE("unary_fsm: a failure that lasts is the answer") {
     question q;
     q.start();
     q.take();
-    q.end(status(5));
+    q.end(grpc_failure(5));
     CHECK(q.take() == over);
     CHECK(q.result->grpc_status() == 5);
-    CHECK(q.result->message() == "text");
+    CHECK(q.result->message() == "gone");
 }
 
 TEST_CASE("unary_fsm: the policy's statuses count, and its attempts end") {
@@ -250,7 +247,7 @@ TEST_CASE("unary_fsm: an endpoint that has never answered ends the question, by 
     refused.machine.unanswered(late, refused.actions);
     CHECK(refused.take() == over);
     CHECK(refused.result->grpc_status() == 14);
-    CHECK(refused.result->message() == "text (host:1 has not answered in time)");
+    CHECK(refused.result->message() == "gone (host:1 has not answered in time)");
 
     question answered;
     answered.start();

@@ -20,25 +20,28 @@
 namespace support {
 
 /// A call, as the service sees it.
-class scripted_stream {
+class memory_stream {
 public:
     virtual void break_now(int status) = 0;
 
 protected:
-    ~scripted_stream() = default;
+    ~memory_stream() = default;
 };
+
+/// Bytes for an object, the same each time.
+std::string random_content(std::size_t size);
 
 /// The service in memory: calls are served by threads of its own, which deliver as gRPC's do. The responses of one
 /// call come one at a time; its writes are confirmed by whichever thread is free, at the same time.
 ///
 /// Outlives every pool on it.
-class scripted_service {
+class memory_service {
 public:
-    scripted_service(std::string content, std::size_t threads, std::size_t chunk_bytes);
+    memory_service(std::string content, std::size_t threads, std::size_t chunk_bytes);
     /// Serves what is left to its end.
-    ~scripted_service();
-    scripted_service(const scripted_service&) = delete;
-    scripted_service& operator=(const scripted_service&) = delete;
+    ~memory_service();
+    memory_service(const memory_service&) = delete;
+    memory_service& operator=(const memory_service&) = delete;
 
     const std::string& content() const noexcept { return content_; }
     std::size_t chunk_bytes() const noexcept { return chunk_bytes_; }
@@ -75,7 +78,7 @@ public:
     std::size_t break_after() const;
     std::optional<std::size_t> unfinalized() const;
     bool remembers_sizes() const;
-    void add_call(std::weak_ptr<scripted_stream> call);
+    void add_call(std::weak_ptr<memory_stream> call);
     void post(std::function<void()> task);
 
 private:
@@ -93,7 +96,7 @@ private:
     std::size_t break_after_ = 0;
     std::optional<std::size_t> unfinalized_;
     bool remember_sizes_ = false;
-    std::vector<std::weak_ptr<scripted_stream>> calls_;
+    std::vector<std::weak_ptr<memory_stream>> calls_;
     std::vector<std::thread> threads_;
 };
 

@@ -1,4 +1,4 @@
-#include "simulation/scripted_service.hpp"
+#include "simulation/memory_service.hpp"
 
 #include <rangeio/crc32c.hpp>
 
@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <random>
+#include <string>
 #include <utility>
 
 namespace support {
@@ -14,11 +16,11 @@ namespace {
 using namespace rangeio;
 using namespace rangeio::grpc_transport;
 
-class scripted_call final : public bidi_call,
-                            public scripted_stream,
-                            public std::enable_shared_from_this<scripted_call> {
+class memory_call final : public bidi_call,
+                          public memory_stream,
+                          public std::enable_shared_from_this<memory_call> {
 public:
-    scripted_call(scripted_service& service, std::shared_ptr<bidi_call_events> events)
+    memory_call(memory_service& service, std::shared_ptr<bidi_call_events> events)
         : service_(service), events_(std::move(events)) {}
 
     void start(const call_spec&, std::span<const fsm::wire_range> ranges) override {
@@ -151,7 +153,7 @@ private:
         events_->on_response(out);
     }
 
-    scripted_service& service_;
+    memory_service& service_;
     std::shared_ptr<bidi_call_events> events_;
     std::mutex mutex_;
     std::deque<fsm::wire_range> ranges_;
@@ -163,28 +165,28 @@ private:
     bool over_ = false;
 };
 
-class scripted_connector final : public bidi_connector {
+class memory_connector final : public bidi_connector {
 public:
-    explicit scripted_connector(scripted_service& service) : service_(service) {}
+    explicit memory_connector(memory_service& service) : service_(service) {}
     std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
-        return std::make_shared<scripted_call>(service_, std::move(events));
+        return std::make_shared<memory_call>(service_, std::move(events));
     }
 
 private:
-    scripted_service& service_;
+    memory_service& service_;
 };
 
-class scripted_factory final : public mrd_factory {
+class memory_factory final : public mrd_factory {
 public:
-    scripted_factory(
-        scripted_service& service,
+    memory_factory(
+        memory_service& service,
         const boost::asio::any_io_executor& executor,
         bool multi_request,
         const retry_policy& retry,
         std::shared_ptr<observer> to
     )
         : multi_request_(multi_request) {
-        environment_.connector = std::make_shared<scripted_connector>(service);
+        environment_.connector = std::make_shared<memory_connector>(service);
         environment_.source = std::make_shared<object_source>(object_ref("b-1", "o"));
         environment_.reports = std::make_shared<stream_reports>(std::move(to));
         environment_.core = runtime::core_of(executor);
@@ -205,12 +207,19 @@ private:
 
 }  // namespace
 
-scripted_service::scripted_service(std::string content, std::size_t threads, std::size_t chunk_bytes)
+std::string random_content(std::size_t size) {
+    std::string out(size, '\0');
+    std::mt19937 random(1);
+    for (char& c : out) c = static_cast<char>(random());
+    return out;
+}
+
+memory_service::memory_service(std::string content, std::size_t threads, std::size_t chunk_bytes)
     : content_(std::move(content)), chunk_bytes_(chunk_bytes) {
     for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
 }
 
-scripted_service::~scripted_service() {
+memory_service::~memory_service() {
     {
         const std::lock_guard lock(mutex_);
         stopping_ = true;
@@ -219,26 +228,26 @@ scripted_service::~scripted_service() {
     for (auto& thread : threads_) thread.join();
 }
 
-std::shared_ptr<mrd_factory> scripted_service::factory(
+std::shared_ptr<mrd_factory> memory_service::factory(
     const boost::asio::any_io_executor& executor,
     bool multi_request,
     const retry_policy& retry,
     std::shared_ptr<observer> observer
 ) {
-    return std::make_shared<scripted_factory>(*this, executor, multi_request, retry, std::move(observer));
+    return std::make_shared<memory_factory>(*this, executor, multi_request, retry, std::move(observer));
 }
 
-bool scripted_service::idle() const {
+bool memory_service::idle() const {
     const std::lock_guard lock(mutex_);
     return tasks_.empty() && busy_ == 0;
 }
 
-void scripted_service::pause() {
+void memory_service::pause() {
     const std::lock_guard lock(mutex_);
     paused_ = true;
 }
 
-void scripted_service::resume() {
+void memory_service::resume() {
     {
         const std::lock_guard lock(mutex_);
         paused_ = false;
@@ -246,50 +255,50 @@ void scripted_service::resume() {
     wake_.notify_all();
 }
 
-void scripted_service::refuse_opens(std::size_t count) {
+void memory_service::refuse_opens(std::size_t count) {
     const std::lock_guard lock(mutex_);
     refusals_ = count;
 }
 
-bool scripted_service::refuses_open() {
+bool memory_service::refuses_open() {
     const std::lock_guard lock(mutex_);
     if (refusals_ == 0) return false;
     --refusals_;
     return true;
 }
 
-void scripted_service::break_after(std::size_t responses) {
+void memory_service::break_after(std::size_t responses) {
     const std::lock_guard lock(mutex_);
     break_after_ = responses;
 }
 
-std::size_t scripted_service::break_after() const {
+std::size_t memory_service::break_after() const {
     const std::lock_guard lock(mutex_);
     return break_after_;
 }
 
-void scripted_service::unfinalized(std::size_t size) {
+void memory_service::unfinalized(std::size_t size) {
     const std::lock_guard lock(mutex_);
     unfinalized_ = size;
 }
 
-std::optional<std::size_t> scripted_service::unfinalized() const {
+std::optional<std::size_t> memory_service::unfinalized() const {
     const std::lock_guard lock(mutex_);
     return unfinalized_;
 }
 
-void scripted_service::remember_sizes() {
+void memory_service::remember_sizes() {
     const std::lock_guard lock(mutex_);
     remember_sizes_ = true;
 }
 
-bool scripted_service::remembers_sizes() const {
+bool memory_service::remembers_sizes() const {
     const std::lock_guard lock(mutex_);
     return remember_sizes_;
 }
 
-void scripted_service::break_all(int status) {
-    std::vector<std::weak_ptr<scripted_stream>> calls;
+void memory_service::break_all(int status) {
+    std::vector<std::weak_ptr<memory_stream>> calls;
     {
         const std::lock_guard lock(mutex_);
         calls = calls_;
@@ -299,17 +308,17 @@ void scripted_service::break_all(int status) {
     }
 }
 
-void scripted_service::add_call(std::weak_ptr<scripted_stream> call) {
+void memory_service::add_call(std::weak_ptr<memory_stream> call) {
     const std::lock_guard lock(mutex_);
     calls_.push_back(std::move(call));
 }
 
-std::size_t scripted_service::calls() const {
+std::size_t memory_service::calls() const {
     const std::lock_guard lock(mutex_);
     return calls_.size();
 }
 
-void scripted_service::post(std::function<void()> task) {
+void memory_service::post(std::function<void()> task) {
     {
         const std::lock_guard lock(mutex_);
         tasks_.push_back(std::move(task));
@@ -317,7 +326,7 @@ void scripted_service::post(std::function<void()> task) {
     wake_.notify_one();
 }
 
-void scripted_service::work() {
+void memory_service::work() {
     for (;;) {
         std::function<void()> task;
         {

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <rangeio/error.hpp>
+
+#include <string>
+#include <utility>
+
+namespace support {
+
+/// What a call ends with, by the number of gRPC's status.
+inline rangeio::failure grpc_failure(int status, std::string text = "gone") {
+    return {rangeio::error_code(status, rangeio::grpc_category()), std::move(text), status};
+}
+
+inline const rangeio::failure unavailable = grpc_failure(14);
+inline const rangeio::failure cancelled = grpc_failure(1, "cancelled");
+
+}  // namespace support

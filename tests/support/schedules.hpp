@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+
+namespace support {
+
+/// What CI can afford.
+inline constexpr std::uint64_t usual_schedules = 1500;
+
+/// How many schedules or scripts a test tries of which there is no end: RANGEIO_SCHEDULES, or the usual number.
+inline std::uint64_t schedule_budget() {
+    const char* const asked = std::getenv("RANGEIO_SCHEDULES");
+    return asked != nullptr ? std::strtoull(asked, nullptr, 10) : usual_schedules;
+}
+
+}  // namespace support
