@@ -265,5 +265,5 @@ TEST_CASE("unary_fsm: a time limit that is over tells how the last attempt ended
     q.cancel(errc::timed_out);
     q.take();
     CHECK(q.result->code() == errc::timed_out);
-    CHECK(q.result->message() == "timed out (the last attempt: text)");
+    CHECK(q.result->message() == "timed out (the last attempt: gone)");
 }
