@@ -1,7 +1,5 @@
 // The inputs that are kept, corpora and what once went wrong, in every build and without libFuzzer.
 
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-
 #include "fuzz/targets.hpp"
 
 #include <doctest/doctest.h>
