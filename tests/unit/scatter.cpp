@@ -18,8 +18,16 @@ using share = std::tuple<std::byte*, std::uint64_t, std::uint64_t>;
 
 constexpr auto ignore = [](std::byte*, std::uint64_t, std::uint64_t) {};
 
-void add(requests& to, std::uint64_t offset, std::uint64_t length, std::byte* memory = nullptr) {
-    to.emplace_back(byte_range(offset, length), std::span(memory, memory == nullptr ? 0 : length));
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+
+void add(requests& to, std::uint64_t offset, std::uint64_t length, std::byte* memory) {
+    to.emplace_back(byte_range(offset, length), std::span(memory, length));
+}
+
+/// For those who only count: the ranges share their memory.
+void add(requests& to, std::uint64_t offset, std::uint64_t length) {
+    static std::vector<std::byte> memory(8 * mib);
+    add(to, offset, length, memory.data());
 }
 
 std::vector<share> found(const scatter& in, std::uint64_t begin, std::uint64_t end) {
@@ -46,7 +54,6 @@ std::size_t looks_in(const scatter& in, std::uint64_t size, std::uint64_t slice)
     return looks;
 }
 
-constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 // On the way down to the first range of a slice, and to the last: blocks of 20 levels, and the ranges in them.
 constexpr std::size_t detour = 2 * 20 * (1 + scatter::block);
 
