@@ -19,6 +19,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 using namespace rangeio;
 using namespace std::chrono_literals;
@@ -54,6 +55,10 @@ public:
 
     /// Lets a read go on for so many steps, and cancels it.
     void cancel_read(std::size_t steps) { cancel(read(), read_, steps); }
+
+    /// The same with a read that has to know the object's size before it has memory.
+    void cancel_block(std::size_t steps) { cancel(block(), read_, steps); }
+    void cancel_tail(std::size_t steps) { cancel(tail(), read_, steps); }
 
     /// The same with a question for the size of an object that grows, on a stream that is there.
     void cancel_refresh(std::size_t steps) {
@@ -137,6 +142,22 @@ private:
         if (first) read_ = first;
     }
 
+    asio::awaitable<void> block() { read_ = co_await told(fetch(pool_, byte_range(0, 16))); }
+    asio::awaitable<void> tail() { read_ = co_await told(fetch_tail(pool_, 8)); }
+
+    /// What it fails with, by an error of ours and never by Asio's own.
+    template <class Awaitable>
+    asio::awaitable<failure> told(Awaitable operation) {
+        failure out;
+        try {
+            out = co_await support::failure_of(std::move(operation));
+        } catch (const boost::system::system_error& e) {
+            CHECK(std::string(e.what()) == "");
+            out = e.code();
+        }
+        co_return out;
+    }
+
     asio::awaitable<void> refresh() { read_ = co_await support::failure_of(pool_.refresh_size()); }
 
     asio::awaitable<void> close() {
@@ -194,6 +215,14 @@ TEST_CASE("cancelling: a read ends as cancelled, its memory is left alone, at ea
         "nothing under way", "waiting for a stream that opens", "reading", "resuming", "reading on"
     };
     CHECK(cancel_everywhere(&cancelling_scene::cancel_read, &cancelling_scene::read_end) == all);
+}
+
+TEST_CASE("cancelling: a read that opens the pool before it has memory ends as cancelled, at each step") {
+    const places all{
+        "nothing under way", "waiting for a stream that opens", "reading", "resuming", "reading on"
+    };
+    CHECK(cancel_everywhere(&cancelling_scene::cancel_block, &cancelling_scene::read_end) == all);
+    CHECK(cancel_everywhere(&cancelling_scene::cancel_tail, &cancelling_scene::read_end) == all);
 }
 
 TEST_CASE("cancelling: a question for the size of an object that grows ends as cancelled, at each step") {
