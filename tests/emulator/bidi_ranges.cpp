@@ -7,8 +7,6 @@
 
 using namespace support;
 
-namespace {}  // namespace
-
 TEST_CASE("BidiReadObject: serves what each kind of range stands for") {
     fixture f;
     const std::string content = pattern(100'000);

@@ -1,4 +1,5 @@
 #include "engine/scatter.hpp"
+#include "support/mib.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,6 +11,7 @@
 using rangeio::byte_range;
 using rangeio::range_request;
 using rangeio::engine::scatter;
+using support::mib;
 
 namespace {
 
@@ -17,8 +19,6 @@ using requests = std::vector<range_request>;
 using share = std::tuple<std::byte*, std::uint64_t, std::uint64_t>;
 
 constexpr auto ignore = [](std::byte*, std::uint64_t, std::uint64_t) {};
-
-constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
 void add(requests& to, std::uint64_t offset, std::uint64_t length, std::byte* memory) {
     to.emplace_back(byte_range(offset, length), std::span(memory, length));
