@@ -4,7 +4,7 @@
 #include "engine/fetch_plan.hpp"
 #include "engine/read_operation.hpp"
 #include "gcs/client_core.hpp"
-#include "grpc/mrd.hpp"
+#include "grpc/mrd_maker.hpp"
 
 #include <mutex>
 #include <string>
@@ -14,33 +14,6 @@
 namespace rangeio {
 namespace gcs {
 namespace {
-
-class grpc_mrd_factory final : public mrd_factory {
-public:
-    grpc_mrd_factory(const client_core& core, object_ref object, const pool_options& options) {
-        const auto& own = options.observed_by();
-        environment_.connector = core.connector();
-        environment_.source = std::make_shared<grpc_transport::object_source>(std::move(object));
-        environment_.reports =
-            std::make_shared<grpc_transport::stream_reports>(own != nullptr ? own : core.observed_by());
-        environment_.core = core.runtime();
-        environment_.executor = core.executor();
-        environment_.open_timeout = options.open_timeout();
-        environment_.retry = core.retry();
-        environment_.require_checksums = core.require_checksums();
-    }
-
-    std::shared_ptr<multi_range_downloader> create() override {
-        return std::make_shared<grpc_transport::mrd>(environment_);
-    }
-    bool supports_multi_request() const noexcept override { return true; }
-    const object_ref& object() const noexcept override { return environment_.source->object(); }
-    stream_stats stats() const noexcept override { return environment_.reports->counted(); }
-    std::shared_ptr<observer> observed_by() const noexcept override { return environment_.reports->to(); }
-
-private:
-    grpc_transport::mrd::environment environment_;
-};
 
 /// The owner of a stream that serves one read: it remembers what the stream said of the object.
 class single_owner final : public stream_listener {
@@ -140,7 +113,17 @@ asio::awaitable<std::size_t> read_once(
 std::shared_ptr<mrd_factory> make_factory(
     const client_core& core, object_ref object, const pool_options& options
 ) {
-    return std::make_shared<grpc_mrd_factory>(core, std::move(object), options);
+    const auto& own = options.observed_by();
+    grpc_transport::mrd::environment out;
+    out.connector = core.connector();
+    out.source = std::make_shared<grpc_transport::object_source>(std::move(object));
+    out.reports = std::make_shared<grpc_transport::stream_reports>(own != nullptr ? own : core.observed_by());
+    out.core = core.runtime();
+    out.executor = core.executor();
+    out.open_timeout = options.open_timeout();
+    out.retry = core.retry();
+    out.require_checksums = core.require_checksums();
+    return std::make_shared<grpc_transport::mrd_maker>(std::move(out));
 }
 
 }  // namespace gcs

@@ -1,7 +1,7 @@
 #include <rangeio/testing/allocation_failures.hpp>
 
 #include "grpc/connections.hpp"
-#include "grpc/mrd.hpp"
+#include "grpc/mrd_maker.hpp"
 #include "testing/scripted_message.hpp"
 #include "testing/scripted_service.hpp"
 
@@ -210,21 +210,6 @@ private:
     const std::shared_ptr<connections> to_;
 };
 
-class transport_factory final : public mrd_factory {
-public:
-    transport_factory(mrd::environment environment, bool multi_request)
-        : environment_(std::move(environment)), multi_request_(multi_request) {}
-    std::shared_ptr<multi_range_downloader> create() override { return std::make_shared<mrd>(environment_); }
-    bool supports_multi_request() const noexcept override { return multi_request_; }
-    const object_ref& object() const noexcept override { return environment_.source->object(); }
-    stream_stats stats() const noexcept override { return environment_.reports->counted(); }
-    std::shared_ptr<observer> observed_by() const noexcept override { return environment_.reports->to(); }
-
-private:
-    const mrd::environment environment_;
-    const bool multi_request_;
-};
-
 }  // namespace
 
 std::shared_ptr<mrd_factory> make_scripted_transport(
@@ -249,7 +234,7 @@ std::shared_ptr<mrd_factory> make_scripted_transport(
         if (service->seed == 0) return 1;  // waits are as long in every run
         return 1 + sim::random_numbers(service->seed + (++service->streams << 32)).below(1'000'000'000);
     };
-    return std::make_shared<transport_factory>(std::move(out), multi_request);
+    return std::make_shared<mrd_maker>(std::move(out), multi_request);
 }
 
 }  // namespace rangeio::testing

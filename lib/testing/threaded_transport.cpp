@@ -1,4 +1,4 @@
-#include "grpc/mrd.hpp"
+#include "grpc/mrd_maker.hpp"
 #include "testing/scripted_message.hpp"
 #include "testing/threaded_service.hpp"
 #include "text.hpp"
@@ -309,29 +309,23 @@ std::shared_ptr<scripted_connection> connect(const std::shared_ptr<threaded_serv
     return {new scripted_connection(service->network), end};
 }
 
-class threaded_factory final : public mrd_factory {
+class threaded_maker final : public mrd_maker {
 public:
-    threaded_factory(
+    threaded_maker(
         std::shared_ptr<threaded_service::shared> service, mrd::environment environment, bool multi_request
     )
-        : service_(std::move(service)), environment_(std::move(environment)), multi_request_(multi_request) {}
+        : mrd_maker(std::move(environment), multi_request), service_(std::move(service)) {}
 
     std::shared_ptr<multi_range_downloader> create() override {
-        mrd::environment own = environment_;
+        mrd::environment own = environment();
         own.connector = std::make_shared<threaded_connector>(service_, connection_, tokens_, own.core);
         return std::make_shared<mrd>(std::move(own));
     }
-    bool supports_multi_request() const noexcept override { return multi_request_; }
-    const object_ref& object() const noexcept override { return environment_.source->object(); }
-    stream_stats stats() const noexcept override { return environment_.reports->counted(); }
-    std::shared_ptr<observer> observed_by() const noexcept override { return environment_.reports->to(); }
 
 private:
     const std::shared_ptr<threaded_service::shared> service_;
     const std::shared_ptr<scripted_connection> connection_ = connect(service_);
     const std::shared_ptr<token_book> tokens_ = std::make_shared<token_book>();
-    const mrd::environment environment_;
-    const bool multi_request_;
 };
 
 }  // namespace
@@ -350,7 +344,7 @@ std::shared_ptr<mrd_factory> make_threaded_transport(
     out.executor = executor;
     out.open_timeout = open_timeout;
     out.retry = retry;
-    return std::make_shared<threaded_factory>(std::move(service), std::move(out), multi_request);
+    return std::make_shared<threaded_maker>(std::move(service), std::move(out), multi_request);
 }
 
 }  // namespace rangeio::testing

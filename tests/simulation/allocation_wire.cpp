@@ -4,7 +4,7 @@
 #include <rangeio/testing/sim_context.hpp>
 
 #include "described.hpp"
-#include "grpc/mrd.hpp"
+#include "grpc/mrd_maker.hpp"
 #include "grpc/response_intake.hpp"
 #include "simulation/range_reader.hpp"
 #include "support/grpc_failures.hpp"
@@ -69,15 +69,6 @@ public:
     void ended(const failure& why) noexcept override { end = why; }
 
     std::optional<failure> end;
-};
-
-struct played_factory final : mrd_factory {
-    explicit played_factory(mrd::environment environment) : env(std::move(environment)) {}
-    std::shared_ptr<multi_range_downloader> create() override { return std::make_shared<mrd>(env); }
-    bool supports_multi_request() const noexcept override { return true; }
-    const object_ref& object() const noexcept override { return env.source->object(); }
-
-    mrd::environment env;
 };
 
 /// The wire, in a world that is asked for executors and alarms only.
@@ -328,7 +319,7 @@ TEST_CASE("wire: a coroutine whose read ends in an outage is woken after it") {
     std::array<std::byte, 5> memory{};
     std::optional<std::size_t> got;
     std::optional<mrd_pool> pool(
-        std::in_place, f.io.get_executor(), std::make_shared<played_factory>(f.env), pool_options().size(1)
+        std::in_place, f.io.get_executor(), std::make_shared<mrd_maker>(f.env), pool_options().size(1)
     );
     const auto read = [](mrd_pool& from, std::span<std::byte> into, auto& out) -> asio::awaitable<void> {
         const byte_range range(4, 5);

@@ -2,7 +2,7 @@
 
 #include <rangeio/crc32c.hpp>
 
-#include "grpc/mrd.hpp"
+#include "grpc/mrd_maker.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -176,35 +176,6 @@ private:
     memory_service& service_;
 };
 
-class memory_factory final : public mrd_factory {
-public:
-    memory_factory(
-        memory_service& service,
-        const boost::asio::any_io_executor& executor,
-        bool multi_request,
-        const retry_policy& retry,
-        std::shared_ptr<observer> to
-    )
-        : multi_request_(multi_request) {
-        environment_.connector = std::make_shared<memory_connector>(service);
-        environment_.source = std::make_shared<object_source>(object_ref("b-1", "o"));
-        environment_.reports = std::make_shared<stream_reports>(std::move(to));
-        environment_.core = runtime::core_of(executor);
-        environment_.executor = executor;
-        environment_.open_timeout = std::chrono::seconds(30);
-        environment_.retry = retry;
-    }
-    std::shared_ptr<multi_range_downloader> create() override { return std::make_shared<mrd>(environment_); }
-    bool supports_multi_request() const noexcept override { return multi_request_; }
-    const object_ref& object() const noexcept override { return environment_.source->object(); }
-    stream_stats stats() const noexcept override { return environment_.reports->counted(); }
-    std::shared_ptr<observer> observed_by() const noexcept override { return environment_.reports->to(); }
-
-private:
-    mrd::environment environment_;
-    const bool multi_request_;
-};
-
 }  // namespace
 
 std::string random_content(std::size_t size) {
@@ -234,7 +205,15 @@ std::shared_ptr<mrd_factory> memory_service::factory(
     const retry_policy& retry,
     std::shared_ptr<observer> observer
 ) {
-    return std::make_shared<memory_factory>(*this, executor, multi_request, retry, std::move(observer));
+    mrd::environment out;
+    out.connector = std::make_shared<memory_connector>(*this);
+    out.source = std::make_shared<object_source>(object_ref("b-1", "o"));
+    out.reports = std::make_shared<stream_reports>(std::move(observer));
+    out.core = runtime::core_of(executor);
+    out.executor = executor;
+    out.open_timeout = std::chrono::seconds(30);
+    out.retry = retry;
+    return std::make_shared<mrd_maker>(std::move(out), multi_request);
 }
 
 bool memory_service::idle() const {
