@@ -2,6 +2,7 @@
 
 #include "described.hpp"
 #include "fsm/resume_judge.hpp"
+#include "status_numbers.hpp"
 
 #include <chrono>
 #include <string_view>
@@ -11,10 +12,6 @@ namespace rangeio::grpc_transport {
 namespace {
 
 constexpr std::chrono::seconds patience{2};
-// What says nothing of whether there is anybody.
-constexpr int cancelled = 1;
-constexpr int deadline_exceeded = 4;
-constexpr int unavailable = 14;
 
 }  // namespace
 
@@ -63,7 +60,9 @@ void endpoint_watch::answered() noexcept {
 void endpoint_watch::end(const failure& why) noexcept {
     if (answered_) return;
     const int status = fsm::status_of(why);
-    if (status != 0 && status != cancelled && status != deadline_exceeded && status != unavailable)
+    // What says nothing of whether there is anybody.
+    using namespace status_number;
+    if (status != ok && status != cancelled && status != deadline_exceeded && status != unavailable)
         answered();
     if (over_) return;
     const std::lock_guard lock(mutex_);

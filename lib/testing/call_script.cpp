@@ -1,7 +1,7 @@
 #include "testing/call_script.hpp"
 
 #include "grpc/limits.hpp"
-#include "testing/status_numbers.hpp"
+#include "status_numbers.hpp"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 
 #include <rangeio/error.hpp>
 
-#include "testing/status_numbers.hpp"
+#include "status_numbers.hpp"
 #include "testing/text_fields.hpp"
 
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 #include <rangeio/testing/possible_faults.hpp>
 
-#include "testing/status_numbers.hpp"
+#include "status_numbers.hpp"
 #include "text.hpp"
 
 namespace rangeio::testing {

@@ -1,6 +1,6 @@
 #include "testing/scripted_connection.hpp"
 
-#include "testing/status_numbers.hpp"
+#include "status_numbers.hpp"
 
 #include <algorithm>
 #include <utility>

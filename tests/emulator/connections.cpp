@@ -93,11 +93,10 @@ TEST_CASE("connections: after running out of descriptors all is served again whe
         storage::GetObjectRequest request;
         request.set_bucket(bucket_name);
         request.set_object("other");
-        constexpr int resource_exhausted = 8;
-        CHECK(f.refused(get_object, request).code == resource_exhausted);
+        CHECK(f.refused(get_object, request).code == code::resource_exhausted);
         storage::ListObjectsRequest all;
         all.set_parent(bucket_name);
-        CHECK(f.refused(list_objects, all).code == resource_exhausted);
+        CHECK(f.refused(list_objects, all).code == code::resource_exhausted);
     }
     CHECK(late.is_served());
     CHECK(f.stat("other").size() == 4);

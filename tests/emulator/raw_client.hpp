@@ -1,5 +1,7 @@
 #pragma once
 
+#include "status_numbers.hpp"
+
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -16,18 +18,7 @@ struct call_outcome {
     std::string response;
 };
 
-namespace code {
-inline constexpr int ok = 0;
-inline constexpr int cancelled = 1;
-inline constexpr int invalid_argument = 3;
-inline constexpr int deadline_exceeded = 4;
-inline constexpr int not_found = 5;
-inline constexpr int failed_precondition = 9;
-inline constexpr int aborted = 10;
-inline constexpr int out_of_range = 11;
-inline constexpr int unimplemented = 12;
-inline constexpr int unavailable = 14;
-}  // namespace code
+namespace code = rangeio::status_number;
 
 /// One call in which the test decides when what is sent and read. Every operation blocks, until the deadline
 /// of the call at the latest.

@@ -4,6 +4,7 @@
 
 #include "simulation/memory_service.hpp"
 #include "simulation/open_into.hpp"
+#include "status_numbers.hpp"
 #include "support/grpc_failures.hpp"
 #include "support/run.hpp"
 
@@ -32,8 +33,6 @@ using rangeio::pool_options;
 // whether streams go where it says, and how many there are, counted where they arrive.
 
 namespace {
-
-constexpr int not_found = 5;  // a status after which nothing is tried again
 
 struct cache_fixture {
     explicit cache_fixture(pool_cache_options options = {}, rangeio::retry_policy policy = {})
@@ -268,7 +267,8 @@ TEST_CASE("cache: a stream that dies while it is idle is out, and the next pool 
     cache_fixture f;
     visit(f, visit(*f.cache, named()));
     f.until([&] { return f.time.alarms() == 1; });
-    f.service.break_all(not_found);
+    // A status after which nothing is tried again.
+    f.service.break_all(rangeio::status_number::not_found);
     f.until([&] { return f.cache->stats().died == 1; });
     CHECK(f.cache->stats().idle_streams == 0);
     CHECK(f.cache->stats().idle_keys == 0);

@@ -2,6 +2,8 @@
 
 #include <rangeio/error.hpp>
 
+#include "status_numbers.hpp"
+
 #include <string>
 #include <utility>
 
@@ -12,7 +14,7 @@ inline rangeio::failure grpc_failure(int status, std::string text = "gone") {
     return {rangeio::error_code(status, rangeio::grpc_category()), std::move(text), status};
 }
 
-inline const rangeio::failure unavailable = grpc_failure(14);
-inline const rangeio::failure cancelled = grpc_failure(1, "cancelled");
+inline const rangeio::failure unavailable = grpc_failure(rangeio::status_number::unavailable);
+inline const rangeio::failure cancelled = grpc_failure(rangeio::status_number::cancelled, "cancelled");
 
 }  // namespace support

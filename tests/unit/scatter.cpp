@@ -1,4 +1,5 @@
 #include "engine/scatter.hpp"
+
 #include "support/mib.hpp"
 
 #include <doctest/doctest.h>

@@ -1,6 +1,7 @@
 #include "grpc/status_details.hpp"
 
 #include "grpc/limits.hpp"
+#include "status_numbers.hpp"
 #include "unit/wire_fields.hpp"
 
 #include <doctest/doctest.h>
@@ -17,7 +18,7 @@ using rangeio::grpc_transport::max_range_errors;
 
 namespace {
 
-constexpr int out_of_range = 11;
+using rangeio::status_number::out_of_range;
 
 std::string detail(const std::string& type, const std::string& value) {
     return bytes_field(
