@@ -49,7 +49,8 @@ public:
     link(std::shared_ptr<pool_core> pool, stream_id id) : pool_(std::move(pool)), id_(id) {}
 
     void opened(std::shared_ptr<const object_info> info) noexcept override {
-        pool_->opened(id_, std::move(info));
+        pool_->machine_.feed([&](pool_fsm& m, pool_actions& out) { m.opened(id_, std::move(info), out); });
+        pool_->drain();
     }
     void reconnecting() noexcept override {
         pool_->machine_.feed([&](pool_fsm& m, pool_actions& out) { m.reconnecting(id_, out); });
@@ -83,20 +84,21 @@ pool_core::pool_core(
       observer_(options.observed_by() != nullptr ? options.observed_by() : factory_->observed_by()),
       deadline_(std::make_shared<close_deadline>(executor_, core_)),
       by_load_(options.sharing() == sharing_policy::least_outstanding),
-      machine_(machine_options(options, *factory_)) {
-    streams_.reserve(options.size());
-}
+      machine_(machine_options(options, *factory_)) {}
 
 pool_core::~pool_core() {
     deadline_->drop();
 }
 
 void pool_core::initialize(std::shared_ptr<pool_waiter> who) {
-    enter(std::move(who), &pool_fsm::initialize);
+    enter(std::move(who), [](pool_fsm& m, fsm::waiter_id id, pool_actions& out) { m.initialize(id, out); });
 }
 
 void pool_core::acquire(std::shared_ptr<pool_waiter> who) {
-    enter(std::move(who), &pool_fsm::acquire);
+    refresh_loads();
+    enter(std::move(who), [now = core_->now()](pool_fsm& m, fsm::waiter_id id, pool_actions& out) {
+        m.acquire(id, now, out);
+    });
 }
 
 void pool_core::close(std::shared_ptr<pool_waiter> who) {
@@ -104,21 +106,16 @@ void pool_core::close(std::shared_ptr<pool_waiter> who) {
         if (const auto pool = weak.lock()) pool->close_now();
     });
     closing_ = true;
-    enter(std::move(who), &pool_fsm::close);
+    enter(std::move(who), [](pool_fsm& m, fsm::waiter_id id, pool_actions& out) { m.close(id, out); });
     deadline_->keep(std::move(deadline));
 }
 
-void pool_core::enter(
-    std::shared_ptr<pool_waiter> who, void (pool_fsm::*event)(fsm::waiter_id, pool_actions&)
-) {
+template <class Event>
+void pool_core::enter(std::shared_ptr<pool_waiter> who, Event event) {
     pool_waiter& waiter = *who;
     waiter.under_way = std::move(who);
-    refresh_loads();
     try {
-        machine_.feed_reserving([&](pool_fsm& m, pool_actions& out) {
-            (m.*event)(id_of(waiter), out);
-            if (m.waits(id_of(waiter))) waiter.waits_since = core_->now();
-        });
+        machine_.feed_reserving([&](pool_fsm& m, pool_actions& out) { event(m, id_of(waiter), out); });
     } catch (...) {
         waiter.under_way.reset();
         throw;
@@ -141,70 +138,51 @@ void pool_core::close_now() noexcept {
 }
 
 void pool_core::release(stream_id id) noexcept {
-    const bool known = machine_.feed([&](pool_fsm& m, pool_actions& out) {
-        m.release(id, out);
-        return m.knows(id);
-    });
-    if (!known) forget(id);
+    machine_.feed([&](pool_fsm& m, pool_actions& out) { m.release(id, out); });
     drain();
 }
 
 pool_stats pool_core::stats() const {
     const stream_stats streams = factory_->stats();  // another's code: under no lock
-    return machine_.peek([&](const pool_fsm& m) {
-        pool_stats out = m.stats();
-        out.streams = streams;
-        const std::lock_guard lock(mutex_);
-        out.waits = waits_;
-        out.wait_time = wait_time_;
-        return out;
-    });
+    pool_stats out = machine_.peek([](const pool_fsm& m) { return m.stats(); });
+    out.streams = streams;
+    return out;
 }
 
 std::shared_ptr<const object_info> pool_core::info() const {
-    const std::lock_guard lock(mutex_);
-    return info_;
+    return machine_.peek([](const pool_fsm& m) { return m.info(); });
 }
 
-void pool_core::learn(const multi_range_downloader& from) {
-    auto info = from.info();
-    std::vector<std::shared_ptr<multi_range_downloader>> others;
-    std::uint64_t size = 0;
-    {
-        const std::lock_guard lock(mutex_);
-        if (info == nullptr || info->size < info_->size || info_->finalized) return;
-        size = info->size;
-        if (size > info_->size) {
-            for (const entry& e : streams_) others.push_back(e.stream);
-        }
-        info_ = std::move(info);
-    }
-    for (const auto& stream : others) stream->require(size);
-}
-
-// P14. Also when it is granted: the pool may have learned of more since it was told.
-void pool_core::bring_up_to_date(multi_range_downloader& stream) const noexcept {
-    const auto known = info();
-    if (known != nullptr && !known->finalized) stream.require(known->size);
+void pool_core::learn(const multi_range_downloader& from) noexcept {
+    const auto info = from.info();
+    const auto size = machine_.feed([&](pool_fsm& m, pool_actions&) { return m.learned(info); });
+    if (size != 0) for_each_stream([size](stream_id, multi_range_downloader& s) { s.require(size); });
 }
 
 failure pool_core::explain(const failure& why, const std::string& doing) const {
     return why.with_context(object().to_string() + doing);
 }
 
-// Streams may be another's, so they are asked under no lock; and without memory, so one at a time.
+// Streams may be another's, so they are called under no lock; and without memory, so one at a time.
+template <class F>
+void pool_core::for_each_stream(F f) noexcept {
+    for (stream_id id = 0;;) {
+        std::shared_ptr<multi_range_downloader> s;
+        machine_.peek([&](const pool_fsm& m) {
+            id = m.next(id);
+            s = m.handle(id);
+        });
+        if (id == 0) return;
+        if (s != nullptr) f(id, *s);
+    }
+}
+
 void pool_core::refresh_loads() noexcept {
     if (!by_load_) return;
-    for (std::size_t i = 0;; ++i) {
-        entry e;
-        {
-            const std::lock_guard lock(mutex_);
-            if (i >= streams_.size()) return;
-            e = streams_[i];
-        }
-        const std::uint64_t load = e.stream->outstanding_bytes();
-        machine_.feed([&](pool_fsm& m, pool_actions&) { m.set_load(e.id, load); });
-    }
+    for_each_stream([this](stream_id id, const multi_range_downloader& s) {
+        const std::uint64_t load = s.outstanding_bytes();
+        machine_.feed([&](pool_fsm& m, pool_actions&) { m.set_load(id, load); });
+    });
 }
 
 void pool_core::drain() noexcept {
@@ -221,15 +199,10 @@ void pool_core::note_if_closed() noexcept {
     if (observer_ != nullptr) observer_->on_event({event_kind::pool_closed, object()});
 }
 
-void pool_core::count_wait(const pool_waiter& waiter) noexcept {
-    if (!waiter.waits_since) return;
+void pool_core::report_wait(std::chrono::steady_clock::time_point since) noexcept {
     event what(event_kind::lease_waited, object());
-    what.time = core_->now() - *waiter.waits_since;
-    {
-        const std::lock_guard lock(mutex_);
-        ++waits_;
-        wait_time_ += what.time;
-    }
+    what.time = core_->now() - since;
+    machine_.feed([&](pool_fsm& m, pool_actions&) { m.count_wait(what.time); });
     if (observer_ != nullptr) observer_->on_event(what);
 }
 
@@ -237,20 +210,11 @@ void pool_core::perform(pool_action& action) noexcept {
     switch (action.kind) {
         case pool_action_kind::open_stream: open_stream(action.stream); break;
         case pool_action_kind::close_stream:
-            if (const auto s = stream(action.stream)) s->close({});
+            if (const auto s = machine_.peek([&](const pool_fsm& m) { return m.handle(action.stream); }))
+                s->close({});
             break;
-        case pool_action_kind::grant: {
-            pool_waiter& waiter = waiter_of(action.waiter);
-            const auto alive = std::move(waiter.under_way);
-            lease out;
-            out.pool_ = shared_from_this();
-            out.stream_ = stream(action.stream);
-            if (out.stream_ != nullptr) bring_up_to_date(*out.stream_);
-            out.stream_id_ = action.stream;
-            count_wait(waiter);
-            waiter.granted(std::move(out));
-            break;
-        }
+        case pool_action_kind::drop: break;  // with the action
+        case pool_action_kind::grant: grant(action); break;
         case pool_action_kind::complete: {
             pool_waiter& waiter = waiter_of(action.waiter);
             const auto alive = std::move(waiter.under_way);
@@ -260,17 +224,26 @@ void pool_core::perform(pool_action& action) noexcept {
     }
 }
 
+void pool_core::grant(pool_action& action) noexcept {
+    pool_waiter& waiter = waiter_of(action.waiter);
+    const auto alive = std::move(waiter.under_way);
+    lease out;
+    out.pool_ = shared_from_this();
+    out.stream_ = std::move(action.handle);
+    out.stream_id_ = action.stream;
+    if (action.size != 0) out.stream_->require(action.size);
+    if (action.since) report_wait(*action.since);
+    waiter.granted(std::move(out));
+}
+
 void pool_core::open_stream(stream_id id) noexcept {
     failure why;
     try {
         auto s = factory_->create();
         if (s == nullptr) throw error(failure(errc::invalid_argument, "the factory has made no stream"));
-        bring_up_to_date(*s);
         auto owner = std::make_shared<link>(shared_from_this(), id);
-        {
-            const std::lock_guard lock(mutex_);
-            streams_.push_back({id, s});
-        }
+        const auto size = machine_.feed([&](pool_fsm& m, pool_actions&) { return m.made(id, s); });
+        if (size != 0) s->require(size);
         s->open(std::move(owner));
         return;
     } catch (...) {
@@ -279,40 +252,10 @@ void pool_core::open_stream(stream_id id) noexcept {
     ended(id, why);
 }
 
-std::shared_ptr<multi_range_downloader> pool_core::stream(stream_id id) const {
-    const std::lock_guard lock(mutex_);
-    const auto it = std::ranges::find(streams_, id, &entry::id);
-    return it == streams_.end() ? nullptr : it->stream;
-}
-
-void pool_core::opened(stream_id id, std::shared_ptr<const object_info> info) noexcept {
-    {
-        const std::lock_guard lock(mutex_);
-        if (info_ == nullptr) info_ = std::move(info);
-    }
-    machine_.feed([&](pool_fsm& m, pool_actions& out) { m.opened(id, out); });
-    drain();
-}
-
 void pool_core::ended(stream_id id, const failure& why) noexcept {
     refresh_loads();
-    const bool known = machine_.feed([&](pool_fsm& m, pool_actions& out) {
-        m.ended(id, why, out);
-        return m.knows(id);
-    });
-    if (!known) forget(id);
+    machine_.feed([&](pool_fsm& m, pool_actions& out) { m.ended(id, why, out); });
     drain();
-}
-
-// A stream that has ended is kept as long as leases on it are out, or on their way to somebody: they have to
-// find it to hear what became of it.
-void pool_core::forget(stream_id id) noexcept {
-    std::shared_ptr<multi_range_downloader> gone;
-    const std::lock_guard lock(mutex_);
-    const auto it = std::ranges::find(streams_, id, &entry::id);
-    if (it == streams_.end()) return;
-    gone = std::move(it->stream);
-    streams_.erase(it);
 }
 
 }  // namespace rangeio::engine

@@ -6,15 +6,11 @@
 #include "fsm/pool_fsm.hpp"
 #include "runtime/context_service.hpp"
 #include "runtime/machine_host.hpp"
-#include "runtime/mutex.hpp"
 
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
-#include <vector>
 
 namespace rangeio::engine {
 
@@ -26,9 +22,8 @@ public:
     /// The answer to initialize and close, too: then `why` may be empty.
     virtual void answered(const failure& why) noexcept = 0;
 
-    /// For the pool: keeps the object alive while it waits, and since when, if it does.
+    /// For the pool: keeps the object alive while it waits.
     std::shared_ptr<pool_waiter> under_way;
-    std::optional<std::chrono::steady_clock::time_point> waits_since;
     /// Of one who closes: how long leased streams may go on; zero: without limit.
     std::chrono::nanoseconds deadline_after{0};
 
@@ -58,9 +53,9 @@ public:
     pool_stats stats() const;
     /// The object as the first stream reported it, or the last one that was renewed; null before that.
     std::shared_ptr<const object_info> info() const;
-    /// `from` has continued with a call that tells of the object anew. If the object has grown, the streams whose calls
-    /// do not know of it do so, too: P14.
-    void learn(const multi_range_downloader& from);
+    /// `from` has continued with a call that reports the object anew; if the object has grown, all streams are to know
+    /// of that when this returns: P14.
+    void learn(const multi_range_downloader& from) noexcept;
     const object_ref& object() const noexcept { return factory_->object(); }
     const asio::any_io_executor& executor() const noexcept { return executor_; }
     /// `failure` with the object's name before its message, as callers get to see it.
@@ -68,26 +63,19 @@ public:
 
 private:
     class link;
-    struct entry {
-        fsm::stream_id id = 0;
-        std::shared_ptr<multi_range_downloader> stream;
-    };
 
-    void enter(
-        std::shared_ptr<pool_waiter> who, void (fsm::pool_fsm::*event)(fsm::waiter_id, fsm::pool_actions&)
-    );
+    template <class Event>
+    void enter(std::shared_ptr<pool_waiter> who, Event event);
+    template <class F>
+    void for_each_stream(F f) noexcept;
     void refresh_loads() noexcept;
     void drain() noexcept;
     void perform(fsm::pool_action& action) noexcept;
-    void count_wait(const pool_waiter& waiter) noexcept;
+    void grant(fsm::pool_action& action) noexcept;
+    void report_wait(std::chrono::steady_clock::time_point since) noexcept;
     void note_if_closed() noexcept;
     void open_stream(fsm::stream_id id) noexcept;
-    std::shared_ptr<multi_range_downloader> stream(fsm::stream_id id) const;
-    void bring_up_to_date(multi_range_downloader& stream) const noexcept;
-
-    void opened(fsm::stream_id id, std::shared_ptr<const object_info> info) noexcept;
     void ended(fsm::stream_id id, const failure& why) noexcept;
-    void forget(fsm::stream_id id) noexcept;
 
     const asio::any_io_executor executor_;
     const std::shared_ptr<mrd_factory> factory_;
@@ -98,12 +86,6 @@ private:
     std::atomic<bool> closed_ = false;
     const bool by_load_;
     runtime::machine_host<fsm::pool_fsm, fsm::pool_action> machine_;
-
-    mutable runtime::mutex mutex_;  // of what follows; taken after the machine's, never before
-    std::vector<entry> streams_;
-    std::shared_ptr<const object_info> info_;
-    std::uint64_t waits_ = 0;
-    std::chrono::nanoseconds wait_time_{0};
 };
 
 /// What every operation on a handle without a pool fails with.

@@ -24,14 +24,15 @@ void pool_fsm::initialize(waiter_id who, pool_actions& out) {
     }
 }
 
-void pool_fsm::acquire(waiter_id who, pool_actions& out) {
+void pool_fsm::acquire(waiter_id who, std::chrono::steady_clock::time_point now, pool_actions& out) {
     if (state_ == pool_state::closing || state_ == pool_state::closed) {
         out.push_back({pool_action_kind::complete, 0, who, closed_failure()});
         return;
     }
     reserve_for_one_more();
-    waiters_.push_back({who});
+    waiters_.push_back({who, now});
     pump(out);
+    if (waiter* const w = find_waiter(who)) w->waited = true;
 }
 
 void pool_fsm::close(waiter_id who, pool_actions& out) {
@@ -73,7 +74,7 @@ void pool_fsm::release(stream_id id, pool_actions& out) {
     stream* s = find(id);
     if (s == nullptr || s->leases == 0 || --s->leases > 0) return;
     if (s->state == stream_state::gone) {
-        forget_if_over(id);
+        forget_if_over(id, out);
         return;
     }
     if (state_ == pool_state::closing) {
@@ -84,7 +85,13 @@ void pool_fsm::release(stream_id id, pool_actions& out) {
     pump(out);
 }
 
-void pool_fsm::opened(stream_id id, pool_actions& out) {
+std::uint64_t pool_fsm::made(stream_id id, std::shared_ptr<multi_range_downloader> handle) {
+    if (stream* s = find(id)) s->handle = std::move(handle);
+    return size_to_know();
+}
+
+void pool_fsm::opened(stream_id id, std::shared_ptr<const object_info> info, pool_actions& out) {
+    if (info_ == nullptr) info_ = std::move(info);
     stream* s = find(id);
     if (s == nullptr || s->state != stream_state::opening) return;  // told to close meanwhile
     s->state = stream_state::ready;
@@ -134,7 +141,7 @@ void pool_fsm::ended(stream_id id, const failure& why, pool_actions& out) {
     } else {
         ++failed_;
     }
-    forget_if_over(id);
+    forget_if_over(id, out);
     pump(out);
     finish_close_if_over(out);
 }
@@ -143,12 +150,36 @@ void pool_fsm::set_load(stream_id id, std::uint64_t bytes) {
     if (stream* s = find(id)) s->load = bytes;
 }
 
-bool pool_fsm::waits(waiter_id who) const noexcept {
-    return std::ranges::find(waiters_, who, &waiter::id) != waiters_.end();
+std::uint64_t pool_fsm::learned(std::shared_ptr<const object_info> info) {
+    if (info == nullptr || info_ == nullptr || info->size < info_->size || info_->finalized) return 0;
+    const std::uint64_t before = info_->size;
+    info_ = std::move(info);
+    return info_->size > before ? info_->size : 0;
+}
+
+// P14. Asked for again when a lease is granted: whoever knows of more by the pool's info() may come before the shell has been
+// to all streams.
+std::uint64_t pool_fsm::size_to_know() const {
+    return info_ == nullptr || info_->finalized ? 0 : info_->size;
+}
+
+void pool_fsm::count_wait(std::chrono::nanoseconds time) {
+    ++waits_;
+    wait_time_ += time;
 }
 
 bool pool_fsm::knows(stream_id id) const noexcept {
     return std::ranges::find(streams_, id, &stream::id) != streams_.end();
+}
+
+std::shared_ptr<multi_range_downloader> pool_fsm::handle(stream_id id) const noexcept {
+    const auto it = std::ranges::find(streams_, id, &stream::id);
+    return it == streams_.end() ? nullptr : it->handle;
+}
+
+stream_id pool_fsm::next(stream_id id) const noexcept {
+    const auto it = std::ranges::upper_bound(streams_, id, {}, &stream::id);
+    return it == streams_.end() ? 0 : it->id;
 }
 
 pool_stats pool_fsm::stats() const noexcept {
@@ -156,6 +187,8 @@ pool_stats pool_fsm::stats() const noexcept {
     out.opened = opened_;
     out.closed = closed_;
     out.failed = failed_;
+    out.waits = waits_;
+    out.wait_time = wait_time_;
     out.waiters = waiters_.size() + initializers_.size();
     for (const stream& s : streams_) {
         out.leases += s.leases;
@@ -171,9 +204,9 @@ pool_stats pool_fsm::stats() const noexcept {
 }
 
 std::size_t pool_fsm::action_bound() const noexcept {
-    // Each waiter is answered once and may have one open begun for it; each stream, theirs too, is closed
+    // Each waiter is answered once and may have one open begun for it; each stream, theirs too, is closed once and dropped
     // once.
-    return 3 * waiters_.size() + initializers_.size() + closers_.size() + streams_.size();
+    return 4 * waiters_.size() + initializers_.size() + closers_.size() + 2 * streams_.size();
 }
 
 pool_fsm::stream* pool_fsm::find(stream_id id) {
@@ -256,7 +289,8 @@ void pool_fsm::grant(waiter& w, stream& s, pool_actions& out) {
     s.asker = 0;
     ++s.leases;
     last_shared_ = s.id;
-    out.push_back({pool_action_kind::grant, s.id, w.id});
+    out.push_back({pool_action_kind::grant, s.id, w.id, {}, s.handle, size_to_know()});
+    if (w.waited) out.back().since = w.since;
 }
 
 // Serves whom it can, in the order in which they came (P8), each by the order of rule P2. A waiter that has
@@ -323,10 +357,13 @@ void pool_fsm::finish_close_if_over(pool_actions& out) {
     closers_.clear();
 }
 
-void pool_fsm::forget_if_over(stream_id id) {
-    std::erase_if(streams_, [id](const stream& s) {
-        return s.id == id && s.state == stream_state::gone && s.leases == 0;
-    });
+// A stream that has ended is kept as long as leases on it are out, or on their way to somebody: they have to find it to hear
+// what became of it.
+void pool_fsm::forget_if_over(stream_id id, pool_actions& out) {
+    const auto it = std::ranges::find(streams_, id, &stream::id);
+    if (it == streams_.end() || it->state != stream_state::gone || it->leases > 0) return;
+    if (it->handle != nullptr) out.push_back({pool_action_kind::drop, id, 0, {}, std::move(it->handle)});
+    streams_.erase(it);
 }
 
 }  // namespace rangeio::fsm

@@ -113,14 +113,14 @@ TEST_CASE("machine_host, pool_fsm: a newcomer without memory leaves no trace, an
     std::uint64_t failed = 0;
     failed += feed_reserving(host, [](pool_fsm& m, pool_actions& out) { m.initialize(1, out); });
     for (waiter_id who = 2; who < 40; ++who) {
-        failed += feed_reserving(host, [who](pool_fsm& m, pool_actions& out) { m.acquire(who, out); });
+        failed += feed_reserving(host, [who](pool_fsm& m, pool_actions& out) { m.acquire(who, {}, out); });
         if (who % 3 == 0) drain(host);
     }
     CHECK(failed > 10);
     drain(host);
-    feed(host, [](pool_fsm& m, pool_actions& out) { m.opened(1, out); });
+    feed(host, [](pool_fsm& m, pool_actions& out) { m.opened(1, nullptr, out); });
     for (stream_id id = 2; id < 7; ++id)
-        feed(host, [id](pool_fsm& m, pool_actions& out) { m.opened(id, out); });
+        feed(host, [id](pool_fsm& m, pool_actions& out) { m.opened(id, nullptr, out); });
     feed(host, [](pool_fsm& m, pool_actions& out) { m.ended(7, errc::stalled, out); });
     feed(host, [](pool_fsm& m, pool_actions& out) { m.ended(2, errc::stalled, out); });
     feed(host, [](pool_fsm& m, pool_actions& out) { m.cancel(35, out); });

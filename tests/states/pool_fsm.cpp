@@ -85,6 +85,19 @@ TEST_CASE("pool_fsm, every state: the shell performs the actions in order, but a
     search(3, mode::least_outstanding, few, true);
 }
 
+TEST_CASE("pool_fsm, every state: the object grows while streams open and callers wait") {
+    for (const bool late : {false, true}) {
+        pool_model model = model_of(2, mode::round_robin, late ? demand{2, 0, 1} : demand{3, 0, 1}, late);
+        model.growths = 2;
+        search_and_report(
+            fmt::format(
+                "pool_fsm, 2 streams, an object that grows twice{}", late ? ", actions performed late" : ""
+            ),
+            model
+        );
+    }
+}
+
 // Not run by default (--no-skip runs them): each takes longer than the case above that it extends.
 TEST_CASE("pool_fsm, every state: more of everything" * doctest::skip()) {
     search(3, mode::least_outstanding, many);  // 2080750 states, 70 s, 1 GB

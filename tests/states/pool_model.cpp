@@ -1,10 +1,13 @@
 #include "states/pool_model.hpp"
 
+#include <rangeio/multi_range_downloader.hpp>
+
 #include "states/pool_rules.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 namespace rangeio::states {
 
@@ -22,6 +25,24 @@ pool_model::stream* find(pool_model::state& s, stream_id id) {
     return it == s.streams.end() ? nullptr : &*it;
 }
 
+/// An object that grows.
+std::shared_ptr<const object_info> object_of(std::uint64_t size) {
+    auto out = std::make_shared<object_info>();
+    out->size = size;
+    return out;
+}
+
+const std::shared_ptr<const object_info> first_report = object_of(1);
+
+/// What the machine keeps as a stream; nobody calls it.
+class no_stream final : public multi_range_downloader {
+    void open(std::shared_ptr<stream_listener>) override {}
+    std::int64_t read(std::shared_ptr<range_read>) override { return 0; }
+    void cancel(std::int64_t, const failure&) noexcept override {}
+    void close(const failure&) noexcept override {}
+    std::uint64_t outstanding_bytes() const noexcept override { return 0; }
+};
+
 bool waits(const pool_fsm& m, fsm::waiter_id id) {
     return std::ranges::count(m.waiters(), id, &pool_fsm::waiter::id) +
                std::ranges::count(m.initializers(), id) + std::ranges::count(m.closers(), id) >
@@ -37,6 +58,7 @@ pool_model::state pool_model::initial() const {
     s.initializes = initializes;
     s.closes = closes;
     s.close_now = close_now;
+    s.growths = growths;
     return s;
 }
 
@@ -46,6 +68,7 @@ void pool_model::events(const state& s, std::vector<event>& out) const {
     if (s.initializes > 0) out.push_back({kind::initialize});
     if (s.closes > 0) out.push_back({kind::close});
     if (s.close_now) out.push_back({kind::close_now});
+    if (s.growths > 0 && s.machine.info() != nullptr) out.push_back({kind::learned});
     for (const caller& c : s.callers) {
         if (waits(s.machine, c.id)) out.push_back({kind::cancel, c.id});
     }
@@ -88,7 +111,7 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
         case kind::acquire:
             --s.acquires;
             s.callers.push_back({++s.last_id});
-            m.acquire(s.last_id, out);
+            m.acquire(s.last_id, {}, out);
             break;
         case kind::initialize:
             --s.initializes;
@@ -118,7 +141,7 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
         case kind::opened:
             t->at = t->at == status::opening ? status::up : status::closing;
             s.initialized = true;
-            m.opened(id, out);
+            m.opened(id, first_report, out);
             break;
         case kind::ended:
         case kind::hung_up:
@@ -145,6 +168,15 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
             if (it != m.streams().end()) m.set_load(id, 1 - it->load);
             break;
         }
+        case kind::learned: {
+            const std::uint64_t size = m.info()->size;
+            if (m.learned(object_of(size + 1)) != size + 1) s.broken |= bit(rule::p14_size);
+            // Of one that was asked before, and answers after.
+            if (m.learned(object_of(size)) != 0 || m.info()->size != size + 1)
+                s.broken |= bit(rule::p14_size);
+            --s.growths;
+            break;
+        }
         case kind::perform: break;
     }
 }
@@ -153,7 +185,18 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
 void pool_model::perform(state& s, const pool_action& a) const {
     stream* const t = find(s, a.stream);
     switch (a.kind) {
-        case pool_action_kind::open_stream: s.streams.push_back({a.stream}); break;
+        case pool_action_kind::open_stream: {
+            static const auto handle = std::make_shared<no_stream>();
+            s.streams.push_back({a.stream});
+            const auto& known = s.machine.info();
+            if (s.machine.made(a.stream, handle) != (known == nullptr ? 0 : known->size))
+                s.broken |= bit(rule::p14_size);
+            break;
+        }
+        case pool_action_kind::drop:
+            if (s.machine.knows(a.stream)) s.broken |= bit(rule::p6_dead);
+            if (t != nullptr && (t->at != status::ended || t->holders > 0)) s.broken |= bit(rule::p6_dead);
+            break;
         case pool_action_kind::close_stream:
             if (t == nullptr || t->at == status::ended) break;
             t->at = t->at == status::opening ? status::closing_unopened : status::closing;
@@ -217,6 +260,7 @@ std::string pool_model::name(const event& e) const {
         case kind::reconnecting: return fmt::format("stream {} breaks and reconnects", e.who);
         case kind::reconnected: return fmt::format("stream {} has reconnected", e.who);
         case kind::load: return fmt::format("the load of stream {} changes", e.who);
+        case kind::learned: return "something has been appended";
     }
     return {};
 }
@@ -233,6 +277,7 @@ std::string pool_model::key(const state& s) const {
     put(m.state());
     put(s.acquires);
     put(s.initializes);
+    put(s.growths);
     put(s.closes * 4 + s.close_now * 2 + s.close_failed);
     put(m.initializers().size());
     put(m.closers().size());

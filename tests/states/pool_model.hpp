@@ -25,6 +25,7 @@ public:
     bool close_now = true;
     bool faults = true;  // streams reconnect and die once they are up
     bool late = false;
+    int growths = 0;  // so often something is appended, and reported by a newer call
 
     enum class status : std::uint8_t {
         opening,
@@ -51,6 +52,7 @@ public:
         int acquires = 0;
         int initializes = 0;
         int closes = 0;
+        int growths = 0;
         bool close_now = false;
         bool close_failed = false;  // some stream has not ended in order
         fsm::waiter_id last_id = 0;
@@ -74,6 +76,7 @@ public:
         reconnecting,
         reconnected,
         load,
+        learned,
     };
     struct event {
         kind what = kind::acquire;

@@ -45,14 +45,14 @@ bool has_waiter(const pool_fsm& m, fsm::waiter_id id) {
     return std::ranges::count(m.waiters(), id, &pool_fsm::waiter::id) > 0;
 }
 
-/// So many actions may still come if nobody new comes: the answer to each who waits, the open and the close
-/// of a stream of its own, and the close of each stream there is.
+/// So many actions may still come if nobody new comes: the answer to each who waits, the open, the close and the drop of a
+/// stream of its own, and the close and the drop of each stream there is.
 std::size_t actions_to_come(const pool_fsm& m) {
     std::size_t out = m.initializers().size() + m.closers().size();
-    for (const auto& w : m.waiters()) out += w.open == 0 && !w.declined ? 3 : 1;
-    if (m.state() == pool_state::fresh && !m.waiters().empty()) out -= 2;
+    for (const auto& w : m.waiters()) out += w.open == 0 && !w.declined ? 4 : 1;
+    if (m.state() == pool_state::fresh && !m.waiters().empty()) out -= 3;
     for (const auto& t : m.streams()) {
-        out += t.state != stream_state::closing && t.state != stream_state::gone ? 1 : 0;
+        out += t.state != stream_state::closing && t.state != stream_state::gone ? 2 : 1;
     }
     return out;
 }
@@ -123,6 +123,8 @@ std::string rule_name(rule r) {
             return "P9: closing ends idle and opening streams at once, leased ones later";
         case rule::p9_end: return "P9: close() returns after the last end, with the first error, for good";
         case rule::p11_balance: return "P11: the counters balance";
+        case rule::p14_size:
+            return "P14: whoever gets a lease, or opens, is to know of all that the pool knows of";
         case rule::memory: return "memory: only newcomers can make work that was not allowed for";
         case rule::wake_up: return "liveness: whoever waits has somebody who will wake them";
         case rule::count: break;
@@ -156,6 +158,7 @@ std::uint32_t check_step(
                 require(t != nullptr && t->state == stream_state::opening, rule::p6_dead);
                 require(!was_closing, rule::p9_streams_close);
                 break;
+            case pool_action_kind::drop: require(t == nullptr, rule::p6_dead); break;
             case pool_action_kind::close_stream:
                 require(t != nullptr && t->state == stream_state::closing, rule::p9_streams_close);
                 require(e.what == kind::close_now || (t != nullptr && t->leases == 0), rule::p5_last_release);
@@ -163,6 +166,7 @@ std::uint32_t check_step(
             case pool_action_kind::grant:
                 require(t != nullptr && is_ready(*t), rule::p4_ready_only);
                 require(after.state() == pool_state::open, rule::p9_nobody_waits);
+                require(a.size == after.info()->size, rule::p14_size);
                 if (t != nullptr) {
                     const auto later = std::ranges::count_if(it, out.end(), [&](const pool_action& b) {
                         return b.kind == pool_action_kind::grant && b.stream == a.stream;
@@ -244,7 +248,7 @@ std::uint32_t check_step(
 
     const bool newcomer = e.what == kind::acquire || e.what == kind::initialize || e.what == kind::close;
     require(
-        actions_to_come(after) + out.size() <= actions_to_come(before) + (newcomer ? 3 : 0), rule::memory
+        actions_to_come(after) + out.size() <= actions_to_come(before) + (newcomer ? 4 : 0), rule::memory
     );
     require(actions_to_come(after) <= after.action_bound(), rule::memory);
     return broken;

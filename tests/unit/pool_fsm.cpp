@@ -24,6 +24,7 @@ std::string text(const pool_action& a) {
         case pool_action_kind::open_stream: return fmt::format("open {}", a.stream);
         case pool_action_kind::close_stream: return fmt::format("close {}", a.stream);
         case pool_action_kind::grant: return fmt::format("{} gets {}", a.waiter, a.stream);
+        case pool_action_kind::drop: return fmt::format("drop {}", a.stream);
         case pool_action_kind::complete: break;
     }
     return fmt::format("{} {}", a.waiter, a.why ? a.why.message() : "done");
@@ -41,7 +42,7 @@ public:
         return feed([&](pool_actions& out) { machine_.initialize(who, out); });
     }
     std::string acquire(waiter_id who) {
-        return feed([&](pool_actions& out) { machine_.acquire(who, out); });
+        return feed([&](pool_actions& out) { machine_.acquire(who, {}, out); });
     }
     std::string close(waiter_id who) {
         return feed([&](pool_actions& out) { machine_.close(who, out); });
@@ -59,7 +60,7 @@ public:
         return feed([&](pool_actions& out) { machine_.release(id, out); });
     }
     std::string opened(stream_id id) {
-        return feed([&](pool_actions& out) { machine_.opened(id, out); });
+        return feed([&](pool_actions& out) { machine_.opened(id, nullptr, out); });
     }
     std::string reconnecting(stream_id id) {
         return feed([&](pool_actions& out) { machine_.reconnecting(id, out); });
