@@ -14,9 +14,16 @@ namespace {
 
 thread_local world* current_world = nullptr;
 
+#if RANGEIO_PREEMPTION_POINTS
 void interleaved(const char* where) noexcept {
     if (current_world != nullptr && runtime::locks_held == 0) current_world->preemption_point(where);
 }
+void install_preemption_points() noexcept {
+    runtime::interleave_hook = &interleaved;
+}
+#else
+void install_preemption_points() noexcept {}
+#endif
 
 std::string place_of(const std::source_location& where) {
     std::string_view file = where.file_name();
@@ -35,6 +42,9 @@ const world_options& checked(const world_options& options) {
         throw std::invalid_argument(
             fmt::format("max_time: {} ns is not at least 1 ns", options.max_time().count())
         );
+    }
+    if (options.at_locks() && !runtime::has_preemption_points) {
+        throw std::invalid_argument("at_locks: rangeio was built without preemption points");
     }
     return options;
 }
@@ -55,7 +65,7 @@ world::world(strategy& decides, world_options options)
           std::min(after(the_beginning, options.max_time()), time_point::max() - std::chrono::nanoseconds(1))
       ),
       early_left_(options.early_timers()) {
-    runtime::interleave_hook = &interleaved;
+    install_preemption_points();
 }
 
 world::~world() = default;

@@ -41,7 +41,8 @@ public:
     std::size_t max_preempted() const noexcept { return max_preempted_; }
 
     /// Whether there is a preemption point before each lock that the engine takes, too: for all orders of what its threads do
-    /// to one another. Default off: such runs have some times as many decisions.
+    /// to one another. Default off: such runs have some times as many decisions. Needs a library with preemption points: by
+    /// default a build of the type release or minsize has none (Meson option `preemption_points`).
     world_options& at_locks(bool on) {
         at_locks_ = on;
         return *this;
