@@ -56,4 +56,14 @@ inline failure current_failure() noexcept {
     }
 }
 
+/// What `f` returns, or fails with.
+template <class F>
+failure guarded(F&& f) noexcept {
+    try {
+        return f();
+    } catch (...) {
+        return current_failure();
+    }
+}
+
 }  // namespace rangeio

@@ -1,9 +1,11 @@
+#include <rangeio/completion_token.hpp>
 #include <rangeio/error.hpp>
 
 #include <fmt/format.h>
 
 #include <array>
 #include <cstddef>
+#include <exception>
 #include <string_view>
 
 namespace rangeio {
@@ -110,6 +112,15 @@ error::error(failure why)
     : system_error(why.code()),
       failure_(std::move(why)),
       what_(std::make_shared<const std::string>(failure_.message())) {}
+
+std::exception_ptr detail::exception_of(const failure& why) noexcept {
+    if (!why) return nullptr;
+    try {
+        return std::make_exception_ptr(error(why));
+    } catch (...) {
+        return std::current_exception();
+    }
+}
 
 void throw_exception_from_error(const failure& why, const boost::source_location&) {
     throw error(why);

@@ -2,8 +2,11 @@
 
 #include <rangeio/byte_block.hpp>
 #include <rangeio/byte_range.hpp>
+#include <rangeio/completion_token.hpp>
+#include <rangeio/detail/destination.hpp>
+#include <rangeio/detail/initiation.hpp>
 #include <rangeio/error.hpp>
-#include <rangeio/fetch.hpp>
+#include <rangeio/fetch_options.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/object.hpp>
@@ -11,7 +14,8 @@
 #include <rangeio/retry_policy.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/execution_context.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -19,6 +23,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace rangeio {
@@ -119,7 +125,7 @@ public:
     }
     const std::string& user_project() const noexcept { return user_project_; }
 
-    /// How long stat(), list() and layout() may take, with all calls and waits that `retry` allows. Default 60 s; zero:
+    /// How long async_stat(), async_list() and async_layout() may take, with all calls and waits that `retry` allows. Default 60 s; zero:
     /// no limit but that of `retry`; not negative. An endpoint that has never answered has 30 s at most.
     client_options& rpc_timeout(std::chrono::nanoseconds limit) {
         rpc_timeout_ = limit;
@@ -127,8 +133,8 @@ public:
     }
     std::chrono::nanoseconds rpc_timeout() const noexcept { return rpc_timeout_; }
 
-    /// The most bytes of one message that the service may send, on a stream or in the answer to stat(), list() and
-    /// layout(). In bytes, 64 KiB to 2 GiB - 1; default 64 MiB. What is longer is errc::protocol_error, which names the
+    /// The most bytes of one message that the service may send, on a stream or in the answer to async_stat(), async_list()
+    /// and async_layout(). In bytes, 64 KiB to 2 GiB - 1; default 64 MiB. What is longer is errc::protocol_error, which names the
     /// limit and is not tried again. The service's pieces have up to 2 MiB, so streams need somewhat more than that.
     client_options& max_message_bytes(std::size_t limit) {
         max_message_bytes_ = limit;
@@ -146,15 +152,15 @@ public:
     }
     bool require_checksums() const noexcept { return require_checksums_; }
 
-    /// How streams that break are resumed, those of every pool of this client and of read(), and how stat(), list() and
-    /// layout() are asked again. Default: see `retry_policy`.
+    /// How streams that break are resumed, those of every pool of this client and of async_fetch(), and how async_stat(),
+    /// async_list() and async_layout() are asked again. Default: see `retry_policy`.
     client_options& retry(const retry_policy& policy) {
         retry_ = policy;
         return *this;
     }
     const retry_policy& retry() const noexcept { return retry_; }
 
-    /// Who hears what happens on all pools of this client that have no observer of their own, and in read(). Default:
+    /// Who hears what happens on all pools of this client that have no observer of their own, and in async_fetch(). Default:
     /// nobody.
     client_options& observe(std::shared_ptr<observer> by) {
         observer_ = std::move(by);
@@ -259,55 +265,128 @@ void check_endpoint(std::string_view target);
 /// Threads:    all members are safe from several threads at once.
 /// Lifetimes:  movable. Pools made by it live on when it goes. Its connections are closed on `executor`, so
 ///             they last until that runs once more, or until its context is destroyed.
-/// Cancels:    every operation, with whatever types the awaiting coroutine lets through.
+/// Cancels:    every operation: terminal, partial, total; but see async_fetch().
 /// Errors:     of every operation: errc::not_found, errc::permission_denied, errc::unauthenticated,
 ///             errc::timed_out, errc::invalid_argument, errc::shut_down, asio::error::operation_aborted, or a
-///             gRPC status such as UNAVAILABLE when nobody answers at the endpoint. Thrown as
-///             `rangeio::error`.
+///             gRPC status such as UNAVAILABLE when nobody answers at the endpoint.
 class client {
 public:
+    using executor_type = asio::any_io_executor;
+
     /// Connects to nothing yet. Throws: errc::invalid_argument for an option out of its range.
     explicit client(asio::any_io_executor executor, client_options options = {});
+    /// The same on an execution context, such as an io_context.
+    template <class ExecutionContext>
+        requires std::is_convertible_v<ExecutionContext&, asio::execution_context&>
+    explicit client(ExecutionContext& context, client_options options = {})
+        : client(asio::any_io_executor(context.get_executor()), std::move(options)) {}
     client(client&&) noexcept = default;
     client& operator=(client&&) noexcept = default;
     ~client() = default;
 
-    /// Opens an object: one round trip. The generation is pinned by it.
-    asio::awaitable<mrd_pool> open(object_ref object, pool_options options = {});
+    /// As given to the constructor; empty if the client was moved from. Then every operation fails with
+    /// errc::invalid_argument, and pool() and pool_cache() throw that.
+    executor_type get_executor() const noexcept;
+
+    /// Opens an object: one round trip. The generation is pinned by it. Signature: `void(error_code, mrd_pool)`.
+    template <detail::token_for<mrd_pool> Token = default_token>
+    auto async_open(object_ref object, pool_options options, Token&& token = Token()) {
+        return detail::initiate(open(std::move(object), std::move(options)), std::forward<Token>(token));
+    }
+    template <detail::token_for<mrd_pool> Token = default_token>
+    auto async_open(object_ref object, Token&& token = Token()) {
+        return async_open(std::move(object), pool_options(), std::forward<Token>(token));
+    }
 
     /// An unopened pool on the object: the first that asks it for something opens it.
     mrd_pool pool(object_ref object, pool_options options = {});
 
     /// A cache of pools on this client's channels: what is opened through it again by its generation, or by name under
-    /// `pool_cache_options::generation_max_age`, costs no round trip. Unlike the pools of open() and pool(), those of a
-    /// cache end with it.
+    /// `pool_cache_options::generation_max_age`, costs no round trip. Unlike the pools of async_open() and pool(), those of
+    /// a cache end with it.
     mrd_pool_cache pool_cache(pool_cache_options options = {});
 
     /// Reads one range with nothing open, in one round trip: it rides in the opening message of a stream that
     /// serves it alone. For more than one read of an object, open it.
     ///
-    /// `options.concurrency()` has no meaning here. Returns, lifetimes and errors as `fetch`.
-    asio::awaitable<std::size_t> read(
-        object_ref object, byte_range range, std::span<std::byte> destination, fetch_options options = {}
-    );
+    /// Returns, lifetimes, cancels and errors as mrd_pool::async_fetch(). Signature: `void(error_code, std::size_t)`.
+    template <class MutableBufferSequence, detail::token_for<std::size_t> Token = default_token>
+        requires asio::is_mutable_buffer_sequence<MutableBufferSequence>::value
+    auto async_fetch(
+        object_ref object,
+        byte_range range,
+        const MutableBufferSequence& destination,
+        read_options options,
+        Token&& token = Token()
+    ) {
+        return detail::initiate(
+            fetch(std::move(object), range, detail::destination::of(destination), options),
+            std::forward<Token>(token)
+        );
+    }
+    template <class MutableBufferSequence, detail::token_for<std::size_t> Token = default_token>
+        requires asio::is_mutable_buffer_sequence<MutableBufferSequence>::value
+    auto async_fetch(
+        object_ref object, byte_range range, const MutableBufferSequence& destination, Token&& token = Token()
+    ) {
+        return async_fetch(std::move(object), range, destination, read_options(), std::forward<Token>(token));
+    }
+    template <detail::token_for<std::size_t> Token = default_token>
+    auto async_fetch(
+        object_ref object,
+        byte_range range,
+        std::span<std::byte> destination,
+        read_options options,
+        Token&& token = Token()
+    ) {
+        return detail::initiate(
+            fetch(std::move(object), range, destination, options), std::forward<Token>(token)
+        );
+    }
+    template <detail::token_for<std::size_t> Token = default_token>
+    auto async_fetch(
+        object_ref object, byte_range range, std::span<std::byte> destination, Token&& token = Token()
+    ) {
+        return async_fetch(std::move(object), range, destination, read_options(), std::forward<Token>(token));
+    }
 
     /// What the service knows of the object: one round trip. For an object that is being appended to, the
-    /// size may lag.
-    asio::awaitable<object_info> stat(object_ref object);
-    /// The same, with the failure as a value.
-    asio::awaitable<result<object_info>> try_stat(object_ref object);
+    /// size may lag. Signature: `void(error_code, object_info)`.
+    template <detail::token_for<object_info> Token = default_token>
+    auto async_stat(object_ref object, Token&& token = Token()) {
+        return detail::initiate(stat(std::move(object)), std::forward<Token>(token));
+    }
 
-    /// One page of the objects of a bucket, ordered by name. To follow the pages, hand `next_page_token` on until it is
+    /// One page of the objects of a bucket, ordered by name. Signature: `void(error_code, list_page)`. To follow the pages, hand `next_page_token` on until it is
     /// empty: names increase from page to page, so there is an end. A service whose names do not, or whose tokens come
     /// again, is errc::protocol_error.
-    asio::awaitable<list_page> list(std::string bucket, list_options options = {});
+    template <detail::token_for<list_page> Token = default_token>
+    auto async_list(std::string bucket, list_options options, Token&& token = Token()) {
+        return detail::initiate(list(std::move(bucket), options), std::forward<Token>(token));
+    }
+    template <detail::token_for<list_page> Token = default_token>
+    auto async_list(std::string bucket, Token&& token = Token()) {
+        return async_list(std::move(bucket), list_options(), std::forward<Token>(token));
+    }
 
-    asio::awaitable<bucket_layout> layout(std::string bucket);
+    /// Where a bucket is. Signature: `void(error_code, bucket_layout)`.
+    template <detail::token_for<bucket_layout> Token = default_token>
+    auto async_layout(std::string bucket, Token&& token = Token()) {
+        return detail::initiate(layout(std::move(bucket)), std::forward<Token>(token));
+    }
 
     /// What is connected to: `HOST:PORT`, or with a scheme if it is another form.
     const std::string& endpoint() const noexcept;
 
 private:
+    detail::initiation<mrd_pool> open(object_ref object, pool_options options);
+    detail::initiation<std::size_t> fetch(
+        object_ref object, byte_range range, detail::destination destination, const read_options& options
+    );
+    detail::initiation<object_info> stat(object_ref object);
+    detail::initiation<list_page> list(std::string bucket, const list_options& options);
+    detail::initiation<bucket_layout> layout(std::string bucket);
+
     std::shared_ptr<gcs::client_core> core_;
 };
 

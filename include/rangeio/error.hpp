@@ -99,7 +99,7 @@ private:
     std::shared_ptr<const error_info> info_;
 };
 
-/// What the awaitable operations throw. `what()` names the object, the range and what the service said.
+/// What `co_await` of an operation throws. `what()` names the object, the range and what the service said.
 class error : public boost::system::system_error {
 public:
     explicit error(failure why);
@@ -115,7 +115,7 @@ private:
 /// Found by `boost::system::result` when `value()` is called on a failure.
 [[noreturn]] void throw_exception_from_error(const failure& why, const boost::source_location& where);
 
-/// The result of the `try_` forms. `value()` throws `rangeio::error`.
+/// A T, or why there is none: then `value()` throws `rangeio::error`.
 template <class T>
 using result = boost::system::result<T, failure>;
 

@@ -6,12 +6,14 @@
 #include <rangeio/pool_cache_stats.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
+#include <boost/asio/execution_context.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 namespace rangeio {
 
@@ -50,10 +52,10 @@ public:
     }
     std::chrono::nanoseconds idle_timeout() const noexcept { return idle_timeout_; }
 
-    /// For how long a generation is taken for the live one after the service said so, 0 to 24 h: open() without a
+    /// For how long a generation is taken for the live one after the service said so, 0 to 24 h: async_open() without a
     /// generation then does as if it was named, and asks nothing if an idle stream fits. Counted from the moment of the
-    /// question. So a pool may be on an object that was replaced up to so long ago; if that generation is gone, open()
-    /// asks by name. The newest 1024 names are remembered. Default zero: every open() by name asks the service.
+    /// question. So a pool may be on an object that was replaced up to so long ago; if that generation is gone, async_open()
+    /// asks by name. The newest 1024 names are remembered. Default zero: every async_open() by name asks the service.
     pool_cache_options& generation_max_age(std::chrono::nanoseconds age) {
         generation_max_age_ = age;
         return *this;
@@ -67,8 +69,9 @@ private:
     std::chrono::nanoseconds generation_max_age_{0};
 };
 
-/// Makes what opens the streams of one pool, on the execution context of the cache's executor. Called by open(), from
-/// several threads at once if that is.
+/// Makes what opens the streams of one pool, on the execution context of the cache's executor. Called for
+/// async_open(), on the thread that starts it; or, when a remembered generation is gone, on the one that reports that. From
+/// several threads at once if they are.
 using mrd_factory_maker =
     std::function<std::shared_ptr<mrd_factory>(const object_ref& object, const pool_options& options)>;
 
@@ -84,7 +87,7 @@ using mrd_factory_maker =
 /// - **The object is being appended to:** its first stream is a new one, so that its size is fresh. Further
 ///   ones are taken if they have seen the object as large as that: an older stream may not know of newer bytes.
 ///
-/// So open() takes a round trip, unless it names the generation (`mrd_pool::info()` of an earlier pool has it), or may
+/// So async_open() takes a round trip, unless it names the generation (`mrd_pool::info()` of an earlier pool has it), or may
 /// take the one that was seen last, and finds a stream. A stream that broke without anybody noticing is handed out like a healthy one: the read
 /// on it fails, as on any stream that breaks.
 ///
@@ -93,19 +96,26 @@ using mrd_factory_maker =
 ///             idle streams. It may outlive the execution context of `executor`, but is of no use then;
 ///             not if `executor` is a strand.
 /// Timers:     while a stream is idle a timer is pending on `executor`, so `io_context::run()` does not return.
-///             close() and the destructor end that.
+///             async_close() and the destructor end that.
 class mrd_pool_cache {
 public:
+    using executor_type = asio::any_io_executor;
+
     /// No cache, as one that was moved from. It may be assigned to and destroyed; stats() are zero, and every operation on
     /// it fails with errc::invalid_argument.
     mrd_pool_cache() noexcept;
     /// `client::pool_cache()` makes one on the client's channels.
     ///
-    /// `executor` serves open timeouts and expiry; callers are resumed on their own.
+    /// `executor` serves open timeouts and expiry; and completes operations whose handlers have no executor of their own.
     /// Throws: `rangeio::error` with errc::invalid_argument for an option out of its range.
     mrd_pool_cache(
         asio::any_io_executor executor, mrd_factory_maker make_factory, pool_cache_options options = {}
     );
+    /// The same on an execution context, such as an io_context.
+    template <class ExecutionContext>
+        requires std::is_convertible_v<ExecutionContext&, asio::execution_context&>
+    mrd_pool_cache(ExecutionContext& context, mrd_factory_maker make_factory, pool_cache_options options = {})
+        : mrd_pool_cache(asio::any_io_executor(context.get_executor()), std::move(make_factory), options) {}
     mrd_pool_cache(mrd_pool_cache&&) noexcept = default;
     mrd_pool_cache& operator=(mrd_pool_cache&& other) noexcept;
     ~mrd_pool_cache();
@@ -113,32 +123,47 @@ public:
     /// Whether there is a cache.
     explicit operator bool() const noexcept { return core_ != nullptr; }
 
-    /// A pool on `object`, initialized. An ordinary pool, but for where its streams come from and go to: also one
+    /// As given to the constructor; empty if there is no cache.
+    executor_type get_executor() const noexcept;
+
+    /// A pool on `object`, initialized. Signature: `void(error_code, mrd_pool)`. An ordinary pool, but for where its streams come from and go to: also one
     /// that still reads counts as a user of the object, until the last of its handle and leases is gone.
     ///
-    /// Resumes on: the awaiting coroutine's executor, also if nothing had to be opened.
-    /// Cancels:    whatever types the awaiting coroutine lets through; the open is given up.
-    /// Errors:     as mrd_pool::initialize(); errc::pool_closed when the cache is closed, before or meanwhile;
+    /// Cancels:    terminal, partial, total; the open is given up.
+    /// Errors:     as mrd_pool::async_initialize(); errc::pool_closed when the cache is closed, before or meanwhile;
     ///             errc::invalid_argument for options of the pool; what the maker of factories throws.
     /// Guarantee:  basic: a stream that was taken or opened in vain is kept or closed.
-    asio::awaitable<mrd_pool> open(object_ref object, pool_options options = {});
+    template <detail::token_for<mrd_pool> Token = default_token>
+    auto async_open(object_ref object, pool_options options, Token&& token = Token()) {
+        return detail::initiate(open(std::move(object), std::move(options)), std::forward<Token>(token));
+    }
+    template <detail::token_for<mrd_pool> Token = default_token>
+    auto async_open(object_ref object, Token&& token = Token()) {
+        return async_open(std::move(object), pool_options(), std::forward<Token>(token));
+    }
 
     /// Ends the cache. From its first moment nothing is taken, kept or opened; its idle streams are closed, and
-    /// its pools as by mrd_pool::close(). Returns when every stream has ended. May be called by many, and again: all
-    /// return with the same end.
+    /// its pools as by mrd_pool::async_close(). Completes when every stream has ended. May be called by many, and again:
+    /// all complete with the same end. Signature: `void(error_code)`. The deadline of `close_options` is the cache's.
     ///
-    /// `deadline_after` is how long leased streams may go on; then they are cancelled. Zero, the default: no limit;
-    /// negative: they are cancelled at once.
-    /// Of several deadlines the earliest holds. It is the cache's: kept by the cache's executor, whether or not the
-    /// caller still waits.
-    /// Cancels:    the waiting only; the cache closes all the same, with the deadline that was named.
+    /// Cancels:    terminal, partial, total: the waiting only; the cache closes all the same, with the deadline that was named.
     /// Errors:     the first failure of a stream to end in order, after the last one has ended.
     /// Guarantee:  strong: without memory the cache goes on as it was. The destructor needs none.
-    asio::awaitable<void> close(std::chrono::nanoseconds deadline_after = {});
+    template <detail::token_for<void> Token = default_token>
+    auto async_close(close_options options, Token&& token = Token()) {
+        return detail::initiate(close(options), std::forward<Token>(token));
+    }
+    template <detail::token_for<void> Token = default_token>
+    auto async_close(Token&& token = Token()) {
+        return async_close(close_options(), std::forward<Token>(token));
+    }
 
     pool_cache_stats stats() const;
 
 private:
+    detail::initiation<mrd_pool> open(object_ref object, pool_options options);
+    detail::initiation<void> close(const close_options& options);
+
     std::shared_ptr<engine::pool_cache_core> core_;
 };
 

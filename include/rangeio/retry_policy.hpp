@@ -9,7 +9,7 @@ namespace rangeio {
 /// When a stream that broke is opened again, how long it waits before that, and when it gives up. A value;
 /// checked when the client is made that has it (`client_options::retry`).
 ///
-/// A question for metadata (client::stat, list, layout) that failed is asked again as a stream that was open is: with
+/// A question for metadata (client::async_stat, async_list, async_layout) that failed is asked again as a stream that was open is: with
 /// `attempts`, `budget`, the same waits and statuses, and `stall_timeout` for a call without an answer.
 ///
 /// Ranges under way on a broken stream go on from their own last good byte. An **attempt** is a reopening

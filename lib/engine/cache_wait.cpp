@@ -1,8 +1,11 @@
 #include "engine/cache_wait.hpp"
 
+#include "described.hpp"
+
 namespace rangeio::engine {
 
 void cache_wait::start() noexcept {
+    if (cache_ == nullptr) return answered(no_cache());
     const auto alive = std::static_pointer_cast<cache_wait>(shared_from_this());
     try {
         cache_->close(alive);
@@ -12,12 +15,17 @@ void cache_wait::start() noexcept {
 }
 
 void cache_wait::stop(const failure& why) noexcept {
-    cache_->cancel(*this, why);
+    if (cache_ != nullptr) cache_->cancel(*this, why);
 }
 
 void cache_wait::answered(const failure& why) noexcept {
     why_ = why;
     complete();
+}
+
+failure cache_wait::outcome() noexcept {
+    if (!why_ || cache_ == nullptr) return why_;
+    return guarded([this] { return why_.with_context("closing a cache of pools"); });
 }
 
 }  // namespace rangeio::engine

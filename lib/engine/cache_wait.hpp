@@ -3,20 +3,19 @@
 #include "engine/pool_cache_core.hpp"
 #include "runtime/operation.hpp"
 
-#include <chrono>
 #include <memory>
 
 namespace rangeio::engine {
 
-/// A coroutine that closes a cache and waits for its end.
-class cache_wait final : public runtime::operation, public cache_waiter {
+/// Closes a cache and waits for its end.
+class cache_wait final : public runtime::operation, public detail::outcome_of<void>, public cache_waiter {
 public:
-    cache_wait(std::shared_ptr<pool_cache_core> cache, std::chrono::nanoseconds deadline)
+    cache_wait(std::shared_ptr<pool_cache_core> cache, const close_options& options)
         : cache_(std::move(cache)) {
-        deadline_after = deadline;
+        deadline_after = options.deadline_after();
     }
 
-    // The result, once complete.
+    failure outcome() noexcept override;
     const failure& why() const noexcept { return why_; }
 
 private:
@@ -24,6 +23,8 @@ private:
     void stop(const failure& why) noexcept override;
     void reject(const failure& why) noexcept override { why_ = why; }
     void answered(const failure& why) noexcept override;
+    // The cache closes, whether or not somebody waits for that.
+    bool untouched() noexcept override { return false; }
 
     const std::shared_ptr<pool_cache_core> cache_;
     failure why_;

@@ -10,7 +10,7 @@
 
 namespace rangeio::engine {
 
-/// When a close() ends what still keeps it waiting: the earliest time that a caller has named. It belongs to what is
+/// When a async_close() ends what still keeps it waiting: the earliest time that a caller has named. It belongs to what is
 /// being closed, so it holds when that caller does not wait any more.
 ///
 /// Usage: arm(), which may fail; begin to close; keep().

@@ -24,12 +24,10 @@ failure refuse_range(byte_range range, const object_info& object, bool allow_sho
     return allow_short && range.offset() <= object.size ? failure() : past_the_end(object);
 }
 
-result<std::vector<byte_range>> plan_fetch(
-    byte_range range, const object_info& object, const fetch_options& options
-) {
+result<range_list> plan_fetch(byte_range range, const object_info& object, const fetch_options& options) {
     if (const failure why = check_range("concurrency", options.concurrency(), 1, max_concurrency)) return why;
     if (const failure why = check_least("min_chunk_bytes", options.min_chunk_bytes(), 1)) return why;
-    std::vector<byte_range> parts;
+    range_list parts;
     if (range.empty()) return parts;
     if (const failure why = refuse_range(range, object, options.allow_short())) return why;
     const byte_range known = range.clamp_to(object.size);
@@ -43,9 +41,9 @@ result<std::vector<byte_range>> plan_fetch(
     return parts;
 }
 
-result<std::size_t> judge_fetch(
+result<std::size_t> validate_fetch(
     byte_range asked,
-    const std::vector<byte_range>& parts,
+    const range_list& parts,
     const std::function<std::uint64_t(std::size_t)>& received,
     const object_info& object,
     bool allow_short

@@ -1,13 +1,9 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 
-#include "engine/fetch_block.hpp"
-#include "engine/fetch_plan.hpp"
+#include "described.hpp"
 #include "engine/pool_core.hpp"
 #include "engine/read_operation.hpp"
-#include "engine/time_budget.hpp"
-
-#include <boost/asio/this_coro.hpp>
+#include "engine/reads.hpp"
 
 #include <fmt/format.h>
 
@@ -15,134 +11,137 @@
 #include <utility>
 
 // What is asked of an object that is being appended to: how large it is by now, and what stands at its end. Only a
-// call that is opened now is sure to know. So one stream goes on with another call, and the question rides in its
+// call that is opened now is sure to know. So one stream continues with another call, and the question rides in its
 // first message.
 
 namespace rangeio {
+namespace engine {
 namespace {
 
-using engine::pool_core;
-using engine::read_operation;
-using engine::read_source;
-using engine::time_budget;
-using engine::transfer_part;
 using pool_ptr = std::shared_ptr<pool_core>;
-using std::chrono::nanoseconds;
 
-/// The size, by a byte that is there or would be the first: whatever the size is, it can be asked for.
-class size_operation final : public read_operation {
+class size_operation final : public read_operation, public detail::outcome_of<std::uint64_t> {
 public:
-    explicit size_operation(pool_ptr pool) : read_operation(read_source::anew(std::move(pool)), ": size") {}
+    size_operation(pool_ptr pool, const read_options& options) : read_operation(std::move(pool)) {
+        limit(options.timeout());
+    }
+
+    failure outcome(std::uint64_t& size) noexcept override {
+        const failure why = end();
+        if (!why) size = pool()->info()->size;
+        return why;
+    }
 
 private:
-    failure plan(std::vector<transfer_part>& parts) override {
-        parts.emplace_back().range = byte_range(0, 1);
-        parts.back().memory = &first_;
+    // What is opened for the question reports the object anew.
+    void start() noexcept override {
+        asked_ = pool() != nullptr && pool()->info() == nullptr;
+        read_operation::start();
+    }
+    failure plan(read_round& round) override {
+        if (!object()->finalized && !std::exchange(asked_, true)) ask_size(round);
         return {};
     }
-    failure judge() override { return {}; }
+    bool writes_to_caller() const noexcept override { return false; }
+    std::string doing() const override { return asked_ && has_read() ? ": size" : ""; }
 
-    std::byte first_{};
+    bool asked_ = false;
 };
 
-/// The last bytes, into as much memory as the object may have by now.
-class tail_operation final : public read_operation {
+/// The last bytes. Of an object that grows: into as much memory as it may have by now.
+class tail_operation final : public read_operation, public detail::outcome_of<object_tail> {
 public:
-    tail_operation(pool_ptr pool, std::uint64_t length)
-        : read_operation(read_source::anew(std::move(pool)), fmt::format(" last {} bytes", length)),
-          length_(length) {}
-
-    /// So much is asked for.
-    static std::uint64_t room_for(std::uint64_t length, const object_info& object) noexcept {
-        return std::min(length, engine::plausible_end(object));
+    tail_operation(pool_ptr pool, std::uint64_t length, const fetch_options& options)
+        : read_operation(std::move(pool)), length_(length), options_(options) {
+        limit(options.timeout());
     }
-    std::uint64_t asked() const noexcept { return memory_.size(); }
-    bool whole() const noexcept { return received(0) == length_ || offset(0) == 0; }
-    std::uint64_t begins_at() const noexcept { return offset(0); }
-    byte_block take() { return engine::shrink(std::move(memory_), received(0)); }
+
+    failure outcome(object_tail& tail) noexcept override {
+        const failure why = end();
+        if (why) return why;
+        return guarded([&] {
+            tail.offset = offset_;
+            tail.bytes = shrink(std::move(memory_), total_);
+            return failure();
+        });
+    }
 
 private:
-    failure plan(std::vector<transfer_part>& parts) override {
-        memory_ = engine::allocate(room_for(length_, *object()));
-        parts.emplace_back().range = byte_range(0, memory_.size());
-        parts.back().tail = true;
-        parts.back().memory = memory_.data();
-        return {};
-    }
-    // There are fewer only if the object has no more.
-    failure judge() override {
-        if (received(0) == asked() || (offset(0) == 0 && received(0) >= pool()->info()->size)) return {};
-        return {errc::short_read, fmt::format("the service ended it after {} bytes", received(0))};
-    }
-
-    const std::uint64_t length_;
-    byte_block memory_;
-};
-
-asio::awaitable<object_tail> read_tail(pool_ptr pool, std::uint64_t length, fetch_options options) {
-    engine::require_pool(pool);
-    const std::string doing = fmt::format(" last {} bytes", length);
-    const time_budget time(co_await asio::this_coro::executor, options.timeout());
-    const auto object = co_await engine::opened(pool, time.left());
-    if (!object) throw error(pool->explain(object.error(), doing));
-    object_tail out;
-    if ((*object)->finalized || length == 0) {
-        out.offset = (*object)->size - std::min(length, (*object)->size);
-        const byte_range last = byte_range::from_to(out.offset, (*object)->size);
-        options.timeout(time.left());
-        out.bytes = co_await engine::fetch_block(pool, last, options);
-        co_return out;
-    }
-    for (;;) {
-        const auto op = std::make_shared<tail_operation>(pool, length);
-        co_await engine::run_read_or_throw(op, time.left());
-        out.offset = op->begins_at();
-        if (op->whole()) {
-            out.bytes = op->take();
-            co_return out;
-        }
-        // The service is asked again only for more: one that serves bytes behind a size that it never corrects would be asked
-        // without end.
-        if (tail_operation::room_for(length, *pool->info()) <= op->asked()) {
-            const failure why(
+    failure plan(read_round& round) override {
+        if (object()->finalized || length_ == 0) return plan_known(round);
+        if (has_read() && whole_) return {};
+        const std::uint64_t room = std::min(length_, plausible_end(*object()));
+        // The service is asked again only for more: one that serves bytes behind a size that it never corrects would be
+        // asked without end.
+        if (has_read() && room <= memory_.size()) {
+            return {
                 errc::protocol_error,
                 fmt::format(
                     "the service served {} bytes at offset {} of an object that it says ends at {}",
-                    op->asked(),
-                    out.offset,
-                    pool->info()->size
+                    memory_.size(),
+                    offset_,
+                    object()->size
                 )
-            );
-            throw error(pool->explain(why, doing));
+            };
         }
+        memory_ = allocate(room);
+        round.parts.emplace_back().range = byte_range(0, room);
+        round.parts.back().tail = true;
+        round.parts.back().memory = memory_.data();
+        round.anew = true;
+        round.last = false;
+        return {};
     }
-}
+    failure plan_known(read_round& round) {
+        offset_ = object()->size - std::min(length_, object()->size);
+        known_ = byte_range::from_to(offset_, object()->size);
+        auto ranges = plan_fetch(known_, *object(), options_);
+        if (!ranges) return ranges.error();
+        ranges_ = std::move(*ranges);
+        memory_ = allocate(known_.length());
+        append_parts(round.parts, ranges_, offset_, memory_.data());
+        return {};
+    }
+    failure validate() override {
+        if (!ranges_.empty()) {
+            const auto got = [this](std::size_t i) { return received(i); };
+            const auto total = validate_fetch(known_, ranges_, got, *object(), options_.allow_short());
+            if (!total) return total.error();
+            total_ = *total;
+            return {};
+        }
+        offset_ = offset(0);
+        total_ = received(0);
+        whole_ = total_ == length_ || offset_ == 0;
+        // There are fewer only if the object has no more.
+        if (total_ == memory_.size() || (offset_ == 0 && total_ >= pool()->info()->size)) return {};
+        return {errc::short_read, fmt::format("the service ended it after {} bytes", total_)};
+    }
+    bool writes_to_caller() const noexcept override { return false; }
+    std::string doing() const override { return fmt::format(" last {} bytes", length_); }
+
+    const std::uint64_t length_;
+    const fetch_options options_;
+    std::uint64_t offset_ = 0;
+    std::size_t total_ = 0;
+    bool whole_ = false;
+    byte_range known_;
+    range_list ranges_;
+    byte_block memory_;
+};
 
 }  // namespace
-
-namespace engine {
-
-asio::awaitable<std::uint64_t> refresh(pool_ptr pool, nanoseconds timeout) {
-    engine::require_pool(pool);
-    const auto known = pool->info();
-    if (known == nullptr || timeout < nanoseconds::zero()) {
-        const auto object = co_await engine::opened(pool, timeout);
-        if (!object) throw error(pool->explain(object.error(), ""));
-        co_return (*object)->size;
-    }
-    if (known->finalized) co_return known->size;
-    co_await engine::run_read_or_throw(std::make_shared<size_operation>(pool), timeout);
-    co_return pool->info()->size;
-}
-
 }  // namespace engine
 
-asio::awaitable<std::uint64_t> mrd_pool::refresh_size(nanoseconds timeout) {
-    return engine::refresh(core_, timeout);
+detail::initiation<std::uint64_t> mrd_pool::refresh_size(const read_options& options) {
+    const auto op = std::make_shared<engine::size_operation>(core_, options);
+    return runtime::to_initiate<std::uint64_t>(op, engine::executor_of(core_));
 }
 
-asio::awaitable<object_tail> fetch_tail(const mrd_pool& pool, std::uint64_t length, fetch_options options) {
-    return read_tail(engine::pool_access::core(pool), length, options);
+detail::initiation<object_tail> mrd_pool::fetch_tail(std::uint64_t length, const fetch_options& options)
+    const {
+    const auto op = std::make_shared<engine::tail_operation>(core_, length, options);
+    return runtime::to_initiate<object_tail>(op, engine::executor_of(core_));
 }
 
 }  // namespace rangeio

@@ -1,56 +1,58 @@
 #include <rangeio/mrd_pool_cache.hpp>
 
 #include "engine/cache_wait.hpp"
+#include "engine/open_operation.hpp"
 #include "engine/pool_cache_core.hpp"
-#include "runtime/operation.hpp"
+
+#include <boost/asio/system_executor.hpp>
 
 #include <utility>
 
 namespace rangeio {
+namespace engine {
 namespace {
 
-using engine::pool_cache_core;
+/// By the generation that may be taken for the live one, if there is one; when that is gone, by name: only the service knows
+/// what is live now.
+class open_cached final : public open_operation {
+public:
+    open_cached(std::shared_ptr<pool_cache_core> cache, object_ref object, pool_options options)
+        : cache_(std::move(cache)), object_(std::move(object)), options_(std::move(options)) {}
 
-void require_cache(const std::shared_ptr<pool_cache_core>& cache) {
-    if (cache != nullptr) return;
-    throw error(failure(errc::invalid_argument, "there is no cache: it was made by default, or moved from"));
-}
-
-bool is_gone(const failure& why) {
-    return why.code() == errc::not_found || why.code() == errc::generation_changed;
-}
-
-asio::awaitable<mrd_pool> open_pool(
-    std::shared_ptr<pool_cache_core> cache, object_ref object, pool_options options
-) {
-    require_cache(cache);
-    const object_ref named = object.generation() == 0 ? cache->with_known_generation(object) : object;
-    {
-        mrd_pool pool = cache->make_pool(named, options);
-        try {
-            co_await pool.initialize();
-            co_return pool;
-        } catch (const error& e) {
-            // What was live a moment ago is not there any more: only the service knows what is.
-            if (named == object || !is_gone(e.why())) throw;
-        }
+private:
+    mrd_pool make() override {
+        if (cache_ == nullptr) throw error(no_cache());
+        if (again_) return cache_->make_pool(object_, options_);
+        named_ = object_.generation() == 0 ? cache_->with_known_generation(object_) : object_;
+        return cache_->make_pool(named_, options_);
     }
-    cache->forget_generation(named);
-    mrd_pool pool = cache->make_pool(object, options);
-    co_await pool.initialize();
-    co_return pool;
-}
+    bool has_another(const failure& why) noexcept override {
+        const bool gone = why.code() == errc::not_found || why.code() == errc::generation_changed;
+        if (again_ || named_ == object_ || !gone) return false;
+        cache_->forget_generation(named_);
+        return again_ = true;
+    }
 
-asio::awaitable<void> close_cache(
-    std::shared_ptr<pool_cache_core> cache, std::chrono::nanoseconds deadline_after
-) {
-    require_cache(cache);
-    const auto op = std::make_shared<engine::cache_wait>(cache, deadline_after);
-    co_await runtime::await_operation(op, {});
-    if (op->why()) throw error(op->why().with_context("closing a cache of pools"));
-}
+    const std::shared_ptr<pool_cache_core> cache_;
+    const object_ref object_;
+    const pool_options options_;
+    object_ref named_;
+    bool again_ = false;
+};
 
 }  // namespace
+
+asio::any_io_executor executor_of(const std::shared_ptr<pool_cache_core>& cache) {
+    return cache == nullptr ? asio::any_io_executor(asio::system_executor()) : cache->executor();
+}
+
+failure no_cache() {
+    return {errc::invalid_argument, "there is no cache: it was made by default, or moved from"};
+}
+
+}  // namespace engine
+
+using engine::pool_cache_core;
 
 mrd_pool_cache::mrd_pool_cache(
     asio::any_io_executor executor, mrd_factory_maker make_factory, pool_cache_options options
@@ -70,12 +72,18 @@ mrd_pool_cache::~mrd_pool_cache() {
     if (core_ != nullptr) core_->close_now();
 }
 
-asio::awaitable<mrd_pool> mrd_pool_cache::open(object_ref object, pool_options options) {
-    return open_pool(core_, std::move(object), options);
+mrd_pool_cache::executor_type mrd_pool_cache::get_executor() const noexcept {
+    return core_ == nullptr ? executor_type() : core_->executor();
 }
 
-asio::awaitable<void> mrd_pool_cache::close(std::chrono::nanoseconds deadline_after) {
-    return close_cache(core_, deadline_after);
+detail::initiation<mrd_pool> mrd_pool_cache::open(object_ref object, pool_options options) {
+    const auto op = std::make_shared<engine::open_cached>(core_, std::move(object), std::move(options));
+    return runtime::to_initiate<mrd_pool>(op, engine::executor_of(core_));
+}
+
+detail::initiation<void> mrd_pool_cache::close(const close_options& options) {
+    const auto op = std::make_shared<engine::cache_wait>(core_, options);
+    return runtime::to_initiate<void>(op, engine::executor_of(core_));
 }
 
 pool_cache_stats mrd_pool_cache::stats() const {

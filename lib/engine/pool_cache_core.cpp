@@ -67,14 +67,12 @@ public:
     void opened(std::shared_ptr<const object_info> info) noexcept override {
         info_ = std::move(info);
         const pool_cache_fsm::sight seen{info_->generation, info_->size, info_->finalized};
-        cache_->machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.opened(id_, seen, out); });
-        cache_->drain();
+        cache_->act([&](pool_cache_fsm& m, cache_actions& out) { m.opened(id_, seen, out); });
     }
     void reconnecting() noexcept override { tell(&pool_cache_fsm::reconnecting); }
     void reconnected() noexcept override { tell(&pool_cache_fsm::reconnected); }
     void ended(const failure& why) noexcept override {
-        cache_->machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.ended(id_, why, out); });
-        cache_->drain();
+        cache_->act([&](pool_cache_fsm& m, cache_actions& out) { m.ended(id_, why, out); });
     }
 
     /// Once the machine knows that it has opened.
@@ -179,8 +177,7 @@ void pool_cache_core::cancel(cache_waiter& who, const failure& why) noexcept {
 
 void pool_cache_core::close_now() noexcept {
     stop_admitting();
-    machine_.feed([](pool_cache_fsm& m, cache_actions& out) { m.close(0, out); });
-    drain();
+    act([](pool_cache_fsm& m, cache_actions& out) { m.close(0, out); });
     for (const auto& weak : pools_) {
         if (const auto pool = weak.lock()) pool->close_now();
     }
@@ -215,8 +212,7 @@ fsm::pool_id pool_cache_core::enter(const object_ref& object) {
 }
 
 void pool_cache_core::leave(fsm::pool_id pool) noexcept {
-    machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.leave(pool, out); });
-    drain();
+    act([&](pool_cache_fsm& m, cache_actions& out) { m.leave(pool, out); });
 }
 
 void pool_cache_core::open(cached_mrd& user, fsm::pool_id pool) {
@@ -229,9 +225,12 @@ void pool_cache_core::open(cached_mrd& user, fsm::pool_id pool) {
 
 void pool_cache_core::give_up(cached_mrd& user, bool reusable, const failure& why) noexcept {
     const auto now = core_->now();
-    machine_.feed([&](pool_cache_fsm& m, cache_actions& out) {
-        m.give_up(id_of(user), reusable, why, now, out);
-    });
+    act([&](pool_cache_fsm& m, cache_actions& out) { m.give_up(id_of(user), reusable, why, now, out); });
+}
+
+template <class Event>
+void pool_cache_core::act(Event&& event) noexcept {
+    machine_.feed(event);
     drain();
 }
 
@@ -310,8 +309,7 @@ void pool_cache_core::tick() noexcept {
         alarm_.reset();
     }
     const auto now = core_->now();
-    machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.tick(now, out); });
-    drain();
+    act([&](pool_cache_fsm& m, cache_actions& out) { m.tick(now, out); });
 }
 
 // An alarm that comes too early, because the stream that it was set for has been taken, looks again. So it is not set

@@ -62,6 +62,7 @@ public:
     /// Closes and ends what is still under way.
     void close_now() noexcept;
     pool_cache_stats stats() const;
+    const asio::any_io_executor& executor() const noexcept { return executor_; }
 
     // For the factory and the streams of a pool.
     fsm::pool_id enter(const object_ref& object);
@@ -80,6 +81,8 @@ private:
     void on_shutdown() noexcept override;
     void admit(const std::shared_ptr<pool_core>& pool);
     void stop_admitting() noexcept;
+    template <class Event>
+    void act(Event&& event) noexcept;
     void drain() noexcept;
     void perform(fsm::cache_action& action) noexcept;
     void open_stream(cached_mrd& user, fsm::cached_id id) noexcept;
@@ -108,5 +111,10 @@ private:
     std::shared_ptr<runtime::alarm> alarm_;
     fsm::pool_cache_fsm::time_point alarm_due_;
 };
+
+/// What every operation on a handle without a cache fails with.
+failure no_cache();
+/// The cache's, for handlers that have none; of a handle without a cache Asio's own choice.
+asio::any_io_executor executor_of(const std::shared_ptr<pool_cache_core>& cache);
 
 }  // namespace rangeio::engine

@@ -4,9 +4,8 @@
 #include "option_range.hpp"
 #include "runtime/operation.hpp"
 
-#include <fmt/format.h>
+#include <boost/asio/system_executor.hpp>
 
-#include <algorithm>
 #include <utility>
 
 namespace rangeio::engine {
@@ -49,16 +48,13 @@ public:
     link(std::shared_ptr<pool_core> pool, stream_id id) : pool_(std::move(pool)), id_(id) {}
 
     void opened(std::shared_ptr<const object_info> info) noexcept override {
-        pool_->machine_.feed([&](pool_fsm& m, pool_actions& out) { m.opened(id_, std::move(info), out); });
-        pool_->drain();
+        pool_->act([&](pool_fsm& m, pool_actions& out) { m.opened(id_, std::move(info), out); });
     }
     void reconnecting() noexcept override {
-        pool_->machine_.feed([&](pool_fsm& m, pool_actions& out) { m.reconnecting(id_, out); });
-        pool_->drain();
+        pool_->act([&](pool_fsm& m, pool_actions& out) { m.reconnecting(id_, out); });
     }
     void reconnected() noexcept override {
-        pool_->machine_.feed([&](pool_fsm& m, pool_actions& out) { m.reconnected(id_, out); });
-        pool_->drain();
+        pool_->act([&](pool_fsm& m, pool_actions& out) { m.reconnected(id_, out); });
     }
     void ended(const failure& why) noexcept override { pool_->ended(id_, why); }
 
@@ -71,8 +67,8 @@ failure no_pool() {
     return {errc::invalid_argument, "there is no pool: it was made by default, or moved from"};
 }
 
-void require_pool(const std::shared_ptr<pool_core>& pool) {
-    if (pool == nullptr) throw error(no_pool());
+asio::any_io_executor executor_of(const std::shared_ptr<pool_core>& pool) {
+    return pool == nullptr ? asio::any_io_executor(asio::system_executor()) : pool->executor();
 }
 
 pool_core::pool_core(
@@ -112,15 +108,20 @@ void pool_core::close(std::shared_ptr<pool_waiter> who) {
 
 template <class Event>
 void pool_core::enter(std::shared_ptr<pool_waiter> who, Event event) {
+    const auto alive = shared_from_this();
+    const runtime::completion_batch batch;
     pool_waiter& waiter = *who;
     waiter.under_way = std::move(who);
     try {
-        machine_.feed_reserving([&](pool_fsm& m, pool_actions& out) { event(m, id_of(waiter), out); });
+        machine_.act_reserving(
+            [&](pool_fsm& m, pool_actions& out) { event(m, id_of(waiter), out); },
+            [this](pool_action& action) { perform(action); }
+        );
     } catch (...) {
         waiter.under_way.reset();
         throw;
     }
-    drain();
+    if (closing_) note_if_closed();
 }
 
 void pool_core::cancel(pool_waiter& who, const failure& why) noexcept {
@@ -133,13 +134,11 @@ void pool_core::cancel(pool_waiter& who, const failure& why) noexcept {
 
 void pool_core::close_now() noexcept {
     closing_ = true;
-    machine_.feed([](pool_fsm& m, pool_actions& out) { m.close_now(out); });
-    drain();
+    act([](pool_fsm& m, pool_actions& out) { m.close_now(out); });
 }
 
 void pool_core::release(stream_id id) noexcept {
-    machine_.feed([&](pool_fsm& m, pool_actions& out) { m.release(id, out); });
-    drain();
+    act([&](pool_fsm& m, pool_actions& out) { m.release(id, out); });
 }
 
 pool_stats pool_core::stats() const {
@@ -159,8 +158,12 @@ void pool_core::learn(const multi_range_downloader& from) noexcept {
     if (size != 0) for_each_stream([size](stream_id, multi_range_downloader& s) { s.require(size); });
 }
 
-failure pool_core::explain(const failure& why, const std::string& doing) const {
-    return why.with_context(object().to_string() + doing);
+failure pool_core::explain(const failure& why, std::string_view doing) const noexcept {
+    try {
+        return why.with_context(object().to_string().append(doing));
+    } catch (...) {
+        return why;
+    }
 }
 
 // Streams may be another's, so they are called under no lock; and without memory, so one at a time.
@@ -185,10 +188,11 @@ void pool_core::refresh_loads() noexcept {
     });
 }
 
-void pool_core::drain() noexcept {
+template <class Event>
+void pool_core::act(Event&& event) noexcept {
     const auto alive = shared_from_this();
     const runtime::completion_batch batch;
-    machine_.drain([this](pool_action& action) { perform(action); });
+    machine_.act(event, [this](pool_action& action) { perform(action); });
     if (closing_) note_if_closed();
 }
 
@@ -254,8 +258,7 @@ void pool_core::open_stream(stream_id id) noexcept {
 
 void pool_core::ended(stream_id id, const failure& why) noexcept {
     refresh_loads();
-    machine_.feed([&](pool_fsm& m, pool_actions& out) { m.ended(id, why, out); });
-    drain();
+    act([&](pool_fsm& m, pool_actions& out) { m.ended(id, why, out); });
 }
 
 }  // namespace rangeio::engine

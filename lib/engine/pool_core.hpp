@@ -10,7 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <string>
+#include <string_view>
 
 namespace rangeio::engine {
 
@@ -58,8 +58,8 @@ public:
     void learn(const multi_range_downloader& from) noexcept;
     const object_ref& object() const noexcept { return factory_->object(); }
     const asio::any_io_executor& executor() const noexcept { return executor_; }
-    /// `failure` with the object's name before its message, as callers get to see it.
-    failure explain(const failure& why, const std::string& doing) const;
+    /// `failure` with the object's name before its message, as callers get to see it; as it is without memory.
+    failure explain(const failure& why, std::string_view doing) const noexcept;
 
 private:
     class link;
@@ -69,7 +69,8 @@ private:
     template <class F>
     void for_each_stream(F f) noexcept;
     void refresh_loads() noexcept;
-    void drain() noexcept;
+    template <class Event>
+    void act(Event&& event) noexcept;
     void perform(fsm::pool_action& action) noexcept;
     void grant(fsm::pool_action& action) noexcept;
     void report_wait(std::chrono::steady_clock::time_point since) noexcept;
@@ -90,8 +91,8 @@ private:
 
 /// What every operation on a handle without a pool fails with.
 failure no_pool();
-/// Throws that for the core of such a handle.
-void require_pool(const std::shared_ptr<pool_core>& pool);
+/// The pool's, for handlers that have none; of a handle without a pool Asio's own choice.
+asio::any_io_executor executor_of(const std::shared_ptr<pool_core>& pool);
 
 /// The way from the public handles to what is behind them.
 struct pool_access {

@@ -5,6 +5,7 @@
 namespace rangeio::engine {
 
 void pool_wait::start() noexcept {
+    if (pool_ == nullptr) return answered(no_pool());
     const auto alive = std::static_pointer_cast<pool_wait>(shared_from_this());
     try {
         ((*pool_).*what_)(alive);
@@ -14,7 +15,7 @@ void pool_wait::start() noexcept {
 }
 
 void pool_wait::stop(const failure& why) noexcept {
-    pool_->cancel(*this, why);
+    if (pool_ != nullptr) pool_->cancel(*this, why);
 }
 
 void pool_wait::granted(lease granted) noexcept {
@@ -25,6 +26,10 @@ void pool_wait::granted(lease granted) noexcept {
 void pool_wait::answered(const failure& why) noexcept {
     why_ = why;
     complete();
+}
+
+failure pool_wait::end() const noexcept {
+    return why_ && pool_ != nullptr ? pool_->explain(why_, doing_) : why_;
 }
 
 }  // namespace rangeio::engine

@@ -4,24 +4,25 @@
 #include "runtime/operation.hpp"
 
 #include <memory>
+#include <string_view>
 
 namespace rangeio::engine {
 
-/// A coroutine that waits for a pool: for it to be initialized, for a lease, or for its end.
-class pool_wait final : public runtime::operation, public pool_waiter {
+/// Waits for a pool: for it to be initialized, for a lease, or for its end.
+class pool_wait : public runtime::operation, public pool_waiter {
 public:
     using request = void (pool_core::*)(std::shared_ptr<pool_waiter>);
 
-    pool_wait(std::shared_ptr<pool_core> pool, request what) : pool_(std::move(pool)), what_(what) {}
-    /// Closes the pool.
-    pool_wait(std::shared_ptr<pool_core> pool, std::chrono::nanoseconds deadline)
-        : pool_wait(std::move(pool), &pool_core::close) {
-        deadline_after = deadline;
-    }
+    /// `doing` stands behind the object's name in errors.
+    pool_wait(std::shared_ptr<pool_core> pool, request what, std::string_view doing)
+        : pool_(std::move(pool)), what_(what), doing_(doing) {}
 
     // The result, once complete.
     const failure& why() const noexcept { return why_; }
     lease take_lease() noexcept { return std::move(lease_); }
+
+protected:
+    failure end() const noexcept;
 
 private:
     void start() noexcept override;
@@ -32,8 +33,41 @@ private:
 
     const std::shared_ptr<pool_core> pool_;
     const request what_;
+    const std::string_view doing_;
     failure why_;
     lease lease_;
+};
+
+class initialize_operation final : public pool_wait, public detail::outcome_of<void> {
+public:
+    explicit initialize_operation(std::shared_ptr<pool_core> pool)
+        : pool_wait(std::move(pool), &pool_core::initialize, "") {}
+    failure outcome() noexcept override { return end(); }
+};
+
+class acquire_operation final : public pool_wait, public detail::outcome_of<lease> {
+public:
+    acquire_operation(std::shared_ptr<pool_core> pool, const acquire_options& options)
+        : pool_wait(std::move(pool), &pool_core::acquire, ": no stream") {
+        limit(options.timeout());
+    }
+    failure outcome(lease& out) noexcept override {
+        out = take_lease();
+        return end();
+    }
+};
+
+class close_operation final : public pool_wait, public detail::outcome_of<void> {
+public:
+    close_operation(std::shared_ptr<pool_core> pool, const close_options& options)
+        : pool_wait(std::move(pool), &pool_core::close, ": close") {
+        deadline_after = options.deadline_after();
+    }
+    failure outcome() noexcept override { return end(); }
+
+private:
+    // The pool closes, whether or not somebody waits for that.
+    bool untouched() noexcept override { return false; }
 };
 
 }  // namespace rangeio::engine

@@ -6,122 +6,235 @@
 
 namespace rangeio::engine {
 
+/// A transfer that belongs to a read. The read lets go of it after its own end: a part that has just ended may still be on
+/// its way back.
+class read_operation::running_round final : public transfer,
+                                            public std::enable_shared_from_this<running_round> {
+public:
+    explicit running_round(std::shared_ptr<read_operation> of) noexcept : of_(std::move(of)) {}
+
+    using transfer::abort;
+    using transfer::prepare;
+    using transfer::run;
+
+private:
+    void transferred() noexcept override {
+        const auto of = std::move(of_);
+        of->round_over();
+    }
+    bool touch() noexcept override { return of_->touch(); }
+    std::shared_ptr<transfer> self() noexcept override { return shared_from_this(); }
+
+    std::shared_ptr<read_operation> of_;
+};
+
+read_operation::read_operation(std::shared_ptr<pool_core> pool) : pool_(std::move(pool)) {}
+
+read_operation::read_operation(
+    std::shared_ptr<pool_core> pool, std::shared_ptr<multi_range_downloader> stream
+)
+    : pool_(std::move(pool)), stream_(std::move(stream)) {}
+
+read_operation::~read_operation() = default;
+
+void read_operation::use(
+    std::shared_ptr<multi_range_downloader> stream, std::shared_ptr<stream_listener> owner
+) noexcept {
+    stream_ = std::move(stream);
+    owner_ = std::move(owner);
+}
+
 void read_operation::start() noexcept {
-    if (from_.stream != nullptr) {
-        if (from_.pool != nullptr) object_ = from_.pool->info();
-        begin(from_.stream);
-        return;
-    }
-    if (!from_.renews) object_ = from_.pool->info();
-    if (object_ != nullptr) {
-        begin(nullptr);
-        return;
-    }
+    failure why;
     try {
-        const auto who = std::static_pointer_cast<read_operation>(shared_from_this());
-        std::shared_ptr<pool_waiter> waiter(who, this);
-        if (from_.renews) {
-            from_.pool->acquire(std::move(waiter));
-        } else {
-            from_.pool->initialize(std::move(waiter));
-        }
+        why = check();
     } catch (...) {
-        refuse(current_failure());
+        why = current_failure();
     }
+    if (why) return refuse(why);
+    if (stream_ == nullptr && pool_ == nullptr) return refuse(no_pool());
+    if (pool_ != nullptr) object_ = pool_->info();
+    if (stream_ != nullptr || object_ != nullptr) return next_round();
+    wait_for_pool([this](std::shared_ptr<pool_waiter> who) { pool_->initialize(std::move(who)); });
+}
+
+// A cancellation that came before the pool knew of the wait had nothing to end.
+template <class Ask>
+void read_operation::wait_for_pool(Ask ask) noexcept {
+    const auto alive = std::static_pointer_cast<read_operation>(shared_from_this());
+    try {
+        ask(std::shared_ptr<pool_waiter>(alive, this));
+    } catch (...) {
+        return refuse(current_failure());
+    }
+    failure why;
+    {
+        const std::lock_guard lock(mutex_);
+        why = stop_;
+    }
+    if (why) pool_->cancel(*this, why);
+}
+
+void read_operation::answered(const failure& why) noexcept {
+    if (why) return refuse(why);
+    object_ = pool_->info();
+    next_round();
 }
 
 void read_operation::granted(lease granted) noexcept {
     held_ = std::move(granted);
     const auto stream = pool_access::stream(held_);
-    object_ = from_.pool->info();
     stream->renew();
-    begin(stream);
+    run(stream);
 }
 
-void read_operation::answered(const failure& why) noexcept {
-    if (why) {
-        refuse(why);
-        return;
-    }
-    object_ = from_.pool->info();
-    begin(nullptr);
-}
-
-void read_operation::begin(const std::shared_ptr<multi_range_downloader>& stream) noexcept {
+void read_operation::next_round() noexcept {
     failure why;
     try {
-        std::vector<transfer_part> parts;
-        why = plan(parts);
-        empty_ = parts.empty();
-        if (!why && !empty_) {
-            if (stream != nullptr) {
-                prepare(stream, from_.owner, std::move(parts));
-            } else {
-                prepare(from_.pool, std::move(parts));
-            }
+        round_ = read_round();
+        why = plan(round_);
+    } catch (...) {
+        why = current_failure();
+    }
+    if (why || round_.parts.empty()) return refuse(why);
+    if (!round_.anew) return run(stream_);
+    wait_for_pool([this](std::shared_ptr<pool_waiter> who) { pool_->acquire(std::move(who)); });
+}
+
+void read_operation::run(const std::shared_ptr<multi_range_downloader>& stream) noexcept {
+    std::shared_ptr<running_round> round;
+    failure why;
+    try {
+        const auto self = std::static_pointer_cast<read_operation>(shared_from_this());
+        round = std::make_shared<running_round>(self);
+        if (stream != nullptr) {
+            round->prepare(stream, owner_, std::move(round_.parts));
+        } else {
+            round->prepare(pool_, std::move(round_.parts));
         }
     } catch (...) {
         why = current_failure();
     }
-    // A cancellation that came before had no transfer to abort.
-    bool reading = false;
+    if (!why) {
+        const std::lock_guard lock(mutex_);
+        why = stop_;
+        if (!why) running_ = round;
+    }
+    if (why) return refuse(why);
+    round->run();
+}
+
+void read_operation::round_over() noexcept {
+    std::shared_ptr<running_round>
+        before;  // dropped under no lock: it may have the last reference to a stream
     {
         const std::lock_guard lock(mutex_);
-        if (!why) why = stop_;
-        reading = reading_ = !why && !empty_;
+        before = std::exchange(ended_, std::move(running_));
+        running_ = nullptr;
     }
-    if (reading) {
-        run();
-    } else {
-        refuse(why);
+    if (held_) {
+        pool_->learn(*pool_access::stream(held_));
+        held_.release();
     }
+    if (round_.last || ended_->why()) return complete();
+    failure why;
+    try {
+        why = validate();
+    } catch (...) {
+        why = current_failure();
+    }
+    if (why) return refuse(why);
+    if (pool_ != nullptr) object_ = pool_->info();
+    next_round();
 }
 
 void read_operation::refuse(const failure& why) noexcept {
     refused_ = why;
+    round_.last = false;  // it was validated
+    held_.release();
     complete();
 }
 
 void read_operation::stop(const failure& why) noexcept {
-    bool reading = false;
+    std::shared_ptr<running_round> round;
     {
         const std::lock_guard lock(mutex_);
         stop_ = why;
-        reading = reading_;
+        round = running_;
     }
-    if (reading) {
-        abort(why);
-    } else if (from_.stream == nullptr) {
-        from_.pool->cancel(*this, why);
+    if (round != nullptr) {
+        round->abort(why);
+    } else if (pool_ != nullptr) {
+        pool_->cancel(*this, why);
     }
 }
 
-std::shared_ptr<transfer> read_operation::self() noexcept {
-    return {std::static_pointer_cast<read_operation>(shared_from_this()), this};
+bool read_operation::touch() noexcept {
+    if (!writes_to_caller()) return true;
+    auto expected = memory_state::untouched;
+    if (memory_.compare_exchange_strong(expected, memory_state::touched)) return true;
+    if (expected == memory_state::touched) return true;
+    dropped_ = true;
+    return false;
 }
 
-failure read_operation::outcome() {
-    if (held_) from_.pool->learn(*pool_access::stream(held_));
-    held_.release();
+bool read_operation::untouched() noexcept {
+    if (!writes_to_caller()) return true;
+    auto expected = memory_state::untouched;
+    return memory_.compare_exchange_strong(expected, memory_state::forgone) ||
+           expected == memory_state::forgone;
+}
+
+std::uint64_t read_operation::received(std::size_t index) const noexcept {
+    return ended_->received(index);
+}
+
+std::uint64_t read_operation::offset(std::size_t index) const noexcept {
+    return ended_->offset(index);
+}
+
+void read_operation::ask_size(read_round& round) {
+    round.parts.emplace_back().range = byte_range(0, 1);
+    round.parts.back().memory = &probe_;
+    round.anew = true;
+    round.last = false;
+}
+
+std::uint64_t read_operation::prefix(const range_list& parts) const noexcept {
+    if (ended_ == nullptr || dropped_) return 0;
+    std::uint64_t out = 0;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        out += received(i);
+        if (received(i) < parts[i].length()) break;
+    }
+    return out;
+}
+
+std::string read_operation::subject() const {
+    return pool_ == nullptr ? std::string() : pool_->object().to_string();
+}
+
+failure read_operation::how_it_ended() noexcept {
     if (refused_) return refused_;
-    if (!empty_ && why()) return why();
-    return judge();
-}
-
-asio::awaitable<failure> run_read(std::shared_ptr<read_operation> op, std::chrono::nanoseconds timeout) {
-    failure why = op->check();
-    if (!why) {
-        co_await runtime::await_operation(op, timeout);
-        why = op->outcome();
+    if (ended_ != nullptr && ended_->why()) return ended_->why();
+    if (dropped_) return make_error_code(asio::error::operation_aborted);
+    if (!round_.last || ended_ == nullptr) return {};
+    try {
+        return validate();
+    } catch (...) {
+        return current_failure();
     }
-    co_return why ? op->explain(why) : failure();
 }
 
-asio::awaitable<void> run_read_or_throw(
-    std::shared_ptr<read_operation> op, std::chrono::nanoseconds timeout
-) {
-    const failure why = co_await run_read(std::move(op), timeout);
-    if (why) throw error(why);
+failure read_operation::end() noexcept {
+    const failure why = how_it_ended();
+    if (!why) return why;
+    try {
+        const std::string who = subject();
+        return who.empty() ? why : why.with_context(who + doing());
+    } catch (...) {
+        return why;
+    }
 }
 
 }  // namespace rangeio::engine

@@ -3,111 +3,115 @@
 #include <rangeio/error.hpp>
 #include <rangeio/object.hpp>
 
+#include "engine/fetch_plan.hpp"
 #include "engine/pool_core.hpp"
 #include "engine/transfer.hpp"
 #include "runtime/mutex.hpp"
 #include "runtime/operation.hpp"
 
-#include <boost/asio/awaitable.hpp>
-
-#include <chrono>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace rangeio::engine {
 
-/// Where the parts of a read take their streams from.
-struct read_source {
-    /// Each part leases one from `pool`, which is opened if nobody has.
-    static read_source of(std::shared_ptr<pool_core> pool) {
-        return {std::move(pool), nullptr, nullptr, false};
-    }
-    /// All are on one stream of `pool`, which continues with another call for them: one that reports the object anew.
-    static read_source anew(std::shared_ptr<pool_core> pool) {
-        return {std::move(pool), nullptr, nullptr, true};
-    }
-    /// All are on `stream`. With `owner` it is a fresh one, which is opened with them and closed after them.
-    static read_source on(
-        std::shared_ptr<multi_range_downloader> stream,
-        std::shared_ptr<pool_core> pool,
-        std::shared_ptr<stream_listener> owner
-    ) {
-        return {std::move(pool), std::move(stream), std::move(owner), false};
-    }
-
-    std::shared_ptr<pool_core> pool;
-    std::shared_ptr<multi_range_downloader> stream;
-    std::shared_ptr<stream_listener> owner;
-    bool renews = false;
+/// Some ranges that are read at once.
+struct read_round {
+    transfer_parts parts;
+    /// All on one stream of the pool, which continues with another call for them: one that reports the object anew.
+    bool anew = false;
+    /// No other round follows.
+    bool last = true;
 };
 
-/// One read, of whatever form: check, open, plan, transfer, judge. `run_read` has the order; what derives from this has the
-/// rest.
+/// One read, of whatever form: check, open, then plan, transfer and validate, once or in several rounds. This has the order;
+/// what derives from it has the rest, and the result.
 ///
 /// The pool is opened, or a stream leased, by the same operation that transfers: it is cancelled and timed as one.
-class read_operation : public runtime::operation, private transfer, private pool_waiter {
+class read_operation : public runtime::operation, private pool_waiter {
 public:
     read_operation(const read_operation&) = delete;
     read_operation& operator=(const read_operation&) = delete;
 
 protected:
-    /// `doing` stands behind the object's name in errors.
-    read_operation(read_source from, std::string doing) : from_(std::move(from)), doing_(std::move(doing)) {}
-    ~read_operation() override = default;
+    /// Each part leases a stream from `pool`, which is opened if nobody has.
+    explicit read_operation(std::shared_ptr<pool_core> pool);
+    /// All parts are on `stream`, which is one of `pool`.
+    read_operation(std::shared_ptr<pool_core> pool, std::shared_ptr<multi_range_downloader> stream);
+    ~read_operation() override;
 
-    /// What is wrong with the arguments, before anything starts.
+    /// Before anything starts: what is wrong with the arguments. May throw.
     virtual failure check() { return {}; }
-    /// Appends the parts; none: there is nothing to be read. On any thread.
-    virtual failure plan(std::vector<transfer_part>& parts) = 0;
-    /// What is wrong with what was received, once all parts have ended well.
-    virtual failure judge() = 0;
+    /// Appends the parts of the next round; none: there is nothing left to read. On any thread. May throw.
+    virtual failure plan(read_round& round) = 0;
+    /// What is wrong with what a round has brought, once all its parts have ended well. On any thread. May throw.
+    virtual failure validate() { return {}; }
+    /// What stands behind the object's name in errors.
+    virtual std::string doing() const = 0;
+    /// Whether the parts are memory of the caller. Always the same.
+    virtual bool writes_to_caller() const noexcept { return true; }
+    /// The object's name, where there is no pool.
+    virtual std::string subject() const;
 
-    /// As the pool knew it when the parts were planned; null on a stream that is not a pool's, or not open.
+    /// How it ended, explained; for the outcome. The last round is validated by this.
+    failure end() noexcept;
+
+    /// In place of start(), for a stream that does not exist before: it is opened with the parts and closed after them.
+    void use(std::shared_ptr<multi_range_downloader> stream, std::shared_ptr<stream_listener> owner) noexcept;
+    void start() noexcept override;
+    void reject(const failure& why) noexcept override { refused_ = why; }
+    /// Nothing more is read.
+    void refuse(const failure& why) noexcept;
+
+    /// As the pool knew it before this round was planned; null on a stream that is not a pool's.
     const std::shared_ptr<const object_info>& object() const noexcept { return object_; }
-    using transfer::offset;
-    using transfer::received;
+    const std::shared_ptr<pool_core>& pool() const noexcept { return pool_; }
+    /// Of the last round: right bytes at the front of a part, and where the part begins in the object.
+    std::uint64_t received(std::size_t index) const noexcept;
+    std::uint64_t offset(std::size_t index) const noexcept;
+    bool has_read() const noexcept { return ended_ != nullptr; }
+    /// After a failure: how many bytes at the front of the last round's parts are right and in their place.
+    std::uint64_t prefix(const range_list& parts) const noexcept;
 
-    const std::shared_ptr<pool_core>& pool() const noexcept { return from_.pool; }
-    /// Where only a part of the read is to blame.
-    void blame(std::string doing) noexcept { doing_ = std::move(doing); }
-    const std::string& doing() const noexcept { return doing_; }
-    virtual failure explain(const failure& why) const { return from_.pool->explain(why, doing_); }
+    /// Plans a round that reads nothing but the object's size, by a byte that is there or would be the first: whatever the
+    /// size is, it can be asked for.
+    void ask_size(read_round& round);
 
 private:
-    friend asio::awaitable<failure> run_read(
-        std::shared_ptr<read_operation> op, std::chrono::nanoseconds timeout
-    );
+    class running_round;
 
-    void start() noexcept override;
     void stop(const failure& why) noexcept override;
-    void reject(const failure& why) noexcept override { refused_ = why; }
+    bool untouched() noexcept override;
     void granted(lease granted) noexcept override;
     void answered(const failure& why) noexcept override;
-    void transferred() noexcept override { complete(); }
-    std::shared_ptr<transfer> self() noexcept override;
 
-    void begin(const std::shared_ptr<multi_range_downloader>& stream) noexcept;
-    void refuse(const failure& why) noexcept;
-    failure outcome();
+    template <class Ask>
+    void wait_for_pool(Ask ask) noexcept;
+    void next_round() noexcept;
+    void run(const std::shared_ptr<multi_range_downloader>& stream) noexcept;
+    void round_over() noexcept;
+    bool touch() noexcept;
+    failure how_it_ended() noexcept;
 
-    const read_source from_;
-    std::string doing_;
+    const std::shared_ptr<pool_core> pool_;
+    std::shared_ptr<multi_range_downloader> stream_;
+    std::shared_ptr<stream_listener> owner_;
     std::shared_ptr<const object_info> object_;
-    lease held_;       // of one that renews
-    failure refused_;  // why it has not come to a transfer
-    bool empty_ = false;
+    read_round round_;
+    lease held_;       // of a round that is read anew
+    failure refused_;  // why it has not come to another round
+    std::shared_ptr<running_round> ended_;
+    std::byte probe_{};
+
+    enum class memory_state : unsigned char { untouched, touched, forgone };
+    std::atomic<memory_state> memory_ = memory_state::untouched;
+    std::atomic<bool> dropped_ = false;  // bytes that came since it was forgone
 
     runtime::mutex mutex_;
-    failure stop_;          // why it is to end
-    bool reading_ = false;  // the transfer has its parts
+    failure stop_;  // why it is to end
+    std::shared_ptr<running_round> running_;
 };
-
-/// Runs a read to its end, and returns what it failed with, explained. `timeout` is for all of it; see `await_operation`.
-asio::awaitable<failure> run_read(std::shared_ptr<read_operation> op, std::chrono::nanoseconds timeout);
-
-/// The same, for callers that are to get an exception.
-asio::awaitable<void> run_read_or_throw(std::shared_ptr<read_operation> op, std::chrono::nanoseconds timeout);
 
 }  // namespace rangeio::engine

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <rangeio/fetch.hpp>
+#include <rangeio/fetch_options.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -13,49 +13,51 @@ using fsm::transfer_fsm;
 using fsm::transfer_step;
 using fsm::transfer_step_kind;
 
-struct transfer::part final : public range_read, public pool_waiter {
-    transfer* owner = nullptr;
-    std::size_t index = 0;
-    transfer_part what;
-    // Under the transfer's lock: a cancellation may look for the stream while the part ends.
-    lease held;
-    std::shared_ptr<multi_range_downloader> stream;
-
-    byte_range range() const noexcept override { return what.range; }
-    bool tail() const noexcept override { return what.tail; }
-
-    std::uint32_t deliver(
-        std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
-    ) noexcept override {
-        if (what.into == nullptr) {
-            return crc32c_copy(std::span(what.memory + position, bytes.size()), bytes, crc);
-        }
-        const std::uint64_t begin = what.range.offset() + position;
-        const auto copy = [&](std::byte* to, std::uint64_t from, std::uint64_t until) {
-            std::memcpy(to, bytes.data() + (from - begin), until - from);
-        };
-        what.into->for_each_shared(begin, begin + bytes.size(), copy);
-        return crc32c_extend(crc, bytes);
+std::uint32_t transfer::part::deliver(
+    std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
+) noexcept {
+    if (!owner->touch()) return crc32c_extend(crc, bytes);
+    if (what.memory != nullptr)
+        return crc32c_copy(std::span(what.memory + position, bytes.size()), bytes, crc);
+    if (what.pieces != nullptr) {
+        what.pieces->for_each_piece(
+            what.position + position,
+            bytes.size(),
+            [&](std::byte* to, std::uint64_t at, std::uint64_t n) {
+                crc = crc32c_copy(std::span(to, n), bytes.subspan(at, n), crc);
+            }
+        );
+        return crc;
     }
+    const std::uint64_t begin = what.range.offset() + position;
+    const auto copy = [&](std::byte* to, std::uint64_t from, std::uint64_t until) {
+        std::memcpy(to, bytes.data() + (from - begin), until - from);
+    };
+    what.into->for_each_shared(begin, begin + bytes.size(), copy);
+    return crc32c_extend(crc, bytes);
+}
 
-    void done(const range_outcome& outcome) noexcept override { owner->end(*this, outcome); }
+void transfer::part::done(const range_outcome& outcome) noexcept {
+    owner->end(*this, outcome);
+}
 
-    void granted(lease granted) noexcept override {
-        const auto step = owner->feed([&](transfer_fsm& m) {
-            held = std::move(granted);
-            stream = pool_access::stream(held);
-            return m.granted(index);
-        });
-        owner->perform(*this, step);
-    }
+void transfer::part::granted(lease granted) noexcept {
+    const auto step = owner->feed([&](transfer_fsm& m) {
+        held = std::move(granted);
+        stream = pool_access::stream(held);
+        return m.granted(index);
+    });
+    owner->perform(*this, step);
+}
 
-    void answered(const failure& why) noexcept override { owner->end(*this, {why}); }
-};
+void transfer::part::answered(const failure& why) noexcept {
+    owner->end(*this, {why});
+}
 
 transfer::transfer() noexcept = default;
 transfer::~transfer() = default;
 
-void transfer::prepare(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts) {
+void transfer::prepare(std::shared_ptr<pool_core> pool, transfer_parts parts) {
     pool_ = std::move(pool);
     set_parts(std::move(parts));
 }
@@ -63,15 +65,20 @@ void transfer::prepare(std::shared_ptr<pool_core> pool, std::vector<transfer_par
 void transfer::prepare(
     std::shared_ptr<multi_range_downloader> stream,
     std::shared_ptr<stream_listener> owner,
-    std::vector<transfer_part> parts
+    transfer_parts parts
 ) {
     stream_ = std::move(stream);
     owner_ = std::move(owner);
     set_parts(std::move(parts));
 }
 
-void transfer::set_parts(std::vector<transfer_part> parts) {
-    parts_ = std::make_unique<part[]>(parts.size());
+void transfer::set_parts(transfer_parts parts) {
+    if (parts.size() == 1) {
+        parts_ = &single_.emplace();
+    } else {
+        several_ = std::make_unique<part[]>(parts.size());
+        parts_ = several_.get();
+    }
     machine_ = transfer_fsm(parts.size(), pool_ != nullptr);
     for (std::size_t i = 0; i < parts.size(); ++i) {
         parts_[i].owner = this;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <rangeio/detail/destination.hpp>
 #include <rangeio/multi_range_downloader.hpp>
 
 #include "engine/pool_core.hpp"
@@ -7,22 +8,29 @@
 #include "fsm/transfer_fsm.hpp"
 #include "runtime/mutex.hpp"
 
+#include <boost/container/small_vector.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
-#include <vector>
 
 namespace rangeio::engine {
 
 /// One range to read, and where its bytes go.
 struct transfer_part {
     byte_range range;
-    std::byte* memory = nullptr;          // for all of them
+    std::byte* memory = nullptr;                  // for all of them
+    const detail::destination* pieces = nullptr;  // or: from `position` on
+    std::uint64_t position = 0;
     std::shared_ptr<const scatter> into;  // or: by the ranges that were joined; the others are dropped
     bool tail = false;                    // see range_read
 };
+
+/// A read is of one part as a rule.
+using transfer_parts = boost::container::small_vector<transfer_part, 1>;
 
 /// The shell around `transfer_fsm`: several ranges of one object, read at once, with one counter and one wake-up.
 ///
@@ -42,13 +50,13 @@ protected:
     ~transfer();
 
     /// Each part on a stream leased from `pool`. One prepare() comes before everything else.
-    void prepare(std::shared_ptr<pool_core> pool, std::vector<transfer_part> parts);
+    void prepare(std::shared_ptr<pool_core> pool, transfer_parts parts);
     /// All parts on one stream. With `owner` it is a fresh one, which is opened with them and closed after
     /// them.
     void prepare(
         std::shared_ptr<multi_range_downloader> stream,
         std::shared_ptr<stream_listener> owner,
-        std::vector<transfer_part> parts
+        transfer_parts parts
     );
 
     /// Begins all parts. Once.
@@ -57,12 +65,33 @@ protected:
     void abort(const failure& why) noexcept;
 
 private:
-    struct part;
+    struct part final : public range_read, public pool_waiter {
+        // Written out: the initializers below are not known yet where std::optional asks for a constructor.
+        part() noexcept {}
 
-    void set_parts(std::vector<transfer_part> parts);
+        transfer* owner = nullptr;
+        std::size_t index = 0;
+        transfer_part what;
+        // Under the transfer's lock: a cancellation may look for the stream while the part ends.
+        lease held;
+        std::shared_ptr<multi_range_downloader> stream;
+
+        byte_range range() const noexcept override { return what.range; }
+        bool tail() const noexcept override { return what.tail; }
+        std::uint32_t deliver(
+            std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
+        ) noexcept override;
+        void done(const range_outcome& outcome) noexcept override;
+        void granted(lease granted) noexcept override;
+        void answered(const failure& why) noexcept override;
+    };
+
+    void set_parts(transfer_parts parts);
 
     /// Nothing of it is left. Once, from any thread, under no lock.
     virtual void transferred() noexcept = 0;
+    /// Whether the memory of the parts may be written. Asked before each write, on any thread.
+    virtual bool touch() noexcept { return true; }
     virtual std::shared_ptr<transfer> self() noexcept = 0;
 
     template <class Event>
@@ -80,7 +109,9 @@ private:
     std::shared_ptr<pool_core> pool_;
     std::shared_ptr<multi_range_downloader> stream_;
     std::shared_ptr<stream_listener> owner_;
-    std::unique_ptr<part[]> parts_;
+    std::optional<part> single_;
+    std::unique_ptr<part[]> several_;
+    part* parts_ = nullptr;  // one of these
 
     runtime::mutex mutex_;  // of what follows, and of what the parts hold
     fsm::transfer_fsm machine_{0, false};

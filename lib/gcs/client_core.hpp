@@ -52,6 +52,13 @@ private:
     std::shared_ptr<grpc_transport::bidi_connector> connector_;
 };
 
+/// What every operation on a client that was moved from fails with.
+failure no_client();
+/// Throws that.
+void require_client(const std::shared_ptr<client_core>& core);
+/// The client's, for handlers that have none; of one that was moved from Asio's own choice.
+asio::any_io_executor executor_of(const std::shared_ptr<client_core>& core);
+
 /// Streams on `object`. They share what the first of them learns: generation, read handle.
 std::shared_ptr<mrd_factory> make_factory(
     const client_core& core, object_ref object, const pool_options& options

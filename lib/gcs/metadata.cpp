@@ -2,6 +2,7 @@
 #include <rangeio/proto/storage.pb.h>
 #include <rangeio/proto/storage_control.pb.h>
 
+#include "described.hpp"
 #include "gcs/client_core.hpp"
 #include "gcs/page_cursor.hpp"
 #include "grpc/grpc_unary_attempt.hpp"
@@ -15,7 +16,10 @@
 #include <fmt/format.h>
 
 #include <cstddef>
+#include <memory>
 #include <new>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -24,7 +28,6 @@ namespace {
 
 namespace pb = proto::storage::v2;
 namespace control_pb = proto::storage::control::v2;
-using core_ptr = std::shared_ptr<gcs::client_core>;
 using grpc_transport::bucket_resource;
 
 constexpr int max_page_size = 1000;
@@ -42,26 +45,32 @@ void check_text(std::string_view what, std::string_view text) {
         throw error(failure(errc::invalid_argument, fmt::format("{}: it is not UTF-8", what)));
 }
 
-/// Calls `method` with `request`. `subject` leads the message of a failure.
-asio::awaitable<result<std::string>> call(
-    core_ptr core, std::string method, std::string bucket, std::string request, std::string subject
-) {
+grpc_transport::unary_call::environment environment_of(const gcs::client_core& core) {
     grpc_transport::unary_call::environment env;
-    env.connector = grpc_transport::make_unary_connector(core->channels());
-    env.core = core->runtime();
-    env.executor = core->executor();
-    env.retry = core->retry();
-    env.watch = core->channels()->watch();
+    env.connector = grpc_transport::make_unary_connector(core.channels());
+    env.core = core.runtime();
+    env.executor = core.executor();
+    env.retry = core.retry();
+    env.watch = core.channels()->watch();
     env.open_timeout = pool_options().open_timeout();
-    grpc_transport::unary_request asked;
-    asked.method = std::move(method);
-    asked.bucket = std::move(bucket);
-    asked.message = std::move(request);
-    const auto op = std::make_shared<grpc_transport::unary_call>(std::move(env), std::move(asked));
-    co_await runtime::await_operation(op, core->rpc_timeout());
-    if (op->why()) co_return op->why().with_context(subject);
-    co_return op->response();
+    return env;
 }
+
+/// What is asked, of whom; and what leads the message of a failure.
+struct question {
+    std::string method;
+    std::string bucket;
+    std::string message;
+    std::string subject;
+
+    grpc_transport::unary_request request() const {
+        grpc_transport::unary_request out;
+        out.method = method;
+        out.bucket = bucket;
+        out.message = message;
+        return out;
+    }
+};
 
 failure malformed(const std::string& subject, const wire::decode_result& how) {
     if (how.status == wire::decode_status::out_of_memory) throw std::bad_alloc();
@@ -71,92 +80,135 @@ failure malformed(const std::string& subject, const wire::decode_result& how) {
     return {errc::protocol_error, fmt::format("{}: malformed response: {}", subject, how.what)};
 }
 
-asio::awaitable<result<object_info>> stat_object(core_ptr core, object_ref object) {
-    pb::GetObjectRequest request;
-    request.set_bucket(bucket_resource(object.bucket()));
-    request.set_object(object.name());
-    request.set_generation(object.generation());
-    const auto bytes = co_await call(
-        core,
-        "/google.storage.v2.Storage/GetObject",
-        object.bucket(),
-        request.SerializeAsString(),
-        object.to_string()
-    );
-    if (!bytes) co_return bytes.error();
-    object_info out;
-    const auto how = wire::decode_object(*bytes, out);
-    if (!how) co_return malformed(object.to_string(), how);
-    co_return out;
-}
-
-asio::awaitable<object_info> stat_or_throw(core_ptr core, object_ref object) {
-    auto out = co_await stat_object(std::move(core), std::move(object));
-    co_return std::move(out).value();
-}
-
-asio::awaitable<list_page> list_bucket(core_ptr core, std::string bucket, list_options options) {
-    check_bucket_name(bucket);
-    const std::string subject = "gs://" + bucket;
-    throw_if(check_range("page_size", options.page_size(), 1, max_page_size));
-    throw_if(check_range("max_empty_pages", options.max_empty_pages(), 1, max_empty_pages));
-    check_text("prefix", options.prefix());
-    check_text("delimiter", options.delimiter());
-    auto cursor = gcs::page_cursor::parse(options.page_token());
-    pb::ListObjectsRequest request;
-    request.set_parent(bucket_resource(bucket));
-    request.set_prefix(options.prefix());
-    request.set_delimiter(options.delimiter());
-    request.set_page_size(options.page_size());
-    request.set_page_token(cursor.service_token());
-    const auto bytes = co_await call(
-        core, "/google.storage.v2.Storage/ListObjects", bucket, request.SerializeAsString(), subject
-    );
-    if (!bytes) throw error(bytes.error());
-    list_page page;
-    const auto how = wire::decode_listing(*bytes, page);
-    if (!how) throw error(malformed(subject, how));
-    if (const failure why = cursor.take(page, static_cast<unsigned>(options.max_empty_pages()))) {
-        throw error(why.with_context(subject));
+/// A question, and how its answer is read: `read(bytes, out)`, which may throw.
+template <class T, class Read>
+class metadata_operation final : public grpc_transport::unary_call, public detail::outcome_of<T> {
+public:
+    metadata_operation(const gcs::client_core& core, question asked, Read read)
+        : unary_call(environment_of(core), asked.request()),
+          subject_(std::move(asked.subject)),
+          read_(std::move(read)) {
+        limit(core.rpc_timeout());
     }
-    co_return page;
-}
 
-asio::awaitable<bucket_layout> bucket_layout_of(core_ptr core, std::string bucket) {
-    check_bucket_name(bucket);
-    const std::string subject = "gs://" + bucket;
-    control_pb::GetStorageLayoutRequest request;
-    request.set_name(bucket_resource(bucket) + "/storageLayout");
-    const auto bytes = co_await call(
-        core,
-        "/google.storage.control.v2.StorageControl/GetStorageLayout",
-        bucket,
-        request.SerializeAsString(),
-        subject
-    );
-    if (!bytes) throw error(bytes.error());
-    bucket_layout out;
-    const auto how = wire::decode_layout(*bytes, out);
-    if (!how) throw error(malformed(subject, how));
-    co_return out;
+    failure outcome(T& out) noexcept override {
+        const failure how =
+            guarded([&] { return why() ? why().with_context(subject_) : read_(response(), out); });
+        if (how) out = T();
+        return how;
+    }
+
+private:
+    const std::string subject_;
+    Read read_;
+};
+
+/// What could not be asked.
+template <class T>
+class refused_operation final : public runtime::operation, public detail::outcome_of<T> {
+public:
+    explicit refused_operation(failure why) : why_(std::move(why)) {}
+
+    failure outcome(T&) noexcept override { return why_; }
+
+private:
+    void start() noexcept override { complete(); }
+    void stop(const failure&) noexcept override {}
+    void reject(const failure& why) noexcept override { why_ = why; }
+
+    failure why_;
+};
+
+/// `prepare()` checks the arguments, returns the question, and throws what is wrong with them.
+template <class T, class Prepare, class Read>
+detail::initiation<T> ask(const std::shared_ptr<gcs::client_core>& core, Prepare prepare, Read read) {
+    std::optional<question> asked;
+    failure why;
+    try {
+        gcs::require_client(core);
+        asked = prepare();
+    } catch (const error& e) {
+        why = e.why();
+    }
+    if (why) {
+        const auto op = std::make_shared<refused_operation<T>>(std::move(why));
+        return runtime::to_initiate<T>(op, gcs::executor_of(core));
+    }
+    const auto op = std::make_shared<metadata_operation<T, Read>>(*core, std::move(*asked), std::move(read));
+    return runtime::to_initiate<T>(op, core->executor());
 }
 
 }  // namespace
 
-asio::awaitable<object_info> client::stat(object_ref object) {
-    return stat_or_throw(core_, std::move(object));
+detail::initiation<object_info> client::stat(object_ref object) {
+    const auto prepare = [&] {
+        pb::GetObjectRequest request;
+        request.set_bucket(bucket_resource(object.bucket()));
+        request.set_object(object.name());
+        request.set_generation(object.generation());
+        return question{
+            "/google.storage.v2.Storage/GetObject",
+            object.bucket(),
+            request.SerializeAsString(),
+            object.to_string()
+        };
+    };
+    const auto read = [subject = object.to_string()](const std::string& bytes, object_info& out) {
+        const auto how = wire::decode_object(bytes, out);
+        return how ? failure() : malformed(subject, how);
+    };
+    return ask<object_info>(core_, prepare, read);
 }
 
-asio::awaitable<result<object_info>> client::try_stat(object_ref object) {
-    return stat_object(core_, std::move(object));
+detail::initiation<list_page> client::list(std::string bucket, const list_options& options) {
+    const std::string subject = "gs://" + bucket;
+    const auto cursor = std::make_shared<gcs::page_cursor>();
+    const auto prepare = [&] {
+        check_bucket_name(bucket);
+        throw_if(check_range("page_size", options.page_size(), 1, max_page_size));
+        throw_if(check_range("max_empty_pages", options.max_empty_pages(), 1, max_empty_pages));
+        check_text("prefix", options.prefix());
+        check_text("delimiter", options.delimiter());
+        *cursor = gcs::page_cursor::parse(options.page_token());
+        pb::ListObjectsRequest request;
+        request.set_parent(bucket_resource(bucket));
+        request.set_prefix(options.prefix());
+        request.set_delimiter(options.delimiter());
+        request.set_page_size(options.page_size());
+        request.set_page_token(cursor->service_token());
+        return question{
+            "/google.storage.v2.Storage/ListObjects", bucket, request.SerializeAsString(), subject
+        };
+    };
+    const auto read = [cursor, subject, most = static_cast<unsigned>(options.max_empty_pages())](
+                          const std::string& bytes, list_page& out
+                      ) {
+        const auto how = wire::decode_listing(bytes, out);
+        if (!how) return malformed(subject, how);
+        const failure why = cursor->take(out, most);
+        return why ? why.with_context(subject) : failure();
+    };
+    return ask<list_page>(core_, prepare, read);
 }
 
-asio::awaitable<list_page> client::list(std::string bucket, list_options options) {
-    return list_bucket(core_, std::move(bucket), std::move(options));
-}
-
-asio::awaitable<bucket_layout> client::layout(std::string bucket) {
-    return bucket_layout_of(core_, std::move(bucket));
+detail::initiation<bucket_layout> client::layout(std::string bucket) {
+    const std::string subject = "gs://" + bucket;
+    const auto prepare = [&] {
+        check_bucket_name(bucket);
+        control_pb::GetStorageLayoutRequest request;
+        request.set_name(bucket_resource(bucket) + "/storageLayout");
+        return question{
+            "/google.storage.control.v2.StorageControl/GetStorageLayout",
+            bucket,
+            request.SerializeAsString(),
+            subject
+        };
+    };
+    const auto read = [subject](const std::string& bytes, bucket_layout& out) {
+        const auto how = wire::decode_layout(bytes, out);
+        return how ? failure() : malformed(subject, how);
+    };
+    return ask<bucket_layout>(core_, prepare, read);
 }
 
 }  // namespace rangeio

@@ -1,15 +1,18 @@
 #include <rangeio/client.hpp>
 
-#include "engine/fetch_block.hpp"
+#include "described.hpp"
 #include "engine/fetch_plan.hpp"
+#include "engine/open_operation.hpp"
 #include "engine/read_operation.hpp"
+#include "engine/reads.hpp"
 #include "gcs/client_core.hpp"
 #include "grpc/mrd_maker.hpp"
+
+#include <boost/asio/system_executor.hpp>
 
 #include <mutex>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace rangeio {
 namespace gcs {
@@ -37,78 +40,97 @@ private:
     std::shared_ptr<const object_info> info_;
 };
 
-asio::awaitable<mrd_pool> open_pool(
-    std::shared_ptr<client_core> core, object_ref object, pool_options options
-) {
-    auto factory = make_factory(*core, std::move(object), options);
-    mrd_pool pool(core->executor(), std::move(factory), options);
-    co_await pool.initialize();
-    co_return pool;
-}
-
-/// A read down a stream of its own.
-class single_read final : public engine::read_operation {
+class open_object final : public engine::open_operation {
 public:
-    single_read(
-        std::shared_ptr<multi_range_downloader> stream,
-        std::shared_ptr<single_owner> owner,
-        std::string object,
-        byte_range range,
-        std::span<std::byte> destination,
-        bool allow_short
-    )
-        : read_operation(engine::read_source::on(std::move(stream), nullptr, owner), engine::naming(range)),
-          owner_(std::move(owner)),
-          object_(std::move(object)),
-          range_(1, range),
-          destination_(destination),
-          allow_short_(allow_short) {}
-
-    std::size_t total() const noexcept { return total_; }
+    open_object(std::shared_ptr<client_core> core, object_ref object, pool_options options)
+        : core_(std::move(core)), object_(std::move(object)), options_(std::move(options)) {}
 
 private:
-    failure check() override { return engine::check_destination(destination_, range_.front()); }
-    failure plan(std::vector<engine::transfer_part>& parts) override {
-        parts.emplace_back().range = range_.front();
-        parts.back().memory = destination_.data();
+    mrd_pool make() override {
+        require_client(core_);
+        return {core_->executor(), make_factory(*core_, object_, options_), options_};
+    }
+
+    const std::shared_ptr<client_core> core_;
+    const object_ref object_;
+    const pool_options options_;
+};
+
+/// A read on a stream of its own.
+class single_read final : public engine::read_operation, public detail::outcome_of<std::size_t> {
+public:
+    single_read(
+        std::shared_ptr<client_core> core,
+        object_ref object,
+        byte_range range,
+        detail::destination destination,
+        const read_options& options
+    )
+        : read_operation(nullptr),
+          core_(std::move(core)),
+          object_(std::move(object)),
+          range_(1, range),
+          destination_(std::move(destination)),
+          allow_short_(options.allow_short()) {
+        limit(options.timeout());
+    }
+
+    failure outcome(std::size_t& bytes) noexcept override {
+        const failure why = end();
+        bytes = why ? prefix(range_) : total_;
+        return why;
+    }
+
+private:
+    void start() noexcept override {
+        if (range_.front().empty()) return refuse({});
+        const failure why = guarded([this] {
+            require_client(core_);
+            owner_ = std::make_shared<single_owner>();
+            use(make_factory(*core_, object_, pool_options())->create(), owner_);
+            return failure();
+        });
+        if (why) return refuse(why);
+        read_operation::start();
+    }
+    failure check() override { return engine::check_destination(destination_.size(), range_.front()); }
+    failure plan(engine::read_round& round) override {
+        engine::append_parts(round.parts, range_, range_.front().offset(), destination_);
         return {};
     }
     // A range that ended well was in a response, and the first response has reported the object.
-    failure judge() override {
+    failure validate() override {
         const auto got = [this](std::size_t i) { return received(i); };
-        const auto total = engine::judge_fetch(range_.front(), range_, got, *owner_->info(), allow_short_);
+        const auto total = engine::validate_fetch(range_.front(), range_, got, *owner_->info(), allow_short_);
         if (!total) return total.error();
         total_ = *total;
         return {};
     }
-    failure explain(const failure& why) const override { return why.with_context(object_ + doing()); }
+    std::string doing() const override { return engine::naming(range_.front()); }
+    std::string subject() const override { return object_.to_string(); }
 
-    const std::shared_ptr<single_owner> owner_;
-    const std::string object_;
-    const std::vector<byte_range> range_;
-    const std::span<std::byte> destination_;
+    const std::shared_ptr<client_core> core_;
+    const object_ref object_;
+    const engine::range_list range_;
+    const detail::destination destination_;
     const bool allow_short_;
+    std::shared_ptr<single_owner> owner_;
     std::size_t total_ = 0;
 };
 
-asio::awaitable<std::size_t> read_once(
-    std::shared_ptr<client_core> core,
-    object_ref object,
-    byte_range range,
-    std::span<std::byte> destination,
-    fetch_options options
-) {
-    if (range.empty()) co_return 0;
-    const std::string name = object.to_string();
-    const auto factory = make_factory(*core, std::move(object), pool_options());
-    const auto op = std::make_shared<single_read>(
-        factory->create(), std::make_shared<single_owner>(), name, range, destination, options.allow_short()
-    );
-    co_await engine::run_read_or_throw(op, options.timeout());
-    co_return op->total();
+}  // namespace
+
+failure no_client() {
+    return {errc::invalid_argument, "there is no client: it was moved from"};
 }
 
-}  // namespace
+void require_client(const std::shared_ptr<client_core>& core) {
+    if (core == nullptr) throw error(no_client());
+}
+
+asio::any_io_executor executor_of(const std::shared_ptr<client_core>& core) {
+    return core == nullptr ? asio::any_io_executor(asio::system_executor()) : core->executor();
+}
 
 std::shared_ptr<mrd_factory> make_factory(
     const client_core& core, object_ref object, const pool_options& options
@@ -131,29 +153,39 @@ std::shared_ptr<mrd_factory> make_factory(
 client::client(asio::any_io_executor executor, client_options options)
     : core_(std::make_shared<gcs::client_core>(std::move(executor), options)) {}
 
-asio::awaitable<mrd_pool> client::open(object_ref object, pool_options options) {
-    return gcs::open_pool(core_, std::move(object), options);
+client::executor_type client::get_executor() const noexcept {
+    return core_ == nullptr ? executor_type() : core_->executor();
+}
+
+detail::initiation<mrd_pool> client::open(object_ref object, pool_options options) {
+    const auto op = std::make_shared<gcs::open_object>(core_, std::move(object), std::move(options));
+    return runtime::to_initiate<mrd_pool>(op, gcs::executor_of(core_));
 }
 
 mrd_pool client::pool(object_ref object, pool_options options) {
+    gcs::require_client(core_);
     return {core_->executor(), gcs::make_factory(*core_, std::move(object), options), options};
 }
 
 mrd_pool_cache client::pool_cache(pool_cache_options options) {
+    gcs::require_client(core_);
     auto maker = [core = core_](const object_ref& object, const pool_options& how) {
         return gcs::make_factory(*core, object, how);
     };
     return {core_->executor(), std::move(maker), options};
 }
 
-asio::awaitable<std::size_t> client::read(
-    object_ref object, byte_range range, std::span<std::byte> destination, fetch_options options
+detail::initiation<std::size_t> client::fetch(
+    object_ref object, byte_range range, detail::destination destination, const read_options& options
 ) {
-    return gcs::read_once(core_, std::move(object), range, destination, options);
+    const auto op =
+        std::make_shared<gcs::single_read>(core_, std::move(object), range, std::move(destination), options);
+    return runtime::to_initiate<std::size_t>(op, gcs::executor_of(core_));
 }
 
 const std::string& client::endpoint() const noexcept {
-    return core_->channels()->endpoint();
+    static const std::string none;
+    return core_ == nullptr ? none : core_->channels()->endpoint();
 }
 
 }  // namespace rangeio

@@ -43,7 +43,7 @@ void mrd::open(std::shared_ptr<stream_listener> owner) {
     open_since_ = env_.core->now();
     if (!env_.core->enter(*this)) close(errc::shut_down);
     try {
-        machine_.feed_reserving([this](mrd_fsm& m, mrd_actions& out) {
+        act_reserving([this](mrd_fsm& m, mrd_actions& out) {
             m.open(out, env_.source->info()->generation != 0);
         });
     } catch (...) {
@@ -52,7 +52,6 @@ void mrd::open(std::shared_ptr<stream_listener> owner) {
         self_.reset();
         throw;
     }
-    drain();
 }
 
 std::int64_t mrd::read(std::shared_ptr<range_read> read) {
@@ -61,20 +60,18 @@ std::int64_t mrd::read(std::shared_ptr<range_read> read) {
     read->under_way = read;
     std::int64_t id = 0;
     try {
-        id = machine_.feed_reserving([&](mrd_fsm& m, mrd_actions& out) {
-            return m.add_range(cookie, range.offset(), range.length(), env_.core->now(), out, read->tail());
+        act_reserving([&, now = env_.core->now(), tail = read->tail()](mrd_fsm& m, mrd_actions& out) {
+            id = m.add_range(cookie, range.offset(), range.length(), now, out, tail);
         });
     } catch (...) {
         read->under_way.reset();
         throw;
     }
-    drain();
     return id;
 }
 
 void mrd::cancel(std::int64_t read_id, const failure& why) noexcept {
-    machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.cancel_range(read_id, why, out); });
-    drain();
+    act([&](mrd_fsm& m, mrd_actions& out) { m.cancel_range(read_id, why, out); });
 }
 
 void mrd::close(const failure& why) noexcept {
@@ -90,13 +87,11 @@ bool mrd::quiet() const noexcept {
 }
 
 void mrd::renew() noexcept {
-    machine_.feed([](mrd_fsm& m, mrd_actions& out) { m.renew(out); });
-    drain();
+    act([](mrd_fsm& m, mrd_actions& out) { m.renew(out); });
 }
 
 void mrd::require(std::uint64_t size) noexcept {
-    machine_.feed([size](mrd_fsm& m, mrd_actions& out) { m.require(size, out); });
-    drain();
+    act([size](mrd_fsm& m, mrd_actions& out) { m.require(size, out); });
 }
 
 void mrd::on_shutdown() noexcept {
@@ -104,12 +99,26 @@ void mrd::on_shutdown() noexcept {
 }
 
 void mrd::on_response(const incoming& response) noexcept {
-    const bool first = machine_.peek([](const mrd_fsm& m) { return m.awaits_response(); });
-    const bool must_tell = first && !brought_handle_;
-    if (const failure unfit = env_.source->learn(response.metadata, response.read_handle, must_tell)) {
-        close_with(unfit, unfit);
-        return;
+    // All but the first response of a call have nothing but chunks as a rule.
+    const bool plain = response.metadata == nullptr && response.read_handle == nullptr;
+    const bool first = machine_.feed([plain](mrd_fsm& m, mrd_actions& out) {
+        const bool awaited = m.awaits_response();
+        if (plain && !awaited) m.response(std::nullopt, out);
+        return awaited;
+    });
+    if (!plain || first) {
+        const bool must_tell = first && !brought_handle_;
+        if (const failure unfit = env_.source->learn(response.metadata, response.read_handle, must_tell)) {
+            close_with(unfit, unfit);
+            return;
+        }
+        take_report(response);
     }
+    for (const wire::data_chunk& chunk : response.chunks) take_chunk(response, chunk);
+    drain();
+}
+
+void mrd::take_report(const incoming& response) noexcept {
     std::optional<std::uint64_t> size;
     if (const object_info* const told = response.metadata) {
         size = told->finalized ? std::numeric_limits<std::uint64_t>::max() : told->size;
@@ -124,8 +133,6 @@ void mrd::on_response(const incoming& response) noexcept {
         what.time = since(call_since_);
         env_.reports->tell(what);
     }
-    for (const wire::data_chunk& chunk : response.chunks) take_chunk(response, chunk);
-    drain();
 }
 
 // The one copy of a payload byte, and its checksum, in the same pass. No lock is held meanwhile; the machine
@@ -189,8 +196,7 @@ void mrd::report_unchecked(const mrd_fsm::verdict& said, std::uint64_t bytes) no
 }
 
 void mrd::on_write_done() noexcept {
-    machine_.feed([](mrd_fsm& m, mrd_actions& out) { m.write_done(out); });
-    drain();
+    act([](mrd_fsm& m, mrd_actions& out) { m.write_done(out); });
 }
 
 void mrd::on_done(const call_end& end) noexcept {
@@ -200,19 +206,31 @@ void mrd::on_done(const call_end& end) noexcept {
         }
     }
     const failure why = env_.source->judge(end.why);
-    machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
+    act([&](mrd_fsm& m, mrd_actions& out) {
         m.call_ended(
             {why, end.redirect.has_value(), end.range_errors, end.unconnected, end.unreadable},
             env_.core->now(),
             out
         );
     });
-    drain();
 }
 
 void mrd::close_with(const failure& ranges, const failure& stream) noexcept {
-    machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.close(ranges, stream, out); });
-    drain();
+    act([&](mrd_fsm& m, mrd_actions& out) { m.close(ranges, stream, out); });
+}
+
+template <class Event>
+void mrd::act(Event&& event) noexcept {
+    const auto alive = shared_from_this();
+    const runtime::completion_batch batch;
+    machine_.act(event, [this](mrd_action& action) { perform(action); });
+}
+
+template <class Event>
+void mrd::act_reserving(Event&& event) {
+    const auto alive = shared_from_this();
+    const runtime::completion_batch batch;
+    machine_.act_reserving(event, [this](mrd_action& action) { perform(action); });
 }
 
 void mrd::drain() noexcept {
@@ -371,9 +389,13 @@ void mrd::start_call(const mrd_action& action) noexcept {
 }
 
 void mrd::send_message() noexcept {
-    if (!machine_.feed([](mrd_fsm& m, mrd_actions&) { return m.begin_write(); })) return;
+    using ranges = std::optional<std::span<const fsm::wire_range>>;
+    const auto message = machine_.feed([](mrd_fsm& m, mrd_actions&) {
+        return m.begin_write() ? ranges(m.message()) : ranges();
+    });
+    if (!message) return;
     try {
-        call_->write(machine_.peek([](const mrd_fsm& m) { return std::span(m.message()); }));
+        call_->write(*message);
     } catch (...) {
         machine_.feed([](mrd_fsm& m, mrd_actions& out) { m.starve(out); });
     }
@@ -388,8 +410,7 @@ bool mrd::set_alarm(
         alarm = env_.core->set_alarm(env_.executor, delay, [weak, event] {
             const auto alive = weak.lock();
             if (alive == nullptr) return;
-            alive->machine_.feed(event);
-            alive->drain();
+            alive->act(event);
         });
         return true;
     } catch (...) {

@@ -53,6 +53,7 @@ private:
     void on_write_done() noexcept override;
     void on_done(const call_end& end) noexcept override;
 
+    void take_report(const incoming& response) noexcept;
     void take_chunk(const incoming& response, const wire::data_chunk& chunk) noexcept;
     void report_piece(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept;
     void report_unchecked(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes) noexcept;
@@ -61,6 +62,10 @@ private:
     event about(event_kind what) const noexcept;
     std::chrono::nanoseconds since(fsm::time_point then) const noexcept { return env_.core->now() - then; }
     void close_with(const failure& ranges, const failure& stream) noexcept;
+    template <class Event>
+    void act(Event&& event) noexcept;
+    template <class Event>
+    void act_reserving(Event&& event);
     void drain() noexcept;
     void perform(fsm::mrd_action& action) noexcept;
     void start_call(const fsm::mrd_action& action) noexcept;

@@ -21,31 +21,45 @@ unary_call::unary_call(environment env, unary_request request)
 
 unary_call::~unary_call() = default;
 
-void unary_call::start() noexcept {
-    if (!limit_opening()) {
-        const failure why = make_error_code(boost::system::errc::not_enough_memory);
-        machine_.feed([&](unary_fsm& m, unary_actions& out) { m.cancel(why, out); });
+/// The question on the context of its timers: that of the client, which may go before the context of the handler.
+class unary_call::guest final : public runtime::participant {
+public:
+    explicit guest(std::weak_ptr<unary_call> of) : of_(std::move(of)) {}
+
+private:
+    void on_shutdown() noexcept override {
+        if (const auto of = of_.lock()) of->cancel(errc::shut_down);
     }
-    machine_.feed([](unary_fsm& m, unary_actions& out) { m.start(out); });
-    drain();
+
+    const std::weak_ptr<unary_call> of_;
+};
+
+void unary_call::start() noexcept {
+    const failure obstacle = guarded([this]() -> failure {
+        const auto self = std::static_pointer_cast<unary_call>(shared_from_this());
+        guest_ = std::make_shared<guest>(self);
+        if (!env_.core->enter(*guest_)) return errc::shut_down;
+        return limit_opening() ? failure() : make_error_code(boost::system::errc::not_enough_memory);
+    });
+    if (obstacle) machine_.feed([&](unary_fsm& m, unary_actions& out) { m.cancel(obstacle, out); });
+    act([](unary_fsm& m, unary_actions& out) { m.start(out); });
 }
 
 void unary_call::stop(const failure& why) noexcept {
-    machine_.feed([&](unary_fsm& m, unary_actions& out) { m.cancel(why, out); });
-    drain();
+    act([&](unary_fsm& m, unary_actions& out) { m.cancel(why, out); });
 }
 
 void unary_call::on_done(unary_end end) noexcept {
     if (!end.why) response_ = std::move(end.response);
-    machine_.feed([&](unary_fsm& m, unary_actions& out) {
+    act([&](unary_fsm& m, unary_actions& out) {
         m.call_ended(end.why, env_.core->now(), out, end.unconnected);
     });
-    drain();
 }
 
-void unary_call::drain() noexcept {
+template <class Event>
+void unary_call::act(Event&& event) noexcept {
     const auto alive = shared_from_this();
-    machine_.drain([this](unary_action& action) { perform(action); });
+    machine_.act(event, [this](unary_action& action) { perform(action); });
 }
 
 void unary_call::perform(unary_action& action) noexcept {
@@ -70,7 +84,10 @@ void unary_call::perform(unary_action& action) noexcept {
             break;
         case unary_action_kind::complete:
             attempt_.reset();
+            alarm_.reset();
+            open_alarm_.reset();
             why_ = std::move(action.why);
+            if (guest_ != nullptr) env_.core->leave(*guest_);
             complete();
             break;
     }
@@ -111,8 +128,7 @@ bool unary_call::set_alarm(
         alarm = env_.core->set_alarm(env_.executor, delay, [weak, event] {
             const auto alive = weak.lock();
             if (alive == nullptr) return;
-            alive->machine_.feed(event);
-            alive->drain();
+            alive->act(event);
         });
         return true;
     } catch (...) {

@@ -16,8 +16,8 @@
 
 namespace rangeio::grpc_transport {
 
-/// A question for metadata, asked until there is an answer: the shell of unary_fsm.
-class unary_call final : public runtime::operation, private unary_attempt_events {
+/// A question for metadata, asked until there is an answer: the shell of unary_fsm. What derives from it reads the answer.
+class unary_call : public runtime::operation, private unary_attempt_events {
 public:
     struct environment {
         std::shared_ptr<unary_connector> connector;
@@ -37,12 +37,15 @@ public:
     const std::string& response() const noexcept { return response_; }
 
 private:
+    class guest;
+
     void start() noexcept override;
     void stop(const failure& why) noexcept override;
     void reject(const failure& why) noexcept override { why_ = why; }
     void on_done(unary_end end) noexcept override;
 
-    void drain() noexcept;
+    template <class Event>
+    void act(Event&& event) noexcept;
     void perform(fsm::unary_action& action) noexcept;
     void make_call() noexcept;
     bool limit_opening() noexcept;
@@ -55,6 +58,7 @@ private:
     const environment env_;
     const std::shared_ptr<const unary_request> request_;
     runtime::machine_host<fsm::unary_fsm, fsm::unary_action> machine_;
+    std::shared_ptr<guest> guest_;
     // Of whichever thread performs.
     std::shared_ptr<unary_attempt> attempt_;
     std::shared_ptr<runtime::alarm> alarm_;

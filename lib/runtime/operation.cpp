@@ -1,11 +1,10 @@
 #include "runtime/operation.hpp"
 
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/prefer.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <array>
@@ -24,39 +23,27 @@ constexpr std::size_t max_batch = 16;
 
 }  // namespace
 
-// The lambda has captures that are not trivial, so it must not stand in the awaited expression itself (GCC 12
-// would destroy it twice): this is an ordinary function.
-asio::awaitable<void> operation::suspend(std::shared_ptr<operation> op, clock_duration timeout) {
-    return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
-        [op = std::move(op), timeout](auto&& handler) {
-            const asio::any_io_executor executor = asio::get_associated_executor(handler);
-            op->slot_ = asio::get_associated_cancellation_slot(handler);
-            op->handler_.emplace(std::forward<decltype(handler)>(handler));
-            op->launch(executor, timeout);
-        },
-        asio::use_awaitable
-    );
-}
-
-// The coroutine is suspended already: what is thrown from here would not reach it, but destroy it.
-void operation::launch(const asio::any_io_executor& executor, clock_duration timeout) noexcept {
+// The caller may be suspended already: what is thrown from here would not reach it, but destroy it.
+void operation::launch(asio::any_io_executor executor, asio::cancellation_slot slot) noexcept {
     // Another thread may complete the operation while start() runs, so everything else comes first.
-    executor_ = executor;
+    executor_ = std::move(executor);
+    slot_ = slot;
     self_ = std::static_pointer_cast<operation>(shared_from_this());
     const auto alive = self_;
     failure obstacle;
     try {
-        work_.emplace(executor);
-        core_ = core_of(executor);
+        work_.emplace(executor_);
+        // It is the guard that tracks work: the executors of all callers on one context are alike then.
+        executor_ = asio::prefer(executor_, asio::execution::outstanding_work.untracked);
+        core_ = core_of(executor_);
         const std::weak_ptr<operation> weak = self_;
         if (slot_.is_connected()) {
             slot_.assign([weak](asio::cancellation_type type) {
-                if (type == asio::cancellation_type::none) return;
-                if (const auto op = weak.lock()) op->cancel(make_error_code(asio::error::operation_aborted));
+                if (const auto op = weak.lock()) op->cancel_by(type);
             });
         }
-        if (timeout > clock_duration::zero()) {
-            alarm_ = core_->set_alarm(executor, timeout, [weak] {
+        if (timeout_ > clock_duration::zero()) {
+            alarm_ = core_->set_alarm(executor_, timeout_, [weak] {
                 if (const auto op = weak.lock()) op->cancel(errc::timed_out);
             });
         }
@@ -65,7 +52,7 @@ void operation::launch(const asio::any_io_executor& executor, clock_duration tim
     } catch (...) {
         obstacle = make_error_code(boost::system::errc::not_enough_memory);
     }
-    if (timeout < clock_duration::zero()) obstacle = errc::timed_out;
+    if (timeout_ < clock_duration::zero()) obstacle = errc::timed_out;
     if (!obstacle && !core_->enter(*this)) obstacle = errc::shut_down;
     if (obstacle) {
         reject(obstacle);
@@ -76,6 +63,13 @@ void operation::launch(const asio::any_io_executor& executor, clock_duration tim
     }
 }
 
+void operation::cancel_by(asio::cancellation_type type) noexcept {
+    using enum asio::cancellation_type;
+    const bool at_any_time = (type & (terminal | partial)) != none;
+    if (at_any_time || ((type & total) != none && untouched()))
+        cancel(make_error_code(asio::error::operation_aborted));
+}
+
 // While start() runs there may be nothing yet to cancel. So of start() and the first cancellation, the later one stops the work.
 void operation::cancel(const failure& why) noexcept {
     if (cancelled_.exchange(true)) return;
@@ -84,22 +78,26 @@ void operation::cancel(const failure& why) noexcept {
 }
 
 // The reference goes along: if the context dies with the completion in its queue, the operation, and with it the
-// suspended coroutine, has to die there too.
+// handler and what it owns, has to die there too.
 void operation::complete() noexcept {
     completion_batch::add(std::move(self_));
 }
 
-failure late_cancellation(bool throws, const asio::cancellation_state& state) noexcept {
-    if (!throws || state.cancelled() == asio::cancellation_type::none) return {};
-    return make_error_code(asio::error::operation_aborted);
+void operation::resume(std::shared_ptr<operation> op) {
+    if (op->alarm_ != nullptr) op->alarm_->cancel();
+    if (op->slot_.is_connected()) op->slot_.clear();
+    // Until the handler has returned: it may be the one that continues.
+    const auto work = std::move(op->work_);
+    op->leave_context();
+    auto& handler = op->handler;
+    handler(std::move(op));
 }
 
-void operation::resume() {
-    if (alarm_ != nullptr) alarm_->cancel();
+// Whoever completed the operation may hold it for longer than the handler's context lives.
+void operation::leave_context() noexcept {
     alarm_.reset();
-    if (slot_.is_connected()) slot_.clear();
     work_.reset();
-    handler_();
+    executor_ = asio::any_io_executor();
 }
 
 void operation::on_shutdown() noexcept {
@@ -174,11 +172,42 @@ private:
     std::shared_ptr<operation> first_;
 };
 
+/// Memory for the post of an operation, inside of it: it is given back before the operation is resumed.
+template <class T>
+class completion_batch::post_allocator {
+public:
+    using value_type = T;
+
+    explicit post_allocator(operation& of) noexcept : of_(&of) {}
+    template <class U>
+    post_allocator(const post_allocator<U>& other) noexcept : of_(other.of_) {}
+
+    T* allocate(std::size_t n) {
+        if (n * sizeof(T) > sizeof(of_->post_memory_) || alignof(T) > alignof(std::max_align_t))
+            return static_cast<T*>(::operator new(n * sizeof(T)));
+        return reinterpret_cast<T*>(of_->post_memory_);
+    }
+    void deallocate(T* memory, std::size_t) noexcept {
+        if (reinterpret_cast<std::byte*>(memory) != of_->post_memory_) ::operator delete(memory);
+    }
+    template <class U>
+    bool operator==(const post_allocator<U>& other) const noexcept {
+        return of_ == other.of_;
+    }
+
+private:
+    template <class>
+    friend class post_allocator;
+
+    operation* of_;
+};
+
 void completion_batch::abandon(std::shared_ptr<operation> first) noexcept {
     while (first != nullptr) {
         const auto op = std::move(first);
         first = std::move(op->next_);
-        op->handler_.reset();
+        op->handler.reset();
+        op->leave_context();
     }
 }
 
@@ -187,7 +216,14 @@ void completion_batch::post_list(std::shared_ptr<operation> first) noexcept {
         bool dropped = false;
         delivery::dropped = &dropped;
         try {
-            asio::post(first->executor_, [next = delivery(first)]() mutable { resume_all(next.take()); });
+            auto resume = [next = delivery(first)]() mutable { resume_all(next.take()); };
+            // Through any_io_executor a post asks for memory twice, and has no use for an allocator.
+            using io_executor = asio::io_context::executor_type;
+            if (const auto* const io = first->executor_.target<io_executor>()) {
+                asio::post(*io, asio::bind_allocator(post_allocator<void>(*first), std::move(resume)));
+            } else {
+                asio::post(first->executor_, std::move(resume));
+            }
             delivery::dropped = nullptr;
             // An executor whose queue has been shut down takes a completion only to destroy it.
             if (dropped) abandon(std::move(first));
@@ -200,10 +236,10 @@ void completion_batch::post_list(std::shared_ptr<operation> first) noexcept {
 
 void completion_batch::resume_all(std::shared_ptr<operation> first) {
     while (first != nullptr) {
-        const auto op = std::move(first);
+        auto op = std::move(first);
         first = std::move(op->next_);
         try {
-            op->resume();
+            operation::resume(std::move(op));
         } catch (...) {
             // A handler may throw out of run(); the others have to be resumed all the same.
             if (first != nullptr) post_list(std::move(first));

@@ -1,33 +1,36 @@
 #pragma once
 
+#include <rangeio/detail/initiation.hpp>
 #include <rangeio/error.hpp>
 
 #include "runtime/context_service.hpp"
-#include "runtime/resumption.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace rangeio::runtime {
 
-/// What a coroutine waits for: the one place where the engine suspends its callers and resumes them.
+/// An asynchronous operation: the one place where handlers are kept and called.
 ///
-/// A derived class starts its work in `start()`, ends it early in `stop()`, and calls `complete()` when
-/// nothing of the work is left. It keeps itself alive (`shared_from_this`) as long as somebody may call it.
-class operation : public participant {
+/// A derived class starts its work in `start()`, ends it early in `stop()`, and calls `complete()` when nothing of the work
+/// is left. It keeps itself alive (`shared_from_this`) as long as somebody may call it. Its result is an `outcome_of<T>`.
+class operation : public participant, public detail::operation_base {
 public:
     using clock_duration = std::chrono::nanoseconds;
 
-    /// The work is over. Once, from any thread; the caller is resumed on its own executor, never from in
-    /// here.
+    /// Before it is launched: how long it may take; then it is cancelled with errc::timed_out. Zero, the default: without
+    /// limit. Negative: over before it starts.
+    void limit(clock_duration timeout) noexcept { timeout_ = timeout; }
+
+    /// The work is over. Once, from any thread; the handler is called on its own executor, never from in here.
     void complete() noexcept;
 
     /// Ends the work early. From any thread, any number of times: the first one counts. One that arrives before start() has
@@ -44,18 +47,21 @@ protected:
     /// In place of start(), when that is out of the question: notes `why` as the result.
     virtual void reject(const failure& why) noexcept = 0;
 
+    /// Whether nothing has been taken from anybody and no memory of the caller was touched, and nothing will be from now on:
+    /// then cancellation of the type `total` is honoured. On any thread.
+    virtual bool untouched() noexcept { return true; }
+
 private:
     friend class completion_batch;
-    template <class Op>
-    friend asio::awaitable<void> await_operation(std::shared_ptr<Op> op, clock_duration timeout);
 
-    void launch(const asio::any_io_executor& executor, clock_duration timeout) noexcept;
-    void resume();
+    void launch(asio::any_io_executor executor, asio::cancellation_slot slot) noexcept override;
+    void cancel_by(asio::cancellation_type type) noexcept;
+    void leave_context() noexcept;
+    static void resume(std::shared_ptr<operation> op);
     void on_shutdown() noexcept override;
-    static asio::awaitable<void> suspend(std::shared_ptr<operation> op, clock_duration timeout);
 
-    resumption handler_;
-    asio::cancellation_slot slot_;  // of the coroutine; it outlives the suspension
+    clock_duration timeout_{0};
+    asio::cancellation_slot slot_;  // of the handler; it outlives the suspension
     asio::any_io_executor executor_;
     std::optional<asio::executor_work_guard<asio::any_io_executor>> work_;
     std::shared_ptr<context_core> core_;
@@ -66,20 +72,15 @@ private:
         false;  // start() has returned, or cancel() has come: the later of the two stops the work
     std::shared_ptr<operation> self_;  // from launch to complete
     std::shared_ptr<operation> next_;  // in a completion_batch
+    // Of its completion in the queue of an io_context.
+    alignas(std::max_align_t) std::byte post_memory_[96];
 };
 
-/// Runs `op` and suspends until it has completed. `timeout` of zero: none; when it is over, the operation is
-/// cancelled with errc::timed_out. A negative one is over before the operation starts. Cancelling the awaiting coroutine cancels it with
-/// asio::error::operation_aborted.
-template <class Op>
-asio::awaitable<void> await_operation(std::shared_ptr<Op> op, operation::clock_duration timeout) {
-    return operation::suspend(std::move(op), timeout);
+/// What a public function hands to a completion token. `executor`: of handlers that have none of their own.
+template <class T, class Op>
+detail::initiation<T> to_initiate(const std::shared_ptr<Op>& op, asio::any_io_executor executor) {
+    return {op, *op, std::move(executor)};
 }
-
-/// The failure of a coroutine that was cancelled when what it waited for had ended well already. Asked for before it
-/// waits for something else: its next co_await would throw an exception of Asio's, where callers are promised ours, or a
-/// value. `throws`: that it would, for Asio can be told not to.
-failure late_cancellation(bool throws, const asio::cancellation_state& state) noexcept;
 
 /// While one of these is on a thread's stack, operations that complete there are resumed together when it
 /// goes: one hop to an executor for many, for the hop is what costs.
@@ -99,6 +100,8 @@ private:
     static void abandon(std::shared_ptr<operation> first) noexcept;
 
     class delivery;
+    template <class T>
+    class post_allocator;
 
     completion_batch* outer_;
     std::shared_ptr<operation> first_;

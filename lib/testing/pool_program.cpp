@@ -1,4 +1,3 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/allocation_failures.hpp>
 #include <rangeio/testing/pool_program.hpp>
@@ -294,7 +293,7 @@ private:
             default: break;
         }
         switch (op.what) {
-            case action::initialize: co_await pools_.of(index).initialize(); break;
+            case action::initialize: co_await pools_.of(index).async_initialize(); break;
             case action::read: co_await read(index, op); break;
             case action::split: co_await split(index, op); break;
             default: break;
@@ -306,10 +305,9 @@ private:
         const auto memory = destination.span();
         fetch_options options;
         options.concurrency(op.parts).min_chunk_bytes(1).timeout(op.time);
-        const auto got = co_await try_fetch(pools_.of(index), op.range, memory, options);
-        if (got) check_bytes(pools_.service_of(index), memory.first(*got), op);
-        if (!got) throw error(got.error());
-        world_.check(*got == op.range.length(), "a read is shorter than its range and no error");
+        const auto got = co_await pools_.of(index).async_fetch(op.range, memory, options);
+        check_bytes(pools_.service_of(index), memory.first(got), op);
+        world_.check(got == op.range.length(), "a read is shorter than its range and no error");
     }
 
     // The old one goes first: whoever holds a lease while it waits for another may wait for itself.
@@ -317,7 +315,7 @@ private:
         task_state& me = tasks_[index];
         mrd_pool& pool = pools_.of(index);
         me.held.release();
-        lease got = co_await pool.acquire(timeout);
+        lease got = co_await pool.async_acquire(rangeio::acquire_options().timeout(timeout));
         me.held = std::move(got);
         me.reads_from = &pools_.service_of(index);
     }
@@ -329,7 +327,8 @@ private:
         if (std::exchange(me.had_no_memory, false)) co_await acquire(index, std::chrono::seconds(60));
         watched_memory::guard destination(memory_, op.range.length());
         const auto memory = destination.span();
-        const std::size_t got = co_await me.held.read(op.range, memory, op.time);
+        const std::size_t got =
+            co_await me.held.async_fetch(op.range, memory, read_options().timeout(op.time));
         check_bytes(*me.reads_from, memory.first(got), op);
     }
 
@@ -341,7 +340,7 @@ private:
         }
         fetch_options options;
         options.min_chunk_bytes(1).timeout(op.time);
-        const auto blocks = co_await fetch_split(pools_.of(index), all.offset(), lengths, options);
+        const auto blocks = co_await pools_.of(index).async_fetch_split(all.offset(), lengths, options);
         std::uint64_t at = all.offset();
         for (const byte_block& b : blocks) {
             world_.check(

@@ -83,7 +83,7 @@ asio::awaitable<void> program_pools::open(std::size_t task, const pool_program::
     const std::uint64_t size = service.object_bytes();
     object_ref wanted = live;
     if (op.what == pool_program::action::open_latest) wanted.generation(0);
-    mrd_pool opened = co_await cache_->open(wanted, options_of(program_));
+    mrd_pool opened = co_await cache_->async_open(wanted, options_of(program_));
     const auto info = opened.info();
     mine.pool = std::make_unique<mrd_pool>(std::move(opened));
     if (!info) {
@@ -104,7 +104,7 @@ asio::awaitable<void> program_pools::open(std::size_t task, const pool_program::
 }
 
 asio::awaitable<void> program_pools::close(std::size_t task, std::chrono::nanoseconds deadline) {
-    co_await of(task).close(deadline);
+    co_await of(task).async_close(rangeio::close_options().deadline_after(deadline));
     {
         const one_moment here;
         const auto& pool = slot_of(task).pool;
@@ -129,7 +129,7 @@ asio::awaitable<void> program_pools::close_cache(std::chrono::nanoseconds deadli
     note_end();
     failure why;
     try {
-        co_await cache_->close(deadline);
+        co_await cache_->async_close(rangeio::close_options().deadline_after(deadline));
     } catch (const error& e) {
         why = e.why();
     } catch (const std::bad_alloc&) {
@@ -160,7 +160,7 @@ asio::awaitable<void> program_pools::close_all() {
             if (program_.cache) {
                 co_await close_cache({});
             } else if (slots_[0].pool != nullptr) {
-                co_await slots_[0].pool->close();
+                co_await slots_[0].pool->async_close();
             }
         } catch (const error& e) {
             why = e.why();

@@ -67,13 +67,13 @@ struct things {
 asio::awaitable<void> open_all(things& t, object_ref object) {
     // A stream that a pool has left in the cache, a pool of the cache with a lease, and one that is none of the cache.
     {
-        mrd_pool before = co_await t.cache->open(object);
+        mrd_pool before = co_await t.cache->async_open(object);
         object.generation(before.info()->generation);
-        t.cached_pool.emplace(co_await t.cache->open(object));
-        co_await before.close();
+        t.cached_pool.emplace(co_await t.cache->async_open(object));
+        co_await before.async_close();
     }
-    t.pool.emplace(co_await t.client->open(object));
-    t.held = co_await t.cached_pool->acquire();
+    t.pool.emplace(co_await t.client->async_open(object));
+    t.held = co_await t.cached_pool->async_acquire();
 }
 
 asio::awaitable<void> await_read(asio::awaitable<std::size_t> read, std::shared_ptr<int> /*frame*/) {
@@ -88,7 +88,7 @@ void begin_reading(
     std::shared_ptr<int> frame
 ) {
     const byte_range whole(0, memory.size());
-    auto read = fetch(pool, whole, memory, fetch_options().concurrency(4));
+    auto read = pool.async_fetch(whole, memory, fetch_options().concurrency(4), throwing_awaitable);
     asio::co_spawn(where, await_read(std::move(read), std::move(frame)), asio::detached);
 }
 

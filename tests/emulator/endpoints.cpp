@@ -110,7 +110,7 @@ private:
 asio::awaitable<void> stat_at(asio::io_context& context, client_options options) {
     rangeio::client client(context.get_executor(), options.rpc_timeout(20s));
     const object_ref object("b-1", "o");
-    CHECK((co_await client.stat(object)).size == 7);
+    CHECK((co_await client.async_stat(object)).size == 7);
 }
 
 const std::vector<std::string> proxy_variables{

@@ -2,7 +2,6 @@
 
 #include <rangeio/client.hpp>
 #include <rangeio/emulator.hpp>
-#include <rangeio/fetch.hpp>
 
 #include "emulator/fixture.hpp"
 #include "support/run.hpp"
@@ -50,7 +49,7 @@ struct engine_fixture {
 inline asio::awaitable<void> open_into(
     rangeio::client& client, rangeio::object_ref object, std::unique_ptr<rangeio::mrd_pool>& out
 ) {
-    out = std::make_unique<rangeio::mrd_pool>(co_await client.open(object));
+    out = std::make_unique<rangeio::mrd_pool>(co_await client.async_open(object));
 }
 
 inline std::string_view text_of(const rangeio::byte_block& block) {

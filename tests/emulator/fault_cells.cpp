@@ -139,7 +139,7 @@ private:
         std::vector<std::byte> memory(range.length());
         fetch_options how;
         how.concurrency(2).min_chunk_bytes(1).timeout(20s);
-        const auto got = co_await try_fetch(pool_, range, memory, how);
+        const auto got = co_await support::try_fetch(pool_, range, memory, how);
         if (!got) {
             ended = got.error();
             if (!may_be(ended)) complaint_ = "an error that nothing explains: " + ended.message();
@@ -176,7 +176,7 @@ private:
     }
 
     asio::awaitable<void> close() {
-        co_await failure_of(pool_.close());
+        co_await failure_of(pool_.async_close());
         const auto s = pool_.stats();
         if (s.opening + s.ready + s.reconnecting + s.closing + s.leases + s.waiters != 0) {
             complaint_ = "a gauge is not zero";

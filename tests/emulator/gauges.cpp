@@ -112,7 +112,7 @@ void check_heap(int rounds, std::size_t bytes_a_round, const std::function<void(
 }
 
 asio::awaitable<void> lease_into(mrd_pool& pool, lease& out) {
-    out = co_await pool.acquire();
+    out = co_await pool.async_acquire();
 }
 
 }  // namespace
@@ -152,10 +152,10 @@ TEST_CASE("gauge: a cache forgets pools, keys and streams, but for those that it
     seen.factories.reserve(5000);
     const auto visit = [&](int i) -> asio::awaitable<void> {
         const object_ref object("b-1", "o-" + std::to_string(i), 7);
-        mrd_pool pool = co_await cache.open(object);
-        lease held = co_await pool.acquire();
+        mrd_pool pool = co_await cache.async_open(object);
+        lease held = co_await pool.async_acquire();
         held.release();
-        co_await pool.close();
+        co_await pool.async_close();
     };
     check_heap(1000, 250, [&](int i) { run(context, visit(i)); });
     context.restart();
@@ -166,6 +166,6 @@ TEST_CASE("gauge: a cache forgets pools, keys and streams, but for those that it
     CHECK(cache.stats().idle_keys == 3);
     CHECK(cache.stats().idle_streams == 3);
     CHECK(cache.stats().keys_in_use == 0);
-    run(context, cache.close());
+    run(context, cache.async_close(throwing_awaitable));
     CHECK(gauge::alive(seen.streams) == 0);
 }

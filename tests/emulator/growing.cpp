@@ -43,44 +43,44 @@ struct growing_fixture : engine_fixture {
 };
 
 asio::awaitable<void> follow_it(growing_fixture& f, object_ref object) {
-    mrd_pool pool = co_await f.client.open(object);
+    mrd_pool pool = co_await f.client.async_open(object);
     CHECK(pool.info()->size == 3);
     CHECK_FALSE(pool.info()->finalized);
     const std::int64_t generation = pool.info()->generation;
     f.append("two");
-    CHECK(co_await pool.refresh_size() == 6);
+    CHECK(co_await pool.async_refresh_size() == 6);
     const byte_range second(3, 3);
-    const auto appended = co_await fetch(pool, second);
+    const auto appended = co_await pool.async_fetch(second);
     CHECK(text_of(appended) == "two");
     f.append("three");
-    const auto tail = co_await fetch_tail(pool, 7);
+    const auto tail = co_await pool.async_fetch_tail(7);
     CHECK(tail.offset == 4);
     CHECK(text_of(tail.bytes) == "wothree");
     CHECK(pool.info()->size == 11);
-    const auto all = co_await fetch_tail(pool, 1000);
+    const auto all = co_await pool.async_fetch_tail(1000);
     CHECK(tail.offset == 4);
     CHECK(text_of(all.bytes) == "onetwothree");
     f.finalize();
-    CHECK(co_await pool.refresh_size() == 11);
+    CHECK(co_await pool.async_refresh_size() == 11);
     CHECK(pool.info()->finalized);
     CHECK(pool.info()->generation == generation);
     const auto calls = f.server.stats().bidi_read_object.calls;
-    CHECK(co_await pool.refresh_size() == 11);
+    CHECK(co_await pool.async_refresh_size() == 11);
     CHECK(f.server.stats().bidi_read_object.calls == calls);
     CHECK(pool.stats().failed == 0);
-    co_await pool.close();
+    co_await pool.async_close();
 }
 
 asio::awaitable<void> count_round_trips(growing_fixture& f, object_ref object) {
     const pool_options one = pool_options().size(1);
-    mrd_pool pool = co_await f.client.open(object, one);
+    mrd_pool pool = co_await f.client.async_open(object, one);
     const auto before = f.server.stats();
-    co_await pool.refresh_size();
+    co_await pool.async_refresh_size();
     const auto refreshed = f.server.stats();
     CHECK(refreshed.bidi_read_object.calls == before.bidi_read_object.calls + 1);
     CHECK(refreshed.bidi_read_object.requests == before.bidi_read_object.requests + 1);
     CHECK(refreshed.get_object.calls == before.get_object.calls);
-    co_await fetch_tail(pool, 2);
+    co_await pool.async_fetch_tail(2);
     const auto tailed = f.server.stats();
     CHECK(tailed.bidi_read_object.calls == refreshed.bidi_read_object.calls + 1);
     CHECK(tailed.bidi_read_object.requests == refreshed.bidi_read_object.requests + 1);
@@ -89,14 +89,14 @@ asio::awaitable<void> count_round_trips(growing_fixture& f, object_ref object) {
 /// On a stream that is opened after the pool has learnt of them.
 asio::awaitable<void> read_appended_on_the_next_stream(engine_fixture& f, object_ref object) {
     const pool_options two = pool_options().size(2);
-    mrd_pool pool = co_await f.client.open(object, two);
+    mrd_pool pool = co_await f.client.async_open(object, two);
     std::ofstream(f.files.path() / "b-1/log", std::ios::app | std::ios::binary) << "two";
-    CHECK(co_await pool.refresh_size() == 6);
-    const lease first = co_await pool.acquire();
-    lease next = co_await pool.acquire();
+    CHECK(co_await pool.async_refresh_size() == 6);
+    const lease first = co_await pool.async_acquire();
+    lease next = co_await pool.async_acquire();
     std::string memory(3, '.');
     const byte_range appended(3, 3);
-    CHECK(co_await next.read(appended, std::as_writable_bytes(std::span(memory))) == 3);
+    CHECK(co_await next.async_fetch(appended, std::as_writable_bytes(std::span(memory))) == 3);
     CHECK(memory == "two");
     CHECK(pool.stats().opened == 2);
     CHECK(pool.stats().failed == 0);
@@ -104,50 +104,50 @@ asio::awaitable<void> read_appended_on_the_next_stream(engine_fixture& f, object
 
 asio::awaitable<void> read_after(growing_fixture& f, object_ref object, const std::function<void()>& change) {
     const pool_options one = pool_options().size(1);
-    mrd_pool pool = co_await f.client.open(object, one);
+    mrd_pool pool = co_await f.client.async_open(object, one);
     change();
     // The stream's own call goes on with what it had; the next one is told that this is gone.
     const byte_range first(0, 1);
-    const auto refused = co_await failure_of(pool.refresh_size());
+    const auto refused = co_await failure_of(pool.async_refresh_size());
     CHECK(refused.code() == errc::generation_changed);
     CHECK(refused.grpc_status() == 5);
     CHECK(refused.message().find("gs://b-1/log") != std::string::npos);
     CHECK(refused.message().find("is being read") != std::string::npos);
-    const auto reading = co_await failure_of(fetch(pool, first));
+    const auto reading = co_await failure_of(pool.async_fetch(first));
     CHECK(reading.code() == errc::generation_changed);
 }
 
 asio::awaitable<void> second_stream_after_replacement(engine_fixture& f, object_ref object) {
-    mrd_pool pool = co_await f.client.open(object);
-    lease held = co_await pool.acquire();
+    mrd_pool pool = co_await f.client.async_open(object);
+    lease held = co_await pool.async_acquire();
     f.put("o", "another content");
     // One stream is taken, so this opens another: it asks for the generation that the first one found.
-    const auto refused = co_await failure_of(pool.acquire());
+    const auto refused = co_await failure_of(pool.async_acquire());
     CHECK(refused.code() == errc::generation_changed);
     CHECK(refused.grpc_status() == 5);
     std::vector<std::byte> memory(4);
     const byte_range first(0, 4);
-    CHECK(co_await held.read(first, memory) == 4);
+    CHECK(co_await held.async_fetch(first, memory) == 4);
 }
 
 asio::awaitable<void> named_generation_that_is_gone(engine_fixture& f, object_ref object) {
     object.generation(1);
-    const auto refused = co_await failure_of(f.client.open(object));
+    const auto refused = co_await failure_of(f.client.async_open(object));
     CHECK(refused.code() == errc::not_found);
 }
 
 asio::awaitable<void> good_and_bad(engine_fixture& f, object_ref object) {
     const pool_options one = pool_options().size(1);
-    mrd_pool pool = co_await f.client.open(object, one);
-    lease held = co_await pool.acquire();
+    mrd_pool pool = co_await f.client.async_open(object, one);
+    lease held = co_await pool.async_acquire();
     std::vector<std::byte> memory(4);
     const byte_range past(100, 4);
-    const auto refused = co_await failure_of(held.read(past, memory));
+    const auto refused = co_await failure_of(held.async_fetch(past, memory));
     CHECK(refused.code() == errc::range_not_satisfiable);
     held.release();
     const byte_range first(0, 4);
-    co_await fetch(pool, first);
-    co_await pool.close();
+    co_await pool.async_fetch(first);
+    co_await pool.async_close();
     CHECK(pool.stats().streams.refused == 1);
     CHECK(pool.stats().streams.resumed == 1);
 }

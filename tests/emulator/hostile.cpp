@@ -1,5 +1,4 @@
 #include <rangeio/client.hpp>
-#include <rangeio/fetch.hpp>
 
 #include "emulator/raw_client.hpp"
 #include "support/hostile_messages.hpp"
@@ -76,7 +75,7 @@ struct hostile_fixture {
     }
     asio::awaitable<void> open_into(failure& out) {
         const auto one = pool_options().size(1);
-        out = co_await failure_of(user.open(object, one));
+        out = co_await failure_of(user.async_open(object, one));
     }
     /// What a read of the bytes ends with, through a pool that opens; nothing if it is right.
     failure reading(byte_range range) {
@@ -86,9 +85,9 @@ struct hostile_fixture {
     }
     asio::awaitable<void> read_into(byte_range range, failure& out) {
         const auto one = pool_options().size(1);
-        mrd_pool pool = co_await user.open(object, one);
+        mrd_pool pool = co_await user.async_open(object, one);
         std::vector<std::byte> memory(range.length());
-        const auto got = co_await try_fetch(pool, range, std::span(memory));
+        const auto got = co_await support::try_fetch(pool, range, std::span(memory));
         if (!got) out = got.error();
         const std::string right =
             content(static_cast<std::int64_t>(range.offset()), static_cast<std::int64_t>(range.length()));
@@ -141,7 +140,7 @@ TEST_CASE(
         std::vector<std::byte> memory(10);
         const auto read_at_once = [&]() -> asio::awaitable<void> {
             const byte_range range(0, 10);
-            const failure why = co_await failure_of(f.user.read(object, range, memory));
+            const failure why = co_await failure_of(f.user.async_fetch(object, range, memory));
             CHECK(why.code() == errc::protocol_error);
         };
         f.run(read_at_once());
@@ -163,14 +162,14 @@ TEST_CASE("hostile service: a hundred ranges refused by name, each with a long t
     });
     const auto all = [&]() -> asio::awaitable<void> {
         const auto one_stream = pool_options().size(1);
-        mrd_pool pool = co_await f.user.open(object, one_stream);
-        rangeio::lease held = co_await pool.acquire();
+        mrd_pool pool = co_await f.user.async_open(object, one_stream);
+        rangeio::lease held = co_await pool.async_acquire();
         std::vector<failure> good;
         std::vector<failure> refused;
         std::vector<std::byte> memory(10);
         const auto one = [&](std::uint64_t offset, std::vector<failure>& into) -> asio::awaitable<void> {
             const byte_range range(offset, 10);
-            failure why = co_await failure_of(held.read(range, memory));
+            failure why = co_await failure_of(held.async_fetch(range, memory));
             into.push_back(why);
         };
         for (std::size_t i = 0; i < bad; ++i)
@@ -205,13 +204,13 @@ TEST_CASE("hostile service: details that cannot be read, or do not fit, fail the
         });
         const auto all = [&]() -> asio::awaitable<void> {
             const auto one_stream = pool_options().size(1);
-            mrd_pool pool = co_await f.user.open(object, one_stream);
-            rangeio::lease held = co_await pool.acquire();
+            mrd_pool pool = co_await f.user.async_open(object, one_stream);
+            rangeio::lease held = co_await pool.async_acquire();
             std::size_t done = 0;
             const auto one = [&](std::uint64_t offset) -> asio::awaitable<void> {
                 std::vector<std::byte> memory(10);
                 const byte_range range(offset, 10);
-                const failure why = co_await failure_of(held.read(range, memory));
+                const failure why = co_await failure_of(held.async_fetch(range, memory));
                 CHECK(static_cast<bool>(why) == (offset == 500));
                 ++done;
             };
@@ -262,7 +261,7 @@ TEST_CASE("hostile service: a message above the limit is an error that names it,
         client_options().max_message_bytes(65536)
     );
     const auto ask = [&]() -> asio::awaitable<void> {
-        const failure why = co_await failure_of(f.user.stat(object));
+        const failure why = co_await failure_of(f.user.async_stat(object));
         CHECK(why.code() == errc::protocol_error);
         CHECK(why.message().ends_with(limit));
     };
@@ -317,7 +316,7 @@ TEST_CASE("hostile service: a page of empty entries is an error before it is mem
         call.end(0);
     });
     const auto list = [&]() -> asio::awaitable<void> {
-        const failure why = co_await failure_of(f.user.list("b-1"));
+        const failure why = co_await failure_of(f.user.async_list("b-1"));
         CHECK(why.code() == errc::protocol_error);
         CHECK(why.message() == "gs://b-1: a page has more than 10000 entries");
     };
@@ -358,9 +357,9 @@ TEST_CASE(
         CHECK(info.update_time == std::chrono::system_clock::time_point::min());
     };
     const auto look = [&]() -> asio::awaitable<void> {
-        mrd_pool pool = co_await f.user.open(object);
+        mrd_pool pool = co_await f.user.async_open(object);
         check(*pool.info());
-        check(co_await f.user.stat(object));
+        check(co_await f.user.async_stat(object));
     };
     f.run(look());
 }
@@ -381,14 +380,15 @@ TEST_CASE("streams: those that are idle hold on to nothing of what they have rea
     };
     const auto read = [&]() -> asio::awaitable<void> {
         const auto size = pool_options().size(streams);
-        mrd_pool pool = co_await f.user.open(object, size);
+        mrd_pool pool = co_await f.user.async_open(object, size);
         std::vector<std::byte> memory(piece_bytes);
         const std::uint64_t before = in_use();
         std::vector<rangeio::lease> held;
-        while (held.size() < streams) held.push_back(co_await pool.acquire());
+        while (held.size() < streams) held.push_back(co_await pool.async_acquire());
         CHECK(pool.stats().ready == streams);
         // One after the other: gRPC keeps a read buffer for each connection, as large as the largest burst that came.
-        for (rangeio::lease& one : held) CHECK(co_await one.read({0, piece_bytes}, memory) == piece_bytes);
+        for (rangeio::lease& one : held)
+            CHECK(co_await one.async_fetch({0, piece_bytes}, memory) == piece_bytes);
         held.clear();
         // The service may be about to drop what it has sent. Half of it would be kept by the streams alone.
         while (in_use() > before + streams * piece_bytes / 2) co_await asio::post(asio::use_awaitable);

@@ -32,12 +32,12 @@ asio::awaitable<void> fetch_all(
 ) {
     const byte_range whole(0, memory.size());
     const fetch_options options = fetch_options().timeout(timeout);
-    co_await fetch(pool, whole, memory, options);
+    co_await pool.async_fetch(whole, memory, options);
 }
 
 }  // namespace
 
-TEST_CASE("fetch: cancelled at any moment, it leaves its memory alone and the pool usable") {
+TEST_CASE("async_fetch: cancelled at any moment, it leaves its memory alone and the pool usable") {
     engine_fixture f;
     const std::string content = pattern(16 * mib);
     std::unique_ptr<mrd_pool> pool;
@@ -71,7 +71,7 @@ TEST_CASE("fetch: cancelled at any moment, it leaves its memory alone and the po
     CHECK(std::memcmp(memory.data(), content.data(), content.size()) == 0);
 }
 
-TEST_CASE("fetch: a timeout ends it with its own code, before or while bytes arrive") {
+TEST_CASE("async_fetch: a timeout ends it with its own code, before or while bytes arrive") {
     engine_fixture f;
     const std::string content = pattern(64 * mib);
     std::unique_ptr<mrd_pool> pool;
@@ -97,7 +97,8 @@ asio::awaitable<void> two_at_once(const mrd_pool& pool, std::span<std::byte> mem
     const fetch_options options;
     try {
         co_await (
-            fetch(pool, good, memory.first(1000), options) && fetch(pool, bad, memory.last(1000), options)
+            pool.async_fetch(good, memory.first(1000), options, throwing_awaitable) &&
+            pool.async_fetch(bad, memory.last(1000), options, throwing_awaitable)
         );
     } catch (const std::exception&) {
         first_failed = true;  // one of them, or both if the other was cancelled by it
@@ -106,7 +107,7 @@ asio::awaitable<void> two_at_once(const mrd_pool& pool, std::span<std::byte> mem
 
 }  // namespace
 
-TEST_CASE("fetch: works with Asio's operators, one of two failing") {
+TEST_CASE("async_fetch: works with Asio's operators, one of two failing") {
     engine_fixture f;
     std::unique_ptr<mrd_pool> pool;
     f.run(open_into(f.client, f.put("o", pattern(5000)), pool));
@@ -120,23 +121,26 @@ TEST_CASE("fetch: works with Asio's operators, one of two failing") {
 namespace {
 
 asio::awaitable<void> close_and_ask(mrd_pool& pool) {
-    co_await pool.close();
-    const auto acquire = co_await failure_of(pool.acquire());
+    co_await pool.async_close();
+    const auto acquire = co_await failure_of(pool.async_acquire());
     CHECK(acquire.code() == errc::pool_closed);
-    const auto initialize = co_await failure_of(pool.initialize());
+    const auto initialize = co_await failure_of(pool.async_initialize());
     CHECK(initialize.code() == errc::pool_closed);
-    co_await pool.close();
+    co_await pool.async_close();
 }
 
 asio::awaitable<void> close_while_leased(mrd_pool& pool) {
     using namespace asio::experimental::awaitable_operators;
     std::vector<std::byte> memory(1000);
-    lease held = co_await pool.acquire();
+    lease held = co_await pool.async_acquire();
     // The held stream keeps the pool from closing until the deadline; both callers see the same end.
-    co_await (pool.close(10ms) && pool.close());
+    co_await (
+        pool.async_close(rangeio::close_options().deadline_after(10ms), throwing_awaitable) &&
+        pool.async_close(throwing_awaitable)
+    );
     CHECK(pool.stats().closing + pool.stats().ready + pool.stats().opening == 0);
     const byte_range range(0, 10);
-    const auto why = co_await failure_of(held.read(range, memory));
+    const auto why = co_await failure_of(held.async_fetch(range, memory));
     CHECK(why.code() == errc::stream_closed);
     held.release();
     CHECK(pool.stats().leases == 0);
@@ -144,17 +148,17 @@ asio::awaitable<void> close_while_leased(mrd_pool& pool) {
 
 asio::awaitable<void> lease_and_read(mrd_pool& pool, const std::string& content) {
     std::vector<std::byte> memory(1000);
-    lease held = co_await pool.acquire();
+    lease held = co_await pool.async_acquire();
     CHECK(held);
     CHECK(pool.stats().leases == 1);
     const byte_range range(10, 500);
-    CHECK(co_await held.read(range, memory) == 500);
+    CHECK(co_await held.async_fetch(range, memory) == 500);
     CHECK(std::memcmp(memory.data(), content.data() + 10, 500) == 0);
     lease other = std::move(held);
     CHECK_FALSE(held);
     other.release();
     CHECK(pool.stats().leases == 0);
-    const auto why = co_await failure_of(other.read(range, memory));
+    const auto why = co_await failure_of(other.async_fetch(range, memory));
     CHECK(why.code() == errc::invalid_argument);
 }
 
@@ -234,7 +238,7 @@ namespace {
 asio::awaitable<void> open_for_ever(
     rangeio::client& client, object_ref object, std::shared_ptr<int> /*frame*/
 ) {
-    const mrd_pool pool = co_await client.open(object);
+    const mrd_pool pool = co_await client.async_open(object);
 }
 
 /// The context goes while coroutines on its strands wait for a service that does not answer. `strand_at`: its first strand
@@ -285,7 +289,7 @@ TEST_CASE("thread_pool: destroyed with coroutines on strands, whenever its first
     }
 }
 
-TEST_CASE("fetch: from several threads at once on one pool") {
+TEST_CASE("async_fetch: from several threads at once on one pool") {
     engine_fixture f;
     const std::string content = pattern(4 * mib);
     std::unique_ptr<mrd_pool> pool;

@@ -47,7 +47,7 @@ struct metadata_fixture : engine_fixture {
 
     asio::awaitable<void> follow(list_options options) {
         do {
-            const list_page page = co_await client.list("b-1", options);
+            const list_page page = co_await client.async_list("b-1", options);
             for (const auto& object : page.objects) names.push_back(object.name);
             for (const auto& prefix : page.prefixes) names.push_back(prefix);
             ++pages;
@@ -67,7 +67,7 @@ struct metadata_fixture : engine_fixture {
     rangeio::failure refused(list_options options) {
         rangeio::failure out;
         const auto body = [&]() -> asio::awaitable<void> {
-            out = co_await failure_of(client.list("b-1", options));
+            out = co_await failure_of(client.async_list("b-1", options));
         };
         run(body());
         return out;
@@ -108,8 +108,8 @@ TEST_CASE("metadata: a question that fails for a moment is asked again, on every
     for (const auto times : f.server.stats().faults_struck) CHECK(times == 1);
     const auto ask = [&]() -> asio::awaitable<void> {
         const object_ref object("b-1", "a");
-        CHECK((co_await f.client.stat(object)).size == 1);
-        (void)co_await f.client.layout("b-1");
+        CHECK((co_await f.client.async_stat(object)).size == 1);
+        (void)co_await f.client.async_layout("b-1");
     };
     f.run(ask());
 }
@@ -120,8 +120,8 @@ TEST_CASE(
     metadata_fixture f("fail-metadata call=1; fail-metadata call=3 times=2");
     const auto ask = [&]() -> asio::awaitable<void> {
         const object_ref object("b-1", "a");
-        CHECK((co_await f.client.stat(object)).size == 1);
-        (void)co_await f.client.layout("b-1");
+        CHECK((co_await f.client.async_stat(object)).size == 1);
+        (void)co_await f.client.async_layout("b-1");
     };
     f.run(ask());
     metadata_fixture dead(
@@ -187,8 +187,8 @@ TEST_CASE("listing: what is wrong in itself is refused by its name before anythi
         CHECK_THROWS_AS(rangeio::client(f.context.get_executor(), strange), rangeio::error);
         const auto bucket = [&]() -> asio::awaitable<void> {
             const std::string name = "b-1" + no_text;
-            CHECK((co_await failure_of(f.client.list(name))).code() == errc::invalid_argument);
-            CHECK((co_await failure_of(f.client.layout(name))).code() == errc::invalid_argument);
+            CHECK((co_await failure_of(f.client.async_list(name))).code() == errc::invalid_argument);
+            CHECK((co_await failure_of(f.client.async_layout(name))).code() == errc::invalid_argument);
         };
         f.run(bucket());
     });
@@ -207,8 +207,10 @@ TEST_CASE("listing: a peer's text that is not UTF-8 is an error that names it, a
     const auto options = client_options().endpoint(peer.address());
     rangeio::client client(f.context.get_executor(), options);
     rangeio::failure why;
-    const auto list = [&]() -> asio::awaitable<void> { why = co_await failure_of(client.list("b-1")); };
-    const auto layout = [&]() -> asio::awaitable<void> { why = co_await failure_of(client.layout("b-1")); };
+    const auto list = [&]() -> asio::awaitable<void> { why = co_await failure_of(client.async_list("b-1")); };
+    const auto layout = [&]() -> asio::awaitable<void> {
+        why = co_await failure_of(client.async_layout("b-1"));
+    };
     const std::string out = printed([&] {
         for (const std::string& page :
              {hostile::bytes_field(1, hostile::bytes_field(1, no_text)),
@@ -264,13 +266,13 @@ TEST_CASE("cache: a generation that was live a moment ago and is gone leads to t
         f.client.pool_cache(rangeio::pool_cache_options().generation_max_age(1h).max_idle_streams_per_key(0));
     std::int64_t before = 0;
     const auto visit = [&](std::string_view content) -> asio::awaitable<void> {
-        mrd_pool pool = co_await cache.open(by_name);
+        mrd_pool pool = co_await cache.async_open(by_name);
         const rangeio::byte_range whole(0, 3);
-        const auto block = co_await fetch(pool, whole);
+        const auto block = co_await pool.async_fetch(whole);
         CHECK(text_of(block) == content);
         CHECK(pool.info()->generation != before);
         before = pool.info()->generation;
-        co_await pool.close();
+        co_await pool.async_close();
     };
     f.run(visit("old"));
     f.put("o", "new");
@@ -284,14 +286,16 @@ TEST_CASE("client: time limits that are negative are refused when it is made") {
     );
 }
 
-TEST_CASE("client.read: a negative time limit is over at once") {
+TEST_CASE("client::async_fetch: a negative time limit is over at once") {
     engine_fixture f;
     const object_ref object = f.put("o", "0123");
     const auto read = [&]() -> asio::awaitable<void> {
         std::array<std::byte, 4> memory{};
         const rangeio::byte_range range(0, 4);
         const auto over = rangeio::fetch_options().timeout(-1ns);
-        CHECK((co_await failure_of(f.client.read(object, range, memory, over))).code() == errc::timed_out);
+        CHECK(
+            (co_await failure_of(f.client.async_fetch(object, range, memory, over))).code() == errc::timed_out
+        );
     };
     f.run(read());
     CHECK(f.server.stats().bidi_read_object.calls == 0);

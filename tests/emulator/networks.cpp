@@ -45,11 +45,11 @@ struct network {
     asio::awaitable<void> read(const mrd_pool& pool, std::size_t parts = 1) {
         const auto options = rangeio::fetch_options().concurrency(parts).min_chunk_bytes(1);
         const byte_range whole(0, content.size());
-        const byte_block got = co_await fetch(pool, whole, options);
+        const byte_block got = co_await pool.async_fetch(whole, options);
         CHECK(text_of(got) == content);
     }
     asio::awaitable<void> stat() {
-        const auto info = co_await client->stat(object);
+        const auto info = co_await client->async_stat(object);
         CHECK(info.size == content.size());
     }
 
@@ -65,7 +65,7 @@ client_options quick(std::chrono::nanoseconds stall) {
 }
 
 asio::awaitable<void> read_over_silenced(network& n) {
-    mrd_pool pool = co_await n.client->open(n.object);
+    mrd_pool pool = co_await n.client->async_open(n.object);
     co_await n.read(pool, 4);
     co_await n.stat();
     n.proxy.silence();
@@ -77,7 +77,7 @@ asio::awaitable<void> read_over_silenced(network& n) {
 }
 
 asio::awaitable<void> read_after_outage(network& n, std::chrono::nanoseconds length) {
-    mrd_pool pool = co_await n.client->open(n.object);
+    mrd_pool pool = co_await n.client->async_open(n.object);
     co_await n.read(pool);
     co_await n.stat();
     const auto start = std::chrono::steady_clock::now();
@@ -95,7 +95,7 @@ asio::awaitable<void> read_once_of_many(network& n, const mrd_pool& pool, std::s
 
 asio::awaitable<void> read_over_slow_link(network& n) {
     constexpr std::size_t parts = 32;
-    const mrd_pool pool = co_await n.client->open(n.object);
+    const mrd_pool pool = co_await n.client->async_open(n.object);
     const std::uint64_t before = n.proxy.stats().bytes_to_client;
     co_await n.read(pool, parts);
     const auto stats = pool.stats();
@@ -134,10 +134,10 @@ public:
 
 asio::awaitable<void> read_over_pinged(engine_fixture& f, object_ref object, std::string_view content) {
     const auto alone = pool_options().size(1);
-    const mrd_pool pool = co_await f.client.open(std::move(object), alone);
+    const mrd_pool pool = co_await f.client.async_open(std::move(object), alone);
     const auto options = rangeio::fetch_options().concurrency(4).min_chunk_bytes(1);
     const byte_range whole(0, content.size());
-    const byte_block got = co_await fetch(pool, whole, options);
+    const byte_block got = co_await pool.async_fetch(whole, options);
     CHECK(text_of(got) == content);
     CHECK(pool.stats().streams.resumed == 1);
     CHECK(pool.stats().failed == 0);
@@ -146,7 +146,7 @@ asio::awaitable<void> read_over_pinged(engine_fixture& f, object_ref object, std
 asio::awaitable<void> hold_streams(network& n, std::size_t count, std::vector<mrd_pool>& held) {
     const auto alone = pool_options().size(1);
     for (std::size_t i = 0; i < count; ++i) {
-        mrd_pool pool = co_await n.client->open(n.object, alone);
+        mrd_pool pool = co_await n.client->async_open(n.object, alone);
         held.push_back(std::move(pool));
     }
 }
@@ -270,7 +270,7 @@ TEST_CASE("networks: an endpoint that does not answer is named to the observer")
     n.proxy.silence_new(true);
     const auto open = [](network& at) -> asio::awaitable<void> {
         const auto limits = pool_options().open_timeout(2500ms);
-        const auto why = co_await failure_of(at.client->open(at.object, limits));
+        const auto why = co_await failure_of(at.client->async_open(at.object, limits));
         CHECK(why.code() == rangeio::errc::timed_out);
     };
     n.f.run(open(n));

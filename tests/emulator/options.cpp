@@ -79,7 +79,7 @@ rangeio::failure failed(engine_fixture& f, Make make) {
 }
 
 asio::awaitable<void> read_it(mrd_pool& pool, byte_range range, fetch_options how, std::string& out) {
-    const rangeio::byte_block block = co_await fetch(pool, range, how);
+    const rangeio::byte_block block = co_await pool.async_fetch(range, how);
     out = text_of(block);
 }
 
@@ -94,7 +94,7 @@ std::string read_with(
 }
 
 asio::awaitable<void> lease_some(mrd_pool& pool, std::size_t count, std::vector<lease>& out) {
-    while (out.size() < count) out.push_back(co_await pool.acquire());
+    while (out.size() < count) out.push_back(co_await pool.async_acquire());
 }
 
 }  // namespace
@@ -109,10 +109,10 @@ TEST_CASE("client_options::auth: an access token goes with each call, over TLS a
     rangeio::client secure(f.context.get_executor(), with_token);
     std::string read;
     const auto body = [&]() -> asio::awaitable<void> {
-        const rangeio::object_info info = co_await secure.stat(object);
+        const rangeio::object_info info = co_await secure.async_stat(object);
         CHECK(info.size == 7);
         std::array<std::byte, 7> memory{};
-        CHECK(co_await secure.read(object, byte_range(0, 7), memory) == 7);
+        CHECK(co_await secure.async_fetch(object, byte_range(0, 7), memory) == 7);
     };
     f.run(body());
     CHECK(f.server.stats().authorized_calls == 2);
@@ -121,12 +121,12 @@ TEST_CASE("client_options::auth: an access token goes with each call, over TLS a
     const auto token = client_options().auth(credentials::access_token("t0")).retry(no_retries);
     engine_fixture plain(server_options(), token);
     const object_ref there = plain.put("o", "content");
-    CHECK(failed(plain, [&] { return plain.client.stat(there); }).code());
+    CHECK(failed(plain, [&] { return plain.client.async_stat(there); }).code());
     CHECK(plain.server.stats().get_object.calls == 0);
 
     engine_fixture anonymous;
     const object_ref open = anonymous.put("o", "content");
-    CHECK_FALSE(failed(anonymous, [&] { return anonymous.client.stat(open); }).code());
+    CHECK_FALSE(failed(anonymous, [&] { return anonymous.client.async_stat(open); }).code());
     CHECK(anonymous.server.stats().get_object.calls == 1);
     CHECK(anonymous.server.stats().authorized_calls == 0);
 }
@@ -138,13 +138,13 @@ TEST_CASE("client_options::user_project: goes with streams, metadata and listing
             CHECK(read_with(f, object, byte_range(0, 7), {}, {}) == "content");
         },
         [](engine_fixture& f, const object_ref& object) {
-            CHECK_FALSE(failed(f, [&] { return f.client.stat(object); }).code());
+            CHECK_FALSE(failed(f, [&] { return f.client.async_stat(object); }).code());
         },
         [](engine_fixture& f, const object_ref&) {
-            CHECK_FALSE(failed(f, [&] { return f.client.list("b-1"); }).code());
+            CHECK_FALSE(failed(f, [&] { return f.client.async_list("b-1"); }).code());
         },
         [](engine_fixture& f, const object_ref&) {
-            CHECK_FALSE(failed(f, [&] { return f.client.layout("b-1"); }).code());
+            CHECK_FALSE(failed(f, [&] { return f.client.async_layout("b-1"); }).code());
         },
     };
     for (const make& call : calls) {
@@ -180,14 +180,14 @@ TEST_CASE("client_options::rpc_timeout: metadata that is not answered in time is
                          .endpoint("127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()))
                          .rpc_timeout(20ms);
     rangeio::client client(f.context.get_executor(), how);
-    CHECK(failed(f, [&] { return client.stat(object_ref("b-1", "o")); }).code() == errc::timed_out);
+    CHECK(failed(f, [&] { return client.async_stat(object_ref("b-1", "o")); }).code() == errc::timed_out);
 }
 
 TEST_CASE("client_options::retry: a call that fails once is made again, or not") {
     const auto ends = [](const rangeio::retry_policy& policy) {
         engine_fixture f(with_faults("fail-open"), client_options().retry(policy));
         const object_ref object = f.put("o", "content");
-        return failed(f, [&] { return f.client.open(object); }).code();
+        return failed(f, [&] { return f.client.async_open(object); }).code();
     };
     CHECK_FALSE(ends(rangeio::retry_policy()));
     CHECK(ends(rangeio::retry_policy::none()));
@@ -242,7 +242,7 @@ TEST_CASE(
     }
     SUBCASE("a pool of a cache") {
         cache = f.client.pool_cache();
-        const auto open = [&]() -> asio::awaitable<void> { pool = co_await cache->open(object, how); };
+        const auto open = [&]() -> asio::awaitable<void> { pool = co_await cache->async_open(object, how); };
         f.run(open());
     }
     std::vector<lease> busy;
@@ -250,11 +250,15 @@ TEST_CASE(
     std::vector<std::byte> unanswered(500);
     std::array<std::byte, 10> memory{};
     const auto body = [&]() -> asio::awaitable<void> {
-        asio::co_spawn(f.context, busy[0].read(byte_range(0, 500), unanswered), asio::detached);
+        busy[0].async_fetch(byte_range(0, 500), unanswered, asio::detached);
         for (int i = 0; i < 6; ++i) {
-            lease shared = co_await pool->acquire();
+            lease shared = co_await pool->async_acquire();
             // Only if it is on the other stream is it answered.
-            CHECK(co_await shared.read(byte_range(10, 10), memory, 10s) == 10);
+            CHECK(
+                co_await shared.async_fetch(
+                    byte_range(10, 10), memory, rangeio::read_options().timeout(10s)
+                ) == 10
+            );
         }
     };
     f.run(body());
@@ -272,7 +276,7 @@ TEST_CASE("pool_options::open_timeout: an opening that is not answered is timed 
     engine_fixture f(with_faults("hang-open times=0"), client_options());
     const object_ref object = f.put("o", "content");
     const auto how = pool_options().open_timeout(20ms);
-    CHECK(failed(f, [&] { return f.client.open(object, how); }).code() == errc::timed_out);
+    CHECK(failed(f, [&] { return f.client.async_open(object, how); }).code() == errc::timed_out);
 }
 
 TEST_CASE("fetch_options::concurrency and min_chunk_bytes: into how many parts a read is cut") {
@@ -293,29 +297,31 @@ TEST_CASE("fetch_options::allow_short: what is there, or an error") {
     const object_ref object = f.put("o", "content");
     CHECK(read_with(f, object, byte_range(3, 10), {}, fetch_options().allow_short(true)) == "tent");
     mrd_pool pool = f.client.pool(object);
-    CHECK(failed(f, [&] { return fetch(pool, byte_range(3, 10)); }).code() == errc::range_not_satisfiable);
+    CHECK(failed(f, [&] {
+              return pool.async_fetch(byte_range(3, 10));
+          }).code() == errc::range_not_satisfiable);
 }
 
-TEST_CASE("timeout: of fetch, fetch_split, client.read and fetch_ranges") {
+TEST_CASE("timeout: of fetch, fetch_split, client::async_fetch and fetch_ranges") {
     engine_fixture f(with_faults("mute times=0"), client_options());
     const object_ref object = f.put("o", "content");
     const auto soon = fetch_options().timeout(20ms);
     std::array<std::byte, 7> memory{};
     const std::span<std::byte> out(memory);
     CHECK(failed(f, [&] {
-              return f.client.read(object, byte_range(0, 7), out, soon);
+              return f.client.async_fetch(object, byte_range(0, 7), out, soon);
           }).code() == errc::timed_out);
     mrd_pool pool = f.client.pool(object);
-    CHECK(failed(f, [&] { return fetch(pool, byte_range(0, 7), out, soon); }).code() == errc::timed_out);
-    CHECK(failed(f, [&] { return fetch(pool, byte_range(0, 7), soon); }).code() == errc::timed_out);
+    CHECK(failed(f, [&] { return pool.async_fetch(byte_range(0, 7), out, soon); }).code() == errc::timed_out);
+    CHECK(failed(f, [&] { return pool.async_fetch(byte_range(0, 7), soon); }).code() == errc::timed_out);
     CHECK(failed(f, [&] {
               std::vector<std::uint64_t> lengths{3, 4};
-              return fetch_split(pool, 0, std::move(lengths), soon);
+              return pool.async_fetch_split(0, std::move(lengths), soon);
           }).code() == errc::timed_out);
     const auto scattered = fetch_ranges_options().timeout(20ms);
     CHECK(failed(f, [&] {
               std::vector<range_request> ranges(1, range_request(byte_range(0, 7), out));
-              return fetch_ranges(pool, std::move(ranges), scattered);
+              return pool.async_fetch_ranges(std::move(ranges), scattered);
           }).code() == errc::timed_out);
 }
 
@@ -323,8 +329,10 @@ TEST_CASE("timeout: of fetch_tail and refresh_size, on an object that grows") {
     engine_fixture f(with_faults("mute times=0").unfinalized({"b-1/o"}), client_options());
     mrd_pool pool = f.client.pool(f.put("o", "content"));
     const auto soon = fetch_options().timeout(20ms);
-    CHECK(failed(f, [&] { return fetch_tail(pool, 3, soon); }).code() == errc::timed_out);
-    CHECK(failed(f, [&] { return pool.refresh_size(20ms); }).code() == errc::timed_out);
+    CHECK(failed(f, [&] { return pool.async_fetch_tail(3, soon); }).code() == errc::timed_out);
+    CHECK(failed(f, [&] {
+              return pool.async_refresh_size(rangeio::read_options().timeout(20ms));
+          }).code() == errc::timed_out);
 }
 
 TEST_CASE("fetch_ranges_options: what is joined, how far, and how it is cut") {
@@ -339,7 +347,7 @@ TEST_CASE("fetch_ranges_options: what is joined, how far, and how it is cut") {
         ranges.emplace_back(byte_range(0, 100), first);
         ranges.emplace_back(byte_range(110, 100), second);
         const auto body = [&]() -> asio::awaitable<void> {
-            co_await fetch_ranges(pool, std::move(ranges), how);
+            co_await pool.async_fetch_ranges(std::move(ranges), how);
         };
         f.run(body());
         CHECK(std::ranges::equal(first, std::as_bytes(std::span(content).subspan(0, 100))));
@@ -359,7 +367,7 @@ TEST_CASE("list_options: prefix, delimiter, page size and page token") {
     const auto listed = [&](const list_options& how, std::string* next = nullptr) {
         std::vector<std::string> out;
         const auto body = [&]() -> asio::awaitable<void> {
-            const rangeio::list_page page = co_await f.client.list("b-1", how);
+            const rangeio::list_page page = co_await f.client.async_list("b-1", how);
             for (const auto& prefix : page.prefixes) out.push_back(prefix);
             for (const auto& object : page.objects) out.push_back(object.name);
             if (next != nullptr) *next = page.next_page_token;

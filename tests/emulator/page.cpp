@@ -70,8 +70,8 @@ asio::awaitable<void> read_all(
 ) {
     const rangeio::byte_range whole(0, example_bytes);
     try {
-        rangeio::mrd_pool pool = co_await client.open(object);
-        co_await fetch(pool, whole, memory);
+        rangeio::mrd_pool pool = co_await client.async_open(object);
+        co_await pool.async_fetch(whole, memory);
     } catch (const rangeio::error& e) {
         why = e.code().message();
     }
@@ -81,9 +81,9 @@ asio::awaitable<void> list_all(rangeio::client& client, object_ref object, std::
     rangeio::list_options options;
     options.page_size(1);
     try {
-        (void)co_await client.stat(object);
+        (void)co_await client.async_stat(object);
         do {
-            const rangeio::list_page page = co_await client.list(object.bucket(), options);
+            const rangeio::list_page page = co_await client.async_list(object.bucket(), options);
             options.page_token(page.next_page_token);
         } while (!options.page_token().empty());
     } catch (const rangeio::error& e) {

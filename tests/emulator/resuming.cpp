@@ -27,7 +27,7 @@ namespace {
 asio::awaitable<void> read_past_the_end(lease& held, std::size_t size) {
     std::vector<std::byte> memory(16);
     const byte_range past(size + 1, 16);
-    const auto refused = co_await failure_of(held.read(past, memory));
+    const auto refused = co_await failure_of(held.async_fetch(past, memory));
     CHECK(refused.code() == errc::range_not_satisfiable);
 }
 
@@ -36,11 +36,11 @@ asio::awaitable<void> read_good_and_bad(
 ) {
     using namespace asio::experimental::awaitable_operators;
     const pool_options one = pool_options().size(1);
-    mrd_pool pool = co_await client.open(object, one);
-    lease held = co_await pool.acquire();
+    mrd_pool pool = co_await client.async_open(object, one);
+    lease held = co_await pool.async_acquire();
     std::vector<std::byte> memory(content.size());
     const byte_range whole(0, content.size());
-    co_await (fetch(pool, whole, memory) && read_past_the_end(held, content.size()));
+    co_await (pool.async_fetch(whole, memory, throwing_awaitable) && read_past_the_end(held, content.size()));
     CHECK(std::equal(memory.begin(), memory.end(), std::as_bytes(std::span(content)).begin()));
     CHECK(pool.stats().opened == 1);
     CHECK(pool.stats().failed == 0);
@@ -48,7 +48,7 @@ asio::awaitable<void> read_good_and_bad(
 
 asio::awaitable<void> fetch_and_compare(const mrd_pool& pool, const std::string& content) {
     const byte_range whole(0, content.size());
-    const byte_block got = co_await fetch(pool, whole);
+    const byte_block got = co_await pool.async_fetch(whole);
     CHECK(text_of(got) == content);
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("S7: nobody answers at the endpoint: the open fails with what was trie
     const auto open = [](rangeio::client& at, const std::string& where) -> asio::awaitable<void> {
         const object_ref object("b-1", "o");
         const auto limits = pool_options().open_timeout(1s);
-        const auto why = co_await failure_of(at.open(object, limits));
+        const auto why = co_await failure_of(at.async_open(object, limits));
         CHECK(why.grpc_status() == 14);
         CHECK(why.message().find("no connection to " + where) != std::string::npos);
         CHECK(why.message().ends_with("(the stream did not open in time)"));

@@ -43,11 +43,14 @@ struct row {
 asio::awaitable<void> read_halves(rangeio::client& client, object_ref object, std::span<std::byte> memory) {
     using namespace asio::experimental::awaitable_operators;
     const pool_options one = pool_options().size(1);
-    mrd_pool pool = co_await client.open(object, one);
-    lease held = co_await pool.acquire();
+    mrd_pool pool = co_await client.async_open(object, one);
+    lease held = co_await pool.async_acquire();
     const byte_range first(0, half);
     const byte_range second(half, whole_bytes - half);
-    co_await (held.read(first, memory.first(half)) && held.read(second, memory.subspan(half)));
+    co_await (
+        held.async_fetch(first, memory.first(half), throwing_awaitable) &&
+        held.async_fetch(second, memory.subspan(half), throwing_awaitable)
+    );
     CHECK(pool.stats().failed == 0);
 }
 
@@ -55,7 +58,7 @@ asio::awaitable<void> expect_failure(
     rangeio::client& client, object_ref object, std::span<std::byte> memory, rangeio::error_code expected
 ) {
     const byte_range whole(0, whole_bytes);
-    const auto why = co_await failure_of(client.read(object, whole, memory));
+    const auto why = co_await failure_of(client.async_fetch(object, whole, memory));
     CHECK(why.code() == expected);
 }
 

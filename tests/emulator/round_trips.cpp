@@ -19,14 +19,14 @@ namespace {
 asio::awaitable<void> read_once(rangeio::client& client, object_ref object, const std::string& content) {
     std::vector<std::byte> memory(content.size());
     const byte_range range(3, 10);
-    CHECK(co_await client.read(object, range, memory) == 10);
+    CHECK(co_await client.async_fetch(object, range, memory) == 10);
     const std::string_view got(reinterpret_cast<const char*>(memory.data()), 10);
     CHECK(got == content.substr(3, 10));
 }
 
 }  // namespace
 
-TEST_CASE("client.read: with nothing open costs one message one way") {
+TEST_CASE("client::async_fetch: with nothing open costs one message one way") {
     engine_fixture f;
     const std::string content = pattern(100);
     f.run(read_once(f.client, f.put("o", content), content));
@@ -40,7 +40,7 @@ TEST_CASE("client.read: with nothing open costs one message one way") {
 namespace {
 
 asio::awaitable<void> size_of(rangeio::client& client, object_ref object, std::uint64_t size) {
-    const auto info = co_await client.stat(object);
+    const auto info = co_await client.async_stat(object);
     CHECK(info.size == size);
     CHECK(info.bucket == "b-1");
     CHECK(info.name == "o");
@@ -51,7 +51,7 @@ asio::awaitable<void> size_of(rangeio::client& client, object_ref object, std::u
 
 }  // namespace
 
-TEST_CASE("client.stat: costs one call") {
+TEST_CASE("client::async_stat: costs one call") {
     engine_fixture f;
     f.run(size_of(f.client, f.put("o", pattern(100)), 100));
     CHECK(f.server.stats().get_object.calls == 1);
@@ -60,12 +60,12 @@ TEST_CASE("client.stat: costs one call") {
 namespace {
 
 asio::awaitable<void> open_and_fetch(rangeio::client& client, object_ref object, engine_fixture& f) {
-    mrd_pool pool = co_await client.open(object, pool_options().size(1));
+    mrd_pool pool = co_await client.async_open(object, pool_options().size(1));
     CHECK(f.server.stats().bidi_read_object.requests == 1);
     std::vector<std::byte> memory(1000);
     const byte_range range(0, 1000);
     const fetch_options options = fetch_options().concurrency(4).min_chunk_bytes(1);
-    co_await fetch(pool, range, memory, options);
+    co_await pool.async_fetch(range, memory, options);
     // However the parts fall into messages (S2 is tested with the machine), none of them costs a stream.
     const auto stats = f.server.stats();
     CHECK(stats.bidi_read_object.calls == 1);
@@ -75,7 +75,7 @@ asio::awaitable<void> open_and_fetch(rangeio::client& client, object_ref object,
 
 }  // namespace
 
-TEST_CASE("fetch: through an open pool of one stream opens nothing, whatever the concurrency") {
+TEST_CASE("async_fetch: through an open pool of one stream opens nothing, whatever the concurrency") {
     engine_fixture f;
     f.run(open_and_fetch(f.client, f.put("o", pattern(1000)), f));
 }
@@ -83,18 +83,18 @@ TEST_CASE("fetch: through an open pool of one stream opens nothing, whatever the
 namespace {
 
 asio::awaitable<void> fetch_over_four(rangeio::client& client, object_ref object, engine_fixture& f) {
-    mrd_pool pool = co_await client.open(object, pool_options().size(4));
+    mrd_pool pool = co_await client.async_open(object, pool_options().size(4));
     {
         // All four are opened beforehand: while some are opening, whichever falls idle may serve their callers.
         std::vector<rangeio::lease> leases;
-        for (int i = 0; i < 4; ++i) leases.push_back(co_await pool.acquire());
+        for (int i = 0; i < 4; ++i) leases.push_back(co_await pool.async_acquire());
     }
     CHECK(f.server.stats().bidi_read_object.calls == 4);
     const auto before = f.server.stats().bidi_read_object.requests;
     std::vector<std::byte> memory(1000);
     const byte_range range(0, 1000);
     const fetch_options options = fetch_options().concurrency(4).min_chunk_bytes(1);
-    co_await fetch(pool, range, memory, options);
+    co_await pool.async_fetch(range, memory, options);
     // Four messages of one range each; on one stream, those that wait for the wire would have left together.
     CHECK(f.server.stats().ranges_requested == 4);
     CHECK(f.server.stats().bidi_read_object.requests == before + 4);
@@ -104,7 +104,7 @@ asio::awaitable<void> fetch_over_four(rangeio::client& client, object_ref object
 
 }  // namespace
 
-TEST_CASE("fetch: concurrency 4 on a pool of 4 sends one range down each stream") {
+TEST_CASE("async_fetch: concurrency 4 on a pool of 4 sends one range down each stream") {
     engine_fixture f;
     f.run(fetch_over_four(f.client, f.put("o", pattern(1000)), f));
 }
@@ -114,12 +114,12 @@ namespace {
 asio::awaitable<void> read_through(
     mrd_pool_cache& cache, object_ref object, const std::string& content, std::int64_t& generation
 ) {
-    mrd_pool pool = co_await cache.open(object);
+    mrd_pool pool = co_await cache.async_open(object);
     generation = pool.info()->generation;
     const byte_range whole(0, content.size());
-    const auto block = co_await fetch(pool, whole);
+    const auto block = co_await pool.async_fetch(whole);
     CHECK(text_of(block) == content);
-    co_await pool.close();
+    co_await pool.async_close();
 }
 
 }  // namespace
@@ -140,7 +140,7 @@ TEST_CASE("client.pool_cache: the second open of a generation opens no stream") 
     f.run(read_through(cache, f.put("o", content + "!"), content + "!", generation));
     CHECK(generation != object.generation());
     CHECK(f.server.stats().bidi_read_object.calls == 2);
-    const auto close = [](mrd_pool_cache& c) -> asio::awaitable<void> { co_await c.close(); };
+    const auto close = [](mrd_pool_cache& c) -> asio::awaitable<void> { co_await c.async_close(); };
     f.run(close(cache));
     CHECK(cache.stats().idle_streams == 0);
 }

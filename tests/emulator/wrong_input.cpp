@@ -40,52 +40,53 @@ TEST_CASE("open: a missing bucket, a missing object and a wrong generation are n
     const object_ref no_generation("b-1", "o", 12345);
     for (const object_ref& object : {no_bucket, no_object, no_generation}) {
         CAPTURE(object.to_string());
-        const auto opening = refused(f, [&] { return f.client.open(object); });
+        const auto opening = refused(f, [&] { return f.client.async_open(object); });
         CHECK(opening.code() == errc::not_found);
         CHECK(opening.grpc_status() == 5);
         CHECK(opening.message().starts_with(object.to_string() + ": "));
         std::array<std::byte, 4> memory{};
-        const auto reading = refused(f, [&] { return f.client.read(object, byte_range(0, 4), memory); });
+        const auto reading =
+            refused(f, [&] { return f.client.async_fetch(object, byte_range(0, 4), memory); });
         CHECK(reading.code() == errc::not_found);
-        const auto asking = refused(f, [&] { return f.client.stat(object); });
+        const auto asking = refused(f, [&] { return f.client.async_stat(object); });
         CHECK(asking.code() == errc::not_found);
     }
-    CHECK(refused(f, [&] { return f.client.list("missing-bucket"); }).code() == errc::not_found);
-    CHECK(refused(f, [&] { return f.client.layout("missing-bucket"); }).code() == errc::not_found);
+    CHECK(refused(f, [&] { return f.client.async_list("missing-bucket"); }).code() == errc::not_found);
+    CHECK(refused(f, [&] { return f.client.async_layout("missing-bucket"); }).code() == errc::not_found);
 }
 
-TEST_CASE("client.read: a range past the end says so, with what the service knows") {
+TEST_CASE("client::async_fetch: a range past the end says so, with what the service knows") {
     engine_fixture f;
     const object_ref object = f.put("o", "0123456789");
     std::array<std::byte, 20> memory{};
-    const auto past = refused(f, [&] { return f.client.read(object, byte_range(11, 5), memory); });
+    const auto past = refused(f, [&] { return f.client.async_fetch(object, byte_range(11, 5), memory); });
     CHECK(past.code() == errc::range_not_satisfiable);
     CHECK(past.grpc_status() == 11);
-    const auto across = refused(f, [&] { return f.client.read(object, byte_range(5, 10), memory); });
+    const auto across = refused(f, [&] { return f.client.async_fetch(object, byte_range(5, 10), memory); });
     CHECK(across.code() == errc::range_not_satisfiable);
     CHECK(across.message() == "gs://b-1/o [5, 15): the object ends at 10");
 }
 
-TEST_CASE("fetch: memory that is too small, and options out of range, are invalid arguments") {
+TEST_CASE("async_fetch: memory that is too small, and options out of range, are invalid arguments") {
     engine_fixture f;
     const object_ref object = f.put("o", pattern(1000));
     std::array<std::byte, 4> memory{};
     const mrd_pool pool = f.client.pool(object);
     const byte_range range(0, 5);
-    const auto small = refused(f, [&] { return fetch(pool, range, memory); });
+    const auto small = refused(f, [&] { return pool.async_fetch(range, memory); });
     CHECK(small.code() == errc::invalid_argument);
-    CHECK(small.message() == "gs://b-1/o [0, 5): the destination has 4 bytes");
+    CHECK(small.message() == "gs://b-1/o [0, 5): destination: 4 bytes are fewer than 5");
     for (const std::size_t concurrency :
          {std::size_t{0}, std::size_t{1025}, std::numeric_limits<std::size_t>::max()}) {
         const fetch_options options = fetch_options().concurrency(concurrency);
-        const auto why = refused(f, [&] { return fetch(pool, byte_range(0, 4), memory, options); });
+        const auto why = refused(f, [&] { return pool.async_fetch(byte_range(0, 4), memory, options); });
         CHECK(why.code() == errc::invalid_argument);
     }
     const fetch_options most = fetch_options().concurrency(1024);
-    CHECK_FALSE(refused(f, [&] { return fetch(pool, byte_range(0, 4), memory, most); }));
+    CHECK_FALSE(refused(f, [&] { return pool.async_fetch(byte_range(0, 4), memory, most); }));
     const fetch_options no_chunk = fetch_options().min_chunk_bytes(0);
     CHECK(refused(f, [&] {
-              return fetch(pool, byte_range(0, 4), memory, no_chunk);
+              return pool.async_fetch(byte_range(0, 4), memory, no_chunk);
           }).code() == errc::invalid_argument);
 }
 
@@ -132,7 +133,7 @@ TEST_CASE("open: an endpoint that refuses is UNAVAILABLE") {
     }
     rangeio::client client(f.context.get_executor(), rangeio::client_options().endpoint(nobody));
     const auto limits = rangeio::pool_options().open_timeout(std::chrono::seconds(1));
-    const auto why = refused(f, [&] { return client.open(object_ref("b-1", "o"), limits); });
+    const auto why = refused(f, [&] { return client.async_open(object_ref("b-1", "o"), limits); });
     CHECK(why.code() == rangeio::error_code(14, rangeio::grpc_category()));
     CHECK(why.message().starts_with("gs://b-1/o: "));
     CHECK(why.message().find(nobody) != std::string::npos);
@@ -162,7 +163,7 @@ TEST_CASE("open: an endpoint that is not gRPC is an error, not a hang") {
     const std::string address = "127.0.0.1:" + std::to_string(acceptor.local_endpoint().port());
     rangeio::client client(f.context.get_executor(), rangeio::client_options().endpoint(address));
     const pool_options quick = pool_options().open_timeout(5s);
-    const auto why = refused(f, [&] { return client.open(object_ref("b-1", "o"), quick); });
+    const auto why = refused(f, [&] { return client.async_open(object_ref("b-1", "o"), quick); });
     CHECK(why.code().failed());
     CHECK(why.message().starts_with("gs://b-1/o: "));
 }
@@ -175,9 +176,9 @@ TEST_CASE("open: an endpoint that accepts and says nothing runs into the open ti
         f.context.get_executor(), rangeio::client_options().endpoint(address).rpc_timeout(50ms)
     );
     const pool_options quick = pool_options().open_timeout(50ms);
-    const auto why = refused(f, [&] { return client.open(object_ref("b-1", "o"), quick); });
+    const auto why = refused(f, [&] { return client.async_open(object_ref("b-1", "o"), quick); });
     CHECK(why.code() == errc::timed_out);
-    CHECK(refused(f, [&] { return client.stat(object_ref("b-1", "o")); }).code() == errc::timed_out);
+    CHECK(refused(f, [&] { return client.async_stat(object_ref("b-1", "o")); }).code() == errc::timed_out);
 }
 
 TEST_CASE("credentials: none that could leak travel without encryption") {
@@ -193,7 +194,7 @@ TEST_CASE("credentials: none that could leak travel without encryption") {
                             .rpc_timeout(2s);
     rangeio::client client(f.context.get_executor(), secret);
     const object_ref object = f.put("o", "x");
-    const auto why = refused(f, [&] { return client.stat(object); });
+    const auto why = refused(f, [&] { return client.async_stat(object); });
     CHECK(why.code().failed());
     CHECK(why.message().find("secret-token") == std::string::npos);
     CHECK(f.server.stats().get_object.calls == 0);

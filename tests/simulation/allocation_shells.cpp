@@ -1,10 +1,11 @@
-#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/testing/allocation_failures.hpp>
 #include <rangeio/testing/allocation_sweep.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 #include <rangeio/testing/sim_context.hpp>
 
+#include "support/run.hpp"
 #include "testing/watched_memory.hpp"
 
 #include <doctest/doctest.h>
@@ -79,20 +80,20 @@ struct stage {
 asio::awaitable<void> read_in_all_ways(stage& s, mrd_pool& pool) {
     const auto whole = [&]() -> asio::awaitable<void> {
         const byte_range range(0, 20);
-        const auto got = co_await fetch(pool, range);
+        const auto got = co_await pool.async_fetch(range);
         s.check_bytes(got.span(), 0);
     };
     const auto view = [&]() -> asio::awaitable<void> {
         const byte_range range(8, 12);
         direct_buffer buffer(12);
         const fetch_options options = fetch_options().min_chunk_bytes(4).timeout(1h);
-        co_await fetch(pool, range, buffer.make_view(0, 12), options);
+        co_await pool.async_fetch(range, buffer.make_view(0, 12), options);
         s.check_bytes(buffer.data(), 8);
     };
     const auto past_the_end = [&]() -> asio::awaitable<void> {
         watched_memory::guard destination(s.memory, 20);
         const byte_range range(60, 20);
-        const auto got = co_await try_fetch(pool, range, destination.span());
+        const auto got = co_await support::try_fetch(pool, range, destination.span());
         if (!got && got.error().code() == boost::system::errc::not_enough_memory) throw std::bad_alloc();
         s.w.check(!got && got.error().code() == errc::range_not_satisfiable, "bytes past the end");
     };
@@ -102,8 +103,8 @@ asio::awaitable<void> read_in_all_ways(stage& s, mrd_pool& pool) {
         std::vector<range_request> requests;
         requests.emplace_back(byte_range(3, 6), one.span());
         requests.emplace_back(byte_range(12, 9), other.span());
-        co_await fetch_ranges(
-            pool, std::move(requests), fetch_ranges_options().max_gap_bytes(8).unit_bytes(10)
+        co_await pool.async_fetch_ranges(
+            std::move(requests), fetch_ranges_options().max_gap_bytes(8).unit_bytes(10)
         );
         s.check_bytes(one.span(), 3);
         s.check_bytes(other.span(), 12);
@@ -116,7 +117,9 @@ asio::awaitable<void> read_in_all_ways(stage& s, mrd_pool& pool) {
 }
 
 asio::awaitable<void> close_pool(stage& s, mrd_pool& pool) {
-    const auto close = [&]() -> asio::awaitable<void> { co_await pool.close(1h); };
+    const auto close = [&]() -> asio::awaitable<void> {
+        co_await pool.async_close(close_options().deadline_after(1h));
+    };
     co_await insist(s.w, close);
     s.w.check(at_zero(pool.stats()), "the pool is closed and its gauges are not zero");
 }
@@ -130,12 +133,12 @@ asio::awaitable<void> visit(stage& s, mrd_pool_cache& cache, object_ref object) 
     std::optional<mrd_pool> pool;
     const auto open = [&]() -> asio::awaitable<void> {
         const pool_options options = pool_options().size(2);
-        pool.emplace(co_await cache.open(object, options));
+        pool.emplace(co_await cache.async_open(object, options));
     };
     co_await insist(s.w, open);
     const auto read = [&]() -> asio::awaitable<void> {
         const byte_range range(0, 20);
-        const auto got = co_await fetch(*pool, range);
+        const auto got = co_await pool->async_fetch(range);
         s.check_bytes(got.span(), 0);
     };
     co_await insist(s.w, read);
@@ -147,7 +150,9 @@ asio::awaitable<void> visit_and_close(stage& s, mrd_pool_cache& cache) {
     co_await visit(s, cache, object_ref("bucket", "object"));
     co_await visit(s, cache, object_ref("bucket", "object", 7));
     co_await visit(s, cache, object_ref("bucket", "object", 7));
-    const auto close = [&]() -> asio::awaitable<void> { co_await cache.close(1h); };
+    const auto close = [&]() -> asio::awaitable<void> {
+        co_await cache.async_close(close_options().deadline_after(1h));
+    };
     co_await insist(s.w, close);
     const auto left = cache.stats();
     s.w.check(left.idle_streams + left.idle_keys == 0, "the cache is closed and its gauges are not zero");

@@ -1,5 +1,5 @@
 #include <rangeio/crc32c.hpp>
-#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/allocation_failures.hpp>
 #include <rangeio/testing/sim_context.hpp>
 
@@ -323,7 +323,7 @@ TEST_CASE("wire: a coroutine whose read ends in an outage is woken after it") {
     );
     const auto read = [](mrd_pool& from, std::span<std::byte> into, auto& out) -> asio::awaitable<void> {
         const byte_range range(4, 5);
-        out = co_await fetch(from, range, into);
+        out = co_await from.async_fetch(range, into);
     };
     sim::spawn(f.io.get_executor(), "reader", read(*pool, memory, got));
     const auto settle = [&] {

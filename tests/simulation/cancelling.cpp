@@ -1,5 +1,4 @@
 #include <rangeio/error.hpp>
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/explore.hpp>
 #include <rangeio/testing/scripted_service.hpp>
@@ -128,7 +127,7 @@ private:
         const auto memory = destination.span();
         fetch_options how;
         how.concurrency(2).min_chunk_bytes(1);
-        const auto got = co_await try_fetch(pool_, byte_range(0, 16), memory, how);
+        const auto got = co_await support::try_fetch(pool_, byte_range(0, 16), memory, how);
         read_ = got ? failure() : got.error();
         if (got) CHECK(service_.holds(memory, 0));
     }
@@ -142,8 +141,8 @@ private:
         if (first) read_ = first;
     }
 
-    asio::awaitable<void> block() { read_ = co_await told(fetch(pool_, byte_range(0, 16))); }
-    asio::awaitable<void> tail() { read_ = co_await told(fetch_tail(pool_, 8)); }
+    asio::awaitable<void> block() { read_ = co_await told(pool_.async_fetch(byte_range(0, 16))); }
+    asio::awaitable<void> tail() { read_ = co_await told(pool_.async_fetch_tail(8)); }
 
     /// What it fails with, by an error of ours and never by Asio's own.
     template <class Awaitable>
@@ -158,10 +157,10 @@ private:
         co_return out;
     }
 
-    asio::awaitable<void> refresh() { read_ = co_await support::failure_of(pool_.refresh_size()); }
+    asio::awaitable<void> refresh() { read_ = co_await support::failure_of(pool_.async_refresh_size()); }
 
     asio::awaitable<void> close() {
-        const failure end = co_await support::failure_of(pool_.close());
+        const failure end = co_await support::failure_of(pool_.async_close());
         if (!close_) close_ = end;
     }
 

@@ -1,10 +1,10 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/explore.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 #include <rangeio/testing/sim_context.hpp>
 #include <rangeio/testing/sim_timer.hpp>
 
+#include "support/try_fetch.hpp"
 #include "testing/scripted_link.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
@@ -75,7 +75,7 @@ public:
         for (lease& out : leases) spawn(acquire(out));
         run();
     }
-    asio::awaitable<void> acquire(lease& out) { out = co_await pool.acquire(); }
+    asio::awaitable<void> acquire(lease& out) { out = co_await pool.async_acquire(); }
 
     asio::awaitable<void> sleep(std::chrono::nanoseconds duration) {
         sim::timer timer(io_->get_executor(), duration);
@@ -88,7 +88,7 @@ public:
         std::vector<std::byte> memory(range.length());
         fetch_options how;
         how.concurrency(concurrency).min_chunk_bytes(1).timeout(timeout);
-        const auto got = co_await try_fetch(pool, range, memory, how);
+        const auto got = co_await support::try_fetch(pool, range, memory, how);
         if (!got) {
             ++failures;
             last_failure = got.error().message();
@@ -96,7 +96,7 @@ public:
             w.violate("the bytes are wrong");
         }
     }
-    asio::awaitable<void> close() { co_await pool.close(); }
+    asio::awaitable<void> close() { co_await pool.async_close(); }
 
     std::chrono::milliseconds took(std::chrono::milliseconds since) const { return passed() - since; }
 

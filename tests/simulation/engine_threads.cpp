@@ -1,4 +1,3 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 
@@ -7,6 +6,7 @@
 #include "engine/pool_wait.hpp"
 #include "engine/transfer.hpp"
 #include "simulation/memory_service.hpp"
+#include "support/await_operation.hpp"
 #include "support/awaited_transfer.hpp"
 #include "support/run.hpp"
 
@@ -62,7 +62,7 @@ asio::awaitable<void> read_one(
     options.concurrency(1 + random() % 6).min_chunk_bytes(500);
     if (hurried && random() % 4 == 0) options.timeout(std::chrono::microseconds(random() % 300));
     try {
-        co_await fetch(pool, range, memory, options);
+        co_await pool.async_fetch(range, memory, options);
         ++(std::memcmp(memory.data(), content.data() + offset, length) == 0 ? count.good : count.wrong);
     } catch (const rangeio::error&) {
         ++count.failed;
@@ -157,7 +157,7 @@ namespace {
 
 template <class Op>
 asio::awaitable<void> await_counted(std::shared_ptr<Op> op, std::atomic<int>& ended) {
-    co_await rangeio::runtime::await_operation(op, 0ns);
+    co_await support::await_operation(op);
     ++ended;
 }
 
@@ -186,16 +186,18 @@ TEST_CASE("engine: operations of every kind are cancelled by other threads while
             [&](const object_ref&, const pool_options&) { return service.factory(executor); },
             pool_cache_options()
         );
-        std::vector<transfer_part> parts(2);
+        transfer_parts parts(2);
         for (std::size_t i = 0; i < parts.size(); ++i) {
             parts[i].range = byte_range(1000 * i, 1000);
             parts[i].memory = memory.data() + 1000 * i;
         }
-        race(threads, std::make_shared<pool_wait>(core, &pool_core::initialize), ended);
-        race(threads, std::make_shared<pool_wait>(core, &pool_core::acquire), ended);
+        race(threads, std::make_shared<initialize_operation>(core), ended);
+        race(threads, std::make_shared<acquire_operation>(core, rangeio::acquire_options()), ended);
         race(threads, std::make_shared<awaited_transfer>(core, std::move(parts)), ended);
-        race(threads, std::make_shared<cache_wait>(cache, 0ns), ended);
-        asio::co_spawn(threads, pool.close(1ms), [](std::exception_ptr thrown) { CHECK_FALSE(thrown); });
+        race(threads, std::make_shared<cache_wait>(cache, rangeio::close_options()), ended);
+        pool.async_close(rangeio::close_options().deadline_after(1ms), [](rangeio::error_code why) {
+            CHECK_FALSE(why);
+        });
         threads.join();
         cache->close_now();
     }
@@ -273,7 +275,8 @@ TEST_CASE("engine: pools are closed and destroyed while others read through them
         for (std::size_t task = 0; task < 4; ++task) {
             auto memory = std::make_shared<std::vector<std::byte>>(length);
             const byte_range range(task * length, length);
-            auto read = fetch(*pool, range, *memory, fetch_options().min_chunk_bytes(1000));
+            auto read =
+                pool->async_fetch(range, *memory, fetch_options().min_chunk_bytes(1000), throwing_awaitable);
             const auto right = std::string_view(service.content()).substr(task * length, length);
             asio::co_spawn(
                 asio::make_strand(threads),
@@ -282,7 +285,9 @@ TEST_CASE("engine: pools are closed and destroyed while others read through them
             );
         }
         if (round % 2 == 0) {
-            asio::co_spawn(threads, pool->close(1ms), [](std::exception_ptr thrown) { CHECK_FALSE(thrown); });
+            pool->async_close(rangeio::close_options().deadline_after(1ms), [](rangeio::error_code why) {
+                CHECK_FALSE(why);
+            });
         } else {
             pool.reset();
         }
@@ -345,9 +350,9 @@ asio::awaitable<void> come_and_go(
         const object_ref object("b-1", random() % 2 == 0 ? "x" : "y", random() % 4 == 0 ? 0 : 7);
         const pool_options options = pool_options().size(1 + random() % 2);
         try {
-            mrd_pool pool = co_await cache.open(object, options);
+            mrd_pool pool = co_await cache.async_open(object, options);
             co_await read_one(pool, content, seed * 1000 + static_cast<unsigned>(i), count);
-            if (random() % 2 == 0) co_await pool.close();
+            if (random() % 2 == 0) co_await pool.async_close();
         } catch (const rangeio::error&) {
             ++count.failed;
         }
@@ -376,8 +381,8 @@ void hammer_cache(memory_service& service, bool close_meanwhile) {
         if (close_meanwhile) {
             // The second one comes while the first is under way, or after it.
             for (int i = 0; i < 2; ++i) {
-                asio::co_spawn(threads, cache->close(1ms), [](std::exception_ptr thrown) {
-                    CHECK_FALSE(thrown);
+                cache->async_close(rangeio::close_options().deadline_after(1ms), [](rangeio::error_code why) {
+                    CHECK_FALSE(why);
                 });
             }
         }

@@ -1,4 +1,3 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 
@@ -65,8 +64,8 @@ std::string text_of(const rangeio::byte_block& block) {
 
 /// Two streams are open and idle afterwards.
 asio::awaitable<void> open_two(mrd_pool& pool) {
-    lease first = co_await pool.acquire();
-    lease second = co_await pool.acquire();
+    lease first = co_await pool.async_acquire();
+    lease second = co_await pool.async_acquire();
 }
 
 asio::awaitable<void> refresh_and_read_on_both(growing_fixture& f) {
@@ -74,15 +73,15 @@ asio::awaitable<void> refresh_and_read_on_both(growing_fixture& f) {
     co_await open_two(pool);
     CHECK(pool.stats().ready == 2);
     f.service.unfinalized(3000);
-    CHECK(co_await pool.refresh_size() == 3000);
+    CHECK(co_await pool.async_refresh_size() == 3000);
     CHECK(pool.info()->size == 3000);
     // Whichever of them is given out: both know of the new bytes.
-    lease first = co_await pool.acquire();
-    lease second = co_await pool.acquire();
+    lease first = co_await pool.async_acquire();
+    lease second = co_await pool.async_acquire();
     for (lease* held : {&first, &second}) {
         std::string memory(500, '.');
         const byte_range fresh(2000, 500);
-        CHECK(co_await held->read(fresh, std::as_writable_bytes(std::span(memory))) == 500);
+        CHECK(co_await held->async_fetch(fresh, std::as_writable_bytes(std::span(memory))) == 500);
         CHECK(memory == f.text(2000, 500));
     }
     CHECK(pool.stats().opened == 2);
@@ -91,45 +90,47 @@ asio::awaitable<void> refresh_and_read_on_both(growing_fixture& f) {
 
 asio::awaitable<void> refresh_under_readers(growing_fixture& f) {
     mrd_pool& pool = *f.pool;
-    co_await pool.initialize();
+    co_await pool.async_initialize();
     f.service.unfinalized(50'000);
     const byte_range all(0, 1000);
     const fetch_options whole = fetch_options().concurrency(4).min_chunk_bytes(1);
     using namespace asio::experimental::awaitable_operators;
-    const auto both = co_await (fetch(pool, all, whole) && pool.refresh_size());
+    const auto both = co_await (
+        pool.async_fetch(all, whole, asio::use_awaitable) && pool.async_refresh_size(asio::use_awaitable)
+    );
     const auto& [before, size] = both;
     CHECK(text_of(before) == f.text(0, 1000));
     CHECK(size == 50'000);
     const byte_range fresh(0, 50'000);
-    const auto after = co_await fetch(pool, fresh, whole);
+    const auto after = co_await pool.async_fetch(fresh, whole);
     CHECK(text_of(after) == f.text(0, 50'000));
 }
 
 asio::awaitable<void> refresh_nothing_new(growing_fixture& f) {
     co_await open_two(*f.pool);
     const std::size_t calls = f.service.calls();
-    CHECK(co_await f.pool->refresh_size() == 1000);
+    CHECK(co_await f.pool->async_refresh_size() == 1000);
     CHECK(f.service.calls() == calls + 1);
 }
 
 asio::awaitable<void> refresh_unopened(growing_fixture& f) {
-    CHECK(co_await f.pool->refresh_size() == 1000);
+    CHECK(co_await f.pool->async_refresh_size() == 1000);
     CHECK(f.service.calls() == 1);
 }
 
 asio::awaitable<void> tail_of_what_grew(growing_fixture& f) {
-    co_await f.pool->initialize();
+    co_await f.pool->async_initialize();
     f.service.unfinalized(5000);
     const std::size_t calls = f.service.calls();
-    const auto tail = co_await fetch_tail(*f.pool, 700);
+    const auto tail = co_await f.pool->async_fetch_tail(700);
     CHECK(tail.offset == 4300);
     CHECK(text_of(tail.bytes) == f.text(4300, 700));
     CHECK(f.service.calls() == calls + 1);
     CHECK(f.pool->info()->size == 5000);
-    const auto everything = co_await fetch_tail(*f.pool, 9000);
+    const auto everything = co_await f.pool->async_fetch_tail(9000);
     CHECK(everything.offset == 0);
     CHECK(text_of(everything.bytes) == f.text(0, 5000));
-    const auto nothing = co_await fetch_tail(*f.pool, 0);
+    const auto nothing = co_await f.pool->async_fetch_tail(0);
     CHECK(nothing.offset == 5000);
     CHECK(nothing.bytes.size() == 0);
 }
@@ -168,9 +169,9 @@ TEST_CASE("growing: a finalized object is not asked for again") {
     memory_service service(numbered(1000), 1, 100);
     mrd_pool pool(context.get_executor(), service.factory(context.get_executor()), pool_options().size(1));
     const auto ask = [](mrd_pool& p, memory_service& s) -> asio::awaitable<void> {
-        co_await p.initialize();
-        CHECK(co_await p.refresh_size() == 1000);
-        const auto tail = co_await fetch_tail(p, 10);
+        co_await p.async_initialize();
+        CHECK(co_await p.async_refresh_size() == 1000);
+        const auto tail = co_await p.async_fetch_tail(10);
         CHECK(tail.offset == 990);
         CHECK(text_of(tail.bytes) == s.content().substr(990));
         CHECK(s.calls() == 1);
@@ -182,22 +183,22 @@ namespace {
 
 asio::awaitable<void> refresh_beside_idle_streams(mrd_pool_cache& cache, memory_service& service) {
     {
-        mrd_pool before = co_await cache.open({"b-1", "o"}, pool_options().size(2));
+        mrd_pool before = co_await cache.async_open({"b-1", "o"}, pool_options().size(2));
         co_await open_two(before);
-        co_await before.close();
+        co_await before.async_close();
     }
     CHECK(cache.stats().idle_streams == 2);
     object_ref named("b-1", "o");
     named.generation(7);
-    mrd_pool pool = co_await cache.open(named, pool_options().size(2));
+    mrd_pool pool = co_await cache.async_open(named, pool_options().size(2));
     service.unfinalized(3000);
-    CHECK(co_await pool.refresh_size() == 3000);
-    lease first = co_await pool.acquire();
-    lease second = co_await pool.acquire();
+    CHECK(co_await pool.async_refresh_size() == 3000);
+    lease first = co_await pool.async_acquire();
+    lease second = co_await pool.async_acquire();
     for (lease* held : {&first, &second}) {
         std::string memory(500, '.');
         const byte_range fresh(2000, 500);
-        CHECK(co_await held->read(fresh, std::as_writable_bytes(std::span(memory))) == 500);
+        CHECK(co_await held->async_fetch(fresh, std::as_writable_bytes(std::span(memory))) == 500);
         CHECK(memory == service.content().substr(2000, 500));
     }
 }
@@ -206,29 +207,29 @@ constexpr std::uint64_t absurd = std::uint64_t{1} << 61;
 
 asio::awaitable<void> read_more_than_there_is(growing_fixture& f) {
     const mrd_pool& pool = *f.pool;
-    co_await f.pool->initialize();
+    co_await f.pool->async_initialize();
     f.service.unfinalized(5000);
     const std::size_t calls = f.service.calls();
-    const auto tail = co_await fetch_tail(pool, absurd);
+    const auto tail = co_await pool.async_fetch_tail(absurd);
     CHECK(tail.offset == 0);
     CHECK(text_of(tail.bytes) == f.text(0, 5000));
     CHECK(f.service.calls() == calls + 1);
     f.service.unfinalized(6000);
     const byte_range everything(1000, absurd);
     const fetch_options lenient = fetch_options().allow_short(true);
-    const auto rest = co_await fetch(pool, everything, lenient);
+    const auto rest = co_await pool.async_fetch(everything, lenient);
     CHECK(text_of(rest) == f.text(1000, 5000));
-    const auto refused = co_await failure_of(fetch(pool, everything));
+    const auto refused = co_await failure_of(pool.async_fetch(everything));
     CHECK(refused.code() == errc::range_not_satisfiable);
     const std::vector<std::uint64_t> lengths(3, absurd);
-    const auto split = co_await failure_of(fetch_split(pool, 0, lengths));
+    const auto split = co_await failure_of(pool.async_fetch_split(0, lengths));
     CHECK(split.code() == errc::range_not_satisfiable);
 }
 
 asio::awaitable<void> tail_of_what_grew_a_lot(growing_fixture& f) {
-    co_await f.pool->initialize();
+    co_await f.pool->async_initialize();
     f.service.unfinalized(3'000'000);
-    const auto tail = co_await fetch_tail(*f.pool, 2'500'000);
+    const auto tail = co_await f.pool->async_fetch_tail(2'500'000);
     CHECK(tail.offset == 500'000);
     CHECK((text_of(tail.bytes) == f.text(500'000, 2'500'000)));
 }
@@ -292,7 +293,7 @@ private:
 };
 
 asio::awaitable<void> take(mrd_pool& pool, lease& out) {
-    out = co_await pool.acquire();
+    out = co_await pool.async_acquire();
 }
 
 /// A pool of one such stream, which is open and leased.
@@ -314,7 +315,7 @@ struct sized_pool {
 };
 
 asio::awaitable<void> tail_that_never_fits(mrd_pool& pool) {
-    const auto why = co_await failure_of(fetch_tail(pool, 2'000'000));
+    const auto why = co_await failure_of(pool.async_fetch_tail(2'000'000));
     CHECK(why.code() == errc::protocol_error);
     CHECK(
         why.message() ==
@@ -325,7 +326,7 @@ asio::awaitable<void> tail_that_never_fits(mrd_pool& pool) {
 }
 
 asio::awaitable<void> ask_size(mrd_pool& pool, std::uint64_t& out) {
-    out = co_await pool.refresh_size();
+    out = co_await pool.async_refresh_size();
 }
 
 }  // namespace

@@ -1,4 +1,3 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 
 #include "simulation/memory_service.hpp"
@@ -60,7 +59,7 @@ asio::awaitable<void> refresh(mrd_pool& pool, growth& g, bool appends) {
         if (appends) g.grow();
         const std::uint64_t known = pool.info()->size;
         const std::uint64_t there = g.size;
-        const std::uint64_t told = co_await pool.refresh_size();
+        const std::uint64_t told = co_await pool.async_refresh_size();
         if (told < known || told < there || pool.info()->size < told) ++g.backwards;
         ++g.refreshed;
     }
@@ -73,7 +72,7 @@ asio::awaitable<void> read_known(const mrd_pool& pool, growth& g) {
         const std::uint64_t end = pool.info()->size;
         const byte_range newest = byte_range::from_to(end - 600, end);
         try {
-            const auto bytes = co_await fetch(pool, newest, parts);
+            const auto bytes = co_await pool.async_fetch(newest, parts);
             const std::string_view got(reinterpret_cast<const char*>(bytes.data()), bytes.size());
             if (got != g.service.content().substr(end - 600, 600)) ++g.short_or_wrong;
         } catch (const rangeio::error&) {
@@ -110,7 +109,7 @@ TEST_CASE(
             mrd_pool pool(
                 threads.get_executor(), g.service.factory(threads.get_executor()), pool_options().size(4)
             );
-            const auto open = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.initialize(); };
+            const auto open = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.async_initialize(); };
             run(context, open(pool));
             for (int i = 0; i < 3; ++i) asio::co_spawn(threads, refresh(pool, g, i == 0), unharmed);
             for (int i = 0; i < 2; ++i) asio::co_spawn(threads, read_known(pool, g), unharmed);

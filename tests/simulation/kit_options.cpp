@@ -86,10 +86,10 @@ TEST_CASE("threaded_service: chances are drawn from the seed") {
             context.get_executor(), service.transport(context.get_executor(), {}, retry_policy::none())
         );
         const auto body = [&]() -> asio::awaitable<void> {
-            const rangeio::failure why = co_await failure_of(pool.initialize());
+            const rangeio::failure why = co_await failure_of(pool.async_initialize());
             opened.insert(!why.code());
             try {
-                co_await pool.close();
+                co_await pool.async_close();
             } catch (const rangeio::error&) {
             }
         };

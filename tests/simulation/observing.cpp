@@ -1,4 +1,3 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/manual_time.hpp>
 
@@ -312,8 +311,10 @@ TEST_CASE("observer: who waits for a lease is told and counted with the time, wh
     const auto watch = std::make_shared<event_recorder>();
     const auto own = rangeio::pool_options().size(1).observe(watch);
     mrd_pool pool(context.get_executor(), service.factory(context.get_executor(), false), own);
-    const auto initialize = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.initialize(); };
-    const auto acquire = [](mrd_pool& p, lease& out) -> asio::awaitable<void> { out = co_await p.acquire(); };
+    const auto initialize = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.async_initialize(); };
+    const auto acquire = [](mrd_pool& p, lease& out) -> asio::awaitable<void> {
+        out = co_await p.async_acquire();
+    };
     lease first;
     lease second;
     run(context, initialize(pool));
@@ -351,7 +352,7 @@ TEST_CASE("observer: who waits for a lease is told and counted with the time, wh
     REQUIRE(watch->texts() == lines{"lease_waited", "lease_waited"});
     CHECK(watch->events().back().time == 5s);
     third.release();
-    const auto close = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.close(); };
+    const auto close = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.async_close(); };
     run(context, close(pool));
     CHECK(watch->texts().back() == "pool_closed");
     CHECK(watch->count("pool_closed") == 1);
@@ -366,7 +367,7 @@ TEST_CASE("observer: a pool that is destroyed tells that it is closed, after its
     auto pool = std::make_unique<mrd_pool>(
         executor, service.factory(executor, true, {}, watch), rangeio::pool_options().size(1)
     );
-    const auto initialize = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.initialize(); };
+    const auto initialize = [](mrd_pool& p) -> asio::awaitable<void> { co_await p.async_initialize(); };
     run(*context, initialize(*pool));
     pool.reset();
     context.reset();  // which waits until nothing of the stream is left
@@ -388,9 +389,9 @@ TEST_CASE(
     const auto read = [](mrd_pool& p) -> asio::awaitable<void> {
         const byte_range all(0, 100'000);
         const auto two = rangeio::fetch_options().concurrency(2).min_chunk_bytes(1);
-        const auto got = co_await fetch(p, all, two);
+        const auto got = co_await p.async_fetch(all, two);
         CHECK(got.size() == 100'000);
-        co_await p.close();
+        co_await p.async_close();
     };
     run(context, read(pool));
     const auto stats = pool.stats();

@@ -1,4 +1,3 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/explore.hpp>
 #include <rangeio/testing/scripted_service.hpp>
@@ -74,14 +73,14 @@ public:
     }
 
     asio::awaitable<void> grow() {
-        lease held = co_await pool_.acquire();
+        lease held = co_await pool_.async_acquire();
         std::vector<std::byte> memory(10);
         const byte_range first(0, 10);
-        CHECK(co_await held.read(first, memory) == 10);
+        CHECK(co_await held.async_fetch(first, memory) == 10);
     }
     asio::awaitable<void> learn() {
         co_await grow();
-        CHECK(co_await pool_.refresh_size() == bytes_after);
+        CHECK(co_await pool_.async_refresh_size() == bytes_after);
         CHECK(service_.calls() == 2);
     }
     /// The right bytes, or why not.
@@ -89,7 +88,7 @@ public:
         std::vector<std::byte> memory(range.length());
         std::size_t got = 0;
         try {
-            got = co_await on.read(range, memory);
+            got = co_await on.async_fetch(range, memory);
         } catch (const error& e) {
             co_return e.why();
         }
@@ -97,7 +96,7 @@ public:
         CHECK(service_.holds(std::span(memory).first(got), range.offset()));
         co_return failure();
     }
-    asio::awaitable<void> close() { co_await pool_.close(); }
+    asio::awaitable<void> close() { co_await pool_.async_close(); }
 
     mrd_pool& pool() noexcept { return pool_; }
     const scripted_service& service() const noexcept { return service_; }
@@ -117,8 +116,8 @@ private:
 /// On a stream that is opened after the pool has learnt the new size.
 asio::awaitable<void> read_on_the_next_stream(old_size_scene& s, byte_range range, failure& out) {
     co_await s.learn();
-    const lease first = co_await s.pool().acquire();
-    lease next = co_await s.pool().acquire();
+    const lease first = co_await s.pool().async_acquire();
+    lease next = co_await s.pool().async_acquire();
     out = co_await s.read(next, range);
 }
 
@@ -179,7 +178,7 @@ TEST_CASE("P14: the last bytes are those of the size that is known, not those of
     old_size_scene s(grown_and_unknown_to(3, 4), 1);
     s.run([](old_size_scene& self) -> asio::awaitable<void> {
         co_await self.learn();
-        const auto tail = co_await fetch_tail(self.pool(), 50);
+        const auto tail = co_await self.pool().async_fetch_tail(50);
         CHECK(tail.offset == bytes_after - 50);
         CHECK(self.service().holds(tail.bytes.span(), bytes_after - 50));
     });
@@ -190,7 +189,7 @@ TEST_CASE("P14: refresh_size reports no less than before when the service does")
     old_size_scene s(grown_and_unknown_to(3, 3), 1);
     s.run([](old_size_scene& self) -> asio::awaitable<void> {
         co_await self.learn();
-        CHECK(co_await self.pool().refresh_size() == bytes_after);
+        CHECK(co_await self.pool().async_refresh_size() == bytes_after);
     });
     CHECK(s.all_struck());
 }
@@ -205,8 +204,8 @@ TEST_CASE("P14: a finalized object has one size alone: the fault does not strike
         sim::spawn(io.get_executor(), "the test", [](mrd_pool& p) -> asio::awaitable<void> {
             const byte_range all(0, 64);
             std::vector<std::byte> memory(64);
-            CHECK(co_await fetch(p, all, memory) == 64);
-            co_await p.close();
+            CHECK(co_await p.async_fetch(all, memory) == 64);
+            co_await p.async_close();
         }(pool));
         w.run();
     }

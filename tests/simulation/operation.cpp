@@ -2,6 +2,7 @@
 
 #include <rangeio/testing/sim_context.hpp>
 
+#include "support/await_operation.hpp"
 #include "support/run.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -77,7 +78,7 @@ private:
 };
 
 asio::awaitable<void> wait_for(std::shared_ptr<promise> what) {
-    co_await rangeio::runtime::await_operation(what, {});
+    co_await support::await_operation(what);
 }
 
 asio::awaitable<void> wait_and_be_counted(std::shared_ptr<promise> what, frame_counts& frames) {
@@ -202,7 +203,7 @@ TEST_CASE("operation: coroutines on strands of a simulated context end with it, 
         sim::context context(world);
         auto timed = std::make_shared<promise>();
         const auto limited = [](std::shared_ptr<promise> what) -> asio::awaitable<void> {
-            co_await rangeio::runtime::await_operation(std::move(what), 1h);
+            co_await support::await_operation(std::move(what), 1h);
         };
         const auto strand = asio::make_strand(context.get_executor());
         asio::co_spawn(strand, limited(timed), asio::detached);

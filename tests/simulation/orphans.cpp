@@ -1,4 +1,3 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 #include <rangeio/testing/sim_context.hpp>
@@ -30,14 +29,14 @@ asio::awaitable<void> give_up_then_read(
     }
     failure why;
     try {
-        co_await fetch_ranges(pool, std::move(requests), fetch_ranges_options().timeout(20ms));
+        co_await pool.async_fetch_ranges(std::move(requests), fetch_ranges_options().timeout(20ms));
     } catch (const error& e) {
         why = e.why();
     }
     CHECK(why.code() == errc::timed_out);
     const auto start = world.now();
     const byte_range small(0, 8);
-    const auto got = co_await try_fetch(pool, small, std::span(memory).first(8));
+    const auto got = co_await support::try_fetch(pool, small, std::span(memory).first(8));
     CHECK(got.has_value());
     waited = world.now() - start;
 }

@@ -1,4 +1,4 @@
-#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/testing/manual_time.hpp>
 
@@ -77,30 +77,30 @@ object_ref named(const std::string& name = "o") {
 asio::awaitable<void> fetch_some(const mrd_pool& pool) {
     std::vector<std::byte> memory(5000);
     const byte_range range(0, 5000);
-    CHECK(co_await fetch(pool, range, memory) == 5000);
+    CHECK(co_await pool.async_fetch(range, memory) == 5000);
     CHECK(memory[4999] == std::byte('x'));
 }
 
 asio::awaitable<void> fetch_and_throw(const mrd_pool& pool) {
     std::vector<std::byte> memory(5000);
     const byte_range range(0, 5000);
-    co_await fetch(pool, range, memory);
+    co_await pool.async_fetch(range, memory);
 }
 
 /// Opens a pool, reads through it, and closes it.
 asio::awaitable<void> visit(mrd_pool_cache& cache, object_ref object) {
-    mrd_pool pool = co_await cache.open(object);
+    mrd_pool pool = co_await cache.async_open(object);
     co_await fetch_some(pool);
-    co_await pool.close();
+    co_await pool.async_close();
     const auto stats = pool.stats();
     CHECK(stats.ready + stats.opening + stats.closing + stats.leases == 0);
 }
 
 asio::awaitable<void> visit_size(mrd_pool_cache& cache, object_ref object, std::uint64_t size) {
-    mrd_pool pool = co_await cache.open(object);
+    mrd_pool pool = co_await cache.async_open(object);
     CHECK(pool.info()->size == size);
     CHECK_FALSE(pool.info()->finalized);
-    co_await pool.close();
+    co_await pool.async_close();
 }
 
 /// Runs what opens a pool and lets it go, and waits until nothing of it is left: the last of a pool may go on a thread of
@@ -112,7 +112,7 @@ void visit(cache_fixture& f, asio::awaitable<void> body) {
 }
 
 asio::awaitable<void> close_cache(mrd_pool_cache& cache, std::chrono::nanoseconds deadline_after = {}) {
-    co_await cache.close(deadline_after);
+    co_await cache.async_close(rangeio::close_options().deadline_after(deadline_after));
 }
 
 bool balanced(const rangeio::pool_cache_stats& s) {
@@ -252,7 +252,7 @@ TEST_CASE("cache: a lease that outlives its pool cannot read on a stream that wa
     const auto read = [](lease& l) -> asio::awaitable<void> {
         std::vector<std::byte> memory(10);
         const byte_range range(0, 10);
-        const auto why = co_await failure_of(l.read(range, memory));
+        const auto why = co_await failure_of(l.async_fetch(range, memory));
         CHECK(why.code() == errc::stream_closed);
     };
     run(f.context, read(held));
@@ -337,7 +337,7 @@ TEST_CASE("cache: a failed open is told to the pool, and the cache is none the w
     const auto refused = [](mrd_pool_cache& cache) -> asio::awaitable<void> {
         const auto object = named();
         const pool_options options;
-        const auto why = co_await failure_of(cache.open(object, options));
+        const auto why = co_await failure_of(cache.async_open(object, options));
         CHECK(why.code() == unavailable.code());
     };
     run(f.context, refused(*f.cache));
@@ -364,9 +364,9 @@ TEST_CASE("P9: closing the cache ends its idle streams and its pools, and all wh
     const auto refused = [](mrd_pool_cache& cache, mrd_pool& open_pool) -> asio::awaitable<void> {
         const auto object = named();
         const pool_options options;
-        const auto late = co_await failure_of(cache.open(object, options));
+        const auto late = co_await failure_of(cache.async_open(object, options));
         CHECK(late.code() == errc::pool_closed);
-        const auto acquire = co_await failure_of(open_pool.acquire());
+        const auto acquire = co_await failure_of(open_pool.async_acquire());
         CHECK(acquire.code() == errc::pool_closed);
     };
     run(f.context, refused(*f.cache, *pool));

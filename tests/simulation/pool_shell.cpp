@@ -1,4 +1,3 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/manual_time.hpp>
 
@@ -62,7 +61,7 @@ struct pool_fixture {
 };
 
 asio::awaitable<void> initialize(mrd_pool& pool) {
-    co_await pool.initialize();
+    co_await pool.async_initialize();
 }
 
 }  // namespace
@@ -120,7 +119,7 @@ TEST_CASE("P3, P9, museum P06: a slow open holds up neither a free stream nor cl
     CHECK(ends[0].code.has_value());
     CHECK_FALSE(ends[1].code.has_value());
 
-    const auto close = [](mrd_pool& pool) -> asio::awaitable<void> { co_await pool.close(); };
+    const auto close = [](mrd_pool& pool) -> asio::awaitable<void> { co_await pool.async_close(); };
     outcome closing;
     asio::co_spawn(f.context, close(*f.pool), closing.handler());
     f.context.poll();
@@ -206,7 +205,7 @@ TEST_CASE("P6: a stream that broke for good is not handed out again, and a new o
     const auto read_until_it_breaks = [](mrd_pool& pool) -> asio::awaitable<void> {
         std::vector<std::byte> memory(10'000);
         const byte_range range(0, 10'000);
-        const auto broken = co_await failure_of(fetch(pool, range, memory));
+        const auto broken = co_await failure_of(pool.async_fetch(range, memory));
         CHECK(broken.code() == unavailable.code());
         CHECK(broken.message() == "gs://b-1/o [0, 10000): the stream broke");
     };
@@ -230,7 +229,7 @@ TEST_CASE("P9: closing fails those who wait, and ends when the last lease has co
     asio::co_spawn(f.context, acquire_into(*f.pool, never), waiting.handler());
     f.context.restart();
     f.context.poll();
-    const auto close = [](mrd_pool& pool) -> asio::awaitable<void> { co_await pool.close(); };
+    const auto close = [](mrd_pool& pool) -> asio::awaitable<void> { co_await pool.async_close(); };
     std::array<outcome, 2> closing;
     for (outcome& end : closing) asio::co_spawn(f.context, close(*f.pool), end.handler());
     f.settle(waiting);
@@ -248,7 +247,7 @@ TEST_CASE("P9: closing fails those who wait, and ends when the last lease has co
 namespace {
 
 asio::awaitable<void> close_within(mrd_pool& pool, std::chrono::nanoseconds deadline) {
-    co_await pool.close(deadline);
+    co_await pool.async_close(rangeio::close_options().deadline_after(deadline));
 }
 
 }  // namespace
@@ -376,14 +375,14 @@ private:
 };
 
 asio::awaitable<void> read_ten(mrd_pool& pool, rangeio::failure& why) {
-    lease held = co_await pool.acquire();
+    lease held = co_await pool.async_acquire();
     std::vector<std::byte> memory(10);
     const byte_range range(0, 10);
-    why = co_await failure_of(held.read(range, memory));
+    why = co_await failure_of(held.async_fetch(range, memory));
 }
 
 asio::awaitable<void> open_and_fail(mrd_pool& pool, rangeio::failure& why) {
-    why = co_await failure_of(pool.initialize());
+    why = co_await failure_of(pool.async_initialize());
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/explore.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 #include <rangeio/testing/sim_context.hpp>
+
+#include <boost/asio/use_awaitable.hpp>
 
 #include <doctest/doctest.h>
 
@@ -44,7 +45,7 @@ public:
         return world.now() - before;
     }
     std::chrono::nanoseconds open() {
-        return run([](scene& s) { return s.pool.initialize(); });
+        return run([](scene& s) { return s.pool.async_initialize(with_message(asio::use_awaitable)); });
     }
     std::chrono::nanoseconds read(std::uint64_t length) {
         return run([length](scene& s) { return read_front(s, length); });
@@ -53,7 +54,7 @@ public:
     static asio::awaitable<void> read_front(scene& s, std::uint64_t length) {
         std::vector<std::byte> memory(length);
         const byte_range range(0, length);
-        CHECK(co_await fetch(s.pool, range, memory) == length);
+        CHECK(co_await s.pool.async_fetch(range, memory) == length);
         CHECK(s.service.holds(memory, 0));
     }
 

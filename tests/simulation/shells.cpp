@@ -10,6 +10,7 @@
 #include "engine/pool_wait.hpp"
 #include "engine/transfer.hpp"
 #include "simulation/open_into.hpp"
+#include "support/await_operation.hpp"
 #include "support/awaited_transfer.hpp"
 #include "testing/watched_memory.hpp"
 
@@ -32,7 +33,7 @@ using rangeio::engine::pool_access;
 using rangeio::engine::pool_cache_core;
 using rangeio::engine::pool_core;
 using rangeio::engine::pool_wait;
-using rangeio::engine::transfer_part;
+using rangeio::engine::transfer_parts;
 using rangeio::testing::fault_script;
 using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
@@ -100,12 +101,12 @@ private:
 
 template <class Op>
 asio::awaitable<void> await_then(std::shared_ptr<Op> op, std::function<void()> then) {
-    co_await runtime::await_operation(op, 0ns);
+    co_await support::await_operation(op);
     then();
 }
 
-std::vector<transfer_part> two_parts(std::span<std::byte> memory) {
-    std::vector<transfer_part> out(2);
+transfer_parts two_parts(std::span<std::byte> memory) {
+    transfer_parts out(2);
     for (std::size_t i = 0; i < out.size(); ++i) {
         out[i].range = byte_range(8 * i, 8);
         out[i].memory = memory.data() + 8 * i;
@@ -233,13 +234,13 @@ TEST_CASE("shells: a wait for a lease that is cancelled has the lease, or a reas
         auto pool = std::make_unique<mrd_pool>(on, service.streams(false), pool_options().size(1));
         const auto core = pool_access::core(*pool);
         lease held;
-        const auto first = std::make_shared<pool_wait>(core, &pool_core::acquire);
+        const auto first = std::make_shared<engine::acquire_operation>(core, acquire_options());
         sim::spawn(on, "first", await_then(first, [&] { held = first->take_lease(); }));
         w.run();
         w.check(static_cast<bool>(held), "there is no lease");
 
         canceller other(w, io);
-        const auto op = std::make_shared<pool_wait>(core, &pool_core::acquire);
+        const auto op = std::make_shared<engine::acquire_operation>(core, acquire_options());
         sim::spawn(on, "waiter", await_then(op, [&] {
                        other.ended();
                        const lease got = op->take_lease();
@@ -273,13 +274,13 @@ TEST_CASE("shells: a wait for a pool to open or to close ends when it is cancell
             const auto core = pool_access::core(*pool);
             lease held;
             if (closing) {
-                const auto first = std::make_shared<pool_wait>(core, &pool_core::acquire);
+                const auto first = std::make_shared<engine::acquire_operation>(core, acquire_options());
                 sim::spawn(on, "first", await_then(first, [&] { held = first->take_lease(); }));
                 w.run();
             }
             canceller other(w, io);
-            const auto op = closing ? std::make_shared<pool_wait>(core, 0ns)
-                                    : std::make_shared<pool_wait>(core, &pool_core::initialize);
+            std::shared_ptr<pool_wait> op = std::make_shared<engine::initialize_operation>(core);
+            if (closing) op = std::make_shared<engine::close_operation>(core, close_options());
             sim::spawn(on, "waiter", await_then(op, [&] {
                            other.ended();
                            w.check(op->why().code() == aborted.code(), "it ends in another way");
@@ -307,12 +308,12 @@ TEST_CASE("shells: a wait for the end of a cache ends when it is cancelled, and 
         );
         auto pool = std::make_unique<mrd_pool>(cache->make_pool(service.object(), pool_options().size(1)));
         lease held;
-        auto first = std::make_shared<pool_wait>(pool_access::core(*pool), &pool_core::acquire);
+        auto first = std::make_shared<engine::acquire_operation>(pool_access::core(*pool), acquire_options());
         sim::spawn(on, "first", await_then(first, [&] { held = first->take_lease(); }));
         w.run();
         first.reset();  // it keeps the pool
         canceller other(w, io);
-        const auto op = std::make_shared<cache_wait>(cache, 0ns);
+        const auto op = std::make_shared<cache_wait>(cache, close_options());
         sim::spawn(on, "waiter", await_then(op, [&] {
                        other.ended();
                        w.check(op->why() || !held, "it is closed and a lease is out");
@@ -386,7 +387,7 @@ private:
 
 asio::awaitable<void> await_limited(std::shared_ptr<errand> op, sim::world& w, int& resumed) {
     const auto start = w.now();
-    co_await runtime::await_operation(op, 2ms);
+    co_await support::await_operation(op, 2ms);
     ++resumed;
     w.check(w.now() - start <= 2ms, "it takes longer than it may");
     const auto code = op->why().code();
@@ -417,7 +418,7 @@ namespace {
 
 asio::awaitable<void> read_from(lease& held, std::span<std::byte> memory, std::function<void()> then) {
     try {
-        co_await held.read(byte_range(0, memory.size()), memory, 0s);
+        co_await held.async_fetch(byte_range(0, memory.size()), memory);
     } catch (const error&) {
         // The stream is closed under it.
     }
@@ -426,9 +427,9 @@ asio::awaitable<void> read_from(lease& held, std::span<std::byte> memory, std::f
 
 asio::awaitable<void> visit(mrd_pool_cache& cache, object_ref object, std::span<std::byte> memory) {
     try {
-        mrd_pool pool = co_await cache.open(std::move(object));
-        lease mine = co_await pool.acquire();
-        co_await mine.read(byte_range(4, memory.size()), memory, 1s);
+        mrd_pool pool = co_await cache.async_open(std::move(object));
+        lease mine = co_await pool.async_acquire();
+        co_await mine.async_fetch(byte_range(4, memory.size()), memory, read_options().timeout(1s));
     } catch (const error&) {
         // The service may be mute.
     }

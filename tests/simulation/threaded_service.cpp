@@ -1,4 +1,4 @@
-#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/threaded_service.hpp>
 
 #include "support/run.hpp"
@@ -50,7 +50,7 @@ asio::awaitable<void> read_all(const mrd_pool& pool, unsigned times, std::atomic
     const byte_range all(0, object_bytes);
     const fetch_options options = fetch_options().min_chunk_bytes(5000);
     for (unsigned i = 0; i < times; ++i) {
-        co_await fetch(pool, all, memory, options);
+        co_await pool.async_fetch(all, memory, options);
         if (is_right(memory, 0)) ++right;
     }
 }
@@ -121,9 +121,9 @@ TEST_CASE("threaded_service: a call that waits for its time ends when it is canc
     {
         mrd_pool pool(io.get_executor(), service.transport(io.get_executor()));
         outcome opened;
-        asio::co_spawn(io, pool.initialize(), opened.handler());
+        pool.async_initialize(rangeio::with_message(opened.handler()));
         while (service.calls() == 0) io.run_one_for(1ms);
-        run(io, pool.close());
+        run(io, pool.async_close(throwing_awaitable));
         CHECK(service.calls_open() == 0);
     }
     io.run_for(1s);

@@ -1,4 +1,3 @@
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 
@@ -6,6 +5,7 @@
 #include "support/run.hpp"
 
 #include <array>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,44 +39,56 @@ asio::awaitable<void> all_over(const mrd_pool& pool, mrd_pool& mine) {
     std::array<std::byte, 100> memory{};
     const byte_range range(0, 100);
     const fetch_options over = fetch_options().timeout(-1ns);
-    CHECK((co_await failure_of(fetch(pool, range, memory, over))).code() == errc::timed_out);
-    CHECK((co_await failure_of(fetch(pool, range, over))).code() == errc::timed_out);
-    const auto tried = co_await try_fetch(pool, range, memory, over);
+    CHECK((co_await failure_of(pool.async_fetch(range, memory, over))).code() == errc::timed_out);
+    CHECK((co_await failure_of(pool.async_fetch(range, over))).code() == errc::timed_out);
+    const auto tried = co_await support::try_fetch(pool, range, memory, over);
     CHECK(tried.error().code() == errc::timed_out);
-    CHECK((co_await failure_of(fetch_tail(pool, 10, over))).code() == errc::timed_out);
+    CHECK((co_await failure_of(pool.async_fetch_tail(10, over))).code() == errc::timed_out);
     std::vector<std::uint64_t> lengths(2, 10);
-    CHECK((co_await failure_of(fetch_split(pool, 0, std::move(lengths), over))).code() == errc::timed_out);
+    CHECK(
+        (co_await failure_of(pool.async_fetch_split(0, std::move(lengths), over))).code() == errc::timed_out
+    );
     std::vector<rangeio::range_request> requests(1);
     requests[0].range = range;
     requests[0].destination = memory;
     const fetch_ranges_options ranges_over = fetch_ranges_options().timeout(-1h);
     CHECK(
-        (co_await failure_of(fetch_ranges(pool, std::move(requests), ranges_over))).code() == errc::timed_out
+        (co_await failure_of(pool.async_fetch_ranges(std::move(requests), ranges_over))).code() ==
+        errc::timed_out
     );
     // Required: what does not end here need not end below.
-    REQUIRE((co_await failure_of(mine.acquire(-1ns))).code() == errc::timed_out);
+    REQUIRE(
+        (co_await failure_of(mine.async_acquire(rangeio::acquire_options().timeout(-1ns)))).code() ==
+        errc::timed_out
+    );
     CHECK(
-        (co_await failure_of(mine.refresh_size(std::chrono::nanoseconds::min()))).code() == errc::timed_out
+        (co_await failure_of(
+             mine.async_refresh_size(rangeio::read_options().timeout(std::chrono::nanoseconds::min()))
+         ))
+            .code() == errc::timed_out
     );
 }
 
 asio::awaitable<void> lease_over(rangeio::lease& held) {
     std::array<std::byte, 100> memory{};
     const byte_range range(0, 100);
-    REQUIRE((co_await failure_of(held.read(range, memory, -1ns))).code() == errc::timed_out);
+    REQUIRE(
+        (co_await failure_of(held.async_fetch(range, memory, rangeio::read_options().timeout(-1ns))))
+            .code() == errc::timed_out
+    );
 }
 
 asio::awaitable<void> hold_and_close(mrd_pool& pool, rangeio::lease& held) {
-    held = co_await pool.acquire();
-    (void)co_await failure_of(pool.close(-1ns));
+    held = co_await pool.async_acquire();
+    (void)co_await failure_of(pool.async_close(rangeio::close_options().deadline_after(-1ns)));
 }
 
 asio::awaitable<void> hold_and_close_cache(
     mrd_pool_cache& cache, std::unique_ptr<mrd_pool>& pool, rangeio::lease& held
 ) {
-    pool = std::make_unique<mrd_pool>(co_await cache.open(object_ref("b-1", "o")));
-    held = co_await pool->acquire();
-    (void)co_await failure_of(cache.close(-1ns));
+    pool = std::make_unique<mrd_pool>(co_await cache.async_open(object_ref("b-1", "o")));
+    held = co_await pool->async_acquire();
+    (void)co_await failure_of(cache.async_close(rangeio::close_options().deadline_after(-1ns)));
 }
 
 }  // namespace
@@ -87,7 +99,7 @@ TEST_CASE(
     limits_fixture f;
     mrd_pool open = f.pool();
     rangeio::lease held;
-    const auto hold = [&]() -> asio::awaitable<void> { held = co_await open.acquire(); };
+    const auto hold = [&]() -> asio::awaitable<void> { held = co_await open.async_acquire(); };
     run(f.context, hold());
     run(f.context, all_over(open, open));
     run(f.context, lease_over(held));
@@ -121,8 +133,9 @@ TEST_CASE("time limits: the longest one is no shorter than others") {
         std::array<std::byte, 100> memory{};
         const byte_range range(0, 100);
         const fetch_options longest = fetch_options().timeout(std::chrono::nanoseconds::max());
-        CHECK(co_await fetch(pool, range, memory, longest) == 100);
-        const rangeio::lease held = co_await pool.acquire(std::chrono::nanoseconds::max());
+        CHECK(co_await pool.async_fetch(range, memory, longest) == 100);
+        const rangeio::lease held =
+            co_await pool.async_acquire(rangeio::acquire_options().timeout(std::chrono::nanoseconds::max()));
         CHECK(held);
     };
     run(f.context, read());
@@ -148,37 +161,43 @@ TEST_CASE("empty handles: everything on them is an error, and nothing a crash") 
         const auto use = [&]() -> asio::awaitable<void> {
             std::array<std::byte, 10> memory{};
             const byte_range range(0, 10);
-            CHECK((co_await failure_of(pool.initialize())).code() == errc::invalid_argument);
-            CHECK((co_await failure_of(pool.acquire())).code() == errc::invalid_argument);
-            CHECK((co_await failure_of(pool.close())).code() == errc::invalid_argument);
-            CHECK((co_await failure_of(pool.refresh_size())).code() == errc::invalid_argument);
-            CHECK((co_await failure_of(fetch(pool, range))).code() == errc::invalid_argument);
-            CHECK((co_await failure_of(fetch(pool, range, memory))).code() == errc::invalid_argument);
-            CHECK((co_await failure_of(fetch_tail(pool, 1))).code() == errc::invalid_argument);
+            CHECK((co_await failure_of(pool.async_initialize())).code() == errc::invalid_argument);
+            CHECK((co_await failure_of(pool.async_acquire())).code() == errc::invalid_argument);
+            CHECK((co_await failure_of(pool.async_close())).code() == errc::invalid_argument);
+            CHECK((co_await failure_of(pool.async_refresh_size())).code() == errc::invalid_argument);
+            CHECK((co_await failure_of(pool.async_fetch(range))).code() == errc::invalid_argument);
+            CHECK((co_await failure_of(pool.async_fetch(range, memory))).code() == errc::invalid_argument);
+            CHECK((co_await failure_of(pool.async_fetch_tail(1))).code() == errc::invalid_argument);
             std::vector<std::uint64_t> lengths(1, 1);
             CHECK(
-                (co_await failure_of(fetch_split(pool, 0, std::move(lengths)))).code() ==
+                (co_await failure_of(pool.async_fetch_split(0, std::move(lengths)))).code() ==
                 errc::invalid_argument
             );
             std::vector<rangeio::range_request> requests(1);
             CHECK(
-                (co_await failure_of(fetch_ranges(pool, std::move(requests)))).code() ==
+                (co_await failure_of(pool.async_fetch_ranges(std::move(requests)))).code() ==
                 errc::invalid_argument
             );
-            const auto tried = co_await try_fetch(pool, range, memory);
+            const auto tried = co_await support::try_fetch(pool, range, memory);
             CHECK(tried.error().message() == "there is no pool: it was made by default, or moved from");
             rangeio::lease held;
-            CHECK((co_await failure_of(held.read(range, memory))).code() == errc::invalid_argument);
+            CHECK((co_await failure_of(held.async_fetch(range, memory))).code() == errc::invalid_argument);
+            CHECK_FALSE(held.get_executor());
         };
         run(f.context, use());
+        CHECK_FALSE(pool.get_executor());
+        // A handler that has no executor either is called all the same.
+        std::promise<rangeio::error_code> ended;
+        pool.async_initialize([&](rangeio::error_code why) { ended.set_value(why); });
+        CHECK(ended.get_future().get() == errc::invalid_argument);
     }
     mrd_pool_cache cache;
     CHECK_FALSE(cache);
     CHECK(cache.stats() == rangeio::pool_cache_stats());
     const auto use_cache = [&]() -> asio::awaitable<void> {
         const object_ref object("b-1", "o");
-        CHECK((co_await failure_of(cache.open(object))).code() == errc::invalid_argument);
-        CHECK((co_await failure_of(cache.close())).code() == errc::invalid_argument);
+        CHECK((co_await failure_of(cache.async_open(object))).code() == errc::invalid_argument);
+        CHECK((co_await failure_of(cache.async_close())).code() == errc::invalid_argument);
     };
     run(f.context, use_cache());
 }

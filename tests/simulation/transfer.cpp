@@ -1,5 +1,6 @@
 #include "engine/transfer.hpp"
 
+#include "support/await_operation.hpp"
 #include "support/awaited_transfer.hpp"
 #include "support/run.hpp"
 
@@ -18,7 +19,7 @@ using rangeio::byte_range;
 using rangeio::errc;
 using rangeio::failure;
 using rangeio::range_read;
-using rangeio::engine::transfer_part;
+using rangeio::engine::transfer_parts;
 
 // The parts of one transfer against each other, on a stream whose ranges end when the test says so.
 
@@ -68,13 +69,13 @@ struct transfer_fixture {
     static asio::awaitable<void> read_all(
         std::shared_ptr<patient_stream> stream, std::span<std::byte> memory
     ) {
-        std::vector<transfer_part> parts(3);
+        transfer_parts parts(3);
         for (std::size_t i = 0; i < parts.size(); ++i) {
             parts[i].range = byte_range(2 * i, 2);
             parts[i].memory = memory.data() + 2 * i;
         }
         const auto op = std::make_shared<awaited_transfer>(stream, nullptr, std::move(parts));
-        co_await rangeio::runtime::await_operation(op, {});
+        co_await support::await_operation(op);
         if (op->why()) throw rangeio::error(op->why());
     }
 

@@ -4,6 +4,7 @@
 #include <rangeio/testing/sim_context.hpp>
 
 #include "runtime/operation.hpp"
+#include "support/await_operation.hpp"
 #include "support/drawn_waits.hpp"
 #include "support/grpc_failures.hpp"
 
@@ -136,7 +137,7 @@ public:
 
 private:
     asio::awaitable<void> answer(std::chrono::nanoseconds limit) {
-        co_await runtime::await_operation(question, limit);
+        co_await support::await_operation(question, limit);
         world_.check(!over, "answered twice");
         over = true;
         ended_ = world_.now();

@@ -1,10 +1,14 @@
 #pragma once
 
+#include <rangeio/completion_token.hpp>
 #include <rangeio/error.hpp>
+
+#include "support/try_fetch.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <doctest/doctest.h>
 
@@ -17,6 +21,9 @@ namespace support {
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
+
+/// A completion token: an awaitable that throws what failed, with its text.
+inline const auto throwing_awaitable = rangeio::with_message(asio::use_awaitable);
 
 /// How a spawned operation ended.
 struct outcome {

@@ -1,11 +1,11 @@
 #include "support/simulated_cell.hpp"
 
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 #include <rangeio/testing/sim_context.hpp>
 #include <rangeio/testing/sim_timer.hpp>
 
+#include "support/try_fetch.hpp"
 #include "testing/watched_memory.hpp"
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -77,7 +77,7 @@ private:
         const auto memory = memory_.take(range.length());
         fetch_options how;
         how.concurrency(2).min_chunk_bytes(1);
-        const auto got = co_await try_fetch(pool_, range, memory, how);
+        const auto got = co_await support::try_fetch(pool_, range, memory, how);
         std::string out(right);
         if (!got) {
             out = error_text(got.error());
@@ -103,7 +103,7 @@ private:
 
     asio::awaitable<void> close() {
         try {
-            co_await pool_.close();
+            co_await pool_.async_close();
         } catch (const error& e) {
             if (stage_ != stage::closing) world_.violate(std::string("closing fails: ") + e.what());
         }

@@ -143,7 +143,7 @@ private:
         while (!ended_) {
             const byte_range range(next_block(random) * io_bytes_, io_bytes_);
             const auto asked = clock::now();
-            co_await fetch(pool_, range, destination, args_.how.fetching());
+            co_await pool_.async_fetch(range, destination, args_.how.fetching());
             if (!measuring_) continue;
             result_.times.add(clock::now() - asked);
             result_.bytes += io_bytes_;

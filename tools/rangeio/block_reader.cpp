@@ -83,7 +83,7 @@ public:
 private:
     asio::awaitable<void> fill(byte_range block, slot& into) {
         const std::span<std::byte> memory(into.memory.get(), into.size);
-        co_await fetch(pool_, block, memory, options_);
+        co_await pool_.async_fetch(block, memory, options_);
         into.filled = true;
     }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <rangeio/byte_range.hpp>
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 
 #include <boost/asio/awaitable.hpp>

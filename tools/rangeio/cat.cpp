@@ -60,7 +60,8 @@ asio::awaitable<void> follow(
     while (!opened_object(pool).finalized) {
         timer.expires_after(args->poll);
         co_await timer.async_wait(asio::use_awaitable);
-        const std::uint64_t size = co_await pool.refresh_size(args->how.timeout());
+        const std::uint64_t size =
+            co_await pool.async_refresh_size(rangeio::read_options().timeout(args->how.timeout()));
         if (size <= from) continue;
         const std::vector<byte_range> appended(1, byte_range::from_to(from, size));
         co_await read_in_order(pool, appended, ahead, args->how.fetching(), writer, sink);

@@ -40,10 +40,11 @@ asio::awaitable<std::optional<std::uint32_t>> checksum_of(client& service, const
     if (!info.finalized) co_return std::nullopt;
     if (info.crc32c) co_return info.crc32c;
     const object_ref read(info.bucket, info.name, info.generation);
-    const result<object_info> known = co_await service.try_stat(read);
-    if (known) co_return known->crc32c;
+    failure why;
+    const object_info known = co_await service.async_stat(read, redirect_failure(why));
+    if (!why) co_return known.crc32c;
     // All bytes are here, and each piece was checked: this question is worth a warning, not the copy.
-    complain(fmt::format("warning: the checksum of the whole is not known: {}", known.error().message()));
+    complain(fmt::format("warning: the checksum of the whole is not known: {}", why.message()));
     co_return std::nullopt;
 }
 

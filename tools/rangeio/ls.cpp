@@ -92,7 +92,7 @@ asio::awaitable<void> ls(asio::io_context& loop, std::shared_ptr<const ls_argume
     options.prefix(args->prefix).delimiter(args->recursive ? "" : "/");
     bool found = false;
     do {
-        const list_page page = co_await service.list(args->bucket, options);
+        const list_page page = co_await service.async_list(args->bucket, options);
         found = found || !page.objects.empty() || !page.prefixes.empty();
         const auto write = [&page, &args] { write_out(page_text(page, *args)); };
         co_await writer.run(write);

@@ -2,6 +2,8 @@
 
 #include "advice.hpp"
 
+#include <boost/asio/use_awaitable.hpp>
+
 #include <fmt/format.h>
 
 namespace rangeio::tool {
@@ -13,7 +15,7 @@ asio::awaitable<std::string> advice_on_missing(client& service, object_ref objec
     list_options options;
     options.prefix(prefix).page_size(1);
     try {
-        const list_page page = co_await service.list(object.bucket(), options);
+        const list_page page = co_await service.async_list(object.bucket(), options);
         if (!page.objects.empty()) {
             const std::string uri = fmt::format("gs://{}/{}", object.bucket(), prefix);
             advice = fmt::format("; other objects begin so: 'rangeio ls {}' lists them", uri);
@@ -25,7 +27,7 @@ asio::awaitable<std::string> advice_on_missing(client& service, object_ref objec
 }
 
 asio::awaitable<mrd_pool> open_object(client& service, object_ref object, pool_options options) {
-    asio::awaitable<mrd_pool> opening = service.open(object, std::move(options));
+    auto opening = service.async_open(object, std::move(options), with_message(asio::use_awaitable));
     co_return co_await with_advice(service, std::move(object), std::move(opening));
 }
 

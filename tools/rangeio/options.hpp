@@ -1,7 +1,6 @@
 #pragma once
 
 #include <rangeio/client.hpp>
-#include <rangeio/fetch.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/object.hpp>
 

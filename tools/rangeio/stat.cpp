@@ -8,6 +8,8 @@
 #include "process.hpp"
 #include "units.hpp"
 
+#include <boost/asio/use_awaitable.hpp>
+
 #include <fmt/format.h>
 
 #include <memory>
@@ -54,7 +56,9 @@ std::string table(const object_info& info) {
 
 asio::awaitable<void> stat(asio::io_context& loop, std::shared_ptr<const stat_arguments> args) {
     client service(loop.get_executor(), args->how.client());
-    const object_info info = co_await with_advice(service, args->object, service.stat(args->object));
+    const object_info info = co_await with_advice(
+        service, args->object, service.async_stat(args->object, with_message(asio::use_awaitable))
+    );
     if (args->json) {
         write_out(json_text(object_json(info)) + '\n');
     } else {

@@ -1,4 +1,4 @@
-#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
 
 #include "stress_worker.hpp"
 
@@ -28,13 +28,13 @@ asio::awaitable<void> stress_worker::fetch_into_span(bool as_value) {
     const fetch_options options = draw_options();
     std::size_t got = 0;
     if (as_value) {
-        auto reading = try_fetch(box->shared, range, memory.bytes(), options);
+        failure why;
+        auto reading = box->shared.async_fetch(range, memory.bytes(), options, redirect_failure(why));
         box.reset();
-        const auto result = co_await std::move(reading);
-        if (!result) throw error(result.error());
-        got = *result;
+        got = co_await std::move(reading);
+        if (why) throw error(why);
     } else {
-        auto reading = fetch(box->shared, range, memory.bytes(), options);
+        auto reading = box->shared.async_fetch(range, memory.bytes(), options);
         box.reset();
         got = co_await std::move(reading);
     }
@@ -46,7 +46,7 @@ asio::awaitable<void> stress_worker::fetch_into_block() {
     const std::weak_ptr<pool_box> pool = box;
     const std::size_t object = box->object;
     const byte_range range = draw_range(object, max_block_bytes);
-    auto reading = fetch(box->shared, range, draw_options());
+    auto reading = box->shared.async_fetch(range, draw_options());
     box.reset();
     const byte_block got = co_await std::move(reading);
     check(object, generation_of(pool), range.offset(), got.span(), range.length());
@@ -60,7 +60,7 @@ asio::awaitable<void> stress_worker::fetch_into_view() {
     const stress_memory::loan memory(memory_, range.length());
     direct_buffer buffer(memory.bytes());
     direct_buffer::view whole = buffer.make_view(0, range.length());
-    auto reading = fetch(box->shared, range, std::move(whole), draw_options());
+    auto reading = box->shared.async_fetch(range, std::move(whole), draw_options());
     box.reset();
     co_await std::move(reading);
     check(object, generation_of(pool), range.offset(), buffer.data(), range.length());
@@ -77,7 +77,7 @@ asio::awaitable<void> stress_worker::fetch_chunks() {
         lengths.push_back(lengths.size() == 7 ? left : 1 + below(left));
         left -= lengths.back();
     }
-    auto reading = fetch_split(box->shared, range.offset(), lengths, draw_options());
+    auto reading = box->shared.async_fetch_split(range.offset(), lengths, draw_options());
     box.reset();
     const std::vector<byte_block> got = co_await std::move(reading);
     std::uint64_t at = range.offset();
@@ -110,7 +110,7 @@ asio::awaitable<void> stress_worker::fetch_scattered() {
         around_.hurried = true;
         options.timeout(std::chrono::microseconds(draw_length(20'000)));
     }
-    auto reading = fetch_ranges(box->shared, asked, options);
+    auto reading = box->shared.async_fetch_ranges(asked, options);
     box.reset();
     co_await std::move(reading);
     for (const range_request& r : asked) {
@@ -128,14 +128,14 @@ asio::awaitable<void> stress_worker::read_leased() {
     auto box = draw_pool();
     const std::weak_ptr<pool_box> pool = box;
     const std::size_t object = box->object;
-    auto acquiring = box->shared.acquire();
+    auto acquiring = box->shared.async_acquire();
     box.reset();
     lease held = co_await std::move(acquiring);
     for (std::uint64_t reads = 1 + below(4); reads != 0; --reads) {
         tally_.step();
         const byte_range range = draw_range(object, stress_memory::max_bytes);
         const stress_memory::loan memory(memory_, range.length());
-        auto reading = held.read(range, memory.bytes());
+        auto reading = held.async_fetch(range, memory.bytes());
         if (reads == 1 && one_in(2)) held.release();  // the read goes on
         const std::size_t got = co_await std::move(reading);
         check(object, generation_of(pool), range.offset(), memory.bytes().first(got), range.length());
@@ -149,7 +149,7 @@ asio::awaitable<void> stress_worker::read_once() {
     fetch_options options = draw_options();
     if (!around_.hurried) options.timeout(pools_.patience());
     auto reading =
-        target_.reader(context_)->read(target_.objects()[object].ref, range, memory.bytes(), options);
+        target_.reader(context_)->async_fetch(target_.objects()[object].ref, range, memory.bytes(), options);
     const std::size_t got = co_await std::move(reading);
     check(object, std::nullopt, range.offset(), memory.bytes().first(got), range.length());
 }
@@ -163,7 +163,8 @@ asio::awaitable<void> stress_worker::read_cached() {
     // Only who names the generation may be spared the first open.
     if (generations_.size() <= object) generations_.resize(object + 1);
     if (one_in(2)) ref.generation(generations_[object]);
-    auto opening = box->shared.open(ref, pool_options().size(1 + below(3)).open_timeout(pools_.patience()));
+    auto opening =
+        box->shared.async_open(ref, pool_options().size(1 + below(3)).open_timeout(pools_.patience()));
     box.reset();
     mrd_pool pool = co_await std::move(opening);
     generations_[object] = pool.info().value().generation;
@@ -171,19 +172,19 @@ asio::awaitable<void> stress_worker::read_cached() {
         tally_.step();
         const byte_range range = draw_range(object, stress_memory::max_bytes);
         const stress_memory::loan memory(memory_, range.length());
-        auto reading = fetch(pool, range, memory.bytes(), draw_options());
+        auto reading = pool.async_fetch(range, memory.bytes(), draw_options());
         const std::size_t got = co_await std::move(reading);
         check(object, generations_[object], range.offset(), memory.bytes().first(got), range.length());
     }
     if (one_in(2)) co_return;  // its destructor gives the streams back as well
     tally_.step();
-    co_await pool.close();
+    co_await pool.async_close();
     pools_.check_closed(pool.stats());
 }
 
 asio::awaitable<void> stress_worker::initialize() {
     auto box = draw_pool();
-    auto opening = box->shared.initialize();
+    auto opening = box->shared.async_initialize();
     box.reset();
     co_await std::move(opening);
 }
@@ -197,7 +198,7 @@ asio::awaitable<void> stress_worker::close() {
     if (early) pools_.reopen_pool(slot_, box);
     failure why;
     try {
-        co_await box->shared.close(deadline);
+        co_await box->shared.async_close(rangeio::close_options().deadline_after(deadline));
         pools_.check_closed(box->shared.stats());
     } catch (const error& e) {
         why = e.why();
@@ -223,7 +224,7 @@ asio::awaitable<void> stress_worker::close_cache() {
         std::chrono::microseconds deadline{0};
         if (one_in(2)) deadline = std::chrono::microseconds(draw_length(20'000));
         try {
-            co_await box->shared.close(deadline);
+            co_await box->shared.async_close(rangeio::close_options().deadline_after(deadline));
         } catch (const error& e) {
             why = e.why();
         }

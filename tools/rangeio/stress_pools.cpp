@@ -97,7 +97,7 @@ asio::awaitable<void> stress_pools::close_all() {
         const auto box = slot.get();
         box->fate->store(true);
         try {
-            co_await box->shared.close();
+            co_await box->shared.async_close();
         } catch (const error&) {
             // Of a stream that did not end in order, which a fault explains; what counts is that all have ended.
         }
@@ -114,7 +114,7 @@ asio::awaitable<void> stress_pools::close_all() {
         const auto box = slot.get();
         box->fate->store(true);
         try {
-            co_await box->shared.close();
+            co_await box->shared.async_close();
         } catch (const error&) {
             // As above.
         }

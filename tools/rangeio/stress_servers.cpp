@@ -151,7 +151,7 @@ public:
 private:
     asio::awaitable<void> learn(asio::io_context& loop, object_ref object) {
         client service(loop.get_executor(), options_);
-        mrd_pool pool = co_await service.open(object);
+        mrd_pool pool = co_await service.async_open(object);
         const object_info known = *pool.info();
         if (known.size == 0 || known.size > max_remote_bytes) {
             throw failed(fmt::format(
@@ -163,7 +163,7 @@ private:
         }
         content_.resize(known.size);
         const byte_range all(0, known.size);
-        co_await fetch(pool, all, content_);
+        co_await pool.async_fetch(all, content_);
         if (known.crc32c && crc32c(content_) != *known.crc32c) {
             throw failed(fmt::format(
                 "{}: its bytes have CRC32C {:08x}, the service says {:08x}",
@@ -172,7 +172,7 @@ private:
                 *known.crc32c
             ));
         }
-        co_await pool.close();
+        co_await pool.async_close();
     }
 
     std::vector<std::byte> content_;

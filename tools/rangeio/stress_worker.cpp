@@ -1,6 +1,6 @@
 #include "stress_worker.hpp"
 
-#include <rangeio/fetch.hpp>
+#include <rangeio/mrd_pool.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>

@@ -23,7 +23,7 @@ namespace rangeio::testing {
 /// can happen any more, each stream of the service is that of one pool, or idle in the cache.
 ///
 /// Of a cache it checks, too: it keeps no more than it may; an object that is opened is as new as the service has it; from
-/// the first moment of its end nothing is taken, kept or opened; and when close() returns no call is open.
+/// the first moment of its end nothing is taken, kept or opened; and when async_close() completes no call is open.
 ///
 /// As text, one directive a line, `#` begins a comment:
 ///

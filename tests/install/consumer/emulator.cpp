@@ -14,7 +14,7 @@
 namespace {
 
 boost::asio::awaitable<void> tell_size(rangeio::client& client, rangeio::object_ref object) {
-    const auto info = co_await client.stat(object);
+    const auto info = co_await client.async_stat(object);
     std::cout << "consumer: " << object.to_string() << " has " << info.size << " bytes\n";
 }
 

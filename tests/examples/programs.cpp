@@ -16,6 +16,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -55,10 +56,13 @@ struct ending {
     std::string said;  // on both streams
 };
 
-ending run_example(const std::string& arguments, const std::string& endpoint) {
-    const char* const program = std::getenv("RANGEIO_READ_OBJECT");
+/// `which`: the variable that names the program.
+ending run_example(
+    const std::string& arguments, const std::string& endpoint, const char* which = "RANGEIO_READ_OBJECT"
+) {
+    const char* const program = std::getenv(which);
     if (program == nullptr)
-        throw std::runtime_error("RANGEIO_READ_OBJECT is not set: run this by `meson test`");
+        throw std::runtime_error(fmt::format("{} is not set: run this by `meson test`", which));
     const std::string command =
         fmt::format("STORAGE_EMULATOR_HOST_GRPC='{}' '{}' {} 2>&1", endpoint, program, arguments);
     FILE* const pipe = ::popen(command.c_str(), "r");
@@ -101,4 +105,22 @@ TEST_CASE("read_object: without an object it says what an object looks like") {
     const ending end = run_example("", "127.0.0.1:1");
     CHECK(end.said.find("gs://bucket/object") != std::string::npos);
     CHECK(end.code == 1);
+}
+
+TEST_CASE("combining: prints what docs/combining.md says") {
+    const served s;
+    s.put("o", "a content of 20 byte");
+    const ending end = run_example("gs://examples/o", s.address(), "RANGEIO_COMBINING");
+    const std::vector<std::string> lines{
+        "tokens: gs://examples/o [1000000, 1000010): the object ends at 20",
+        "two at once: 10 and 5 bytes",
+        "whichever ends first: range not satisfiable",
+        "limited: 10 bytes",
+        "strand: 10 bytes here",
+        "callback: 10 bytes, Success",
+        "future: 10 bytes",
+    };
+    CAPTURE(end.said);
+    for (const std::string& line : lines) CHECK(end.said.find(line + '\n') != std::string::npos);
+    CHECK(end.code == 0);
 }

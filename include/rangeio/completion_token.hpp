@@ -1,0 +1,237 @@
+#pragma once
+
+#include <rangeio/error.hpp>
+
+#include <boost/asio/associator.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/deferred.hpp>
+
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+// How the operations of this library complete: with any completion token of Boost.Asio, and two of our own for the text of a
+// failure.
+//
+// Each operation has the signature `void(error_code)` or `void(error_code, T)`, and `default_token` as its default: then
+// `co_await` returns the T, or throws `rangeio::error` with the whole text. A token of Asio's gets the bare code.
+
+namespace rangeio {
+
+namespace asio = boost::asio;
+
+/// See with_message().
+template <class Token>
+class with_message_t {
+public:
+    explicit with_message_t(Token token = Token()) : token_(std::move(token)) {}
+
+    Token token_;
+};
+
+/// Adapts a token so that a failure arrives as an exception_ptr to `rangeio::error`, whose text says what failed and why:
+/// the handler is called with `(std::exception_ptr, T)` in place of `(error_code, T)`. For tokens that rethrow it, such as
+/// `use_awaitable` and `use_future`: `co_await (pool.async_fetch(a, x, with_message(use_awaitable)) && ...)`. It stands outside
+/// of other adapters, but for Asio's binders, which may be on either side: inside of `as_tuple` it gets the code alone.
+template <class Token>
+with_message_t<std::decay_t<Token>> with_message(Token&& token) {
+    return with_message_t<std::decay_t<Token>>(std::forward<Token>(token));
+}
+
+/// What an operation is called with if no token is named: `co_await pool.async_fetch(range, memory)`.
+///
+/// The operation begins when it is awaited. One that is stored is awaited by `std::move(op)`, once.
+using default_token = with_message_t<asio::deferred_t>;
+
+/// See redirect_failure().
+template <class Token>
+class redirect_failure_t {
+public:
+    redirect_failure_t(Token token, failure& why) : token_(std::move(token)), why_(&why) {}
+
+    Token token_;
+    failure* why_;
+};
+
+/// Adapts a token so that a failure, with its text, is left in `why`, as asio::redirect_error does with a code: the handler is
+/// called with `(T)` in place of `(error_code, T)`. `why` has to live until then; it is empty after a success.
+template <class Token>
+redirect_failure_t<std::decay_t<Token>> redirect_failure(Token&& token, failure& why) {
+    return redirect_failure_t<std::decay_t<Token>>(std::forward<Token>(token), why);
+}
+
+/// The same for operations that are awaited: `co_await pool.async_fetch(range, memory, redirect_failure(why))`.
+inline redirect_failure_t<asio::deferred_t> redirect_failure(failure& why) {
+    return {asio::deferred, why};
+}
+
+namespace detail {
+
+/// `rangeio::error`, or what came instead; null for no failure.
+std::exception_ptr exception_of(const failure& why) noexcept;
+
+/// Whether a handler has a member `complete` for the whole failure: those of this library.
+template <class Handler>
+inline constexpr bool takes_failure = false;
+
+/// What with_message() makes of a handler.
+template <class Handler>
+class message_handler {
+public:
+    explicit message_handler(Handler handler) : handler_(std::move(handler)) {}
+
+    template <class... T>
+    void complete(const failure& why, T... value) {
+        std::move(handler_)(exception_of(why), std::move(value)...);
+    }
+    template <class... T>
+    void operator()(const error_code& code, T... value) {
+        complete(failure(code), std::move(value)...);
+    }
+
+    Handler handler_;
+};
+
+/// What redirect_failure() makes of one.
+template <class Handler>
+class failure_handler {
+public:
+    failure_handler(Handler handler, failure& why) : handler_(std::move(handler)), why_(&why) {}
+
+    template <class... T>
+    void complete(const failure& why, T... value) {
+        *why_ = why;
+        std::move(handler_)(std::move(value)...);
+    }
+    template <class... T>
+    void operator()(const error_code& code, T... value) {
+        complete(failure(code), std::move(value)...);
+    }
+
+    Handler handler_;
+    failure* why_;
+};
+
+template <class Handler>
+inline constexpr bool takes_failure<message_handler<Handler>> = true;
+template <class Handler>
+inline constexpr bool takes_failure<failure_handler<Handler>> = true;
+
+/// The `executor_type` of an initiation, if it has one: newer tokens of Asio look for it.
+template <class Initiation>
+class executor_type_of {};
+template <class Initiation>
+    requires requires { typename Initiation::executor_type; }
+class executor_type_of<Initiation> {
+public:
+    using executor_type = typename Initiation::executor_type;
+};
+
+template <class Initiation, class Wrap>
+class wrapping_initiation : public executor_type_of<Initiation> {
+public:
+    wrapping_initiation(Initiation inner, Wrap wrap) : inner_(std::move(inner)), wrap_(std::move(wrap)) {}
+
+    auto get_executor() const noexcept
+        requires requires(const Initiation& i) { i.get_executor(); }
+    {
+        return inner_.get_executor();
+    }
+    template <class Handler, class... Args>
+    void operator()(Handler&& handler, Args&&... args) {
+        std::move(inner_)(wrap_(std::forward<Handler>(handler)), std::forward<Args>(args)...);
+    }
+
+private:
+    Initiation inner_;
+    Wrap wrap_;
+};
+
+struct wrap_message {
+    template <class Handler>
+    message_handler<std::decay_t<Handler>> operator()(Handler&& handler) const {
+        return message_handler<std::decay_t<Handler>>(std::forward<Handler>(handler));
+    }
+};
+
+struct wrap_failure {
+    failure* why;
+
+    template <class Handler>
+    failure_handler<std::decay_t<Handler>> operator()(Handler&& handler) const {
+        return {std::forward<Handler>(handler), *why};
+    }
+};
+
+}  // namespace detail
+}  // namespace rangeio
+
+namespace boost::asio::detail {
+
+/// Asio of Boost 1.81 dereferences the result of an awaited operation where it means a member: without this, what completes
+/// with an exception_ptr and a value cannot be awaited by `deferred`.
+template <class Result>
+    requires requires(const Result& r) { *r.ex_, *r.value_; }
+bool operator*(const Result& r) noexcept {
+    return *r.ex_ != nullptr;
+}
+
+}  // namespace boost::asio::detail
+
+// What Asio asks of a token, and of a handler that wraps another one.
+namespace boost::asio {
+
+template <class Token, class... T>
+struct async_result<rangeio::with_message_t<Token>, void(rangeio::error_code, T...)> {
+    template <class Initiation, class RawToken, class... Args>
+    static auto initiate(Initiation&& initiation, RawToken&& token, Args&&... args) {
+        Token inner(std::forward<RawToken>(token).token_);
+        return async_initiate<Token, void(std::exception_ptr, T...)>(
+            rangeio::detail::wrapping_initiation<std::decay_t<Initiation>, rangeio::detail::wrap_message>(
+                std::forward<Initiation>(initiation), {}
+            ),
+            inner,
+            std::forward<Args>(args)...
+        );
+    }
+};
+
+template <class Token, class... T>
+struct async_result<rangeio::redirect_failure_t<Token>, void(rangeio::error_code, T...)> {
+    template <class Initiation, class RawToken, class... Args>
+    static auto initiate(Initiation&& initiation, RawToken&& token, Args&&... args) {
+        rangeio::failure* const why = token.why_;
+        Token inner(std::forward<RawToken>(token).token_);
+        return async_initiate<Token, void(T...)>(
+            rangeio::detail::wrapping_initiation<std::decay_t<Initiation>, rangeio::detail::wrap_failure>(
+                std::forward<Initiation>(initiation), {why}
+            ),
+            inner,
+            std::forward<Args>(args)...
+        );
+    }
+};
+
+template <template <class, class> class Associator, class Handler, class Default>
+struct associator<Associator, rangeio::detail::message_handler<Handler>, Default>
+    : Associator<Handler, Default> {
+    static auto get(const rangeio::detail::message_handler<Handler>& h) noexcept {
+        return Associator<Handler, Default>::get(h.handler_);
+    }
+    static auto get(const rangeio::detail::message_handler<Handler>& h, const Default& d) noexcept {
+        return Associator<Handler, Default>::get(h.handler_, d);
+    }
+};
+
+template <template <class, class> class Associator, class Handler, class Default>
+struct associator<Associator, rangeio::detail::failure_handler<Handler>, Default>
+    : Associator<Handler, Default> {
+    static auto get(const rangeio::detail::failure_handler<Handler>& h) noexcept {
+        return Associator<Handler, Default>::get(h.handler_);
+    }
+    static auto get(const rangeio::detail::failure_handler<Handler>& h, const Default& d) noexcept {
+        return Associator<Handler, Default>::get(h.handler_, d);
+    }
+};
+
+}  // namespace boost::asio

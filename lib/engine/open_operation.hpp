@@ -1,0 +1,43 @@
+#pragma once
+
+#include <rangeio/mrd_pool.hpp>
+
+#include "engine/pool_core.hpp"
+#include "runtime/mutex.hpp"
+#include "runtime/operation.hpp"
+
+#include <memory>
+
+namespace rangeio::engine {
+
+/// Makes a pool and opens its first stream.
+class open_operation : public runtime::operation, public detail::outcome_of<mrd_pool>, private pool_waiter {
+public:
+    failure outcome(mrd_pool& pool) noexcept override;
+
+protected:
+    ~open_operation() override = default;
+
+    /// The pool to be opened. May throw.
+    virtual mrd_pool make() = 0;
+    /// Whether make() has another pool, now that this one has failed to open. On any thread.
+    virtual bool has_another(const failure& /*why*/) noexcept { return false; }
+
+private:
+    void start() noexcept override { next(); }
+    void stop(const failure& why) noexcept override;
+    void reject(const failure& why) noexcept override { why_ = why; }
+    void granted(lease) noexcept override {}
+    void answered(const failure& why) noexcept override;
+
+    void next() noexcept;
+
+    mrd_pool pool_;
+    failure why_;
+
+    runtime::mutex mutex_;
+    failure stop_;
+    std::shared_ptr<pool_core> core_;  // of the pool that is being opened
+};
+
+}  // namespace rangeio::engine

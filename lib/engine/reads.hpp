@@ -1,0 +1,38 @@
+#pragma once
+
+#include <rangeio/byte_block.hpp>
+#include <rangeio/byte_range.hpp>
+#include <rangeio/detail/destination.hpp>
+#include <rangeio/error.hpp>
+
+#include "engine/fetch_plan.hpp"
+#include "engine/transfer.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+// What the operations that read have in common.
+
+namespace rangeio::engine {
+
+/// A range as it stands behind the object's name in errors.
+inline std::string naming(byte_range range) {
+    return " " + to_string(range);
+}
+
+/// errc::invalid_argument if `room` bytes of destination are not enough for `range`.
+failure check_destination(std::uint64_t room, byte_range range);
+
+/// Appends a part for each of `ranges`, which begin at `origin`, into memory that begins there, too.
+void append_parts(
+    transfer_parts& parts, const range_list& ranges, std::uint64_t origin, const detail::destination& into
+);
+void append_parts(transfer_parts& parts, const range_list& ranges, std::uint64_t origin, std::byte* memory);
+
+/// Memory that is not zeroed: it is about to be written. Throws: boost::system::errc::not_enough_memory, which says how much.
+byte_block allocate(std::uint64_t size);
+/// The first `size` bytes of `block`, in memory that is not longer.
+byte_block shrink(byte_block block, std::size_t size);
+
+}  // namespace rangeio::engine
