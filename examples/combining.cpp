@@ -60,7 +60,7 @@ void without_coroutines(rangeio::mrd_pool& pool) {
     const rangeio::byte_range range(0, 10);
     const auto memory = std::make_shared<std::array<std::byte, 10>>();
     pool.async_fetch(range, *memory, [memory](rangeio::error_code why, std::size_t n) {
-        std::cout << "callback: " << n << " bytes, " << why.message() << '\n';
+        std::cout << "callback: " + std::to_string(n) + " bytes, " + why.message() + '\n';
     });
 }
 
@@ -106,8 +106,9 @@ void on_a_context_of_its_own(rangeio::mrd_pool& pool, asio::thread_pool& workers
         asio::bind_executor(
             strand,
             [strand](rangeio::error_code, rangeio::byte_block bytes) {
-                const bool here = strand.running_in_this_thread();
-                std::cout << "strand: " << bytes.size() << " bytes " << (here ? "here" : "elsewhere") << '\n';
+                const char* const where =
+                    strand.running_in_this_thread() ? " bytes here\n" : " bytes elsewhere\n";
+                std::cout << "strand: " + std::to_string(bytes.size()) + where;
             }
         )
     );

@@ -1,6 +1,5 @@
 #include <rangeio/client.hpp>
 #include <rangeio/emulator.hpp>
-#include <rangeio/fetch.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -47,7 +46,7 @@ asio::awaitable<double> cost_of(const rangeio::mrd_pool& pool, std::size_t step,
             requests.emplace_back(range, std::span(memory).subspan(at, range.length()));
         }
         const double before = cpu_seconds();
-        co_await fetch_ranges(pool, std::move(requests), how);
+        co_await pool.async_fetch_ranges(std::move(requests), how);
         costs.push_back(cpu_seconds() - before);
     }
     std::ranges::sort(costs);
@@ -57,7 +56,7 @@ asio::awaitable<double> cost_of(const rangeio::mrd_pool& pool, std::size_t step,
 asio::awaitable<void> measure(std::string address) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     rangeio::client client(executor, rangeio::client_options().endpoint(address));
-    rangeio::mrd_pool pool = co_await client.open({"b-1", "o"}, rangeio::pool_options().size(1));
+    rangeio::mrd_pool pool = co_await client.async_open({"b-1", "o"}, rangeio::pool_options().size(1));
     const double one = co_await cost_of(pool, object_bytes, object_bytes);
     std::printf("one range of %zu bytes: %.2f ms of CPU time\n", object_bytes, one * 1e3);
     for (const std::size_t length : {std::size_t{4096}, std::size_t{512}, std::size_t{8}}) {
@@ -72,7 +71,7 @@ asio::awaitable<void> measure(std::string address) {
             many / one
         );
     }
-    co_await pool.close();
+    co_await pool.async_close();
 }
 
 int serve(const std::filesystem::path& root, int address_to, int until) {

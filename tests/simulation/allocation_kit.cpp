@@ -252,6 +252,40 @@ TEST_CASE("sweep: an exception that Asio does not bring to the coroutine is a vi
     CHECK(result.found->what == "std::bad_alloc leaves a task instead of reaching its coroutine");
 }
 
+TEST_CASE("sweep: the run, how many fail in a row, how many are tried and the world are options") {
+    const auto by_choice = [](world& w) {
+        for (std::size_t n = 1 + 3 * w.choose(2); n != 0; --n) const auto some = std::make_unique<int>();
+    };
+    CHECK(sweep(by_choice).points == 1);
+    const auto chosen = sweep_options().run(run_name::parse("run:1"));
+    CHECK(sweep(by_choice, chosen).points == 4);
+    const auto few = sweep(by_choice, sweep_options(chosen).most(2));
+    CHECK(few.points == 2);
+    CHECK_FALSE(few.exhausted);
+    const auto tries_twice = [](world& w) {
+        for (int i = 0; i < 2; ++i) {
+            try {
+                const auto some = std::make_unique<int>();
+                return;
+            } catch (const std::bad_alloc&) {
+            }
+        }
+        w.violate("there was none, twice");
+    };
+    CHECK(sweep(tries_twice));
+    const auto outage = sweep(tries_twice, sweep_options().times(2));
+    REQUIRE(outage.found);
+    CHECK(outage.found->what == "there was none, twice");
+    const auto long_one = [](world& w) {
+        const auto some = std::make_unique<int>();
+        const auto who = w.add_actor("one");
+        for (int i = 0; i < 10; ++i) w.post(who, task([] {}), "nothing");
+        w.run();
+    };
+    CHECK(sweep(long_one));
+    CHECK(sweep(long_one, sweep_options().world(world_options().max_steps(5))).found);
+}
+
 TEST_CASE("sweep: a program that fails without a failure is told so") {
     const auto result = sweep([](world& w) { w.check(false, "wrong from the start"); });
     REQUIRE(result.found);

@@ -103,7 +103,7 @@ TEST_CASE(
     "scripted_service: a fault strikes, on a chunk that is no longer than allowed, and an observer hears of "
     "it"
 ) {
-    for (const std::uint64_t most : {2, 64}) {
+    for (const std::uint64_t most : {std::uint64_t{2}, std::uint64_t{64}}) {
         const auto heard = std::make_shared<refused_pieces>();
         scene s(scripted_service_options()
                     .max_chunk_bytes(most)

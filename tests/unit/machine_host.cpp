@@ -16,16 +16,17 @@ struct machine {
 TEST_CASE("machine_host: a queue that never runs dry keeps the room that was reserved for what must not fail"
 ) {
     rangeio::runtime::machine_host<machine, int> host;
-    host.feed_reserving([](machine&, std::vector<int>& actions) { actions.assign({0, 1}); });
+    // More than are taken at once.
+    host.feed_reserving([](machine&, std::vector<int>& actions) { actions.assign({0, 1, 2, 3, 4, 5}); });
     std::size_t least_room = 100;
     std::vector<int> performed;
     host.drain([&](int action) {
         performed.push_back(action);
-        if (action + 2 > 99) return;
+        if (action + 6 > 99) return;
         host.feed([&](machine& m, std::vector<int>& actions) {
             const std::size_t room = actions.capacity() - actions.size();
             if (room < least_room) least_room = room;
-            if (room >= m.action_bound()) actions.push_back(action + 2);
+            if (room >= m.action_bound()) actions.push_back(action + 6);
         });
     });
     CHECK(least_room >= machine::action_bound());
