@@ -23,7 +23,7 @@ private:
     void stop(const failure& why) noexcept override;
     void reject(const failure& why) noexcept override { why_ = why; }
     void answered(const failure& why) noexcept override;
-    // The cache closes, whether or not somebody waits for that.
+    // The cache closes, whether or not a caller waits for it.
     bool untouched() noexcept override { return false; }
 
     const std::shared_ptr<pool_cache_core> cache_;

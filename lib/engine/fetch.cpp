@@ -6,6 +6,7 @@
 #include "engine/pool_core.hpp"
 #include "engine/read_operation.hpp"
 #include "engine/reads.hpp"
+#include "engine/undivided_read.hpp"
 #include "option_range.hpp"
 
 #include <fmt/format.h>
@@ -56,11 +57,7 @@ private:
         return {};
     }
     failure validate() override {
-        const auto got = [this](std::size_t i) { return received(i); };
-        const auto total = validate_fetch(range_, ranges_, got, *object(), options_.allow_short());
-        if (!total) return total.error();
-        total_ = *total;
-        return {};
+        return validate_parts(range_, ranges_, *object(), options_.allow_short(), total_);
     }
     std::string doing() const override { return naming(range_); }
 
@@ -162,11 +159,7 @@ private:
     }
     failure validate() override {
         if (ranges_.empty()) return {};
-        const auto got = [this](std::size_t i) { return received(i); };
-        const auto total = validate_fetch(planned_, ranges_, got, *object(), options_.allow_short());
-        if (!total) return total.error();
-        total_ = *total;
-        return {};
+        return validate_parts(planned_, ranges_, *object(), options_.allow_short(), total_);
     }
     bool writes_to_caller() const noexcept override { return false; }
     std::string doing() const override { return naming(range_); }
@@ -239,9 +232,8 @@ private:
     }
     failure validate() override {
         if (ranges_.empty()) return {};
-        const auto got = [this](std::size_t i) { return received(i); };
-        const auto total = validate_fetch(*whole_, ranges_, got, *object(), false);
-        return total ? failure() : total.error();
+        std::size_t total = 0;
+        return validate_parts(*whole_, ranges_, *object(), false, total);
     }
     bool writes_to_caller() const noexcept override { return false; }
     std::string doing() const override { return whole_ ? naming(*whole_) : std::string(); }
@@ -338,7 +330,7 @@ private:
 };
 
 /// On one leased stream.
-class lease_operation final : public read_operation, public detail::outcome_of<std::size_t> {
+class lease_operation final : public undivided_read {
 public:
     lease_operation(
         pool_ptr pool,
@@ -347,42 +339,14 @@ public:
         detail::destination destination,
         const read_options& options
     )
-        : read_operation(std::move(pool), std::move(stream)),
-          range_(1, range),
-          destination_(std::move(destination)),
-          allow_short_(options.allow_short()) {
-        limit(options.timeout());
-    }
-
-    failure outcome(std::size_t& bytes) noexcept override {
-        const failure why = end();
-        bytes = why ? prefix(range_) : total_;
-        return why;
-    }
+        : undivided_read(std::move(pool), std::move(stream), range, std::move(destination), options) {}
 
 private:
     failure check() override {
         if (pool() == nullptr) return {errc::invalid_argument, "an empty lease cannot read"};
-        return check_destination(destination_.size(), range_.front());
+        return undivided_read::check();
     }
-    failure plan(read_round& round) override {
-        if (!range_.front().empty()) append_parts(round.parts, range_, range_.front().offset(), destination_);
-        return {};
-    }
-    failure validate() override {
-        if (range_.front().empty()) return {};
-        const auto got = [this](std::size_t i) { return received(i); };
-        const auto total = validate_fetch(range_.front(), range_, got, *pool()->info(), allow_short_);
-        if (!total) return total.error();
-        total_ = *total;
-        return {};
-    }
-    std::string doing() const override { return naming(range_.front()); }
-
-    const range_list range_;
-    const detail::destination destination_;
-    const bool allow_short_;
-    std::size_t total_ = 0;
+    std::shared_ptr<const object_info> reported() const override { return pool()->info(); }
 };
 
 }  // namespace

@@ -104,11 +104,7 @@ private:
     }
     failure validate() override {
         if (!ranges_.empty()) {
-            const auto got = [this](std::size_t i) { return received(i); };
-            const auto total = validate_fetch(known_, ranges_, got, *object(), options_.allow_short());
-            if (!total) return total.error();
-            total_ = *total;
-            return {};
+            return validate_parts(known_, ranges_, *object(), options_.allow_short(), total_);
         }
         offset_ = offset(0);
         total_ = received(0);

@@ -66,7 +66,7 @@ public:
     failure outcome() noexcept override { return end(); }
 
 private:
-    // The pool closes, whether or not somebody waits for that.
+    // The pool closes, whether or not a caller waits for it.
     bool untouched() noexcept override { return false; }
 };
 

@@ -200,6 +200,16 @@ void read_operation::ask_size(read_round& round) {
     round.last = false;
 }
 
+failure read_operation::validate_parts(
+    byte_range asked, const range_list& parts, const object_info& object, bool allow_short, std::size_t& total
+) const {
+    const auto got = [this](std::size_t i) { return received(i); };
+    const auto out = validate_fetch(asked, parts, got, object, allow_short);
+    if (!out) return out.error();
+    total = *out;
+    return {};
+}
+
 std::uint64_t read_operation::prefix(const range_list& parts) const noexcept {
     if (ended_ == nullptr || dropped_) return 0;
     std::uint64_t out = 0;

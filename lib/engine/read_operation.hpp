@@ -72,6 +72,14 @@ protected:
     std::uint64_t received(std::size_t index) const noexcept;
     std::uint64_t offset(std::size_t index) const noexcept;
     bool has_read() const noexcept { return ended_ != nullptr; }
+    /// validate_fetch() of what the last round has brought; sets `total` if nothing is wrong.
+    failure validate_parts(
+        byte_range asked,
+        const range_list& parts,
+        const object_info& object,
+        bool allow_short,
+        std::size_t& total
+    ) const;
     /// After a failure: how many bytes at the front of the last round's parts are right and in their place.
     std::uint64_t prefix(const range_list& parts) const noexcept;
 

@@ -157,8 +157,8 @@ std::uint64_t pool_fsm::learned(std::shared_ptr<const object_info> info) {
     return info_->size > before ? info_->size : 0;
 }
 
-// P14. Asked for again when a lease is granted: whoever knows of more by the pool's info() may come before the shell has been
-// to all streams.
+// P14. Checked again when a lease is granted: a caller that has read a larger size from the pool's info() may acquire before
+// the shell has updated all streams.
 std::uint64_t pool_fsm::size_to_know() const {
     return info_ == nullptr || info_->finalized ? 0 : info_->size;
 }
@@ -357,8 +357,8 @@ void pool_fsm::finish_close_if_over(pool_actions& out) {
     closers_.clear();
 }
 
-// A stream that has ended is kept as long as leases on it are out, or on their way to somebody: they have to find it to hear
-// what became of it.
+// A stream that has ended is kept as long as leases on it are out, or are being granted: a lease reports the end of its
+// stream.
 void pool_fsm::forget_if_over(stream_id id, pool_actions& out) {
     const auto it = std::ranges::find(streams_, id, &stream::id);
     if (it == streams_.end() || it->state != stream_state::gone || it->leases > 0) return;

@@ -106,7 +106,7 @@ public:
 
     /// A newer call has reported the object. Returns how much of it all streams are to know of from now on; 0: nothing new.
     std::uint64_t learned(std::shared_ptr<const object_info> info);
-    /// Whoever was granted a lease after `time` in line has it.
+    /// A lease was handed to a caller that has waited for `time`.
     void count_wait(std::chrono::nanoseconds time);
 
     pool_state state() const noexcept { return state_; }

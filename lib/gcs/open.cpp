@@ -1,10 +1,8 @@
 #include <rangeio/client.hpp>
 
 #include "described.hpp"
-#include "engine/fetch_plan.hpp"
 #include "engine/open_operation.hpp"
-#include "engine/read_operation.hpp"
-#include "engine/reads.hpp"
+#include "engine/undivided_read.hpp"
 #include "gcs/client_core.hpp"
 #include "grpc/mrd_maker.hpp"
 
@@ -57,7 +55,7 @@ private:
 };
 
 /// A read on a stream of its own.
-class single_read final : public engine::read_operation, public detail::outcome_of<std::size_t> {
+class single_read final : public engine::undivided_read {
 public:
     single_read(
         std::shared_ptr<client_core> core,
@@ -66,24 +64,13 @@ public:
         detail::destination destination,
         const read_options& options
     )
-        : read_operation(nullptr),
+        : undivided_read(nullptr, nullptr, range, std::move(destination), options),
           core_(std::move(core)),
-          object_(std::move(object)),
-          range_(1, range),
-          destination_(std::move(destination)),
-          allow_short_(options.allow_short()) {
-        limit(options.timeout());
-    }
-
-    failure outcome(std::size_t& bytes) noexcept override {
-        const failure why = end();
-        bytes = why ? prefix(range_) : total_;
-        return why;
-    }
+          object_(std::move(object)) {}
 
 private:
     void start() noexcept override {
-        if (range_.front().empty()) return refuse({});
+        if (range().empty()) return refuse({});
         const failure why = guarded([this] {
             require_client(core_);
             owner_ = std::make_shared<single_owner>();
@@ -93,29 +80,13 @@ private:
         if (why) return refuse(why);
         read_operation::start();
     }
-    failure check() override { return engine::check_destination(destination_.size(), range_.front()); }
-    failure plan(engine::read_round& round) override {
-        engine::append_parts(round.parts, range_, range_.front().offset(), destination_);
-        return {};
-    }
     // A range that ended well was in a response, and the first response has reported the object.
-    failure validate() override {
-        const auto got = [this](std::size_t i) { return received(i); };
-        const auto total = engine::validate_fetch(range_.front(), range_, got, *owner_->info(), allow_short_);
-        if (!total) return total.error();
-        total_ = *total;
-        return {};
-    }
-    std::string doing() const override { return engine::naming(range_.front()); }
+    std::shared_ptr<const object_info> reported() const override { return owner_->info(); }
     std::string subject() const override { return object_.to_string(); }
 
     const std::shared_ptr<client_core> core_;
     const object_ref object_;
-    const engine::range_list range_;
-    const detail::destination destination_;
-    const bool allow_short_;
     std::shared_ptr<single_owner> owner_;
-    std::size_t total_ = 0;
 };
 
 }  // namespace

@@ -93,7 +93,7 @@ void operation::resume(std::shared_ptr<operation> op) {
     handler(std::move(op));
 }
 
-// Whoever completed the operation may hold it for longer than the handler's context lives.
+// The thread that completed the operation may hold it for longer than the handler's context lives.
 void operation::leave_context() noexcept {
     alarm_.reset();
     work_.reset();

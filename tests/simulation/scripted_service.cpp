@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-// Each option of a scripted service: set, and seen by whoever reads from it.
+// Each option of a scripted service: set, and seen by its reader.
 
 using namespace rangeio;
 using namespace std::chrono_literals;

@@ -124,7 +124,7 @@ std::string rule_name(rule r) {
         case rule::p9_end: return "P9: close() returns after the last end, with the first error, for good";
         case rule::p11_balance: return "P11: the counters balance";
         case rule::p14_size:
-            return "P14: whoever gets a lease, or opens, is to know of all that the pool knows of";
+            return "P14: a stream that is leased, or opens, knows of every byte that the pool knows of";
         case rule::memory: return "memory: only newcomers can make work that was not allowed for";
         case rule::wake_up: return "liveness: whoever waits has somebody who will wake them";
         case rule::count: break;
