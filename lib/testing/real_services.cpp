@@ -16,6 +16,7 @@
 
 #include <array>
 #include <chrono>
+#include <type_traits>
 #include <utility>
 
 namespace rangeio::testing::sim {
@@ -58,6 +59,19 @@ std::string real_services(asio::execution_context& context, std::string_view nam
         found,
         name
     );
+}
+
+// The reactor empties its timer queue without a lock, while the thread that Asio joins only afterwards may still read it
+// (epoll_reactor::shutdown and scheduler::shutdown of Boost 1.81). A resolver's thread hands its results to the other's
+// queue, so it ends first. The context's own shutdown finds nothing left to do.
+void end_real_threads(asio::execution_context& context) {
+    using namespace asio::detail;
+    const auto shut_down = [&context]<class Service>(std::type_identity<Service>) {
+        if (asio::has_service<Service>(context)) asio::use_service<Service>(context).shutdown();
+    };
+    shut_down(std::type_identity<resolver_service<asio::ip::tcp>>());
+    shut_down(std::type_identity<resolver_service<asio::ip::udp>>());
+    shut_down(std::type_identity<scheduler>());
 }
 
 }  // namespace rangeio::testing::sim

@@ -11,4 +11,8 @@ namespace rangeio::testing::sim {
 /// none.
 std::string real_services(boost::asio::execution_context& context, std::string_view name);
 
+/// Joins the threads that run them, if there are any. To be called before the context shuts down: Asio itself joins them too
+/// late.
+void end_real_threads(boost::asio::execution_context& context);
+
 }  // namespace rangeio::testing::sim

@@ -92,6 +92,7 @@ context::context(world& in, std::string name) : world_(in), first_(in.add_actor(
 
 context::~context() {
     world_.withdraw(suspicion_);
+    end_real_threads(*this);
     shutdown();
     destroy();
 }
