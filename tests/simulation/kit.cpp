@@ -111,6 +111,16 @@ TEST_CASE("kit: random and PCT runs see every order, too") {
     CHECK(orders(explore_options().by(search::pct).schedules(2000), result) == all_orders);
 }
 
+TEST_CASE("kit: a PCT run of depth d changes priorities d - 1 times, and no more") {
+    exploration result;
+    const auto seen = [&](std::size_t depth) {
+        return orders(explore_options().by(search::pct).depth(depth).schedules(2000), result);
+    };
+    CHECK(seen(1) == std::set<std::string>{"aabb", "bbaa"});
+    CHECK(seen(2) == std::set<std::string>{"aabb", "abba", "baab", "bbaa"});
+    CHECK(seen(3) == all_orders);
+}
+
 TEST_CASE("kit: each strategy finds a lost update, shrinks it to one deviation, and replays it by name") {
     for (const search how : {search::dfs, search::pct, search::random}) {
         const auto result = explore(lost_update, explore_options().by(how));
@@ -406,9 +416,9 @@ class nobody_listens final : public rangeio::stream_listener {
     void ended(const rangeio::failure&) noexcept override {}
 };
 
-class dropped_read final : public rangeio::range_read {
+class dropped_read final : public rangeio::range_sink {
     rangeio::byte_range range() const noexcept override { return {0, 8}; }
-    std::uint32_t deliver(std::uint64_t, std::span<const std::byte>, std::uint32_t crc) noexcept override {
+    std::uint32_t take(std::uint64_t, std::span<const std::byte>, std::uint32_t crc) noexcept override {
         return crc;
     }
     void done(const rangeio::range_outcome&) noexcept override {}

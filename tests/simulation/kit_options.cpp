@@ -1,6 +1,8 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/explore.hpp>
+#include <rangeio/testing/scripted_service.hpp>
 #include <rangeio/testing/sim_context.hpp>
+#include <rangeio/testing/strategy.hpp>
 #include <rangeio/testing/threaded_service.hpp>
 
 #include "simulation/append_twice.hpp"
@@ -40,6 +42,11 @@ std::string order_of(const sim::explore_options& options) {
         options
     );
     return order;
+}
+
+asio::awaitable<void> open_and_close(mrd_pool& pool) {
+    co_await pool.async_initialize();
+    co_await pool.async_close();
 }
 
 std::ptrdiff_t threads_now() {
@@ -96,4 +103,18 @@ TEST_CASE("threaded_service: chances are drawn from the seed") {
         run(context, body());
     }
     CHECK(opened.size() == 2);
+}
+
+TEST_CASE("kit: points before the engine's locks are more decisions, if they are asked for") {
+    const auto decisions = [](bool at_locks) {
+        sim::random_strategy random(1);
+        sim::world w(random, sim::world_options().at_locks(at_locks));
+        const rangeio::testing::scripted_service service(w);
+        sim::context io(w);
+        mrd_pool pool(io.get_executor(), service.streams(), rangeio::pool_options().size(1));
+        spawn(io.make_executor("a"), "a", open_and_close(pool));
+        w.run();
+        return w.decisions().size();
+    };
+    CHECK(decisions(true) > decisions(false));
 }

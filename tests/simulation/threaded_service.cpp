@@ -1,6 +1,7 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/testing/threaded_service.hpp>
 
+#include "support/event_recorder.hpp"
 #include "support/run.hpp"
 
 #include <boost/asio/thread_pool.hpp>
@@ -100,6 +101,36 @@ TEST_CASE("threaded_service: what its script breaks is resumed, counted and told
     CHECK(service.calls() <= service.calls_resumed() + 3);
     CHECK(heard->resumed > 0);
     CHECK(heard->resumed <= service.calls_resumed());
+}
+
+TEST_CASE("threaded_service: the object has the size that was asked for, and may grow or not") {
+    for (const bool finalized : {true, false}) {
+        const threaded_service service(threaded_service_options().object_bytes(777).finalized(finalized));
+        asio::io_context io;
+        mrd_pool pool(io.get_executor(), service.transport(io.get_executor()));
+        run(io, pool.async_initialize(throwing_awaitable));
+        REQUIRE(pool.info());
+        CHECK(pool.info()->size == 777);
+        CHECK(pool.info()->finalized == finalized);
+        run(io, pool.async_close(throwing_awaitable));
+    }
+}
+
+TEST_CASE("threaded_service: chunks are as long as allowed, and no longer") {
+    const auto heard = std::make_shared<event_recorder>();
+    const threaded_service service(threaded_service_options()
+                                       .max_chunk_bytes(30)
+                                       .faults(fault_script::parse("bad-checksum times=4"))
+                                       .observe(heard));
+    asio::io_context io;
+    mrd_pool pool(io.get_executor(), service.transport(io.get_executor(), 20s, impatient()));
+    std::vector<std::byte> memory(100);
+    const byte_range range(0, 100);
+    const auto read = [&]() -> asio::awaitable<void> { co_await pool.async_fetch(range, memory); };
+    run(io, read());
+    CHECK(is_right(memory, 0));
+    CHECK(heard->count("bad_piece bytes=30") >= 1);
+    run(io, pool.async_close(throwing_awaitable));
 }
 
 TEST_CASE("threaded_service: a call that waits for its time ends when it is cancelled") {
