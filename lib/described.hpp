@@ -8,7 +8,6 @@
 
 #include <exception>
 #include <new>
-#include <string>
 #include <utility>
 
 namespace rangeio {
@@ -27,9 +26,8 @@ failure described(errc code, fmt::format_string<Args...> text, Args... args) noe
 template <class... Args>
 failure remarked(const failure& why, fmt::format_string<Args...> remark, Args... args) noexcept {
     try {
-        const std::string text =
-            fmt::format("{} ({})", why.message(), fmt::format(remark, std::move(args)...));
-        return {why.code(), text, why.grpc_status()};
+        return why.with_message(fmt::format("{} ({})", why.message(), fmt::format(remark, std::move(args)...))
+        );
     } catch (const std::bad_alloc&) {
         return why;
     }

@@ -1,6 +1,8 @@
 #include <rangeio/completion_token.hpp>
 #include <rangeio/error.hpp>
 
+#include "status_numbers.hpp"
+
 #include <fmt/format.h>
 
 #include <array>
@@ -81,6 +83,42 @@ constexpr grpc_status_category grpc_instance;
 
 }  // namespace
 
+error_code code_of_status(int status) noexcept {
+    using namespace status_number;
+    switch (status) {
+        case invalid_argument: return errc::invalid_argument;
+        case deadline_exceeded: return errc::timed_out;
+        case not_found: return errc::not_found;
+        case permission_denied: return errc::permission_denied;
+        case failed_precondition: return errc::precondition_failed;
+        case out_of_range: return errc::range_not_satisfiable;
+        case unauthenticated: return errc::unauthenticated;
+        default: return {status, grpc_category()};
+    }
+}
+
+error_class class_of_status(int status) noexcept {
+    using namespace status_number;
+    switch (status) {
+        case ok: return error_class::none;
+        case cancelled: return error_class::cancelled;
+        case deadline_exceeded:
+        case internal:
+        case unavailable: return error_class::transient;
+        case resource_exhausted: return error_class::throttled;
+        case aborted: return error_class::aborted;
+        case not_found: return error_class::gone;
+        case failed_precondition: return error_class::changed;
+        case out_of_range: return error_class::out_of_range;
+        case permission_denied:
+        case unauthenticated: return error_class::denied;
+        case invalid_argument:
+        case already_exists:
+        case unimplemented: return error_class::refused;
+        default: return error_class::unknown;
+    }
+}
+
 const boost::system::error_category& rangeio_category() noexcept {
     return errc_instance;
 }
@@ -93,8 +131,21 @@ error_code make_error_code(errc e) noexcept {
     return {static_cast<int>(e), errc_instance};
 }
 
-failure::failure(error_code code, std::string message, int grpc_status)
-    : code_(code), info_(std::make_shared<const error_info>(error_info{std::move(message), grpc_status})) {}
+failure::failure(error_code code, std::string message, error_class kind)
+    : failure(code, error_info{std::move(message), kind, {}}) {}
+
+failure::failure(error_code code, error_info info)
+    : code_(code), info_(std::make_shared<const error_info>(std::move(info))) {}
+
+// A bare code of gRPC is what is left of its status where there was no memory for more.
+error_class failure::kind() const noexcept {
+    if (info_ && info_->kind != error_class::none) return info_->kind;
+    return code_.category() == grpc_category() ? class_of_status(code_.value()) : error_class::none;
+}
+
+failure failure::with_message(std::string message) const {
+    return {code_, error_info{std::move(message), kind(), retry_after()}};
+}
 
 std::string failure::message() const {
     return info_ ? info_->message : code_.message();
@@ -105,7 +156,7 @@ failure failure::with_context(const std::string& context) const {
     std::string text = message();
     const std::size_t colon = text.find(": ");
     if (colon != std::string::npos && context.starts_with(text.substr(0, colon))) text.erase(0, colon + 2);
-    return {code_, fmt::format("{}: {}", context, text), grpc_status()};
+    return with_message(fmt::format("{}: {}", context, text));
 }
 
 error::error(failure why)

@@ -5,6 +5,8 @@
 #include <boost/system/result.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -66,12 +68,40 @@ const boost::system::error_category& grpc_category() noexcept;
 
 error_code make_error_code(errc e) noexcept;
 
+/// What a failure that a service reported means to whoever may try again. Each transport translates its own statuses, so
+/// that nothing above it has to know them.
+enum class error_class : std::uint8_t {
+    /// Not reported by a service: success, or a failure that was found on this side.
+    none,
+    /// The call was cancelled: by the peer, for a call that this side cancels is not asked about.
+    cancelled,
+    /// The service, or the way to it, does not work at the moment.
+    transient,
+    /// Too many requests. `failure::retry_after()` is how long to wait, if the service said so.
+    throttled,
+    /// The service gave the call up because of something else that happens to the stream or the object.
+    aborted,
+    /// There is no such bucket, object or generation.
+    gone,
+    /// A precondition does not hold: the object is another one than expected.
+    changed,
+    /// The range begins or ends where the object has no bytes.
+    out_of_range,
+    /// The credentials are missing, or do not allow this.
+    denied,
+    /// The request is malformed, or not supported.
+    refused,
+    /// The service does not say what happened, or has lost data.
+    unknown,
+};
+
 /// What is known about a failure besides its code. Immutable, shared by all copies of the failure.
 struct error_info {
     /// One line for people: what was asked of which object, and what the service said.
     std::string message;
-    /// The gRPC status code as the service sent it; 0 when the failure is not the service's.
-    int grpc_status = 0;
+    error_class kind = error_class::none;
+    /// How long the service asks to wait before the next attempt; zero: it does not say.
+    std::chrono::nanoseconds retry_after{0};
 };
 
 /// A failure as a value: a code, and the story behind it. Default constructed it means success.
@@ -83,14 +113,21 @@ public:
     /// Implicit, so that a bare code is a failure wherever one is expected.
     failure(error_code code) noexcept : code_(code) {}
     failure(errc code) noexcept : code_(make_error_code(code)) {}
-    failure(error_code code, std::string message, int grpc_status = 0);
+    failure(error_code code, std::string message, error_class kind = error_class::none);
+    failure(error_code code, error_info info);
 
     explicit operator bool() const noexcept { return code_.failed(); }
     const error_code& code() const noexcept { return code_; }
     /// The message given, or the code's own.
     std::string message() const;
-    /// The gRPC status code as the service sent it; 0 when the failure is not the service's.
-    int grpc_status() const noexcept { return info_ ? info_->grpc_status : 0; }
+    /// What the service reported; `error_class::none` if the failure was found on this side.
+    error_class kind() const noexcept;
+    /// How long the service asks to wait before the next attempt; zero: it does not say.
+    std::chrono::nanoseconds retry_after() const noexcept {
+        return info_ ? info_->retry_after : std::chrono::nanoseconds(0);
+    }
+    /// The same failure with another message.
+    failure with_message(std::string message) const;
     /// The same failure, its message led by `context` and a colon, in place of a shorter form of `context` there.
     failure with_context(const std::string& context) const;
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <rangeio/error.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +12,7 @@ namespace rangeio {
 /// checked when the client is made that has it (`client_options::retry`).
 ///
 /// A question for metadata (client::async_stat, async_list, async_layout) that failed is asked again as a stream that was open is: with
-/// `attempts`, `budget`, the same waits and statuses, and `stall_timeout` for a call without an answer.
+/// `attempts`, `budget`, the same waits and classes of errors, and `stall_timeout` for a call without an answer.
 ///
 /// Ranges under way on a broken stream go on from their own last good byte. An **attempt** is a reopening
 /// that follows a call which brought nothing. Progress, which is a good byte of any range, sets attempts and
@@ -119,31 +121,29 @@ public:
     }
     std::size_t max_orphan_ranges() const noexcept { return max_orphan_ranges_; }
 
-    /// Whether a call that ended with this gRPC status, 1 to 16, is followed by another. Others than those of
-    /// gRPC's list have no effect. Default: UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED and
-    /// CANCELLED, which is the peer's: a call that this side cancels is not asked about. On a stream that has
-    /// been open ABORTED, too. A call that the service ends with OK though ranges are pending counts as one
-    /// that may be retried, always.
-    retry_policy& retry_status(int grpc_status, bool retried) {
-        const std::uint32_t bit = bit_of(grpc_status);
-        open_statuses_ = retried ? open_statuses_ | bit : open_statuses_ & ~bit;
-        resume_statuses_ = retried ? resume_statuses_ | bit : resume_statuses_ & ~bit;
+    /// Whether a call that the service ended with an error of this class is followed by another. Default:
+    /// `transient`, `throttled` and `cancelled`; on a stream that has been open `aborted`, too. A call that the service
+    /// ends without an error though ranges are pending counts as one that may be retried, always; a failure that was
+    /// found on this side (`error_class::none`) never does.
+    retry_policy& retry(error_class kind, bool retried) {
+        const std::uint32_t bit = bit_of(kind);
+        opening_ = retried ? opening_ | bit : opening_ & ~bit;
+        resuming_ = retried ? resuming_ | bit : resuming_ & ~bit;
         return *this;
     }
     /// `established`: the stream has been open before.
-    bool retries(int grpc_status, bool established) const noexcept {
-        return ((established ? resume_statuses_ : open_statuses_) & bit_of(grpc_status)) != 0;
+    bool retries(error_class kind, bool established) const noexcept {
+        return ((established ? resuming_ : opening_) & bit_of(kind)) != 0;
     }
 
 private:
-    static constexpr std::uint32_t bit_of(int status) noexcept {
-        return status >= 1 && status <= 16 ? std::uint32_t{1} << status : 0;
+    static constexpr std::uint32_t bit_of(error_class kind) noexcept {
+        return kind == error_class::none ? 0 : std::uint32_t{1} << static_cast<unsigned>(kind);
     }
 
-    // By number, for this header must not need gRPC's: 1 CANCELLED, 4 DEADLINE_EXCEEDED, 8 RESOURCE_EXHAUSTED,
-    // 13 INTERNAL, 14 UNAVAILABLE; 10 ABORTED.
-    std::uint32_t open_statuses_ = bit_of(1) | bit_of(4) | bit_of(8) | bit_of(13) | bit_of(14);
-    std::uint32_t resume_statuses_ = open_statuses_ | bit_of(10);
+    std::uint32_t opening_ =
+        bit_of(error_class::cancelled) | bit_of(error_class::transient) | bit_of(error_class::throttled);
+    std::uint32_t resuming_ = opening_ | bit_of(error_class::aborted);
     unsigned attempts_ = 8;
     unsigned open_attempts_ = 4;
     unsigned max_redirects_ = 3;

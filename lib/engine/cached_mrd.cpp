@@ -37,7 +37,7 @@ void cached_mrd::open(std::shared_ptr<stream_listener> owner) {
     }
 }
 
-std::int64_t cached_mrd::read(std::shared_ptr<range_read> read) {
+std::int64_t cached_mrd::read(std::shared_ptr<range_sink> sink) {
     std::shared_ptr<multi_range_downloader> stream;
     {
         const std::lock_guard lock(mutex_);
@@ -48,7 +48,7 @@ std::int64_t cached_mrd::read(std::shared_ptr<range_read> read) {
         }
     }
     if (stream == nullptr) {
-        read->done({errc::stream_closed, 0});
+        sink->done({errc::stream_closed, 0});
         return 0;
     }
     const auto leave = [this](void*) {
@@ -57,7 +57,7 @@ std::int64_t cached_mrd::read(std::shared_ptr<range_read> read) {
     };
     const std::unique_ptr<void, decltype(leave)> inside(this, leave);
     runtime::interleave("before a range enters a stream");
-    return stream->read(std::move(read));
+    return stream->read(std::move(sink));
 }
 
 // Also when it has been given up: ids of ranges that are done mean nothing to a stream.

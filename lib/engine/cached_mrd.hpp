@@ -51,7 +51,7 @@ public:
     );
 
     void open(std::shared_ptr<stream_listener> owner) override;
-    std::int64_t read(std::shared_ptr<range_read> read) override;
+    std::int64_t read(std::shared_ptr<range_sink> sink) override;
     void cancel(std::int64_t read_id, const failure& why) noexcept override;
     void close(const failure& why) noexcept override;
     std::uint64_t outstanding_bytes() const noexcept override;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -32,7 +33,35 @@ public:
         return visit(0, reach_.size(), begin, end, use);
     }
 
+    /// The memory for the bytes of the object from `begin` on, at most `most` of them, as far as one range alone wants them.
+    /// Empty: several do, or none.
+    std::span<std::byte> sole_piece(std::uint64_t begin, std::uint64_t most) const {
+        // A wider look has to find more than this one did: small ranges are not looked at again for each of their neighbours.
+        constexpr std::uint64_t first_look = 256;
+        std::uint64_t look = std::min(most, first_look);
+        auto out = sole_piece_within(begin, look);
+        while (out.size() == look && look < most) {
+            look = std::min(most, 4 * look);
+            out = sole_piece_within(begin, look);
+        }
+        return out;
+    }
+
 private:
+    std::span<std::byte> sole_piece_within(std::uint64_t begin, std::uint64_t most) const {
+        std::span<std::byte> out;
+        bool several = false;
+        for_each_shared(begin, begin + most, [&](std::byte* memory, std::uint64_t from, std::uint64_t to) {
+            if (from > begin) {
+                out = out.first(std::min(out.size(), static_cast<std::size_t>(from - begin)));
+            } else {
+                several = several || !out.empty();
+                out = {memory, static_cast<std::size_t>(to - from)};
+            }
+        });
+        return several ? std::span<std::byte>() : out;
+    }
+
     std::uint64_t index(std::size_t first, std::size_t last) noexcept {
         if (first == last) return 0;
         const std::size_t middle = first + (last - first) / 2;

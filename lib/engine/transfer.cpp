@@ -13,7 +13,7 @@ using fsm::transfer_fsm;
 using fsm::transfer_step;
 using fsm::transfer_step_kind;
 
-std::uint32_t transfer::part::deliver(
+std::uint32_t transfer::part::take(
     std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
 ) noexcept {
     if (!owner->touch()) return crc32c_extend(crc, bytes);
@@ -35,6 +35,13 @@ std::uint32_t transfer::part::deliver(
     };
     what.into->for_each_shared(begin, begin + bytes.size(), copy);
     return crc32c_extend(crc, bytes);
+}
+
+std::span<std::byte> transfer::part::prepare(std::uint64_t position, std::size_t most) noexcept {
+    if (!owner->touch()) return {};
+    if (what.memory != nullptr) return {what.memory + position, most};
+    if (what.pieces != nullptr) return what.pieces->first_piece(what.position + position, most);
+    return what.into->sole_piece(what.range.offset() + position, most);
 }
 
 void transfer::part::done(const range_outcome& outcome) noexcept {
@@ -137,7 +144,7 @@ void transfer::read(part& p) noexcept {
     const auto stream = p.stream;
     std::int64_t id = 0;
     try {
-        id = stream->read(std::shared_ptr<range_read>(self(), &p));
+        id = stream->read(std::shared_ptr<range_sink>(self(), &p));
     } catch (...) {
         end(p, {current_failure()});
         return;

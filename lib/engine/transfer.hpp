@@ -26,7 +26,7 @@ struct transfer_part {
     const detail::destination* pieces = nullptr;  // or: from `position` on
     std::uint64_t position = 0;
     std::shared_ptr<const scatter> into;  // or: by the ranges that were joined; the others are dropped
-    bool tail = false;                    // see range_read
+    bool tail = false;                    // see range_sink
 };
 
 /// A read is of one part as a rule.
@@ -65,7 +65,7 @@ protected:
     void abort(const failure& why) noexcept;
 
 private:
-    struct part final : public range_read, public pool_waiter {
+    struct part final : public range_sink, public pool_waiter {
         // Written out: the initializers below are not known yet where std::optional asks for a constructor.
         part() noexcept {}
 
@@ -78,9 +78,10 @@ private:
 
         byte_range range() const noexcept override { return what.range; }
         bool tail() const noexcept override { return what.tail; }
-        std::uint32_t deliver(
+        std::uint32_t take(
             std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
         ) noexcept override;
+        std::span<std::byte> prepare(std::uint64_t position, std::size_t most) noexcept override;
         void done(const range_outcome& outcome) noexcept override;
         void granted(lease granted) noexcept override;
         void answered(const failure& why) noexcept override;

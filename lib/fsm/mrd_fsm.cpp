@@ -9,13 +9,6 @@
 #include <utility>
 
 namespace rangeio::fsm {
-namespace {
-
-constexpr int status_cancelled = 1;
-constexpr int status_aborted = 10;
-constexpr int status_out_of_range = 11;
-
-}  // namespace
 
 // Room for the largest message there can be, now: messages are taken when the wire falls free, where memory
 // must not be asked for.
@@ -30,7 +23,7 @@ void mrd_fsm::open(mrd_actions& out, bool further) {
 }
 
 std::int64_t mrd_fsm::add_range(
-    std::uintptr_t cookie,
+    std::shared_ptr<range_sink> sink,
     std::uint64_t offset,
     std::uint64_t length,
     time_point now,
@@ -38,10 +31,14 @@ std::int64_t mrd_fsm::add_range(
     bool tail
 ) {
     if (state_ >= mrd_state::closing) {
-        out.push_back({mrd_action_kind::complete, cookie, 0, end_ ? end_ : failure(errc::stream_closed)});
-        return 0;
+        mrd_action answer{mrd_action_kind::complete};
+        const std::int64_t number = answer.number = ranges_.skip();
+        answer.sink = std::move(sink);
+        answer.why = end_ ? end_ : failure(errc::stream_closed);
+        out.push_back(std::move(answer));
+        return number;
     }
-    const std::int64_t number = ranges_.add(cookie, offset, length, tail).number;
+    const std::int64_t number = ranges_.add(std::move(sink), offset, length, tail).number;
     outstanding_bytes_ += length;
     if (state_ == mrd_state::dormant) {
         follow(judge_.woken(now), out);
@@ -87,10 +84,12 @@ void mrd_fsm::close(const failure& ranges_fail_with, const failure& stream_ends_
 }
 
 void mrd_fsm::want_call(mrd_actions& out) {
-    state_ = opened_ ? mrd_state::reopening : mrd_state::opening;
-    call_ = call_state::due;
     mrd_action start{mrd_action_kind::start_call};
     start.attempt = judge_.attempts();
+    start.first = state_ == mrd_state::fresh;
+    start.waited = state_ == mrd_state::waiting;
+    state_ = opened_ ? mrd_state::reopening : mrd_state::opening;
+    call_ = call_state::due;
     out.push_back(std::move(start));
 }
 
@@ -131,8 +130,8 @@ void mrd_fsm::starve(mrd_actions& out) {
     if (call_ == call_state::there) give_up(call_fate::starved, out);
 }
 
-void mrd_fsm::unwatched(std::uintptr_t cookie, mrd_actions& out) {
-    if (cookie != watches_for_) return;
+void mrd_fsm::unwatched(timer_id timer, mrd_actions& out) {
+    if (timer != watches_for_) return;
     watches_for_ = 0;
     starve(out);
 }
@@ -199,7 +198,7 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
     r->copy_offset = static_cast<std::uint64_t>(offset);
     moved_ = moved_ || size > 0;
     said.accept = true;
-    said.cookie = r->cookie;
+    said.sink = r->sink.get();
     said.position = r->received;
     return said;
 }
@@ -279,7 +278,7 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
     if (call_ == call_state::none) return;
     assert(std::ranges::none_of(ranges_.all(), &stream_range::copying));
     // It may have ended by itself before it was told to.
-    const bool given_up = call_ == call_state::given_up && status_of(end_of_call.why) == status_cancelled;
+    const bool given_up = call_ == call_state::given_up && end_of_call.why.kind() == error_class::cancelled;
     call_ = call_state::none;
     if (state_ == mrd_state::closing) {
         end(out);
@@ -318,8 +317,8 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
     follow(next, out);
 }
 
-void mrd_fsm::wait_over(std::uintptr_t cookie, mrd_actions& out) {
-    if (cookie != waits_for_ || state_ != mrd_state::waiting) return;
+void mrd_fsm::wait_over(timer_id timer, mrd_actions& out) {
+    if (timer != waits_for_ || state_ != mrd_state::waiting) return;
     waits_for_ = 0;
     want_call(out);
 }
@@ -336,6 +335,7 @@ void mrd_fsm::follow(const resume_judge::verdict& next, mrd_actions& out) {
     waits_for_ = ++last_alarm_;
     mrd_action wait{mrd_action_kind::wait, waits_for_};
     wait.delay = next.delay;
+    wait.at_least = next.at_least;
     wait.attempt = judge_.attempts();
     out.push_back(std::move(wait));
 }
@@ -406,11 +406,11 @@ void mrd_fsm::unwatch(mrd_actions& out) {
 void mrd_fsm::look_later(mrd_actions& out) {
     watches_for_ = ++last_alarm_;
     const auto delay = options_.retry.stall_timeout() / looks_per_stall;
-    out.push_back({mrd_action_kind::watch, watches_for_, 0, {}, delay});
+    out.push_back({mrd_action_kind::watch, watches_for_, {}, delay});
 }
 
-void mrd_fsm::look(std::uintptr_t cookie, mrd_actions& out) {
-    if (cookie != watches_for_) return;
+void mrd_fsm::look(timer_id timer, mrd_actions& out) {
+    if (timer != watches_for_) return;
     watches_for_ = 0;
     if (!watched()) return;  // the next one begins to watch
     looks_ = std::exchange(moved_, false) ? 0 : looks_ + 1;
@@ -423,8 +423,8 @@ void mrd_fsm::look(std::uintptr_t cookie, mrd_actions& out) {
     out.push_back(std::move(ask));
 }
 
-void mrd_fsm::judged(std::uintptr_t cookie, silence how, mrd_actions& out) {
-    if (cookie != watches_for_) return;
+void mrd_fsm::judged(timer_id timer, silence how, mrd_actions& out) {
+    if (timer != watches_for_) return;
     watches_for_ = 0;
     if (!watched()) return;
     if (how == silence::borne || moved_) return look_later(out);
@@ -442,7 +442,11 @@ void mrd_fsm::finish(
         return;
     }
     outstanding_bytes_ -= r.length - r.received;
-    mrd_action answer{mrd_action_kind::complete, r.cookie, r.received, why};
+    mrd_action answer{mrd_action_kind::complete};
+    answer.number = r.number;
+    answer.sink = std::move(r.sink);
+    answer.why = why;
+    answer.received = r.received;
     answer.offset = r.offset;
     answer.refused = refused;
     out.push_back(std::move(answer));
@@ -469,9 +473,9 @@ call_fate mrd_fsm::fail_named(const call_end& end_of_call, mrd_actions& out) {
         stream_range* const r = ranges_.find_by_read_id(e.read_id);
         if (r == nullptr || r->state == range_state::queued) continue;
         if (fate == call_fate::broken) fate = call_fate::ranges_named;
-        if (!e.why || status_of(e.why) == status_aborted || r->read_id() != e.read_id) continue;
+        if (!e.why || e.why.kind() == error_class::aborted || r->read_id() != e.read_id) continue;
         const bool exists = !r->tail && sight_.covers(r->offset + r->received);
-        if (status_of(e.why) == status_out_of_range && exists &&
+        if (e.why.kind() == error_class::out_of_range && exists &&
             (!vouches() || r->bad++ < options_.retry.range_attempts())) {
             sight_.renew();  // it is the call that is behind
             continue;
@@ -485,19 +489,20 @@ call_fate mrd_fsm::fail_named(const call_end& end_of_call, mrd_actions& out) {
 
 // S10. The call ended because of a range, and does not say of which.
 call_fate mrd_fsm::seek_refused(const call_end& end_of_call, mrd_actions& out) {
-    const int status = status_of(end_of_call.why);
+    const error_class kind = end_of_call.why.kind();
     const std::size_t under_way = ranges_.under_way();
     if (under_way == 0 || !end_of_call.why) return call_fate::broken;
-    if (!end_of_call.unreadable && status != status_out_of_range) return call_fate::broken;
+    if (!end_of_call.unreadable && kind != error_class::out_of_range) return call_fate::broken;
     // What may be another's fault as well is an attempt like others.
-    const bool passes = options_.retry.retries(status, opened_);
+    const bool passes = options_.retry.retries(kind, opened_);
     if (under_way > 1) {
         most_under_way_ = std::min(under_way / 2, options_.max_per_message);
         return passes ? call_fate::broken : call_fate::ranges_failed;
     }
     if (passes) return call_fate::broken;
     stream_range& r = *std::ranges::find_if(ranges_.all(), &stream_range::under_way);
-    if (status == status_out_of_range && !r.tail && !sight_.anew() && sight_.covers(r.offset + r.received)) {
+    if (kind == error_class::out_of_range && !r.tail && !sight_.anew() &&
+        sight_.covers(r.offset + r.received)) {
         sight_.renew();  // it may be the call that is behind: the next one is not
         return call_fate::ranges_failed;
     }
@@ -523,10 +528,33 @@ void mrd_fsm::retire_if_due(mrd_actions& out) {
     give_up(call_fate::retired, out);
 }
 
+std::optional<event_kind> mrd_action::event() const noexcept {
+    switch (kind) {
+        case mrd_action_kind::opened: return event_kind::stream_opened;
+        case mrd_action_kind::start_call:
+            // A wait has been reported by its own action.
+            return first || waited ? std::nullopt : std::optional(event_kind::stream_resuming);
+        case mrd_action_kind::wait: return event_kind::stream_resuming;
+        case mrd_action_kind::ended: return event_kind::stream_ended;
+        case mrd_action_kind::cancel_call:
+            if (fate == call_fate::stalled || fate == call_fate::slow) return event_kind::stream_stalled;
+            if (fate == call_fate::retired) return event_kind::stream_retired;
+            return std::nullopt;
+        case mrd_action_kind::call_over:
+            if (fate == call_fate::redirected) return event_kind::stream_redirected;
+            if (fate == call_fate::stalled || fate == call_fate::slow || fate == call_fate::crowded ||
+                fate == call_fate::retired || fate == call_fate::renewed) {
+                return std::nullopt;  // it was given up on this side, and reported before
+            }
+            return event_kind::stream_broke;
+        default: return std::nullopt;
+    }
+}
+
 void mrd_fsm::end(mrd_actions& out) {
     state_ = end_ ? mrd_state::failed : mrd_state::closed;
     waits_for_ = watches_for_ = 0;  // the shell drops its alarms with this action
-    out.push_back({mrd_action_kind::ended, 0, 0, end_});
+    out.push_back({mrd_action_kind::ended, 0, end_});
 }
 
 }  // namespace rangeio::fsm

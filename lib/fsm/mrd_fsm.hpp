@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/error.hpp>
+#include <rangeio/observer.hpp>
 #include <rangeio/retry_policy.hpp>
 
 #include "fsm/call_sight.hpp"
@@ -81,38 +82,48 @@ enum class silence : std::uint8_t {
     crowded,  // the call waits for its turn on a connection that serves others
 };
 
+using timer_id = std::uint64_t;  // 0 is none
+
 enum class mrd_action_kind : std::uint8_t {
     start_call,  // ask begin_call(), then open a call; its first message has the spec and message(). `attempt`
     write,       // ask begin_write(), then send message()
-    cancel_call,    // end the call; call_ended() follows. `fate` says why, `received` how many bytes it owes
-    wait,           // call wait_over(cookie) after a time drawn evenly from zero to `delay`. `attempt`
-    watch,          // call look(cookie) after `delay`
+    cancel_call,  // end the call; call_ended() follows. `fate` says why, `received` how many bytes it owes
+    wait,   // call wait_over(timer) after `at_least` and a time drawn evenly from zero to `delay`. `attempt`
+    watch,  // call look(timer) after `delay`
     judge_silence,  // ask the connection what it makes of `looks` without a byte, after so many calls that were
-                    // excused in a row; call judged(cookie) with its answer
+                    // excused in a row; call judged(timer) with its answer
     cancel_wait,    // drop that alarm
     cancel_watch,  // and that one
     opened,        // tell the owner: ready
     reconnecting,  // tell the owner; reconnected or ended follows
     reconnected,
     call_over,  // tell who watches: a call ended by `fate` with `why`, `attempt` are used up; not if it was closed
-    complete,  // the range of `cookie` is done: `received` bytes from `offset` on are right, or `why`; nothing touches
-               // its memory. `refused`: `why` is what the service says of it
+    complete,  // the range `number` of `sink` is done: `received` bytes from `offset` on are right, or `why`; nothing
+               // touches its memory. `refused`: `why` is what the service says of it
     ended,  // tell the owner: over; only ranges that come later are answered after it. `why` is empty after
             // close()
 };
 
 struct mrd_action {
     mrd_action_kind kind;
-    std::uintptr_t cookie = 0;
-    std::uint64_t received = 0;
+    timer_id timer = 0;
     failure why{};
     std::chrono::nanoseconds delay{0};
+    std::chrono::nanoseconds at_least{0};
+    std::int64_t number = 0;
+    std::shared_ptr<range_sink> sink{};
+    std::uint64_t received = 0;
     std::uint64_t offset = 0;
     call_fate fate = call_fate::broken;
     unsigned attempt = 0;
     bool refused = false;
     unsigned looks = 0;
     unsigned excused = 0;
+    bool first = false;   // start_call: the first one
+    bool waited = false;  // start_call: after a wait
+
+    /// What an observer hears of it.
+    std::optional<event_kind> event() const noexcept;
 };
 using mrd_actions = std::vector<mrd_action>;
 
@@ -128,10 +139,10 @@ public:
     // Events from the owner.
     /// `further`: a stream of the same pool has been open, so this opening is as patient as one that goes on.
     void open(mrd_actions& out, bool further = false);
-    /// Queues a range of at least one byte and sends it as soon as the wire is free. Returns its number. `tail`: the
-    /// last `length` bytes are meant.
+    /// Queues a range of at least one byte and sends it as soon as the wire is free. Returns its number, also if it is
+    /// refused at once. `tail`: the last `length` bytes are meant.
     std::int64_t add_range(
-        std::uintptr_t cookie,
+        std::shared_ptr<range_sink> sink,
         std::uint64_t offset,
         std::uint64_t length,
         time_point now,
@@ -154,11 +165,11 @@ public:
     bool begin_write();
     /// There was no memory to send that message on, or to set the watch: another call goes on.
     void starve(mrd_actions& out);
-    void unwatched(std::uintptr_t cookie, mrd_actions& out);
+    void unwatched(timer_id timer, mrd_actions& out);
     // The alarms, which may come late: those that were cancelled or have a successor have no effect.
-    void wait_over(std::uintptr_t cookie, mrd_actions& out);
-    void look(std::uintptr_t cookie, mrd_actions& out);
-    void judged(std::uintptr_t cookie, silence how, mrd_actions& out);
+    void wait_over(timer_id timer, mrd_actions& out);
+    void look(timer_id timer, mrd_actions& out);
+    void judged(timer_id timer, silence how, mrd_actions& out);
 
     // Events from the wire, one at a time.
     /// `size`: of the object, if the response tells it; the largest number if it will not grow.
@@ -166,7 +177,7 @@ public:
     void response(mrd_actions& out) { response(std::nullopt, out); }
     struct verdict {
         bool accept = false;
-        std::uintptr_t cookie = 0;
+        range_sink* sink = nullptr;  // there until end_chunk()
         std::uint64_t position = 0;  // where in the range the chunk belongs
         // For those who watch.
         failure why;                           // not accepted: it is a bad piece; empty: nobody wants it
@@ -238,8 +249,8 @@ public:
     call_fate fate() const noexcept { return fate_; }
     enum class wire_state : std::uint8_t { free, due, writing };
     wire_state wire() const noexcept { return wire_; }
-    std::uintptr_t waits_for() const noexcept { return waits_for_; }
-    std::uintptr_t watches_for() const noexcept { return watches_for_; }
+    timer_id waits_for() const noexcept { return waits_for_; }
+    timer_id watches_for() const noexcept { return watches_for_; }
     unsigned looks() const noexcept { return looks_; }
     bool told_reconnecting() const noexcept { return told_; }
 
@@ -284,13 +295,13 @@ private:
     wire_state wire_ = wire_state::free;  // of the call that is there
     bool opened_ = false;
     bool told_ = false;  // the owner knows of reconnecting
-    std::uintptr_t last_alarm_ = 0;
-    std::uintptr_t waits_for_ = 0;    // the alarm that is to come, 0: none
-    std::uintptr_t watches_for_ = 0;  // the same
-    bool moved_ = false;              // bytes have come since the last look
-    unsigned looks_ = 0;              // without bytes, in a row
-    failure last_;                    // how the last call failed
-    failure end_;                     // how the stream ended, or is to end
+    timer_id last_alarm_ = 0;
+    timer_id waits_for_ = 0;    // the alarm that is to come, 0: none
+    timer_id watches_for_ = 0;  // the same
+    bool moved_ = false;        // bytes have come since the last look
+    unsigned looks_ = 0;        // without bytes, in a row
+    failure last_;              // how the last call failed
+    failure end_;               // how the stream ended, or is to end
     std::uint64_t outstanding_bytes_ = 0;
     counts counted_;
 };

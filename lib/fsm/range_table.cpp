@@ -5,7 +5,9 @@
 
 namespace rangeio::fsm {
 
-stream_range& range_table::add(std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length, bool tail) {
+stream_range& range_table::add(
+    std::shared_ptr<range_sink> sink, std::uint64_t offset, std::uint64_t length, bool tail
+) {
     // Here memory may be asked for anyway; what comes from the wire only ever marks.
     if (forgotten_ != 0 && 2 * forgotten_ >= ranges_.size()) {
         std::erase_if(ranges_, [](const stream_range& r) { return r.state == range_state::forgotten; });
@@ -13,7 +15,7 @@ stream_range& range_table::add(std::uintptr_t cookie, std::uint64_t offset, std:
     }
     stream_range r;
     r.number = last_number_ + 1;
-    r.cookie = cookie;
+    r.sink = std::move(sink);
     r.offset = tail ? 0 : offset;
     r.length = length;
     r.tail = tail;

@@ -4,7 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
+
+namespace rangeio {
+
+class range_sink;
+
+}
 
 // The ranges of one stream, by the names that its caller and the service have for them. A part of mrd_fsm.
 //
@@ -34,7 +41,7 @@ enum class range_state : std::uint8_t { queued, sent, orphaned, forgotten };
 /// what was asked before goes on arriving. The first name is the number.
 struct stream_range {
     std::int64_t number = 0;
-    std::uintptr_t cookie = 0;
+    std::shared_ptr<range_sink> sink;  // until the range is answered
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
     std::uint64_t received = 0;  // good bytes
@@ -64,7 +71,11 @@ struct stream_range {
 class range_table {
 public:
     /// The newcomer is queued.
-    stream_range& add(std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length, bool tail);
+    stream_range& add(
+        std::shared_ptr<range_sink> sink, std::uint64_t offset, std::uint64_t length, bool tail
+    );
+    /// A number for a range that is not added.
+    std::int64_t skip() noexcept { return ++last_number_; }
     stream_range* find(std::int64_t number) noexcept;
     /// By any of the names that it has had.
     stream_range* find_by_read_id(std::int64_t read_id) noexcept;

@@ -10,20 +10,17 @@ namespace {
 
 // Less than the longest back-off of gRPC for a connection: that is what the service's return is noticed by.
 constexpr std::chrono::seconds longest_wait_for_connection{1};
+// A service that asks for more than this is asked again sooner.
+constexpr std::chrono::minutes longest_asked_wait{1};
 
 bool retries(const retry_policy& policy, const failure& why, bool established) {
     if (!why) return true;  // the service said OK and owes us bytes
     if (why.code() == errc::stalled) return true;
     if (why.code() == boost::system::errc::not_enough_memory) return established;
-    return policy.retries(status_of(why), established);
+    return policy.retries(why.kind(), established);
 }
 
 }  // namespace
-
-int status_of(const failure& why) noexcept {
-    const int named = why.grpc_status();
-    return named == 0 && why.code().category() == grpc_category() ? why.code().value() : named;
-}
 
 resume_judge::verdict resume_judge::call_ended(
     call_fate fate, const failure& why, bool pending, bool established, time_point now
@@ -95,7 +92,10 @@ resume_judge::verdict resume_judge::attempt(
     } else if (!stalled && !moved_) {
         delay = backoff();
     }
-    return {delay > none ? what_next::wait : what_next::call, delay, {}};
+    std::chrono::nanoseconds asked = fate == call_fate::broken ? why.retry_after() : none;
+    asked = std::min<std::chrono::nanoseconds>(asked, longest_asked_wait);
+    if (timed) asked = std::min(asked, policy_.budget() - tried_for);
+    return {delay + asked > none ? what_next::wait : what_next::call, delay, {}, asked};
 }
 
 resume_judge::verdict resume_judge::woken(time_point now) noexcept {

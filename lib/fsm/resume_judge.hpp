@@ -24,13 +24,13 @@
 // | by us: nobody waited     | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | naming ranges, no more   | an attempt                                    | sleep; if unanswered, an attempt is gone |
 // | without a connection     | no attempt, but budget; after a second        | sleep                                   |
-// | with a retryable code    | an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | with another code        | fail                                          | fail                                    |
+// | with a retryable class   | an attempt                                    | sleep; if unanswered, an attempt is gone |
+// | with another class       | fail                                          | fail                                    |
 // clang-format on
 //
 // An attempt is made at once if the call before it had brought anything, for most breaks come alone, and after a stall,
 // which was a wait; else after a wait. The loop without waits that this allows pays for each of its rounds with progress
-// or time. Memory that was not there counts as a retryable code once the stream has been open; before, it is told.
+// or time. Memory that was not there counts as a retryable error once the stream has been open; before, it is told.
 //
 // What ends a stream that was open, or that is a further one of a pool that was, is its budget of time; without one, its
 // attempts. A first opening has attempts of its own. Both go without a connection as long as the budget lasts. It does not
@@ -56,16 +56,14 @@ enum class call_fate : std::uint8_t {
     ranges_named
 };
 
-/// The status of the service behind a failure, by number; 0: it is not the service's.
-int status_of(const failure& why) noexcept;
-
 class resume_judge {
 public:
     enum class what_next : std::uint8_t { call, wait, sleep, fail };
     struct verdict {
         what_next then = what_next::fail;
-        std::chrono::nanoseconds delay{0};  // wait: at most so long
-        failure why;                        // fail: with this
+        std::chrono::nanoseconds delay{0};     // wait: at most so much longer than
+        failure why;                           // fail: with this
+        std::chrono::nanoseconds at_least{0};  // wait: so long, as the service asks
     };
 
     explicit resume_judge(const retry_policy& policy) : policy_(policy) {}

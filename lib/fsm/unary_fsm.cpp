@@ -52,7 +52,7 @@ void unary_fsm::call_ended(const failure& why, time_point now, unary_actions& ou
     if (next.then == what_next::call) return call(out);
     if (next.then != what_next::wait) return complete(next.why, out);
     state_ = unary_state::waiting;
-    out.push_back({unary_action_kind::wait, false, ++turn_, next.delay, {}});
+    out.push_back({unary_action_kind::wait, false, ++turn_, next.delay, {}, next.at_least});
 }
 
 void unary_fsm::alarm(std::uint64_t turn, unary_actions& out) {
@@ -78,7 +78,7 @@ void unary_fsm::cancel(const failure& why, unary_actions& out) {
 }
 
 void unary_fsm::unanswered(const failure& why, unary_actions& out) {
-    cancel(last_.grpc_status() != 0 ? remarked(last_, "{}", why.message()) : why, out);
+    cancel(last_.kind() != error_class::none ? remarked(last_, "{}", why.message()) : why, out);
 }
 
 void unary_fsm::complete(const failure& why, unary_actions& out) {

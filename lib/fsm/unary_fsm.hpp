@@ -35,7 +35,7 @@ enum class unary_action_kind : std::uint8_t {
     call,         ///< make a call; call_ended() follows
     cancel_call,  ///< end it early; `stalled`: for it had no answer in time
     watch,        ///< alarm(turn) after `delay`, unless cancelled
-    wait,         ///< the same, at a moment drawn from zero to `delay`
+    wait,         ///< the same, `at_least` and a time drawn from zero to `delay` from now
     drop_alarm,   ///< no alarm is due any more
     complete,     ///< the question is over, with `why`
 };
@@ -46,6 +46,7 @@ struct unary_action {
     std::uint64_t turn = 0;
     std::chrono::nanoseconds delay{0};
     failure why;
+    std::chrono::nanoseconds at_least{0};
 };
 using unary_actions = std::vector<unary_action>;
 

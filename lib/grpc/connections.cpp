@@ -102,11 +102,9 @@ private:
             const std::lock_guard lock(mutex_);
             abandoned = abandoned_;
         }
-        if (!abandoned || fsm::status_of(end.why) != status_cancelled) return events->on_done(end);
+        if (!abandoned || end.why.kind() != error_class::cancelled) return events->on_done(end);
         events->on_done(failure(errc::stalled, "the connection fell silent"));
     }
-
-    static constexpr int status_cancelled = 1;
 
     const std::shared_ptr<connections> owner_;
     std::shared_ptr<bidi_call_events> events_;

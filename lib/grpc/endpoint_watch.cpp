@@ -1,7 +1,6 @@
 #include "grpc/endpoint_watch.hpp"
 
 #include "described.hpp"
-#include "fsm/resume_judge.hpp"
 #include "status_numbers.hpp"
 
 #include <chrono>
@@ -59,11 +58,12 @@ void endpoint_watch::answered() noexcept {
 
 void endpoint_watch::end(const failure& why) noexcept {
     if (answered_) return;
-    const int status = fsm::status_of(why);
-    // What says nothing of whether there is anybody.
-    using namespace status_number;
-    if (status != ok && status != cancelled && status != deadline_exceeded && status != unavailable)
-        answered();
+    // These are made on this side, too, where there is nobody.
+    const error_class kind = why.kind();
+    const error_code internal(status_number::internal, grpc_category());
+    const bool ours = kind == error_class::none || kind == error_class::cancelled ||
+                      (kind == error_class::transient && why.code() != internal);
+    if (!ours) answered();
     if (over_) return;
     const std::lock_guard lock(mutex_);
     if (calls_ != 0 && --calls_ == 0) alarm_.reset();

@@ -17,10 +17,6 @@ using fsm::mrd_action_kind;
 using fsm::mrd_actions;
 using fsm::mrd_fsm;
 
-range_read* from_cookie(std::uintptr_t cookie) {
-    return reinterpret_cast<range_read*>(cookie);
-}
-
 mrd_fsm::options machine_options(const retry_policy& retry) {
     mrd_fsm::options out;
     out.retry = checked(retry);
@@ -54,19 +50,13 @@ void mrd::open(std::shared_ptr<stream_listener> owner) {
     }
 }
 
-std::int64_t mrd::read(std::shared_ptr<range_read> read) {
-    const byte_range range = read->range();
-    const auto cookie = reinterpret_cast<std::uintptr_t>(read.get());
-    read->under_way = read;
+std::int64_t mrd::read(std::shared_ptr<range_sink> sink) {
+    const byte_range range = sink->range();
+    const bool tail = sink->tail();
     std::int64_t id = 0;
-    try {
-        act_reserving([&, now = env_.core->now(), tail = read->tail()](mrd_fsm& m, mrd_actions& out) {
-            id = m.add_range(cookie, range.offset(), range.length(), now, out, tail);
-        });
-    } catch (...) {
-        read->under_way.reset();
-        throw;
-    }
+    act_reserving([&, now = env_.core->now()](mrd_fsm& m, mrd_actions& out) {
+        id = m.add_range(sink, range.offset(), range.length(), now, out, tail);
+    });
     return id;
 }
 
@@ -108,7 +98,7 @@ void mrd::on_response(const incoming& response) noexcept {
     });
     if (!plain || first) {
         const bool must_tell = first && !brought_handle_;
-        if (const failure unfit = env_.source->learn(response.metadata, response.read_handle, must_tell)) {
+        if (const failure unfit = env_.source->update(response.metadata, response.read_handle, must_tell)) {
             close_with(unfit, unfit);
             return;
         }
@@ -143,7 +133,7 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
         return m.begin_chunk(chunk.read_id, chunk.read_offset, chunk.payload.size, chunk.range_end, out);
     });
     if (!verdict.accept) return report_piece(verdict, chunk.payload.size, verdict.why);
-    range_read& read = *from_cookie(verdict.cookie);
+    range_sink& sink = *verdict.sink;
     failure damage;
     const bool unchecked = !chunk.crc32c && chunk.payload.size != 0;
     if (unchecked && env_.require_checksums) {
@@ -159,7 +149,7 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
         runtime::interleave("before bytes are copied");
         std::uint64_t position = verdict.position;
         wire::for_each_run(response.message, chunk.payload, [&](wire::slice run) {
-            crc = read.deliver(position, run, crc);
+            crc = sink.take(position, run, crc);
             position += run.size();
         });
         runtime::interleave("after bytes were copied");
@@ -205,7 +195,7 @@ void mrd::on_done(const call_end& end) noexcept {
             machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.close(why, why, out); });
         }
     }
-    const failure why = env_.source->judge(end.why);
+    const failure why = env_.source->explain(end.why);
     act([&](mrd_fsm& m, mrd_actions& out) {
         m.call_ended(
             {why, end.redirect.has_value(), end.range_errors, end.unconnected, end.unreadable},
@@ -249,31 +239,27 @@ void mrd::perform(mrd_action& action) noexcept {
             break;
         case mrd_action_kind::call_over: report_call(action); break;
         case mrd_action_kind::wait: {
-            const auto over = [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) {
-                m.wait_over(cookie, out);
+            const auto over = [timer = action.timer](mrd_fsm& m, mrd_actions& out) {
+                m.wait_over(timer, out);
             };
-            action.delay = jittered(action.delay);
+            action.delay = action.at_least + jittered(action.delay);
             report_call(action);
-            waited_ = true;
             if (!set_alarm(wait_alarm_, action.delay, over)) machine_.feed(over);
             break;
         }
         case mrd_action_kind::watch: {
-            const auto look = [cookie = action.cookie](mrd_fsm& m, mrd_actions& out) { m.look(cookie, out); };
+            const auto look = [timer = action.timer](mrd_fsm& m, mrd_actions& out) { m.look(timer, out); };
             if (set_alarm(watch_alarm_, action.delay, look)) break;
-            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.unwatched(action.cookie, out); });
+            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.unwatched(action.timer, out); });
             break;
         }
         case mrd_action_kind::judge_silence: {
             if (call_ == nullptr) break;  // it could not be started
             const auto how = call_->judge_silence(action.looks, action.excused);
-            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.judged(action.cookie, how, out); });
+            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.judged(action.timer, how, out); });
             break;
         }
-        case mrd_action_kind::cancel_wait:
-            wait_alarm_.reset();
-            waited_ = false;
-            break;
+        case mrd_action_kind::cancel_wait: wait_alarm_.reset(); break;
         case mrd_action_kind::cancel_watch: watch_alarm_.reset(); break;
         case mrd_action_kind::opened:
             open_alarm_.reset();
@@ -283,9 +269,8 @@ void mrd::perform(mrd_action& action) noexcept {
         case mrd_action_kind::reconnecting: owner_->reconnecting(); break;
         case mrd_action_kind::reconnected: owner_->reconnected(); break;
         case mrd_action_kind::complete: {
-            const auto read = std::move(from_cookie(action.cookie)->under_way);
-            if (action.refused) report_answer(action, *read);
-            read->done({std::move(action.why), action.received, action.offset});
+            if (action.refused) report_answer(action);
+            action.sink->done({std::move(action.why), action.received, action.offset});
             break;
         }
         case mrd_action_kind::ended: {
@@ -301,30 +286,9 @@ void mrd::perform(mrd_action& action) noexcept {
     }
 }
 
-// What concerns a call as a whole is told from here, in the order in which the machine decided it.
+// What concerns a call as a whole is reported from here, in the order in which the machine decided it.
 void mrd::report_call(const mrd_action& action) noexcept {
-    const auto kind = [&]() -> std::optional<event_kind> {
-        switch (action.kind) {
-            case mrd_action_kind::opened: return event_kind::stream_opened;
-            case mrd_action_kind::start_call:
-            case mrd_action_kind::wait: return event_kind::stream_resuming;
-            case mrd_action_kind::ended: return event_kind::stream_ended;
-            case mrd_action_kind::cancel_call:
-                if (action.fate == fsm::call_fate::stalled || action.fate == fsm::call_fate::slow)
-                    return event_kind::stream_stalled;
-                if (action.fate == fsm::call_fate::retired) return event_kind::stream_retired;
-                return std::nullopt;
-            case mrd_action_kind::call_over:
-                if (action.fate == fsm::call_fate::redirected) return event_kind::stream_redirected;
-                if (action.fate == fsm::call_fate::stalled || action.fate == fsm::call_fate::slow ||
-                    action.fate == fsm::call_fate::crowded || action.fate == fsm::call_fate::retired ||
-                    action.fate == fsm::call_fate::renewed) {
-                    return std::nullopt;  // it was our doing, and told before
-                }
-                return event_kind::stream_broke;
-            default: return std::nullopt;
-        }
-    }();
+    const auto kind = action.event();
     if (!kind) return;
     event what = about(*kind);
     what.why = action.why;
@@ -337,9 +301,9 @@ void mrd::report_call(const mrd_action& action) noexcept {
     env_.reports->tell(what);
 }
 
-void mrd::report_answer(const mrd_action& action, const range_read& read) noexcept {
+void mrd::report_answer(const mrd_action& action) noexcept {
     event what = about(event_kind::range_refused);
-    what.range = read.range();
+    what.range = action.sink->range();
     what.why = action.why;
     env_.reports->tell(what);
 }
@@ -352,15 +316,13 @@ event mrd::about(event_kind what) const noexcept {
 
 void mrd::start_call(const mrd_action& action) noexcept {
     call_.reset();
-    const bool first = !std::exchange(begun_, true);
-    const bool told = std::exchange(waited_, false);
-    if (first && env_.open_timeout > std::chrono::nanoseconds::zero()) {
+    if (action.first && env_.open_timeout > std::chrono::nanoseconds::zero()) {
         // Of all calls that the opening may take, and the waits between them.
         const auto late = [](mrd_fsm& m, mrd_actions& out) {
             if (m.has_opened()) return;
             failure why = described(errc::timed_out, "the stream did not open in time");
-            // A cause that has a status says more than the limit.
-            if (m.last_failure().grpc_status() != 0) {
+            // A cause that the service reported says more than the limit.
+            if (m.last_failure().kind() != error_class::none) {
                 why = remarked(m.last_failure(), "the stream did not open in time");
             } else if (m.last_failure()) {
                 why = remarked(why, "{}", m.last_failure().message());
@@ -373,7 +335,7 @@ void mrd::start_call(const mrd_action& action) noexcept {
         }
     }
     if (!machine_.feed([](mrd_fsm& m, mrd_actions& out) { return m.begin_call(out); })) return;
-    if (!first && !told) report_call(action);
+    report_call(action);
     call_since_ = env_.core->now();
     try {
         call_ = env_.connector->create(std::shared_ptr<bidi_call_events>(self(), this));

@@ -6,9 +6,9 @@
 #include "fsm/mrd_fsm.hpp"
 #include "grpc/bidi_call.hpp"
 #include "grpc/object_source.hpp"
-#include "grpc/stream_reports.hpp"
 #include "runtime/context_service.hpp"
 #include "runtime/machine_host.hpp"
+#include "transport/stream_reports.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -25,7 +25,7 @@ public:
     struct environment {
         std::shared_ptr<bidi_connector> connector;
         std::shared_ptr<object_source> source;
-        std::shared_ptr<stream_reports> reports;
+        std::shared_ptr<transport::stream_reports> reports;
         std::shared_ptr<runtime::context_core> core;  // of the executor
         asio::any_io_executor executor;               // for the alarms, nothing else runs there
         std::chrono::nanoseconds open_timeout{0};     // 0: none
@@ -38,7 +38,7 @@ public:
     ~mrd() override;
 
     void open(std::shared_ptr<stream_listener> owner) override;
-    std::int64_t read(std::shared_ptr<range_read> read) override;
+    std::int64_t read(std::shared_ptr<range_sink> sink) override;
     void cancel(std::int64_t read_id, const failure& why) noexcept override;
     void close(const failure& why) noexcept override;
     std::uint64_t outstanding_bytes() const noexcept override;
@@ -58,7 +58,7 @@ private:
     void report_piece(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept;
     void report_unchecked(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes) noexcept;
     void report_call(const fsm::mrd_action& action) noexcept;
-    void report_answer(const fsm::mrd_action& action, const range_read& read) noexcept;
+    void report_answer(const fsm::mrd_action& action) noexcept;
     event about(event_kind what) const noexcept;
     std::chrono::nanoseconds since(fsm::time_point then) const noexcept { return env_.core->now() - then; }
     void close_with(const failure& ranges, const failure& stream) noexcept;
@@ -90,8 +90,6 @@ private:
     std::shared_ptr<runtime::alarm> open_alarm_;
     std::shared_ptr<runtime::alarm> wait_alarm_;
     std::shared_ptr<runtime::alarm> watch_alarm_;
-    bool begun_ = false;   // the first call
-    bool waited_ = false;  // the call that is to be made has been reported
     fsm::time_point open_since_{};
     // Read on the delivering thread, too.
     std::atomic<fsm::time_point> call_since_{};

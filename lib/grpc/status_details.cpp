@@ -4,6 +4,8 @@
 #include "grpc/service_status.hpp"
 #include "grpc/wire_reader.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <exception>
 #include <string>
 #include <utility>
@@ -95,7 +97,7 @@ bool read_redirect(std::string_view bytes, call_end& out) {
     return true;
 }
 
-bool read_range_error(std::string_view bytes, std::string_view text_of_call, call_end& out) {
+bool read_range_error(std::string_view bytes, const plain_status& call, call_end& out) {
     flat_reader in(bytes);
     std::int64_t read_id = 0;
     plain_status said;
@@ -112,25 +114,55 @@ bool read_range_error(std::string_view bytes, std::string_view text_of_call, cal
     });
     if (!whole || !good) return false;
     // An entry without a text of its own shares the call's.
-    failure why = said.message.empty() && said.code == out.why.grpc_status()
+    failure why = said.message.empty() && said.code == call.code
                       ? out.why
-                      : from_status(said.code, said.message.empty() ? text_of_call : said.message);
+                      : from_status(said.code, said.message.empty() ? call.message : said.message);
     out.range_errors.push_back({read_id, std::move(why)});
     return true;
 }
 
-bool read_range_errors(std::string_view bytes, std::string_view text_of_call, call_end& out) {
+bool read_range_errors(std::string_view bytes, const plain_status& call, call_end& out) {
     flat_reader in(bytes);
     bool good = true;
     const bool whole = in.each([&](std::uint32_t tag) {
         if (tag != length_delimited_field(1) || out.range_errors.size() == max_range_errors) return false;
-        good = read_range_error(in.bytes(), text_of_call, out) && good;
+        good = read_range_error(in.bytes(), call, out) && good;
         return true;
     });
     return whole && good;
 }
 
-bool read_detail(std::string_view bytes, std::string_view text_of_call, call_end& out) {
+// google.rpc.RetryInfo
+bool read_retry_info(std::string_view bytes, call_end& out) {
+    constexpr std::int64_t most_seconds = 24 * 60 * 60;
+    flat_reader in(bytes);
+    std::int64_t seconds = 0;
+    std::int64_t nanos = 0;
+    bool good = true;
+    const bool whole = in.each([&](std::uint32_t tag) {
+        if (tag != length_delimited_field(1)) return false;
+        flat_reader duration(in.bytes());
+        good = duration.each([&](std::uint32_t part) {
+            if (part == varint_field(1)) {
+                seconds = duration.int64();
+            } else if (part == varint_field(2)) {
+                nanos = duration.int64();
+            } else {
+                return false;
+            }
+            return true;
+        }) && good;
+        return true;
+    });
+    if (!whole || !good) return false;
+    if (seconds < 0 || nanos < 0 || nanos >= 1'000'000'000) return true;  // that says nothing
+    const auto delay =
+        std::chrono::seconds(std::min(seconds, most_seconds)) + std::chrono::nanoseconds(nanos);
+    if (out.why) out.why = failure(out.why.code(), error_info{out.why.message(), out.why.kind(), delay});
+    return true;
+}
+
+bool read_detail(std::string_view bytes, const plain_status& call, call_end& out) {
     flat_reader in(bytes);
     std::string_view url;
     std::string_view value;
@@ -150,16 +182,17 @@ bool read_detail(std::string_view bytes, std::string_view text_of_call, call_end
     if (slash == url.npos) return true;
     const std::string_view type = url.substr(slash + 1);
     if (type == "google.storage.v2.BidiReadObjectRedirectedError") return read_redirect(value, out);
-    if (type == "google.storage.v2.BidiReadObjectError") return read_range_errors(value, text_of_call, out);
+    if (type == "google.storage.v2.BidiReadObjectError") return read_range_errors(value, call, out);
+    if (type == "google.rpc.RetryInfo") return read_retry_info(value, out);
     return true;
 }
 
-bool read_details(std::string_view details, std::string_view text_of_call, call_end& out) {
+bool read_details(std::string_view details, const plain_status& call, call_end& out) {
     flat_reader in(details);
     bool good = true;
     const bool whole = in.each([&](std::uint32_t tag) {
         if (tag != length_delimited_field(3)) return false;
-        good = read_detail(in.bytes(), text_of_call, out) && good;
+        good = read_detail(in.bytes(), call, out) && good;
         return true;
     });
     return whole && good;
@@ -171,7 +204,7 @@ call_end end_of_call(int status, std::string_view text, std::string_view details
     call_end out;
     try {
         out.why = from_status(status, text);
-        out.unreadable = !read_details(details, text, out);
+        out.unreadable = !read_details(details, {status, text}, out);
     } catch (const std::exception&) {
         if (status != 0 && !out.why) out.why = error_code(status, grpc_category());
         out.unreadable = !details.empty();

@@ -76,7 +76,7 @@ void unary_call::perform(unary_action& action) noexcept {
             break;
         case unary_action_kind::wait:
             alarm_.reset();
-            if (!set_alarm(alarm_, jittered(action.delay), over)) machine_.feed(over);
+            if (!set_alarm(alarm_, action.at_least + jittered(action.delay), over)) machine_.feed(over);
             break;
         case unary_action_kind::drop_alarm:
             alarm_.reset();

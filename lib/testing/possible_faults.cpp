@@ -11,20 +11,20 @@ possible_faults::possible_faults(const fault_script& script) {
         switch (f.kind) {
             case fault_kind::fail_open:
             case fault_kind::reset:
-            case fault_kind::range_error: statuses_.insert(f.status); break;
+            case fault_kind::range_error: report(f.status); break;
             case fault_kind::outage:
-                statuses_.insert(status_number::unavailable);
+                report(status_number::unavailable);
                 codes_.insert(errc::timed_out);
                 break;
             case fault_kind::goaway:
             case fault_kind::too_many_pings:
-                statuses_.insert(status_number::unavailable);
+                report(status_number::unavailable);
                 // So gRPC ends calls that reach a server which is on its way out, before it has heard of them.
-                statuses_.insert(status_number::cancelled);
+                report(status_number::cancelled);
                 break;
-            case fault_kind::idle_abort: statuses_.insert(status_number::aborted); break;
+            case fault_kind::idle_abort: report(status_number::aborted); break;
             case fault_kind::redirect:
-                statuses_.insert(status_number::aborted);
+                report(status_number::aborted);
                 if (!fits_header(f.token)) codes_.insert(errc::protocol_error);
                 codes_.insert(errc::too_many_redirects);
                 break;
@@ -78,7 +78,7 @@ possible_faults::possible_faults(const fault_script& script) {
         }
     }
     // Whoever has a lease on a stream that has failed for good learns only that it has ended.
-    if (!codes_.empty() || !statuses_.empty()) codes_.insert(errc::stream_closed);
+    if (!codes_.empty() || !reported_.empty()) codes_.insert(errc::stream_closed);
 }
 
 possible_faults possible_faults::of_any_service() {
@@ -86,19 +86,28 @@ possible_faults possible_faults::of_any_service() {
     out.codes_ = {
         errc::stalled, errc::timed_out, errc::data_corrupted, errc::stream_closed, errc::too_many_redirects
     };
-    out.statuses_ = {
-        status_number::cancelled,
-        status_number::deadline_exceeded,
-        status_number::resource_exhausted,
-        status_number::aborted,
-        status_number::internal,
-        status_number::unavailable
-    };
+    for (const int status :
+         {status_number::cancelled,
+          status_number::deadline_exceeded,
+          status_number::resource_exhausted,
+          status_number::aborted,
+          status_number::internal,
+          status_number::unavailable}) {
+        out.report(status);
+    }
     return out;
 }
 
+void possible_faults::report(int status) {
+    reported_.insert(code_of_status(status));
+    // Of an object that was there before.
+    const error_class kind = class_of_status(status);
+    if (kind == error_class::gone || kind == error_class::changed) reported_.insert(errc::generation_changed);
+}
+
 bool possible_faults::explain(const failure& why) const {
-    return codes_.contains(why.code()) || statuses_.contains(why.grpc_status());
+    const bool by_service = why.kind() != error_class::none;
+    return codes_.contains(why.code()) || (by_service && reported_.contains(why.code()));
 }
 
 }  // namespace rangeio::testing

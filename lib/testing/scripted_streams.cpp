@@ -1,6 +1,7 @@
 #include <rangeio/crc32c.hpp>
 #include <rangeio/testing/allocation_failures.hpp>
 
+#include "status_numbers.hpp"
 #include "testing/scripted_service.hpp"
 
 #include <fmt/format.h>
@@ -25,26 +26,26 @@ public:
         const allocation_exemption own;
         owner_ = std::move(owner);
         begin(false, service().state.expected_token);
-        for (const auto& [id, r] : reads_) ask_for(id, *r.read);
+        for (const auto& [id, r] : reads_) ask_for(id, *r.sink);
         if (closing_) stop();
     }
 
-    std::int64_t read(std::shared_ptr<range_read> read) override {
+    std::int64_t read(std::shared_ptr<range_sink> sink) override {
         allocation_point();
         const allocation_exemption own;
         const std::int64_t id = ++last_id_;
         if (closing_ || ended()) {
             const failure why = why_ ? why_ : failure(errc::stream_closed);
             const allocation_exemption::lift out_of_here;
-            read->done({why, 0});
+            sink->done({why, 0});
             return 0;
         }
         // Two users do not know of one another, so this is also how a stream that has two is found out.
         if (!multi_request_ && !reads_.empty())
             in().violate("a stream that takes one range is asked for two");
-        outstanding_ += read->range().length();
-        reads_.emplace(id, pending{read, 0});
-        if (owner_ != nullptr) ask_for(id, *read);
+        outstanding_ += sink->range().length();
+        reads_.emplace(id, pending{sink, 0});
+        if (owner_ != nullptr) ask_for(id, *sink);
         return id;
     }
 
@@ -75,23 +76,23 @@ public:
 
 private:
     struct pending {
-        std::shared_ptr<range_read> read;
+        std::shared_ptr<range_sink> sink;
         std::uint64_t received;
     };
     using reads = std::map<std::int64_t, pending>;
 
-    void ask_for(std::int64_t id, const range_read& read) {
+    void ask_for(std::int64_t id, const range_sink& sink) {
         catch_up();
-        ask(id, read.range().offset(), read.range().length());
+        ask(id, sink.range().offset(), sink.range().length());
     }
 
     void finish(reads::iterator it, const failure& why) noexcept {
         const pending p = std::move(it->second);
         reads_.erase(it);
-        outstanding_ -= p.read->range().length() - p.received;
+        outstanding_ -= p.sink->range().length() - p.received;
         const range_outcome outcome{why, p.received};
         const allocation_exemption::lift out_of_here;
-        p.read->done(outcome);
+        p.sink->done(outcome);
     }
 
     void fail_all(const failure& why) noexcept {
@@ -112,11 +113,27 @@ private:
         for (const call_script::chunk& c : response.chunks) take(c);
     }
 
+    // A stream that serves one range at a time reads into the destination, as from a socket; others have messages.
+    void put(range_sink& sink, std::uint64_t position, std::span<const std::byte> bytes) {
+        while (!bytes.empty()) {
+            const auto room = multi_request_ ? std::span<std::byte>() : sink.prepare(position, bytes.size());
+            if (room.empty()) {
+                sink.take(position, bytes, 0);
+                return;
+            }
+            in().preemption_point("before bytes are written into the destination");
+            std::ranges::copy(bytes.first(room.size()), room.begin());
+            sink.commit(position, room.size());
+            position += room.size();
+            bytes = bytes.subspan(room.size());
+        }
+    }
+
     void take(const call_script::chunk& c) {
         const auto it = reads_.find(c.read_id);
         if (it == reads_.end() || closing_) return;
         pending& p = it->second;
-        const byte_range range = p.read->range();
+        const byte_range range = p.sink->range();
         if (c.offset != static_cast<std::int64_t>(range.offset() + p.received) ||
             c.size > range.length() - p.received) {
             finish(it, failure(errc::protocol_error, "the chunk is not what is due"));
@@ -131,9 +148,9 @@ private:
         const auto rest = std::span(bytes).subspan(half.size());
         {
             const allocation_exemption::lift out_of_here;
-            const std::uint32_t crc = p.read->deliver(p.received, half, 0);
+            put(*p.sink, p.received, half);
             in().preemption_point("in the middle of a chunk");
-            p.read->deliver(p.received + half.size(), rest, crc);
+            put(*p.sink, p.received + half.size(), rest);
         }
         copying_ = 0;
         if (!c.damaged) {
@@ -155,8 +172,9 @@ private:
     void deliver_end(const call_script::ending& how) override {
         failure why = why_;
         if (!closing_) {
-            why = how.status == 0 ? failure(errc::stream_closed)
-                                  : failure(error_code(how.status, grpc_category()), how.text, how.status);
+            why = how.status == 0
+                      ? failure(errc::stream_closed)
+                      : failure(code_of_status(how.status), how.text, class_of_status(how.status));
             why_ = why;
             if (how.refused) why_ = why = how.refused;
             closing_ = true;

@@ -221,7 +221,7 @@ std::shared_ptr<mrd_factory> make_scripted_transport(
 ) {
     mrd::environment out;
     out.source = std::make_shared<object_source>(object_ref(service->state.object).generation(generation));
-    out.reports = std::make_shared<stream_reports>(service->observed_by);
+    out.reports = std::make_shared<transport::stream_reports>(service->observed_by);
     out.core = runtime::core_of(executor);
     connections::environment lines;
     lines.maker = std::make_shared<scripted_maker>(service);

@@ -339,7 +339,7 @@ std::shared_ptr<mrd_factory> make_threaded_transport(
 ) {
     mrd::environment out;
     out.source = std::make_shared<object_source>(service->state.object);
-    out.reports = std::make_shared<stream_reports>(service->observed_by);
+    out.reports = std::make_shared<transport::stream_reports>(service->observed_by);
     out.core = runtime::core_of(executor);
     out.executor = executor;
     out.open_timeout = open_timeout;

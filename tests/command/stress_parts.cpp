@@ -24,7 +24,7 @@ using testing::fault_script;
 using testing::possible_faults;
 
 failure status(int number) {
-    return {error_code(number, grpc_category()), "", number};
+    return error_code(number, grpc_category());
 }
 
 circumstances when(bool cancelled, bool hurried, bool closed) {

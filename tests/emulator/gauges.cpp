@@ -42,7 +42,7 @@ public:
         owner_ = std::move(owner);
         asio::post(context_, [owner = owner_, info = info_] { owner->opened(info); });
     }
-    std::int64_t read(std::shared_ptr<rangeio::range_read>) override { return 0; }
+    std::int64_t read(std::shared_ptr<rangeio::range_sink>) override { return 0; }
     void cancel(std::int64_t, const failure&) noexcept override {}
     void close(const failure& why) noexcept override { end(why); }
     std::uint64_t outstanding_bytes() const noexcept override { return 0; }

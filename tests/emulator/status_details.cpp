@@ -41,7 +41,7 @@ grpc::Status aborted(const std::string& details) {
 TEST_CASE("status details: none") {
     CHECK_FALSE(end_from_status(grpc::Status()).why);
     const auto end = end_from_status(aborted(""));
-    CHECK(end.why.grpc_status() == grpc::StatusCode::ABORTED);
+    CHECK(end.why.kind() == rangeio::error_class::aborted);
     CHECK_FALSE(end.redirect);
     CHECK(end.range_errors.empty());
 }
@@ -95,7 +95,7 @@ TEST_CASE("status details: ranges at fault, each with its own status or none") {
     CHECK(end.range_errors[0].why.message() == "past the end (OUT_OF_RANGE)");
     CHECK(end.range_errors[1].read_id == -1);
     CHECK_FALSE(end.range_errors[1].why);
-    CHECK(end.range_errors[2].why.grpc_status() == grpc::StatusCode::ABORTED);
+    CHECK(end.range_errors[2].why.kind() == rangeio::error_class::aborted);
     CHECK_FALSE(end.redirect);
 }
 
@@ -105,7 +105,7 @@ TEST_CASE("status details: what is malformed says nothing, and the status stays 
     const std::string whole = trailer(redirect);
     for (std::size_t size = 1; size < whole.size(); ++size) {
         const auto end = end_from_status(aborted(whole.substr(0, size)));
-        CHECK(end.why.grpc_status() == grpc::StatusCode::ABORTED);
+        CHECK(end.why.kind() == rangeio::error_class::aborted);
         CHECK((!end.redirect || end.redirect->routing_token == "token"));
     }
     CHECK_FALSE(end_from_status(aborted("\xff\xff\xff")).redirect);

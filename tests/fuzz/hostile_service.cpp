@@ -47,13 +47,13 @@ void note(bool holds, const char* what) noexcept {
 }
 
 /// A range with memory on both sides that nobody may write to.
-class guarded_read final : public range_read {
+class guarded_read final : public range_sink {
 public:
     guarded_read(std::uint64_t offset, std::uint64_t length)
         : range_(offset, length), memory_(length + 2 * guard_bytes, guard) {}
 
     byte_range range() const noexcept override { return range_; }
-    std::uint32_t deliver(
+    std::uint32_t take(
         std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
     ) noexcept override {
         inside_ =
@@ -176,7 +176,7 @@ public:
         mrd::environment env;
         env.connector = connector_;
         env.source = std::make_shared<object_source>(object_ref("b-1", "o"));
-        env.reports = std::make_shared<stream_reports>(nullptr);
+        env.reports = std::make_shared<transport::stream_reports>(nullptr);
         env.core = core_;
         env.executor = context.get_executor();
         env.open_timeout = std::chrono::seconds(30);
@@ -195,7 +195,7 @@ public:
         stream_->close({});
         for (std::size_t i = 0; owner_->times_ended == 0 && i < most_calls; ++i) {
             if (call() == nullptr) break;
-            end_call(call_end(failure(error_code(1, grpc_category()), "cancelled", 1)));
+            end_call(call_end(failure(error_code(1, grpc_category()), "cancelled")));
         }
         check(noted == nullptr, noted);
         check(owner_->times_ended == 1, "a stream does not end once");

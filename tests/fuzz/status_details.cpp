@@ -4,6 +4,7 @@
 
 #include "fuzz/targets.hpp"
 #include "grpc/limits.hpp"
+#include "status_numbers.hpp"
 #include "text.hpp"
 
 #include <google/protobuf/stubs/common.h>
@@ -41,7 +42,8 @@ void status_details(std::string_view input) {
 
     const auto end = grpc_transport::end_of_call(code, text, details);
     check(static_cast<bool>(end.why) == (code != 0), "a status is an error if it is not OK, and only then");
-    check(end.why.grpc_status() == code, "the number of the status is lost");
+    check(end.why.kind() == class_of_status(code), "the class of the status is lost");
+    check(end.why.retry_after().count() >= 0, "a wait is negative");
     check(is_one_line(end.why.message()), "the service's text is not one line");
     for (const auto& one : end.range_errors) {
         check(is_one_line(one.why.message()), "the text of a range's error is not one line");

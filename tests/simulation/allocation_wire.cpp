@@ -76,7 +76,7 @@ struct wire_fixture {
     wire_fixture() {
         env.connector = connector;
         env.source = std::make_shared<object_source>(object_ref("bucket", "object"));
-        env.reports = std::make_shared<stream_reports>(nullptr);
+        env.reports = std::make_shared<transport::stream_reports>(nullptr);
         env.core = runtime::core_of(io.get_executor());
         env.executor = io.get_executor();
         env.open_timeout = 30s;
@@ -242,14 +242,16 @@ TEST_CASE("wire: news of the object for which there is no memory are missed; ano
 TEST_CASE("wire: that an object is gone means that it has changed, once it was known; without memory, too") {
     wire_fixture f;
     const auto& source = *f.env.source;
-    const failure gone(errc::not_found, "a text that is longer than what fits into a string", 5);
-    CHECK(source.judge(gone).code() == errc::not_found);
+    const failure gone(
+        errc::not_found, "a text that is longer than what fits into a string", rangeio::error_class::gone
+    );
+    CHECK(source.explain(gone).code() == errc::not_found);
     object_info info;
     info.generation = 7;
-    CHECK_FALSE(f.env.source->learn(&info, nullptr));
-    CHECK(source.judge(gone).code() == errc::generation_changed);
-    CHECK(source.judge(gone).grpc_status() == 5);
-    CHECK(without_memory([&] { return source.judge(gone); }).code() == errc::generation_changed);
+    CHECK_FALSE(f.env.source->update(&info, nullptr));
+    CHECK(source.explain(gone).code() == errc::generation_changed);
+    CHECK(source.explain(gone).kind() == rangeio::error_class::gone);
+    CHECK(without_memory([&] { return source.explain(gone); }).code() == errc::generation_changed);
 }
 
 // A message for which there is no memory ends its call, and the range goes on with the next one.

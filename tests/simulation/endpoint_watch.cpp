@@ -56,7 +56,7 @@ TEST_CASE("endpoint_watch: an answer of any kind is the end of it") {
         w.watch->answered();
     }
     SUBCASE("a status that only a service has") {
-        w.watch->end(failure(errc::not_found, "no such object", 5));
+        w.watch->end(failure(errc::not_found, "no such object", rangeio::error_class::gone));
     }
     CHECK(w.core->alarms().empty());
     w.watch->begin();

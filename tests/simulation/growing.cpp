@@ -241,12 +241,12 @@ public:
     public:
         explicit stream(const object_info& known) : known_(known) {}
         void open(std::shared_ptr<rangeio::stream_listener> to) override { owner = std::move(to); }
-        std::int64_t read(std::shared_ptr<rangeio::range_read> read) override {
+        std::int64_t read(std::shared_ptr<rangeio::range_sink> sink) override {
             rangeio::range_outcome all;
-            all.received = read->range().length();
-            if (read->tail()) all.offset = tails_at;
+            all.received = sink->range().length();
+            if (sink->tail()) all.offset = tails_at;
             if (++reads > 10) all.why = {errc::timed_out, "asked without end"};
-            read->done(all);
+            sink->done(all);
             return 1;
         }
         void cancel(std::int64_t, const rangeio::failure&) noexcept override {}

@@ -39,7 +39,7 @@ public:
     void break_now(int status) override {
         const std::lock_guard lock(mutex_);
         if (end_) return;
-        end_ = failure(error_code(status, grpc_category()), "the stream broke", status);
+        end_ = failure(error_code(status, grpc_category()), "the stream broke");
         schedule();
     }
 
@@ -80,11 +80,11 @@ private:
         {
             const std::lock_guard lock(mutex_);
             if (!end_ && responses_ == 0 && service_.refuses_open()) {
-                end_ = failure(error_code(14, grpc_category()), "the open was refused", 14);
+                end_ = failure(error_code(14, grpc_category()), "the open was refused");
             }
             const std::size_t limit = service_.break_after();
             if (!end_ && limit != 0 && responses_ >= limit) {
-                end_ = failure(error_code(14, grpc_category()), "the stream broke", 14);
+                end_ = failure(error_code(14, grpc_category()), "the stream broke");
             }
             if (end_) {
                 // The end is the last that is told: not before the writes have been confirmed.
@@ -208,7 +208,7 @@ std::shared_ptr<mrd_factory> memory_service::factory(
     mrd::environment out;
     out.connector = std::make_shared<memory_connector>(*this);
     out.source = std::make_shared<object_source>(object_ref("b-1", "o"));
-    out.reports = std::make_shared<stream_reports>(std::move(observer));
+    out.reports = std::make_shared<transport::stream_reports>(std::move(observer));
     out.core = runtime::core_of(executor);
     out.executor = executor;
     out.open_timeout = std::chrono::seconds(30);

@@ -146,7 +146,7 @@ struct mrd_fixture {
         std::optional<std::uint64_t> seed = 42,
         bool require_checksums = false
     )
-        : reports(std::make_shared<stream_reports>(std::move(to))) {
+        : reports(std::make_shared<transport::stream_reports>(std::move(to))) {
         mrd::environment env;
         env.connector = connector;
         env.source = std::make_shared<object_source>(object_ref("b-1", "o"));
@@ -184,7 +184,7 @@ struct mrd_fixture {
     asio::io_context context;
     std::shared_ptr<manual_core> core = std::make_shared<manual_core>();
     std::shared_ptr<manual_connector> connector = std::make_shared<manual_connector>();
-    std::shared_ptr<stream_reports> reports;
+    std::shared_ptr<transport::stream_reports> reports;
     std::shared_ptr<listener> owner = std::make_shared<listener>();
     std::shared_ptr<mrd> stream;
     std::int64_t id = 0;

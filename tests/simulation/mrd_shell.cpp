@@ -164,10 +164,10 @@ TEST_CASE("object_source: S7: a generation that was named is pinned before the f
     object_source source(object_ref("b-1", "o", 7));
     object_info info;
     info.generation = 8;
-    CHECK(source.learn(&info, nullptr).code() == errc::generation_changed);
+    CHECK(source.update(&info, nullptr).code() == errc::generation_changed);
     CHECK(source.spec().object.generation() == 7);
     info.generation = 7;
-    CHECK_FALSE(source.learn(&info, nullptr));
+    CHECK_FALSE(source.update(&info, nullptr));
 }
 
 TEST_CASE("mrd: S7: a wait is drawn from what the machine allows, and the call follows when it is over") {
@@ -264,8 +264,10 @@ TEST_CASE("mrd: S10: the range that the service names fails with its message, th
     const auto bad = f.read(900, 4);
     f.call().events->on_write_done();
     const auto good = f.read(0, 4);
-    call_end end = failure(errc::range_not_satisfiable, "of the call", 11);
-    end.range_errors.push_back({1, failure(errc::range_not_satisfiable, "of the range", 11)});
+    call_end end = failure(errc::range_not_satisfiable, "of the call", rangeio::error_class::out_of_range);
+    end.range_errors.push_back(
+        {1, failure(errc::range_not_satisfiable, "of the range", rangeio::error_class::out_of_range)}
+    );
     f.call().end(end);
     REQUIRE(bad->outcome);
     CHECK(bad->outcome->why.message() == "of the range");
@@ -341,11 +343,11 @@ TEST_CASE(
     "mrd: museum S10: while a consumer is slow to take its bytes, other ranges of its stream come and go"
 ) {
     /// Does what it is told while bytes are copied into its memory.
-    class slow_reader final : public range_read {
+    class slow_reader final : public range_sink {
     public:
         explicit slow_reader(std::function<void()> meanwhile) : meanwhile_(std::move(meanwhile)) {}
         byte_range range() const noexcept override { return {0, 4}; }
-        std::uint32_t deliver(
+        std::uint32_t take(
             std::uint64_t, std::span<const std::byte> bytes, std::uint32_t crc
         ) noexcept override {
             meanwhile_();

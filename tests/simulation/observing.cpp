@@ -114,7 +114,7 @@ TEST_CASE(
 }
 
 TEST_CASE("stream_reports: each kind of event is counted under its own name, and bytes add up") {
-    stream_reports reports(nullptr);
+    rangeio::transport::stream_reports reports(nullptr);
     const auto tell = [&reports](event_kind kind, int times) {
         for (int i = 0; i < times; ++i) reports.tell(event(kind, object_ref("b-1", "o")));
     };
@@ -276,8 +276,10 @@ TEST_CASE("observer: a range that the service refuses is told, its neighbours ar
     const auto bad = w.f.read(900, 4);
     w.f.call().events->on_write_done();
     const auto good = w.f.read(0, 4);
-    call_end end = failure(errc::range_not_satisfiable, "of the call", 11);
-    end.range_errors.push_back({1, failure(errc::range_not_satisfiable, "of the range", 11)});
+    call_end end = failure(errc::range_not_satisfiable, "of the call", rangeio::error_class::out_of_range);
+    end.range_errors.push_back(
+        {1, failure(errc::range_not_satisfiable, "of the range", rangeio::error_class::out_of_range)}
+    );
     w.f.call().end(end);
     CHECK(w.watch->count("range_refused") == 1);
     CHECK(w.watch->texts()[1].starts_with("range_refused range=[900, 904)"));

@@ -282,7 +282,7 @@ TEST_CASE("cache: a stream whose call ends while it is idle is kept, and opens a
     const object_ref object("b-1", "o", 7);
     visit(f, visit(*f.cache, object));
     f.until([&] { return f.cache->stats().idle_streams == 1 && f.service.idle(); });
-    f.service.break_all(unavailable.grpc_status());
+    f.service.break_all(rangeio::status_number::unavailable);
     f.until([&] { return f.service.idle(); });
     CHECK(f.cache->stats().died == 0);
     visit(f, visit(*f.cache, object));

@@ -329,7 +329,7 @@ public:
             info.generation = 7;
             owner_->opened(std::make_shared<const rangeio::object_info>(info));
         }
-        std::int64_t read(std::shared_ptr<rangeio::range_read>) override {
+        std::int64_t read(std::shared_ptr<rangeio::range_sink>) override {
             throw std::runtime_error("reads are over quota");
         }
         void cancel(std::int64_t, const rangeio::failure&) noexcept override {}
@@ -437,7 +437,7 @@ public:
     class stream final : public rangeio::multi_range_downloader {
     public:
         void open(std::shared_ptr<rangeio::stream_listener> to) override { owner = std::move(to); }
-        std::int64_t read(std::shared_ptr<rangeio::range_read>) override { return 1; }
+        std::int64_t read(std::shared_ptr<rangeio::range_sink>) override { return 1; }
         void cancel(std::int64_t, const rangeio::failure&) noexcept override {}
         void close(const rangeio::failure& why) noexcept override { end(why); }
         std::uint64_t outstanding_bytes() const noexcept override { return load; }

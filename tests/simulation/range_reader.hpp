@@ -15,12 +15,12 @@ namespace support {
 inline const std::string content = "The quick brown fox jumps over the lazy dog.";
 
 /// A range that is read, whose memory and outcome the test looks at.
-class reader final : public rangeio::range_read {
+class reader final : public rangeio::range_sink {
 public:
     reader(std::uint64_t offset, std::uint64_t length) : range_(offset, length), memory(length, '.') {}
 
     rangeio::byte_range range() const noexcept override { return range_; }
-    std::uint32_t deliver(
+    std::uint32_t take(
         std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
     ) noexcept override {
         std::memcpy(memory.data() + position, bytes.data(), bytes.size());

@@ -181,13 +181,13 @@ public:
     explicit prompt_stream(sim::world& in) : world_(in), thread_(in.add_actor("service", true)) {}
 
     void open(std::shared_ptr<stream_listener>) override {}
-    std::int64_t read(std::shared_ptr<range_read> read) override {
+    std::int64_t read(std::shared_ptr<range_sink> sink) override {
         world_.post(
             thread_,
-            sim::task([this, read] {
+            sim::task([this, sink] {
                 range_outcome all;
-                all.received = read->range().length();
-                read->done(all);
+                all.received = sink->range().length();
+                sink->done(all);
                 ++done;
             }),
             "ends a range"
@@ -478,14 +478,12 @@ TEST_CASE("shells: a stream that is asked for a range while its pool goes is not
 namespace {
 
 /// A range that is told its end once, and given no byte after that.
-class strict_read final : public range_read {
+class strict_read final : public range_sink {
 public:
     explicit strict_read(sim::world& in) : world_(in) {}
 
     byte_range range() const noexcept override { return {0, 16}; }
-    std::uint32_t deliver(
-        std::uint64_t, std::span<const std::byte> bytes, std::uint32_t crc
-    ) noexcept override {
+    std::uint32_t take(std::uint64_t, std::span<const std::byte> bytes, std::uint32_t crc) noexcept override {
         world_.check(!over, "bytes come after the end");
         return crc32c_extend(crc, bytes);
     }

@@ -18,7 +18,7 @@ using namespace support;
 using rangeio::byte_range;
 using rangeio::errc;
 using rangeio::failure;
-using rangeio::range_read;
+using rangeio::range_sink;
 using rangeio::engine::transfer_parts;
 
 // The parts of one transfer against each other, on a stream whose ranges end when the test says so.
@@ -28,8 +28,8 @@ namespace {
 class patient_stream final : public rangeio::multi_range_downloader {
 public:
     void open(std::shared_ptr<rangeio::stream_listener>) override {}
-    std::int64_t read(std::shared_ptr<range_read> read) override {
-        reads_.push_back(std::move(read));
+    std::int64_t read(std::shared_ptr<range_sink> sink) override {
+        reads_.push_back(std::move(sink));
         return static_cast<std::int64_t>(reads_.size());
     }
     void cancel(std::int64_t id, const failure&) noexcept override { cancelled.push_back(id); }
@@ -38,7 +38,7 @@ public:
 
     std::size_t size() const { return reads_.size(); }
     void deliver(std::int64_t id, std::string_view text) {
-        reads_.at(static_cast<std::size_t>(id - 1))->deliver(0, std::as_bytes(std::span(text)), 0);
+        reads_.at(static_cast<std::size_t>(id - 1))->take(0, std::as_bytes(std::span(text)), 0);
     }
     void end(std::int64_t id, const failure& why, std::uint64_t received) {
         const auto read = std::exchange(reads_.at(static_cast<std::size_t>(id - 1)), nullptr);
@@ -51,7 +51,7 @@ public:
     std::vector<std::int64_t> cancelled;
 
 private:
-    std::vector<std::shared_ptr<range_read>> reads_;
+    std::vector<std::shared_ptr<range_sink>> reads_;
 };
 
 struct transfer_fixture {

@@ -183,7 +183,12 @@ TEST_CASE("mrd_fsm, every state: folding loses nothing") {
         for (const auto& r : s.ranges) {
             out += fmt::format(" {}/{}:{}+{}-{}", r.number, r.asks, r.length, r.sent, r.bad);
         }
-        for (const auto& a : s.queue) out += fmt::format(" q{}", a.cookie);
+        for (const auto& a : s.queue)
+            out += fmt::format(
+                " q{}",
+                a.kind == rangeio::fsm::mrd_action_kind::complete ? static_cast<std::uint64_t>(a.number)
+                                                                  : a.timer
+            );
         return out + fmt::format(" {}{}", s.timer != 0, s.alarm != 0);
     };
     for (const bool late : {false, true}) {

@@ -1,10 +1,13 @@
 #include "states/mrd_model.hpp"
 
 #include "states/mrd_rules.hpp"
+#include "support/named_sink.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <utility>
 
 namespace rangeio::states {
@@ -24,11 +27,11 @@ constexpr std::uint64_t growth = 5;
 constexpr unsigned attempt_limit = 1;
 constexpr unsigned redirect_limit = 1;
 
-const failure gone(error_code(14, grpc_category()), "", 14);
-const failure cancelled(error_code(1, grpc_category()), "", 1);
-const failure aborted(error_code(10, grpc_category()), "", 10);
-const failure denied(errc::permission_denied, "", 7);
-const failure past_the_end(errc::range_not_satisfiable, "", 11);
+const failure gone(error_code(14, grpc_category()), "");
+const failure cancelled(error_code(1, grpc_category()), "");
+const failure aborted(error_code(10, grpc_category()), "");
+const failure denied(errc::permission_denied, "", error_class::denied);
+const failure past_the_end(errc::range_not_satisfiable, "", error_class::out_of_range);
 
 std::uint64_t offset_of(std::int64_t number) {
     return 10 * static_cast<std::uint64_t>(number);
@@ -39,6 +42,23 @@ fsm::time_point at(bool aged) {
 }
 
 }  // namespace
+
+// Nobody owns them, so to copy a state costs no counting.
+std::shared_ptr<range_sink> sink_of(std::int64_t number) {
+    static std::array<support::named_sink, 10> sinks{
+        support::named_sink(0),
+        support::named_sink(1),
+        support::named_sink(2),
+        support::named_sink(3),
+        support::named_sink(4),
+        support::named_sink(5),
+        support::named_sink(6),
+        support::named_sink(7),
+        support::named_sink(8),
+        support::named_sink(9),
+    };
+    return {std::shared_ptr<void>(), &sinks.at(static_cast<std::size_t>(number))};
+}
 
 mrd_fsm::options mrd_model::options() const {
     mrd_fsm::options out;
@@ -193,7 +213,7 @@ void mrd_model::send_chunk(state& s, const event& e, mrd_actions& out) const {
     const auto verdict = s.machine.begin_chunk(id, offset, e.size, e.end, out);
     require(s, verdict.accept == (live && fits), fits ? rule::s1_routing : rule::s4_right_bytes);
     if (!verdict.accept) return;
-    require(s, verdict.cookie == static_cast<std::uintptr_t>(e.number), rule::s1_routing);
+    require(s, verdict.sink == sink_of(e.number).get(), rule::s1_routing);
     require(s, verdict.position == received, rule::s4_right_bytes);
     s.copying = e.number;
     s.copy_size = e.size;
@@ -313,10 +333,9 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
             r.stopped = m.state() >= mrd_state::closing;
             s.slept = s.slept || m.state() == mrd_state::dormant;
             s.ranges.push_back(r);
-            const auto number = m.add_range(
-                static_cast<std::uintptr_t>(r.number), r.tail ? 0 : r.base, r.length, at(s.aged), out, r.tail
-            );
-            require(s, number == (r.stopped ? 0 : r.number), rule::s1_routing);
+            const auto number =
+                m.add_range(sink_of(r.number), r.tail ? 0 : r.base, r.length, at(s.aged), out, r.tail);
+            require(s, number == r.number, rule::s1_routing);
             break;
         }
         case kind::cancel:
@@ -423,22 +442,22 @@ void mrd_model::perform(state& s, const mrd_action& a) const {
             break;
         case mrd_action_kind::wait:
             if (std::exchange(s.starving, false)) {
-                s.machine.wait_over(a.cookie, out);
+                s.machine.wait_over(a.timer, out);
             } else {
-                s.timer = a.cookie;
+                s.timer = a.timer;
             }
             break;
         case mrd_action_kind::watch:
             if (std::exchange(s.starving, false)) {
-                s.machine.unwatched(a.cookie, out);
+                s.machine.unwatched(a.timer, out);
             } else {
-                s.alarm = a.cookie;
+                s.alarm = a.timer;
             }
             break;
         case mrd_action_kind::judge_silence: {
             const bool meant =
-                a.cookie == s.machine.watches_for() && s.machine.call() == mrd_fsm::call_state::there;
-            s.machine.judged(a.cookie, s.heard, out);
+                a.timer == s.machine.watches_for() && s.machine.call() == mrd_fsm::call_state::there;
+            s.machine.judged(a.timer, s.heard, out);
             const bool gives_up =
                 std::ranges::count(out, mrd_action_kind::cancel_call, &mrd_action::kind) != 0;
             require(s, gives_up == (meant && !s.moved), rule::s9_stall);

@@ -61,9 +61,9 @@ std::uintptr_t alarm_to_be(
     const state& s, std::uintptr_t now, mrd_action_kind sets, mrd_action_kind cancels
 ) {
     for (const mrd_action& a : s.queue) {
-        if (a.kind == sets) now = a.cookie;
+        if (a.kind == sets) now = a.timer;
         // The alarm has gone off, and what follows is being asked for.
-        if (a.kind == mrd_action_kind::judge_silence && sets == mrd_action_kind::watch) now = a.cookie;
+        if (a.kind == mrd_action_kind::judge_silence && sets == mrd_action_kind::watch) now = a.timer;
         if (a.kind == cancels || a.kind == mrd_action_kind::ended) now = 0;
     }
     return now;
@@ -76,10 +76,11 @@ bool has(const mrd_actions& out, mrd_action_kind what) {
 void check_answer(
     const mrd_model& model, const mrd_fsm& before, const mrd_model::event& e, const mrd_action& a, state& s
 ) {
-    range* const r = find(s, static_cast<std::int64_t>(a.cookie));
+    range* const r = find(s, a.number);
     require(s, r != nullptr && !r->answered, rule::answers);
     if (r == nullptr) return;
     r->answered = true;
+    require(s, a.sink == sink_of(a.number), rule::s1_routing);
     require(s, s.copying != r->number, rule::answers);
     require(s, a.received == r->good, rule::s4_right_bytes);
     require(s, (a.received == r->length) <= !a.why, rule::s5_complete);

@@ -11,7 +11,7 @@ namespace support {
 
 /// What a call ends with, by the number of gRPC's status.
 inline rangeio::failure grpc_failure(int status, std::string text = "gone") {
-    return {rangeio::error_code(status, rangeio::grpc_category()), std::move(text), status};
+    return {rangeio::error_code(status, rangeio::grpc_category()), std::move(text)};
 }
 
 inline const rangeio::failure unavailable = grpc_failure(rangeio::status_number::unavailable);

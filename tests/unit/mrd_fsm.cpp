@@ -55,7 +55,7 @@ TEST_CASE("mrd_fsm: S2: ranges queue while a request is written, and leave toget
 TEST_CASE("mrd_fsm: S2: a message takes as many ranges as the service allows, the rest the next one") {
     stream s = open_stream();
     s.add(1, 0, 1);
-    for (std::uintptr_t n = 0; n < 2 * max_ranges_per_message + 1; ++n) s.add(n, n, 1);
+    for (std::uint64_t n = 0; n < 2 * max_ranges_per_message + 1; ++n) s.add(n, n, 1);
     s.write_done();
     CHECK(s.machine().message().size() == max_ranges_per_message);
     s.write_done();
@@ -70,7 +70,7 @@ TEST_CASE("mrd_fsm: S2: the message stays as it is until it has been written") {
     stream s = open_stream();
     s.add(1, 0, 1);
     const auto* const before = s.machine().message().data();
-    for (std::uintptr_t n = 2; n < 300; ++n) s.add(n, n, 1);
+    for (std::uint64_t n = 2; n < 300; ++n) s.add(n, n, 1);
     s.cancel(1);
     CHECK(s.machine().message().data() == before);
     CHECK(s.machine().message().size() == 1);
@@ -106,7 +106,7 @@ TEST_CASE("mrd_fsm: S4: what arrives goes behind what was right so far") {
     s.add(1, 100, 10);
     CHECK(s.begin_chunk(1, 100, 4) == "");
     CHECK(s.verdict().accept);
-    CHECK(s.verdict().cookie == 1);
+    CHECK(name_of(s.verdict().sink) == 1);
     CHECK(s.verdict().position == 0);
     CHECK(s.end_chunk(1) == "");
     CHECK(s.begin_chunk(1, 104, 6) == "");
@@ -327,7 +327,7 @@ TEST_CASE("mrd_fsm: events of the wire need no memory") {
     stream s = open_stream();
     s.add(1, 0, 1);
     const std::size_t room = s.machine().message().capacity();
-    for (std::uintptr_t n = 2; n <= 90; ++n) s.add(n, n, 1);
+    for (std::uint64_t n = 2; n <= 90; ++n) s.add(n, n, 1);
     CHECK(s.write_done() != "");
     CHECK(s.machine().message().size() == 89);
     CHECK(s.machine().message().capacity() == room);

@@ -40,7 +40,7 @@ TEST_CASE("mrd_fsm: S7, museum S03: a range goes on at its own last good byte, u
 
 TEST_CASE("mrd_fsm: S7, museum S02: however many ranges broke, one call is opened, and they ride in it") {
     stream s = open_stream(patient());
-    for (std::uintptr_t n = 1; n <= 5; ++n) s.add(n, n, 1), s.write_done();
+    for (std::uint64_t n = 1; n <= 5; ++n) s.add(n, n, 1), s.write_done();
     CHECK(s.call_ended(unavailable) == "reconnecting, start 1:1+1 2:2+1 3:3+1 4:4+1 5:5+1");
     CHECK(s.add(6, 6, 1) == "");
     CHECK(s.add(7, 7, 1) == "");
@@ -49,7 +49,7 @@ TEST_CASE("mrd_fsm: S7, museum S02: however many ranges broke, one call is opene
 
 TEST_CASE("mrd_fsm: S7: no more than a hundred ranges ride in a message on resuming either") {
     stream s = open_stream(patient());
-    for (std::uintptr_t n = 0; n < 2 * max_ranges_per_message + 1; ++n) s.add(n, n, 1), s.write_done();
+    for (std::uint64_t n = 0; n < 2 * max_ranges_per_message + 1; ++n) s.add(n, n, 1), s.write_done();
     s.call_ended(unavailable);
     CHECK(s.machine().message().size() == max_ranges_per_message);
     s.write_done();
@@ -376,7 +376,7 @@ TEST_CASE("mrd_fsm: S10: an id that is not ours excuses nothing") {
 TEST_CASE("mrd_fsm: S10: a range that is refused without a name is found among the others, and fails alone") {
     stream s = open_stream(patient());
     s.add(1, 0, 8), s.write_done();
-    for (const std::uintptr_t cookie : {2U, 3U, 4U}) s.add(cookie, cookie == 3 ? 900 : 16 * cookie, 8);
+    for (const unsigned name : {2U, 3U, 4U}) s.add(name, name == 3 ? 900 : 16 * name, 8);
     s.write_done();
     // Four of them, two, one at a time; the third is at fault.
     CHECK(s.call_ended(past_the_end) == "reconnecting, start 1:0+8 2:32+8");
@@ -434,7 +434,7 @@ TEST_CASE(
 
 TEST_CASE("mrd_fsm: S10: as ranges go well more of them are under way, until nothing holds them back") {
     stream s = open_stream(patient());
-    for (std::uintptr_t cookie = 1; cookie <= 300; ++cookie) s.add(cookie, 16 * cookie, 8), s.write_done();
+    for (unsigned name = 1; name <= 300; ++name) s.add(name, 16 * name, 8), s.write_done();
     s.call_ended(past_the_end);
     s.write_done();
     s.response();
@@ -526,25 +526,25 @@ TEST_CASE("mrd_fsm: S9: nothing is watched without ranges, nor between calls; th
     m.response(out);
     CHECK(m.watches_for() == 0);
     out.clear();
-    m.add_range(1, 0, 8, {}, out);
+    m.add_range(sink_named(1), 0, 8, {}, out);
     REQUIRE(out.size() == 2);
     CHECK(out[1].kind == mrd_action_kind::watch);
     CHECK(out[1].delay == 5s);
-    const auto first = out[1].cookie;
+    const auto first = out[1].timer;
     CHECK(first == m.watches_for());
     out.clear();
     SUBCASE("which the last range takes along, so that nothing keeps a context running") {
         m.cancel_range(1, errc::timed_out, out);
         REQUIRE(out.size() == 2);
         CHECK(out[1].kind == mrd_action_kind::cancel_watch);
-        m.add_range(2, 0, 8, {}, out);
+        m.add_range(sink_named(2), 0, 8, {}, out);
         CHECK(m.watches_for() != first);
         out.clear();
         m.look(first, out);  // it was on its way already
         CHECK(out.empty());
     }
     SUBCASE("which goes on from one call to the next") {
-        m.add_range(2, 0, 8, {}, out);
+        m.add_range(sink_named(2), 0, 8, {}, out);
         CHECK(out.empty());
         m.call_ended({unavailable, false, {}}, {}, out);
         CHECK(m.watches_for() == first);
@@ -607,7 +607,7 @@ TEST_CASE("mrd_fsm: S8: too many bytes that nobody wants retire the call, not th
 TEST_CASE("mrd_fsm: S8: too many ranges that nobody wants retire the call, however short they are") {
     stream s = open_stream(patient().max_orphan_ranges(2));
     for (std::int64_t id = 1; id <= 4; ++id) {
-        s.add(static_cast<std::uintptr_t>(id), 8 * static_cast<std::uint64_t>(id), 8);
+        s.add(static_cast<std::uint64_t>(id), 8 * static_cast<std::uint64_t>(id), 8);
         s.write_done();
     }
     s.add(5, 90, 8);
@@ -673,7 +673,7 @@ TEST_CASE("mrd_fsm: a shell that performs late does what is still wanted") {
     REQUIRE(m.begin_call(out));
     m.response(out);
     m.write_done(out);
-    m.add_range(1, 0, 8, {}, out);
+    m.add_range(sink_named(1), 0, 8, {}, out);
     SUBCASE("a message of a call that is over is not sent on the next one") {
         m.call_ended({unavailable, false, {}}, {}, out);
         CHECK_FALSE(m.begin_write());
@@ -685,7 +685,7 @@ TEST_CASE("mrd_fsm: a shell that performs late does what is still wanted") {
         m.cancel_range(1, errc::timed_out, out);
         CHECK_FALSE(m.begin_write());
         out.clear();
-        m.add_range(2, 0, 8, {}, out);
+        m.add_range(sink_named(2), 0, 8, {}, out);
         REQUIRE_FALSE(out.empty());
         CHECK(out.front().kind == mrd_action_kind::write);
     }

@@ -2,11 +2,14 @@
 
 #include "fsm/mrd_fsm.hpp"
 #include "support/grpc_failures.hpp"
+#include "support/named_sink.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -27,7 +30,7 @@ using rangeio::fsm::mrd_state;
 using rangeio::fsm::range_error;
 
 /// A stream whose events return their actions as one line, messages included: those are asked for at once, as
-/// a shell that is never late would. Cookies are numbers from 1 and are printed as `r1`, ranges in messages
+/// a shell that is never late would. Sinks have names from 1 on and are printed as `r1`, ranges in messages
 /// as id:offset+length; the watchdog's alarms are not printed.
 class stream {
 public:
@@ -38,12 +41,14 @@ public:
     std::string open() {
         return feed([&](mrd_actions& out) { machine_.open(out); });
     }
-    std::string add(std::uintptr_t cookie, std::uint64_t offset, std::uint64_t length) {
-        return feed([&](mrd_actions& out) { machine_.add_range(cookie, offset, length, now, out); });
+    std::string add(std::uint64_t name, std::uint64_t offset, std::uint64_t length) {
+        return feed([&](mrd_actions& out) { machine_.add_range(sink_named(name), offset, length, now, out); }
+        );
     }
     /// The last `length` bytes.
-    std::string add_tail(std::uintptr_t cookie, std::uint64_t length) {
-        return feed([&](mrd_actions& out) { machine_.add_range(cookie, 0, length, now, out, true); });
+    std::string add_tail(std::uint64_t name, std::uint64_t length) {
+        return feed([&](mrd_actions& out) { machine_.add_range(sink_named(name), 0, length, now, out, true); }
+        );
     }
     std::string renew() {
         return feed([&](mrd_actions& out) { machine_.renew(out); });
@@ -152,7 +157,7 @@ private:
                 return fmt::format(
                     "wait {}", std::chrono::duration_cast<std::chrono::milliseconds>(a.delay).count()
                 );
-            case mrd_action_kind::judge_silence: machine_.judged(a.cookie, silence(a.looks), out); return "";
+            case mrd_action_kind::judge_silence: machine_.judged(a.timer, silence(a.looks), out); return "";
             case mrd_action_kind::call_over:
             case mrd_action_kind::watch:
             case mrd_action_kind::cancel_watch: return "";
@@ -163,7 +168,9 @@ private:
             case mrd_action_kind::ended: return a.why ? "ended: " + a.why.message() : "ended";
             case mrd_action_kind::complete: break;
         }
-        return fmt::format("r{} {}{}", a.cookie, a.received, a.why ? ": " + a.why.message() : "");
+        return fmt::format(
+            "r{} {}{}", name_of(a.sink.get()), a.received, a.why ? ": " + a.why.message() : ""
+        );
     }
 
     mrd_fsm machine_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 using rangeio::errc;
+using rangeio::error_class;
 using rangeio::failure;
 using rangeio::retry_policy;
 using rangeio::fsm::call_fate;
@@ -45,8 +46,33 @@ TEST_CASE("resume_judge: without a budget the attempts end, and the failure says
     const auto last = broke(judge);
     CHECK(last.then == what_next::fail);
     CHECK(last.why.code() == unavailable.code());
-    CHECK(last.why.grpc_status() == 14);
+    CHECK(last.why.kind() == error_class::transient);
     CHECK(last.why.message() == "gone (attempt 2 of 2)");
+}
+
+TEST_CASE(
+    "resume_judge: a service that asks for a wait gets it, up to a minute and what is left of the budget"
+) {
+    const auto asks = [](std::chrono::nanoseconds delay) {
+        return failure(errc::timed_out, rangeio::error_info{"slower", error_class::throttled, delay});
+    };
+    const retry_policy policy = retry_policy().initial_backoff(250ms).budget(10min);
+    resume_judge judge(policy);
+    const auto first = broke(judge, {}, asks(3s));
+    CHECK(first.then == what_next::wait);
+    CHECK(first.at_least == 3s);
+    CHECK(first.delay == 250ms);
+    // Also where the next attempt would be made at once.
+    judge.progress();
+    const auto moved = judge.call_ended(call_fate::broken, asks(3s), true, true, {});
+    CHECK(moved.then == what_next::wait);
+    CHECK(moved.at_least == 3s);
+    CHECK(moved.delay == 0s);
+    CHECK(broke(judge, {}, asks(1h)).at_least == 1min);
+    CHECK(broke(judge, time_point() + 9min + 50s, asks(1h)).at_least == 10s);
+    CHECK(broke(judge, {}, unavailable).at_least == 0s);
+    resume_judge unlimited(retry_policy().budget(0s));
+    CHECK(broke(unlimited, {}, asks(1h)).at_least == 1min);
 }
 
 TEST_CASE("resume_judge: progress sets the attempts back, and the next one does not wait") {
@@ -129,11 +155,11 @@ TEST_CASE("resume_judge: a lack of memory is tried again once the stream was ope
     CHECK(judge.call_ended(call_fate::starved, no_memory, true, false, {}).then == what_next::wait);
 }
 
-TEST_CASE("resume_judge: statuses can be added to those and taken from them") {
-    resume_judge judge(retry_policy().retry_status(2, true).retry_status(14, false));
+TEST_CASE("resume_judge: classes can be added to those and taken from them") {
+    resume_judge judge(retry_policy().retry(error_class::unknown, true).retry(error_class::transient, false));
     CHECK(broke(judge, {}, grpc_failure(2)).then == what_next::wait);
     CHECK(broke(judge, {}, unavailable).then == what_next::fail);
-    CHECK(retry_policy().retry_status(99, true).retries(99, true) == false);
+    CHECK_FALSE(retry_policy().retry(error_class::none, true).retries(error_class::none, true));
 }
 
 TEST_CASE(
@@ -246,7 +272,7 @@ TEST_CASE(
     unlimited.call_started();
     CHECK(unlimited.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::wait);
     CHECK(unlimited.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::fail);
-    resume_judge unwilling(retry_policy().retry_status(14, false));
+    resume_judge unwilling(retry_policy().retry(error_class::transient, false));
     CHECK(unwilling.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::fail);
 }
 

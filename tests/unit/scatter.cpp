@@ -115,3 +115,41 @@ TEST_CASE("scatter: a byte among ranges of 4 KiB is found without a look at all 
     CHECK(count == 1);
     CHECK(looks <= detour);
 }
+
+TEST_CASE(
+    "scatter: memory for a reader in place is that of one range alone, as far as no other one wants the bytes"
+) {
+    std::mt19937 random(7);
+    for (int round = 0; round < 200; ++round) {
+        std::vector<std::byte> memory(4000);
+        requests asked;
+        for (int i = 0; i < 12; ++i) add(asked, random() % 2000, 1 + random() % 700, memory.data() + 300 * i);
+        std::ranges::stable_sort(asked, {}, [](const range_request& r) { return r.range.offset(); });
+        const scatter in(asked);
+        for (int i = 0; i < 50; ++i) {
+            const std::uint64_t begin = random() % 2800;
+            const std::uint64_t most = 1 + random() % 900;
+            const auto piece = in.sole_piece(begin, most);
+            // As long as it can be, byte by byte.
+            std::uint64_t length = 0;
+            const auto owner = expected(asked, begin, begin + 1);
+            const auto wanted = [&](std::uint64_t at) { return expected(asked, at, at + 1); };
+            if (owner.size() == 1) {
+                while (length < most) {
+                    const auto there = wanted(begin + length);
+                    if (there.size() != 1 || std::get<0>(there[0]) != std::get<0>(owner[0]) + length) break;
+                    ++length;
+                }
+                CHECK(piece.data() == std::get<0>(owner[0]));
+            }
+            CHECK(piece.size() == length);
+        }
+    }
+}
+
+TEST_CASE("scatter: memory for a reader in place is found without a look at all that follows") {
+    requests asked;
+    for (std::uint64_t at = 0; at < 4 * mib; at += 16) add(asked, at, 16);
+    const scatter in(std::move(asked));
+    CHECK(in.sole_piece(2 * mib + 4, 2 * mib - 4).size() == 12);
+}

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <limits>
 #include <string>
 
@@ -19,6 +20,7 @@ using rangeio::grpc_transport::max_range_errors;
 namespace {
 
 using rangeio::status_number::out_of_range;
+using rangeio::status_number::resource_exhausted;
 
 std::string detail(const std::string& type, const std::string& value) {
     return bytes_field(
@@ -53,6 +55,31 @@ TEST_CASE("status details: a range's own status is told once, as its text or the
     CHECK(end.range_errors[2].why.code() == errc::not_found);
 }
 
+TEST_CASE("status details: how long the service asks to wait") {
+    const auto asked = [](const std::string& duration) {
+        const std::string value = bytes_field(1, duration);
+        return end_of_call(
+            resource_exhausted,
+            "slower",
+            bytes_field(3, bytes_field(1, "type.googleapis.com/google.rpc.RetryInfo") + bytes_field(2, value))
+        );
+    };
+    const auto end = asked(varint_field(1, 2) + varint_field(2, 500'000'000));
+    CHECK(end.why.kind() == rangeio::error_class::throttled);
+    CHECK(end.why.retry_after() == std::chrono::milliseconds(2500));
+    CHECK(end.why.message() == "slower (RESOURCE_EXHAUSTED)");
+    CHECK(end.why.with_context("gs://b/o").retry_after() == std::chrono::milliseconds(2500));
+    CHECK_FALSE(end.unreadable);
+    CHECK(asked(varint_field(1, std::uint64_t{1} << 62)).why.retry_after() == std::chrono::hours(24));
+    // What says nothing.
+    for (const std::string& odd :
+         {std::string(), varint_field(1, ~std::uint64_t{0}), varint_field(2, 1'000'000'000)}) {
+        CHECK(asked(odd).why.retry_after().count() == 0);
+        CHECK_FALSE(asked(odd).unreadable);
+    }
+    CHECK(asked("\xff").unreadable);
+}
+
 TEST_CASE("status details: a status that there is not is UNKNOWN, and its number is in the text") {
     for (const std::int64_t code :
          {std::int64_t{17},
@@ -63,7 +90,7 @@ TEST_CASE("status details: a status that there is not is UNKNOWN, and its number
             out_of_range, "bad", range_errors(range_error_field(1, static_cast<std::uint64_t>(code), "odd"))
         );
         REQUIRE(end.range_errors.size() == 1);
-        CHECK(end.range_errors[0].why.grpc_status() == 2);
+        CHECK(end.range_errors[0].why.kind() == rangeio::error_class::unknown);
         CHECK(end.range_errors[0].why.message() == "odd (UNKNOWN, status " + std::to_string(code) + ")");
         CHECK(
             end_of_call(static_cast<int>(code), "odd", "").why.message() ==

@@ -10,6 +10,7 @@
 #include <vector>
 
 using rangeio::errc;
+using rangeio::error_class;
 using rangeio::failure;
 using rangeio::retry_policy;
 using rangeio::fsm::time_point;
@@ -99,12 +100,12 @@ TEST_CASE("unary_fsm: a failure that lasts is the answer") {
     q.take();
     q.end(grpc_failure(5));
     CHECK(q.take() == over);
-    CHECK(q.result->grpc_status() == 5);
+    CHECK(q.result->kind() == error_class::gone);
     CHECK(q.result->message() == "gone");
 }
 
 TEST_CASE("unary_fsm: the policy's statuses count, and its attempts end") {
-    question picky(retry_policy().retry_status(14, false));
+    question picky(retry_policy().retry(error_class::transient, false));
     picky.start();
     picky.take();
     picky.end(unavailable);
@@ -246,7 +247,7 @@ TEST_CASE("unary_fsm: an endpoint that has never answered ends the question, by 
     refused.take();
     refused.machine.unanswered(late, refused.actions);
     CHECK(refused.take() == over);
-    CHECK(refused.result->grpc_status() == 14);
+    CHECK(refused.result->kind() == error_class::transient);
     CHECK(refused.result->message() == "gone (host:1 has not answered in time)");
 
     question answered;

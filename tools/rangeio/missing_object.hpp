@@ -27,7 +27,7 @@ asio::awaitable<T> with_advice(client& service, object_ref object, asio::awaitab
         missing = wrong.why();
     }
     const std::string advice = co_await advice_on_missing(service, std::move(object));
-    throw error(failure(missing.code(), missing.message() + advice, missing.grpc_status()));
+    throw error(missing.with_message(missing.message() + advice));
 }
 
 /// Opens a pool, with advice.

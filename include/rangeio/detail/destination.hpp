@@ -48,6 +48,15 @@ public:
         }
     }
 
+    /// The piece that stands at `begin`, as far as it reaches, and no longer than `most`.
+    std::span<std::byte> first_piece(std::uint64_t begin, std::uint64_t most) const {
+        std::span<std::byte> out;
+        for_each_piece(begin, most, [&](std::byte* memory, std::uint64_t at, std::uint64_t n) {
+            if (at == 0) out = {memory, n};
+        });
+        return out;
+    }
+
 private:
     struct piece {
         std::byte* memory = nullptr;

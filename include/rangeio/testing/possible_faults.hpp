@@ -20,8 +20,10 @@ public:
     bool explain(const failure& why) const;
 
 private:
+    void report(int status);
+
     std::set<error_code> codes_;
-    std::set<int> statuses_;
+    std::set<error_code> reported_;  // by the service
 };
 
 }  // namespace rangeio::testing

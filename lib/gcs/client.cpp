@@ -4,7 +4,7 @@
 #include "engine/open_operation.hpp"
 #include "engine/undivided_read.hpp"
 #include "gcs/client_core.hpp"
-#include "grpc/mrd_maker.hpp"
+#include "gcs/grpc_service.hpp"
 
 #include <boost/asio/system_executor.hpp>
 
@@ -46,7 +46,7 @@ public:
 private:
     mrd_pool make() override {
         require_client(core_);
-        return {core_->executor(), make_factory(*core_, object_, options_), options_};
+        return {core_->executor(), core_->service().streams(object_, options_), options_};
     }
 
     const std::shared_ptr<client_core> core_;
@@ -74,7 +74,7 @@ private:
         const failure why = guarded([this] {
             require_client(core_);
             owner_ = std::make_shared<single_owner>();
-            use(make_factory(*core_, object_, pool_options())->create(), owner_);
+            use(core_->service().streams(object_, pool_options())->create(), owner_);
             return failure();
         });
         if (why) return refuse(why);
@@ -91,38 +91,19 @@ private:
 
 }  // namespace
 
-failure no_client() {
-    return {errc::invalid_argument, "there is no client: it was moved from"};
-}
-
 void require_client(const std::shared_ptr<client_core>& core) {
-    if (core == nullptr) throw error(no_client());
+    if (core == nullptr)
+        throw error(failure(errc::invalid_argument, "there is no client: it was moved from"));
 }
 
 asio::any_io_executor executor_of(const std::shared_ptr<client_core>& core) {
     return core == nullptr ? asio::any_io_executor(asio::system_executor()) : core->executor();
 }
 
-std::shared_ptr<mrd_factory> make_factory(
-    const client_core& core, object_ref object, const pool_options& options
-) {
-    const auto& own = options.observed_by();
-    grpc_transport::mrd::environment out;
-    out.connector = core.connector();
-    out.source = std::make_shared<grpc_transport::object_source>(std::move(object));
-    out.reports = std::make_shared<grpc_transport::stream_reports>(own != nullptr ? own : core.observed_by());
-    out.core = core.runtime();
-    out.executor = core.executor();
-    out.open_timeout = options.open_timeout();
-    out.retry = core.retry();
-    out.require_checksums = core.require_checksums();
-    return std::make_shared<grpc_transport::mrd_maker>(std::move(out));
-}
-
 }  // namespace gcs
 
 client::client(asio::any_io_executor executor, client_options options)
-    : core_(std::make_shared<gcs::client_core>(std::move(executor), options)) {}
+    : core_(std::make_shared<gcs::client_core>(executor, gcs::make_grpc_service(executor, options))) {}
 
 client::executor_type client::get_executor() const noexcept {
     return core_ == nullptr ? executor_type() : core_->executor();
@@ -135,13 +116,13 @@ detail::initiation<mrd_pool> client::open(object_ref object, pool_options option
 
 mrd_pool client::pool(object_ref object, pool_options options) {
     gcs::require_client(core_);
-    return {core_->executor(), gcs::make_factory(*core_, std::move(object), options), options};
+    return {core_->executor(), core_->service().streams(std::move(object), options), options};
 }
 
 mrd_pool_cache client::pool_cache(pool_cache_options options) {
     gcs::require_client(core_);
     auto maker = [core = core_](const object_ref& object, const pool_options& how) {
-        return gcs::make_factory(*core, object, how);
+        return core->service().streams(object, how);
     };
     return {core_->executor(), std::move(maker), options};
 }
@@ -156,7 +137,7 @@ detail::initiation<std::size_t> client::fetch(
 
 const std::string& client::endpoint() const noexcept {
     static const std::string none;
-    return core_ == nullptr ? none : core_->channels()->endpoint();
+    return core_ == nullptr ? none : core_->service().endpoint();
 }
 
 }  // namespace rangeio

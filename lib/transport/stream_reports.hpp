@@ -11,7 +11,7 @@
 #include <mutex>
 #include <utility>
 
-namespace rangeio::grpc_transport {
+namespace rangeio::transport {
 
 /// What the streams of one factory tell: counted, and handed to the observer if there is one. All of it is rare:
 /// what goes well is not reported, but for the opening of a stream and its end.
@@ -33,4 +33,4 @@ private:
     stream_stats counted_;
 };
 
-}  // namespace rangeio::grpc_transport
+}  // namespace rangeio::transport

@@ -1,6 +1,6 @@
-#include "grpc/stream_reports.hpp"
+#include "transport/stream_reports.hpp"
 
-namespace rangeio::grpc_transport {
+namespace rangeio::transport {
 namespace {
 
 void count(stream_stats& so_far, const event& what) noexcept {
@@ -41,4 +41,4 @@ stream_stats stream_reports::counted() const noexcept {
     return counted_;
 }
 
-}  // namespace rangeio::grpc_transport
+}  // namespace rangeio::transport

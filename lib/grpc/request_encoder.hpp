@@ -1,0 +1,16 @@
+#pragma once
+
+#include "grpc/bidi_call.hpp"
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include <span>
+
+namespace rangeio::grpc_transport {
+
+/// The first message of a BidiReadObject call: what is read, and the first ranges.
+grpc::ByteBuffer encode_opening(const call_spec& spec, std::span<const fsm::wire_range> ranges);
+/// A further one.
+grpc::ByteBuffer encode_ranges(std::span<const fsm::wire_range> ranges);
+
+}  // namespace rangeio::grpc_transport

@@ -1,0 +1,86 @@
+#include "transport/pinned_object.hpp"
+
+#include "described.hpp"
+
+#include <fmt/format.h>
+
+#include <new>
+#include <utility>
+
+namespace rangeio::transport {
+
+pinned_object::pinned_object(object_ref object)
+    : object_(std::move(object)), generation_(object_.generation()) {
+    object_info named;
+    named.bucket = object_.bucket();
+    named.name = object_.name();
+    info_ = std::make_shared<const object_info>(std::move(named));
+}
+
+failure pinned_object::update(const object_info* reported, bool required) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (reported == nullptr) {
+        if (is_known() && !required) return {};
+        return described(errc::protocol_error, "the first response does not tell of the object");
+    }
+    if (reported->generation <= 0) {
+        return described(
+            errc::protocol_error, "a response tells of generation {} of the object", reported->generation
+        );
+    }
+    if (generation_ != 0 && reported->generation != generation_) {
+        return described(
+            errc::generation_changed,
+            "generation {} is being read, the service has {} now",
+            generation_,
+            reported->generation
+        );
+    }
+    // Calls of several streams may answer out of turn, and an object only ever grows.
+    if (is_known() && !reported->finalized && reported->size < info_->size) return {};
+    try {
+        // The service names buckets in full; callers name them as they address them.
+        object_info known = *reported;
+        known.bucket = object_.bucket();
+        info_ = std::make_shared<const object_info>(std::move(known));
+        generation_ = reported->generation;
+        return {};
+    } catch (const std::bad_alloc&) {
+        if (is_known()) return {};  // that is good enough to continue with
+        return make_error_code(boost::system::errc::not_enough_memory);
+    }
+}
+
+failure pinned_object::explain(const failure& why) const noexcept {
+    if (why.code() != errc::not_found && why.code() != errc::precondition_failed) return why;
+    const std::lock_guard lock(mutex_);
+    if (!is_known()) return why;  // it was never there
+    try {
+        return {
+            errc::generation_changed,
+            fmt::format(
+                "generation {} is being read, and is not there any more: {}", generation_, why.message()
+            ),
+            why.kind(),
+        };
+    } catch (const std::bad_alloc&) {
+        return errc::generation_changed;
+    }
+}
+
+std::int64_t pinned_object::generation() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return generation_;
+}
+
+bool pinned_object::known() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return is_known();
+}
+
+std::shared_ptr<const object_info> pinned_object::info() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return info_;
+}
+
+}  // namespace rangeio::transport
