@@ -2,9 +2,9 @@
 #include <rangeio/error.hpp>
 #include <rangeio/testing/tcp_proxy.hpp>
 
-#include "emulator/background.hpp"
-#include "emulator/entrance.hpp"
-#include "emulator/listener.hpp"
+#include "emulator/calls/background.hpp"
+#include "emulator/calls/entrance.hpp"
+#include "emulator/calls/listener.hpp"
 #include "emulator/service.hpp"
 
 #include <fmt/format.h>

@@ -3,11 +3,11 @@
 #include <rangeio/proto/storage.pb.h>
 #include <rangeio/proto/storage_control.pb.h>
 
-#include "emulator/conditions.hpp"
-#include "emulator/listing.hpp"
-#include "emulator/metadata.hpp"
-#include "emulator/object_names.hpp"
-#include "emulator/status.hpp"
+#include "emulator/protocol/status.hpp"
+#include "emulator/store/conditions.hpp"
+#include "emulator/store/listing.hpp"
+#include "emulator/store/metadata.hpp"
+#include "emulator/store/object_names.hpp"
 
 #include <fmt/format.h>
 

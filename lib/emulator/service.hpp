@@ -2,15 +2,15 @@
 
 #include <rangeio/emulator.hpp>
 
-#include "emulator/background.hpp"
-#include "emulator/call_counters.hpp"
-#include "emulator/call_info.hpp"
-#include "emulator/directory_walk.hpp"
-#include "emulator/fault_state.hpp"
-#include "emulator/listing.hpp"
-#include "emulator/name_set.hpp"
-#include "emulator/object_store.hpp"
-#include "emulator/request_log.hpp"
+#include "emulator/calls/background.hpp"
+#include "emulator/calls/call_counters.hpp"
+#include "emulator/calls/call_info.hpp"
+#include "emulator/calls/request_log.hpp"
+#include "emulator/faults/fault_state.hpp"
+#include "emulator/store/directory_walk.hpp"
+#include "emulator/store/listing.hpp"
+#include "emulator/store/name_set.hpp"
+#include "emulator/store/object_store.hpp"
 
 #include <cstdint>
 #include <functional>

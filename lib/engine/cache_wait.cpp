@@ -1,6 +1,6 @@
 #include "engine/cache_wait.hpp"
 
-#include "described.hpp"
+#include "failure_text.hpp"
 
 namespace rangeio::engine {
 

@@ -2,11 +2,11 @@
 #include <rangeio/split_range.hpp>
 
 #include "bytes/planner.hpp"
-#include "described.hpp"
 #include "engine/pool_core.hpp"
 #include "engine/read_operation.hpp"
 #include "engine/reads.hpp"
 #include "engine/undivided_read.hpp"
+#include "failure_text.hpp"
 #include "option_range.hpp"
 
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 #include "engine/open_operation.hpp"
 
-#include "described.hpp"
+#include "failure_text.hpp"
 
 #include <mutex>
 #include <utility>

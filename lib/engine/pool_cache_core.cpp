@@ -1,7 +1,7 @@
 #include "engine/pool_cache_core.hpp"
 
-#include "described.hpp"
 #include "engine/cached_mrd.hpp"
+#include "failure_text.hpp"
 #include "option_range.hpp"
 #include "runtime/operation.hpp"
 

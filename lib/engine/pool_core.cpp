@@ -1,6 +1,6 @@
 #include "engine/pool_core.hpp"
 
-#include "described.hpp"
+#include "failure_text.hpp"
 #include "option_range.hpp"
 #include "runtime/operation.hpp"
 

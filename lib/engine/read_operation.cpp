@@ -1,6 +1,6 @@
 #include "engine/read_operation.hpp"
 
-#include "described.hpp"
+#include "failure_text.hpp"
 
 #include <utility>
 

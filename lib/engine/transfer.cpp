@@ -2,7 +2,7 @@
 
 #include <rangeio/crc32c.hpp>
 
-#include "described.hpp"
+#include "failure_text.hpp"
 
 #include <cstring>
 #include <utility>

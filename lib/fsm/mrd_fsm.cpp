@@ -2,7 +2,7 @@
 
 #include <rangeio/byte_range.hpp>
 
-#include "described.hpp"
+#include "failure_text.hpp"
 
 #include <algorithm>
 #include <cassert>

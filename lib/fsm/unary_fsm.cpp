@@ -1,6 +1,6 @@
 #include "fsm/unary_fsm.hpp"
 
-#include "described.hpp"
+#include "failure_text.hpp"
 
 #include <algorithm>
 #include <utility>

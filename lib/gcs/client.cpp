@@ -1,8 +1,8 @@
 #include <rangeio/client.hpp>
 
-#include "described.hpp"
 #include "engine/open_operation.hpp"
 #include "engine/undivided_read.hpp"
+#include "failure_text.hpp"
 #include "gcs/client_core.hpp"
 #include "gcs/grpc_service.hpp"
 

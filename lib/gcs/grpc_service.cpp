@@ -3,7 +3,8 @@
 #include <rangeio/proto/storage.pb.h>
 #include <rangeio/proto/storage_control.pb.h>
 
-#include "described.hpp"
+#include "checked_policy.hpp"
+#include "failure_text.hpp"
 #include "grpc/channels.hpp"
 #include "grpc/connections.hpp"
 #include "grpc/grpc_connections.hpp"
@@ -12,7 +13,6 @@
 #include "grpc/mrd_maker.hpp"
 #include "grpc/object_decoder.hpp"
 #include "grpc/unary_call.hpp"
-#include "retry_policy.hpp"
 #include "runtime/context_service.hpp"
 #include "runtime/operation.hpp"
 

@@ -1,6 +1,6 @@
 #include "grpc/endpoint_watch.hpp"
 
-#include "described.hpp"
+#include "failure_text.hpp"
 #include "status_numbers.hpp"
 
 #include <chrono>

@@ -1,7 +1,7 @@
 #include "grpc/mrd.hpp"
 
-#include "described.hpp"
-#include "retry_policy.hpp"
+#include "checked_policy.hpp"
+#include "failure_text.hpp"
 #include "runtime/interleave.hpp"
 #include "runtime/operation.hpp"
 

@@ -1,6 +1,6 @@
 #include "grpc/object_source.hpp"
 
-#include "described.hpp"
+#include "failure_text.hpp"
 #include "grpc/limits.hpp"
 #include "text.hpp"
 

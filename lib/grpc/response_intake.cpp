@@ -1,6 +1,6 @@
 #include "grpc/response_intake.hpp"
 
-#include "described.hpp"
+#include "failure_text.hpp"
 #include "grpc/limits.hpp"
 #include "grpc/object_decoder.hpp"
 

@@ -1,6 +1,6 @@
 #include "grpc/status.hpp"
 
-#include "described.hpp"
+#include "failure_text.hpp"
 #include "grpc/limits.hpp"
 #include "grpc/service_status.hpp"
 #include "grpc/status_details.hpp"

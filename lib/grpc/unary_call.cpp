@@ -1,7 +1,7 @@
 #include "grpc/unary_call.hpp"
 
-#include "described.hpp"
-#include "retry_policy.hpp"
+#include "checked_policy.hpp"
+#include "failure_text.hpp"
 
 #include <random>
 #include <string_view>

@@ -1,6 +1,6 @@
 #include "transport/pinned_object.hpp"
 
-#include "described.hpp"
+#include "failure_text.hpp"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 
 #include <rangeio/testing/threaded_service.hpp>
 
-#include "event_loop.hpp"
+#include "common/event_loop.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>

@@ -1,7 +1,7 @@
-#include "command_line.hpp"
+#include "common/command_line.hpp"
 
-#include "../tools/rangeio/process.hpp"  // not this folder's
-#include "advice.hpp"
+#include "common/advice.hpp"
+#include "common/process.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "latencies.hpp"
+#include "common/latencies.hpp"
 
 #include <doctest/doctest.h>
 

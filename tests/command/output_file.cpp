@@ -1,7 +1,7 @@
 #include "output_file.hpp"
 
-#include "../tools/rangeio/process.hpp"  // not this folder's
 #include "command/fixture.hpp"
+#include "common/process.hpp"
 #include "output_stream.hpp"
 #include "support/bytes_of.hpp"
 

@@ -30,9 +30,9 @@ std::pair<unique_fd, unique_fd> make_pipe() {
     return {unique_fd(ends[0]), unique_fd(ends[1])};
 }
 
-std::string command_under_test() {
-    const char* const path = std::getenv("RANGEIO_COMMAND");
-    if (path == nullptr) throw std::runtime_error("RANGEIO_COMMAND must name the command under test");
+std::string program_under_test(const std::string& variable) {
+    const char* const path = std::getenv(variable.c_str());
+    if (path == nullptr) throw std::runtime_error(variable + " must name the program under test");
     return path;
 }
 
@@ -92,7 +92,7 @@ process::process(const std::vector<std::string>& arguments, const settings& how)
     ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
 
     std::vector<std::string> words = arguments;
-    words.insert(words.begin(), command_under_test());
+    words.insert(words.begin(), program_under_test(how.program));
     if (!how.shell.empty()) {
         words.insert(words.begin(), {"/bin/sh", "-c", "set -e; " + how.shell + R"(; exec "$0" "$@")"});
     }
@@ -177,6 +177,12 @@ outcome process::wait() {
     ::waitpid(std::exchange(pid_, -1), &status, 0);
     result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return result;
+}
+
+process_settings stress_settings() {
+    process_settings out;
+    out.program = "RANGEIO_STRESS";
+    return out;
 }
 
 outcome run(const std::vector<std::string>& arguments, const process::settings& how) {

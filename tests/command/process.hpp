@@ -40,6 +40,8 @@ struct outcome {
 
 /// What a process under test starts with.
 struct process_settings {
+    /// The variable that names the program.
+    std::string program = "RANGEIO_COMMAND";
     /// NAME=VALUE, besides what is inherited.
     std::vector<std::string> environment = {};
     /// Standard output goes there; empty: to this object; "-": it is closed.
@@ -87,6 +89,9 @@ private:
     std::string buffered_;
     clock::time_point ends_ = clock::now() + deadline;
 };
+
+/// Of `rangeio-stress`.
+process_settings stress_settings();
 
 /// Runs the command to its end.
 outcome run(const std::vector<std::string>& arguments, const process::settings& how = {});

@@ -2,7 +2,7 @@
 #include <rangeio/observer.hpp>
 
 #include "bench_report.hpp"
-#include "event_log.hpp"
+#include "common/event_log.hpp"
 
 #include <doctest/doctest.h>
 

@@ -20,9 +20,7 @@ constexpr const char* hopeless =
     "task reader: read 0-8\n";
 
 outcome stress(const std::vector<std::string>& arguments) {
-    std::vector<std::string> all{"stress"};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    return run(all);
+    return run(arguments, stress_settings());
 }
 
 TEST_SUITE_BEGIN("stress");
@@ -44,7 +42,7 @@ TEST_CASE("stress: a violation is shown, ends with 1, and is replayed by its nam
     here.write("hopeless", hopeless);
     const auto got = stress({"--program", here / "hopeless", "--seed", "7"});
     CHECK(got.code == 1);
-    CHECK(got.err == "rangeio: 1 of 1 programs violated\n");
+    CHECK(got.err == "rangeio-stress: 1 of 1 programs violated\n");
     CHECK(got.out.find("violated: task reader: read 0-8: unexpected: ") != std::string::npos);
     CHECK(got.out.find("found as random:7 ") != std::string::npos);
     const auto shown = stress({"--program", here / "hopeless", "--replay", "random:7"});
@@ -123,11 +121,9 @@ TEST_CASE("stress: an option that would be ignored is named") {
 }
 
 TEST_CASE("stress: progress within a program is shown when asked for") {
-    process::settings errors_first;
+    process::settings errors_first = stress_settings();
     errors_first.shell = "exec 3>&1 1>&2 2>&3";
-    process running(
-        {"stress", "--program", "abandoned", "--schedules", "1000000000000", "--progress"}, errors_first
-    );
+    process running({"--program", "abandoned", "--schedules", "1000000000000", "--progress"}, errors_first);
     const std::string line = running.read_line();
     CAPTURE(line);
     CHECK(line.starts_with("abandoned: "));

@@ -1,7 +1,7 @@
-#include "stress_memory.hpp"
-#include "stress_outcome.hpp"
-#include "stress_report.hpp"
-#include "stress_tally.hpp"
+#include "stress/memory.hpp"
+#include "stress/outcome.hpp"
+#include "stress/report.hpp"
+#include "stress/tally.hpp"
 
 #include <boost/asio/error.hpp>
 #include <boost/json/object.hpp>

@@ -17,7 +17,7 @@ namespace {
 using words = std::vector<std::string>;
 
 words stress_words(const words& further) {
-    words all{"stress", "--threads", "2"};
+    words all{"--threads", "2"};
     all.insert(all.end(), further.begin(), further.end());
     return all;
 }
@@ -45,7 +45,7 @@ std::int64_t sum(const boost::json::object& numbers) {
 
 // Temporary files go there.
 process::settings inside(const scratch& here) {
-    process::settings how;
+    process::settings how = stress_settings();
     how.environment.push_back("TMPDIR=" + here.path().string());
     return how;
 }
@@ -54,7 +54,8 @@ TEST_SUITE_BEGIN("stress threads");
 
 TEST_CASE("stress --threads: over a scripted service with all faults, nothing is violated and all adds up") {
     const outcome got =
-        run(stress_words({"--scripted", "--faults", "all", "--duration", "1500ms", "--seed", "5", "--json"}));
+        run(stress_words({"--scripted", "--faults", "all", "--duration", "1500ms", "--seed", "5", "--json"}),
+            stress_settings());
     CAPTURE(got.err);
     REQUIRE(got.code == 0);
     const auto report = report_of(got.out);
@@ -95,7 +96,7 @@ TEST_CASE("stress --threads: streams that are resumed are counted, whatever serv
     SUBCASE("a server elsewhere") {
         how.insert(how.end(), {"--endpoint", server.address, "gs://bucket/object"});
     }
-    const outcome got = run(stress_words(how));
+    const outcome got = run(stress_words(how), stress_settings());
     CAPTURE(got.err);
     REQUIRE(got.code == 0);
     CHECK(report_of(got.out).at("resumed").as_int64() > 0);
@@ -105,9 +106,10 @@ TEST_CASE("stress --threads: streams that are resumed are counted, whatever serv
 TEST_CASE("stress --threads: over an object of a server that runs already") {
     const fixture server;
     server.put("object", pattern(300'000));
-    const outcome got =
-        run(stress_words({"--duration", "500ms", "--json", "--endpoint", server.address, "gs://bucket/object"}
-        ));
+    const outcome got = run(
+        stress_words({"--duration", "500ms", "--json", "--endpoint", server.address, "gs://bucket/object"}),
+        stress_settings()
+    );
     CAPTURE(got.err);
     REQUIRE(got.code == 0);
     const auto report = report_of(got.out);
@@ -121,7 +123,8 @@ TEST_CASE("stress --threads: an object that turns into another one is a violatio
     const fixture server;
     server.put("object", pattern(300'000));
     process running(
-        stress_words({"--duration", "1h", "--json", "--endpoint", server.address, "gs://bucket/object"})
+        stress_words({"--duration", "1h", "--json", "--endpoint", server.address, "gs://bucket/object"}),
+        stress_settings()
     );
     running.read_line();
     std::string other = pattern(300'000);
@@ -166,14 +169,16 @@ TEST_CASE("stress --threads: a worker without progress is named, and not waited 
     const outcome got = run(stress_words(how), inside(here));
     CHECK(got.code == 1);
     CHECK(got.one_line());
-    CHECK(got.err.starts_with("rangeio: violated: worker "));
+    CHECK(got.err.starts_with("rangeio-stress: violated: worker "));
     CHECK(got.err.find(" has made no progress for ") != std::string::npos);
     CHECK(got.out.find("violated       worker ") != std::string::npos);
     CHECK(here.names().empty());
 }
 
 TEST_CASE("stress --threads: progress is shown when asked for") {
-    process running(stress_words({"--duration", "1h", "--scripted", "--json", "--progress"}));
+    process running(
+        stress_words({"--duration", "1h", "--scripted", "--json", "--progress"}), stress_settings()
+    );
     running.read_line();
     running.signal(SIGINT);
     const outcome got = running.wait();
@@ -188,23 +193,24 @@ TEST_CASE("stress --threads: options that do not go together are named") {
         const char* complaint;
     };
     const row rows[] = {
-        {{"stress", "--threads", "0"}, "'0' is not a number between 1 and 1024"},
-        {{"stress", "--duration", "1s"}, "--duration requires --threads"},
-        {{"stress", "--endpoint", "127.0.0.1:1"}, "--endpoint requires --threads"},
-        {{"stress", "--threads", "1", "--explore", "dfs"}, "--explore excludes --threads"},
-        {{"stress", "--threads", "1", "--endpoint", "127.0.0.1:1"}, "--endpoint needs an object"},
-        {{"stress", "--threads", "1", "--scripted", "gs://bucket/o"}, "--scripted has an object of its own"},
-        {{"stress", "--threads", "1", "--faults", "reset", "gs://bucket/o"}, "rangeio emulate --faults"},
-        {{"stress", "--threads", "1", "--scripted", "--faults", "rest"}, "\"rest\" is no kind of fault"},
+        {{"--threads", "0"}, "'0' is not a number between 1 and 1024"},
+        {{"--duration", "1s"}, "--duration requires --threads"},
+        {{"--endpoint", "127.0.0.1:1"}, "--endpoint requires --threads"},
+        {{"--threads", "1", "--explore", "dfs"}, "--explore excludes --threads"},
+        {{"--threads", "1", "--endpoint", "127.0.0.1:1"}, "--endpoint needs an object"},
+        {{"--threads", "1", "--scripted", "gs://bucket/o"}, "--scripted has an object of its own"},
+        {{"--threads", "1", "--faults", "reset", "gs://bucket/o"}, "rangeio emulate --faults"},
+        {{"--threads", "1", "--scripted", "--faults", "rest"}, "\"rest\" is no kind of fault"},
     };
     for (const row& r : rows) {
-        const outcome got = run(r.arguments);
+        const outcome got = run(r.arguments, stress_settings());
         CAPTURE(got.err);
         CHECK(got.code == 2);
         CHECK(got.err.find(r.complaint) != std::string::npos);
     }
     const scratch here;
-    const outcome missing = run(stress_words({"--scripted", "--faults", "@" + (here / "missing")}));
+    const outcome missing =
+        run(stress_words({"--scripted", "--faults", "@" + (here / "missing")}), stress_settings());
     CHECK(missing.code == 1);
     CHECK(missing.err.find("missing: cannot be read") != std::string::npos);
 }
@@ -212,9 +218,10 @@ TEST_CASE("stress --threads: options that do not go together are named") {
 TEST_CASE("stress --threads: faults come from a file") {
     const scratch here;
     here.write("faults", "# harmless\nbatch bytes=2\nchunk bytes=500\n");
-    const outcome got =
-        run(stress_words({"--duration", "300ms", "--scripted", "--json", "--faults", "@" + (here / "faults")})
-        );
+    const outcome got = run(
+        stress_words({"--duration", "300ms", "--scripted", "--json", "--faults", "@" + (here / "faults")}),
+        stress_settings()
+    );
     CAPTURE(got.err);
     REQUIRE(got.code == 0);
     CHECK(report_of(got.out).at("faults").as_int64() == 2);

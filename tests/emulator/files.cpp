@@ -1,7 +1,7 @@
 #include <rangeio/crc32c.hpp>
 
 #include "emulator/fixture.hpp"
-#include "emulator/object_store.hpp"
+#include "emulator/store/object_store.hpp"
 #include "support/bytes_of.hpp"
 
 #include <doctest/doctest.h>

@@ -3,9 +3,9 @@
 #include <rangeio/object.hpp>
 #include <rangeio/range_spec.hpp>
 
+#include "common/printable.hpp"
+#include "common/units.hpp"
 #include "fuzz/targets.hpp"
-#include "printable.hpp"
-#include "units.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,8 +1,8 @@
-#include "emulator/object_names.hpp"
-#include "emulator/page_token.hpp"
-#include "emulator/read_handle.hpp"
-#include "emulator/request_params.hpp"
-#include "emulator/status.hpp"
+#include "emulator/protocol/read_handle.hpp"
+#include "emulator/protocol/request_params.hpp"
+#include "emulator/protocol/status.hpp"
+#include "emulator/store/object_names.hpp"
+#include "emulator/store/page_token.hpp"
 #include "fuzz/targets.hpp"
 
 #include <cstdint>

@@ -36,7 +36,7 @@ void status_details(std::string_view input);
 void command_text(std::string_view input);
 /// Scripts of faults.
 void fault_script(std::string_view input);
-/// Programs of `rangeio stress`.
+/// Programs of `rangeio-stress`.
 void pool_program(std::string_view input);
 /// What peers send the emulator: names, headers, page tokens, read handles. First byte: a number that is in some of it.
 void emulator_text(std::string_view input);

@@ -6,7 +6,7 @@
 #include <rangeio/testing/sim_context.hpp>
 
 #include "support/run.hpp"
-#include "testing/watched_memory.hpp"
+#include "testing/service/watched_memory.hpp"
 
 #include <doctest/doctest.h>
 

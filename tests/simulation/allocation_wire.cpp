@@ -3,7 +3,7 @@
 #include <rangeio/testing/allocation_failures.hpp>
 #include <rangeio/testing/sim_context.hpp>
 
-#include "described.hpp"
+#include "failure_text.hpp"
 #include "grpc/mrd_maker.hpp"
 #include "grpc/response_intake.hpp"
 #include "simulation/range_reader.hpp"

@@ -5,7 +5,7 @@
 #include <rangeio/testing/sim_context.hpp>
 
 #include "support/run.hpp"
-#include "testing/watched_memory.hpp"
+#include "testing/service/watched_memory.hpp"
 
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>

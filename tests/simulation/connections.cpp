@@ -5,7 +5,7 @@
 #include <rangeio/testing/sim_timer.hpp>
 
 #include "support/try_fetch.hpp"
-#include "testing/scripted_link.hpp"
+#include "testing/service/scripted_link.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
 

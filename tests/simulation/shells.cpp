@@ -12,7 +12,7 @@
 #include "simulation/open_into.hpp"
 #include "support/await_operation.hpp"
 #include "support/awaited_transfer.hpp"
-#include "testing/watched_memory.hpp"
+#include "testing/service/watched_memory.hpp"
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>

@@ -1,7 +1,7 @@
 #include <rangeio/error.hpp>
 #include <rangeio/testing/tcp_proxy.hpp>
 
-#include "testing/http2_frames.hpp"
+#include "testing/faults/http2_frames.hpp"
 
 #include <doctest/doctest.h>
 

@@ -6,7 +6,7 @@
 #include <rangeio/testing/sim_timer.hpp>
 
 #include "support/try_fetch.hpp"
-#include "testing/watched_memory.hpp"
+#include "testing/service/watched_memory.hpp"
 
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/use_awaitable.hpp>

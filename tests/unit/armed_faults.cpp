@@ -1,6 +1,6 @@
-#include "testing/armed_faults.hpp"
+#include "testing/faults/armed_faults.hpp"
 
-#include "testing/call_script.hpp"
+#include "testing/service/call_script.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
-#include "retry_policy.hpp"
-
 #include <rangeio/error.hpp>
+
+#include "checked_policy.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "testing/scripted_connection.hpp"
+#include "testing/service/scripted_connection.hpp"
 
 #include <doctest/doctest.h>
 

@@ -3,11 +3,11 @@
 #include "bench_report.hpp"
 #include "block_reader.hpp"
 #include "commands.hpp"
-#include "event_loop.hpp"
+#include "common/event_loop.hpp"
+#include "common/printable.hpp"
+#include "common/process.hpp"
+#include "common/units.hpp"
 #include "missing_object.hpp"
-#include "printable.hpp"
-#include "process.hpp"
-#include "units.hpp"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>

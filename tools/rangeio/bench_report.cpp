@@ -1,7 +1,7 @@
 #include "bench_report.hpp"
 
-#include "printable.hpp"
-#include "units.hpp"
+#include "common/printable.hpp"
+#include "common/units.hpp"
 
 #include <boost/json/string.hpp>
 

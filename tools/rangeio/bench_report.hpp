@@ -2,7 +2,7 @@
 
 #include <rangeio/pool_stats.hpp>
 
-#include "latencies.hpp"
+#include "common/latencies.hpp"
 
 #include <cstdint>
 #include <string>

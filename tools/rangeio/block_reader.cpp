@@ -1,7 +1,7 @@
 #include "block_reader.hpp"
 
-#include "event_loop.hpp"
-#include "process.hpp"
+#include "common/event_loop.hpp"
+#include "common/process.hpp"
 
 #include <boost/asio/this_coro.hpp>
 

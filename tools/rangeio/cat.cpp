@@ -3,9 +3,9 @@
 
 #include "block_reader.hpp"
 #include "commands.hpp"
-#include "event_loop.hpp"
+#include "common/event_loop.hpp"
+#include "common/process.hpp"
 #include "missing_object.hpp"
-#include "process.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "options.hpp"
+#include "common/options.hpp"
 
 namespace rangeio::tool {
 
@@ -11,6 +11,5 @@ void add_stat(CLI::App& app, command& chosen);
 void add_ls(CLI::App& app, command& chosen);
 void add_bench(CLI::App& app, command& chosen);
 void add_emulate(CLI::App& app, command& chosen);
-void add_stress(CLI::App& app, command& chosen);
 
 }  // namespace rangeio::tool

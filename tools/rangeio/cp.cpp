@@ -3,12 +3,12 @@
 
 #include "block_reader.hpp"
 #include "commands.hpp"
-#include "event_loop.hpp"
+#include "common/event_loop.hpp"
+#include "common/process.hpp"
 #include "missing_object.hpp"
 #include "output_file.hpp"
 #include "output_stream.hpp"
 #include "output_target.hpp"
-#include "process.hpp"
 #include "progress.hpp"
 
 #include <fmt/format.h>

@@ -2,8 +2,8 @@
 #include <rangeio/testing/fault_script.hpp>
 
 #include "commands.hpp"
-#include "event_loop.hpp"
-#include "process.hpp"
+#include "common/event_loop.hpp"
+#include "common/process.hpp"
 
 #include <boost/asio/signal_set.hpp>
 

@@ -1,11 +1,11 @@
 #include <rangeio/client.hpp>
 
-#include "advice.hpp"
 #include "commands.hpp"
-#include "event_loop.hpp"
+#include "common/advice.hpp"
+#include "common/event_loop.hpp"
+#include "common/printable.hpp"
+#include "common/process.hpp"
 #include "object_text.hpp"
-#include "printable.hpp"
-#include "process.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #include "missing_object.hpp"
 
-#include "advice.hpp"
+#include "common/advice.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
 

@@ -1,6 +1,6 @@
 #include "output_file.hpp"
 
-#include "process.hpp"
+#include "common/process.hpp"
 
 #include <sys/stat.h>
 #include <sys/xattr.h>

@@ -1,6 +1,6 @@
 #include "output_stream.hpp"
 
-#include "process.hpp"
+#include "common/process.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

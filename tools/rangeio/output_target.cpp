@@ -1,8 +1,8 @@
 #include "output_target.hpp"
 
-#include "printable.hpp"
-#include "process.hpp"
-#include "units.hpp"
+#include "common/printable.hpp"
+#include "common/process.hpp"
+#include "common/units.hpp"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 #include "progress.hpp"
 
-#include "printable.hpp"
-#include "units.hpp"
+#include "common/printable.hpp"
+#include "common/units.hpp"
 
 #include <fmt/format.h>
 

@@ -1,12 +1,12 @@
 #include <rangeio/client.hpp>
 
 #include "commands.hpp"
-#include "event_loop.hpp"
+#include "common/event_loop.hpp"
+#include "common/printable.hpp"
+#include "common/process.hpp"
+#include "common/units.hpp"
 #include "missing_object.hpp"
 #include "object_text.hpp"
-#include "printable.hpp"
-#include "process.hpp"
-#include "units.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
 

@@ -1,6 +1,6 @@
 #include "temporary_file.hpp"
 
-#include "process.hpp"
+#include "common/process.hpp"
 
 #include <fmt/format.h>
 

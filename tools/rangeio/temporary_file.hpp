@@ -1,6 +1,6 @@
 #pragma once
 
-#include "file_calls.hpp"
+#include "common/file_calls.hpp"
 
 #include <filesystem>
 

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "emulator/calls/request_log.hpp"
+#include "emulator/protocol/request_params.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace rangeio::emulator {
+
+/// What is known of a call before its first message, and where to note what it asks for.
+class call_info {
+public:
+    /// `method`: as `/package.Service/Method`.
+    call_info(request_log& log, std::string_view method, request_params params)
+        : log_(&log),
+          number_(log.next_call()),
+          method_(method.substr(method.rfind('/') + 1)),
+          params_(std::move(params)) {}
+
+    const request_params& params() const noexcept { return params_; }
+
+    /// Its number among the calls for metadata; 0: it is none, or nobody counts.
+    std::uint64_t metadata_call() const noexcept { return metadata_call_; }
+    void metadata_call(std::uint64_t number) noexcept { metadata_call_ = number; }
+
+    void asks_for(std::string_view what) const { log_->write(number_, fmt::format("{} {}", method_, what)); }
+    /// `status`: its name.
+    void ends_with(std::string_view status, std::string_view why) const {
+        log_->write(number_, fmt::format("{} {}: {}", method_, status, why));
+    }
+
+private:
+    request_log* log_;
+    std::uint64_t number_;
+    std::string method_;
+    request_params params_;
+    std::uint64_t metadata_call_ = 0;
+};
+
+}  // namespace rangeio::emulator

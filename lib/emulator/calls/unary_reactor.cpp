@@ -1,0 +1,59 @@
+#include "emulator/calls/unary_reactor.hpp"
+
+#include "emulator/protocol/grpc_bytes.hpp"
+
+namespace rangeio::emulator {
+
+void unary_reactor::OnReadDone(bool ok) noexcept {
+    if (!ok) {
+        finish({status_code::invalid_argument, "the call came without a request", {}});
+        return;
+    }
+    ++counters().requests;
+    if (shared().faults() != nullptr && strike()) return;
+    const status queued =
+        outcome_of([&] { shared().workers().run([this, self = shared_from_this()] { handle(); }); });
+    if (!queued.ok()) {
+        finish(queued);
+    }
+}
+
+void unary_reactor::handle() noexcept {
+    const status how = outcome_of([&] {
+        const contiguous_message request(request_);
+        response_ = to_byte_buffer((shared().*handler_)(request.view(), info()));
+    });
+    if (how.ok()) {
+        ++counters().responses;
+        StartWriteAndFinish(&response_, {}, grpc::Status::OK);
+    } else {
+        finish(how);
+    }
+}
+
+bool unary_reactor::strike() {
+    fault_state& faults = *shared().faults();
+    info().metadata_call(faults.begin_metadata_call());
+    const fault_state::place here{info().metadata_call()};
+    using testing::fault_kind;
+    if (const auto* f = faults.strike(fault_kind::fail_metadata, here)) {
+        finish({static_cast<status_code>(f->status), "the question was refused", {}});
+        return true;
+    }
+    if (faults.strike(fault_kind::hang_metadata, here) == nullptr) return false;
+    hung_ = true;
+    if (unwanted_) end_hung();
+    return true;
+}
+
+// The client has given up, or the server shuts down.
+void unary_reactor::end_hung() noexcept {
+    unwanted_ = true;
+    if (hung_ && !finished_.exchange(true)) finish({status_code::cancelled, "nobody waits", {}});
+}
+
+void unknown_reactor::start() {
+    finish({status_code::unimplemented, "the emulator does not serve " + method_, {}});
+}
+
+}  // namespace rangeio::emulator

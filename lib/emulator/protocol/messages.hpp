@@ -1,0 +1,98 @@
+#pragma once
+
+#include "emulator/store/stored_object.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rangeio::emulator {
+
+/// Bytes of an object, in memory of their own. Copies share them.
+class piece_of_object {
+public:
+    piece_of_object() = default;
+    /// Reads them. Requires: the range lies in the object. Throws as stored_object::read.
+    piece_of_object(const stored_object& object, std::int64_t offset, std::int64_t length);
+
+    std::span<const std::byte> bytes() const noexcept { return {memory_.get(), size_}; }
+
+private:
+    std::shared_ptr<std::byte[]> memory_;
+    std::size_t size_ = 0;
+};
+
+/// A serialised message that has a piece of an object in its middle: the bytes before it, the piece, the
+/// bytes after it. The piece stays where the file was read to; that is why these messages are encoded by hand.
+struct framed_message {
+    std::string head;
+    piece_of_object payload;
+    std::string tail;
+};
+
+/// What goes into one BidiReadObjectResponse. The pieces as the service knows them; nothing is checked here.
+struct bidi_response {
+    struct range_data {
+        object_ptr object;
+        std::int64_t offset = 0;
+        std::int64_t length = 0;
+        std::int64_t read_id = 0;
+        /// The bytes, and their checksum, for encode().
+        piece_of_object content;
+        std::uint32_t crc32c = 0;
+        bool range_end = false;
+        // What only faults do: an offset that is wrong by so much, zeros behind the bytes, a wrong checksum or none. Surplus and damage
+        // are for those who compute the checksum.
+        std::int64_t displacement = 0;
+        std::int64_t surplus = 0;
+        bool damaged = false;
+        bool unchecked = false;
+    };
+
+    /// A serialised Object.
+    std::string metadata;
+    std::optional<range_data> data;
+    /// Further chunks in the same message. Where there are some, or a surplus, the bytes are copied.
+    std::vector<range_data> more_data;
+    std::string read_handle;
+    /// What only faults send: a field that nobody knows, of so many bytes; so many pieces with nothing in them.
+    std::uint64_t padding = 0;
+    std::uint64_t empty_pieces = 0;
+};
+framed_message encode(const bidi_response& response);
+
+/// What goes into one ReadObjectResponse.
+struct read_response {
+    /// The first response says what is read; those that follow bring data only.
+    struct opening {
+        std::string metadata;
+        std::optional<std::uint32_t> object_crc32c;
+        std::int64_t start = 0;
+        std::int64_t end = 0;
+    };
+
+    std::optional<opening> first;
+    object_ptr object;
+    piece_of_object content;
+    std::uint32_t crc32c = 0;
+};
+framed_message encode(const read_response& response);
+
+/// A serialised google.rpc.Status with a BidiReadObjectError that names these ranges, for the trailer. Without `each`,
+/// only the status as a whole has a message, and no more than 100 ranges are named: clients may refuse more than 8 KiB of
+/// trailers, and would then see neither.
+std::string encode_range_errors(
+    int code, std::string_view message, std::span<const std::int64_t> read_ids, std::string_view each = {}
+);
+
+/// The same with a BidiReadObjectRedirectedError. An empty token is none, and so is an empty handle.
+std::string encode_redirect(
+    int code, std::string_view message, std::string_view token, std::string_view read_handle
+);
+
+}  // namespace rangeio::emulator

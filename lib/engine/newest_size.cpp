@@ -1,0 +1,143 @@
+#include <rangeio/mrd_pool.hpp>
+
+#include "engine/pool_core.hpp"
+#include "engine/read_operation.hpp"
+#include "engine/reads.hpp"
+#include "failure_text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+// What is asked of an object that is being appended to: how large it is by now, and what stands at its end. Only a
+// call that is opened now is sure to know. So one stream continues with another call, and the question rides in its
+// first message.
+
+namespace rangeio {
+namespace engine {
+namespace {
+
+using pool_ptr = std::shared_ptr<pool_core>;
+
+class size_operation final : public read_operation, public detail::outcome_of<std::uint64_t> {
+public:
+    size_operation(pool_ptr pool, const read_options& options) : read_operation(std::move(pool)) {
+        limit(options.timeout());
+    }
+
+    failure outcome(std::uint64_t& size) noexcept override {
+        const failure why = end();
+        if (!why) size = pool()->info()->size;
+        return why;
+    }
+
+private:
+    // What is opened for the question reports the object anew.
+    void start() noexcept override {
+        asked_ = pool() != nullptr && pool()->info() == nullptr;
+        read_operation::start();
+    }
+    failure plan(read_round& round) override {
+        if (!object()->finalized && !std::exchange(asked_, true)) ask_size(round);
+        return {};
+    }
+    bool writes_to_caller() const noexcept override { return false; }
+    std::string doing() const override { return asked_ && has_read() ? ": size" : ""; }
+
+    bool asked_ = false;
+};
+
+/// The last bytes. Of an object that grows: into as much memory as it may have by now.
+class tail_operation final : public read_operation, public detail::outcome_of<object_tail> {
+public:
+    tail_operation(pool_ptr pool, std::uint64_t length, const fetch_options& options)
+        : read_operation(std::move(pool)), length_(length), options_(options) {
+        limit(options.timeout());
+    }
+
+    failure outcome(object_tail& tail) noexcept override {
+        const failure why = end();
+        if (why) return why;
+        return guarded([&] {
+            tail.offset = offset_;
+            tail.bytes = shrink(std::move(memory_), total_);
+            return failure();
+        });
+    }
+
+private:
+    failure plan(read_round& round) override {
+        if (object()->finalized || length_ == 0) return plan_known(round);
+        if (has_read() && whole_) return {};
+        const std::uint64_t room = std::min(length_, plausible_end(*object()));
+        // The service is asked again only for more: one that serves bytes behind a size that it never corrects would be
+        // asked without end.
+        if (has_read() && room <= memory_.size()) {
+            return {
+                errc::protocol_error,
+                fmt::format(
+                    "the service served {} bytes at offset {} of an object that it says ends at {}",
+                    memory_.size(),
+                    offset_,
+                    object()->size
+                )
+            };
+        }
+        memory_ = allocate(room);
+        round.parts.emplace_back().range = byte_range(0, room);
+        round.parts.back().tail = true;
+        round.parts.back().memory = memory_.data();
+        round.anew = true;
+        round.last = false;
+        return {};
+    }
+    failure plan_known(read_round& round) {
+        offset_ = object()->size - std::min(length_, object()->size);
+        known_ = byte_range::from_to(offset_, object()->size);
+        auto ranges = plan_fetch(known_, *object(), options_);
+        if (!ranges) return ranges.error();
+        ranges_ = std::move(*ranges);
+        memory_ = allocate(known_.length());
+        append_parts(round.parts, ranges_, offset_, memory_.data());
+        return {};
+    }
+    failure validate() override {
+        if (!ranges_.empty()) {
+            return validate_parts(known_, ranges_, *object(), options_.allow_short(), total_);
+        }
+        offset_ = offset(0);
+        total_ = received(0);
+        whole_ = total_ == length_ || offset_ == 0;
+        // There are fewer only if the object has no more.
+        if (total_ == memory_.size() || (offset_ == 0 && total_ >= pool()->info()->size)) return {};
+        return {errc::short_read, fmt::format("the service ended it after {} bytes", total_)};
+    }
+    bool writes_to_caller() const noexcept override { return false; }
+    std::string doing() const override { return fmt::format(" last {} bytes", length_); }
+
+    const std::uint64_t length_;
+    const fetch_options options_;
+    std::uint64_t offset_ = 0;
+    std::size_t total_ = 0;
+    bool whole_ = false;
+    byte_range known_;
+    range_list ranges_;
+    byte_block memory_;
+};
+
+}  // namespace
+}  // namespace engine
+
+detail::initiation<std::uint64_t> mrd_pool::refresh_size(const read_options& options) {
+    const auto op = std::make_shared<engine::size_operation>(core_, options);
+    return runtime::to_initiate<std::uint64_t>(op, engine::executor_of(core_));
+}
+
+detail::initiation<object_tail> mrd_pool::fetch_tail(std::uint64_t length, const fetch_options& options)
+    const {
+    const auto op = std::make_shared<engine::tail_operation>(core_, length, options);
+    return runtime::to_initiate<object_tail>(op, engine::executor_of(core_));
+}
+
+}  // namespace rangeio

@@ -1,0 +1,151 @@
+#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/testing/allocation_sweep.hpp>
+
+#include "testing/sim/run_once.hpp"
+
+#include <boost/system/errc.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace rangeio::testing::sim {
+namespace {
+
+struct attempt {
+    std::string violation;
+    std::string where;
+    std::string trace;
+    std::uint64_t fingerprint = 0;
+    bool injected = false;
+    std::int64_t blocks = 0;  // of this itself
+};
+
+void run_once(const program& p, std::uint64_t n, const sweep_options& options, bool traced, attempt& out) {
+    const auto decides = options.run().make_strategy();
+    world_options how = options.world();
+    world w(*decides, how.traced(traced));
+    const allocation_failures failures(n, options.times());
+    std::exception_ptr thrown;
+    try {
+        p(w);
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    if (!thrown && failures.injected() == 0) w.check_was_run();
+    // What the program did not wait for ends nevertheless.
+    while (w.step()) {
+    }
+    const allocation_exemption from_here;
+    out.injected = failures.injected() != 0;
+    if (thrown && !(out.injected && is_out_of_memory(thrown))) {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const std::exception& e) {
+            w.violate(fmt::format("an exception leaves the program: {}", e.what()));
+        } catch (...) {
+            w.violate("an exception leaves the program");
+        }
+    }
+    const std::int64_t before = live_allocations();
+    out.violation = w.violation();
+    out.fingerprint = w.fingerprint();
+    out.where = out.injected ? failures.where() : "it is not asked for";
+    if (traced) out.trace = w.trace();
+    out.blocks = live_allocations() - before;
+}
+
+attempt run_judged(const program& p, std::uint64_t n, const sweep_options& options, bool traced) {
+    // What is made once and kept looks like a leak the first time.
+    for (bool again = false;; again = true) {
+        const std::int64_t before = live_allocations();
+        attempt out;
+        run_once(p, n, options, traced, out);
+        const std::int64_t left = live_allocations() - before - out.blocks;
+        if (left == 0 || !out.violation.empty()) return out;
+        if (!again) continue;
+        out.violation = fmt::format("{} blocks of memory are not given back", left);
+        return out;
+    }
+}
+
+finding shown(attempt a, std::uint64_t n, const sweep_options& options) {
+    finding out;
+    out.what = std::move(a.violation);
+    out.found_as = fmt::format("allocation {} of {}", n, options.run().text());
+    out.shrunk_to = out.found_as;
+    out.trace = fmt::format("the allocation: {}\n{}", a.where, a.trace);
+    return out;
+}
+
+}  // namespace
+
+bool is_out_of_memory(const std::exception_ptr& thrown) noexcept {
+    const allocation_exemption own;
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::bad_alloc&) {
+        return true;
+    } catch (const boost::system::system_error& e) {
+        return e.code() == boost::system::errc::not_enough_memory;
+    } catch (...) {
+        return false;
+    }
+}
+
+sweep_result sweep(const program& p, const sweep_options& options) {
+    if (options.most() == 0) throw std::invalid_argument("most: 0 is not at least 1");
+    if (options.times() == 0) throw std::invalid_argument("times: 0 is not at least 1");
+    sweep_result out;
+    std::uint64_t without_failure = 0;
+    // Without a failure first: who cannot do that need not be asked for more. And what is made once is made now.
+    for (std::uint64_t n = 0; out.points < options.most(); ++n) {
+        attempt result = run_judged(p, n, options, false);
+        std::string all;  // what is wrong with the runs as a whole
+        if (n == 0) without_failure = result.fingerprint;
+        if (n != 0 && !result.injected && result.violation.empty()) {
+            // The second run without a failure.
+            if (result.fingerprint != without_failure) {
+                all = not_deterministic("");
+            } else if (out.points == 0) {
+                all = "nothing was swept: the program asks for no memory";
+            } else {
+                out.exhausted = true;
+                return out;
+            }
+        }
+        if (result.injected) ++out.points;
+        if (all.empty() && result.violation.empty()) continue;
+        out.failing = n;
+        finding again = replay_failure(p, n, options);
+        if (!all.empty()) {
+            again.what = std::move(all);
+        } else if (kind_of(again.what) != kind_of(result.violation)) {
+            again.what = not_deterministic(result.violation);
+        }
+        out.found = std::move(again);
+        return out;
+    }
+    return out;
+}
+
+finding replay_failure(const program& p, std::uint64_t n, const sweep_options& options) {
+    return shown(run_judged(p, n, options, true), n, options);
+}
+
+std::string sweep_result::text() const {
+    std::string out = fmt::format("{} allocations failed, one a run", points);
+    if (exhausted) out += "; there are no others";
+    out += '\n';
+    if (found)
+        out += fmt::format("violated: {}\nfound as {}\n{}", found->what, found->found_as, found->trace);
+    return out;
+}
+
+}  // namespace rangeio::testing::sim

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <rangeio/client.hpp>
+#include <rangeio/mrd_pool.hpp>
+#include <rangeio/object.hpp>
+
+#include "common/event_log.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace rangeio::tool {
+
+/// What the chosen subcommand does, once its arguments have been read. Throws what went wrong.
+using command = std::function<void()>;
+
+/// How a help text calls the values of an option that is checked, and where it stands.
+CLI::Option* add_count(
+    CLI::App& app,
+    const std::string& name,
+    std::uint64_t& value,
+    std::uint64_t least,
+    std::uint64_t most,
+    const std::string& what
+);
+CLI::Option* add_size(
+    CLI::App& app,
+    const std::string& name,
+    std::uint64_t& value,
+    std::uint64_t least,
+    std::uint64_t most,
+    const std::string& what
+);
+CLI::Option* add_duration(
+    CLI::App& app,
+    const std::string& name,
+    std::chrono::milliseconds& value,
+    std::chrono::milliseconds least,
+    std::chrono::milliseconds most,
+    const std::string& what
+);
+/// A required positional `gs://bucket/object`.
+CLI::Option* add_object(CLI::App& app, object_ref& object, const std::string& what);
+/// `gs://bucket/object`, else a usage error.
+object_ref parse_object(const std::string& uri);
+
+/// Options of every command that asks a service something.
+class connection {
+public:
+    connection() = default;
+
+    void add_to(CLI::App& app);
+    /// `channels`: for how many streams there will be.
+    client_options client(std::uint64_t channels = 1) const;
+    std::chrono::milliseconds timeout() const noexcept { return timeout_; }
+
+private:
+    std::string endpoint_;
+    bool insecure_ = false;
+    std::string token_file_;
+    std::string user_project_;
+    std::chrono::milliseconds timeout_ = std::chrono::minutes(2);
+};
+
+/// Options of every command that reads the bytes of an object.
+class reading {
+public:
+    reading() = default;
+
+    void add_to(CLI::App& app);
+
+    client_options client() const {
+        client_options out = connection_.client(pool_size_);
+        if (log_ != nullptr) out.observe(log_);
+        return out;
+    }
+    /// Of --verbose; null without it. To be finished when the work is over.
+    const std::shared_ptr<event_log>& log() const noexcept { return log_; }
+    pool_options pool() const;
+    fetch_options fetching() const;
+    std::chrono::milliseconds timeout() const noexcept { return connection_.timeout(); }
+    std::uint64_t pool_size() const noexcept { return pool_size_; }
+    std::uint64_t concurrency() const noexcept { return concurrency_; }
+    std::int64_t generation() const noexcept { return static_cast<std::int64_t>(generation_); }
+
+private:
+    connection connection_;
+    std::uint64_t pool_size_ = 4;
+    std::uint64_t concurrency_ = 4;
+    std::uint64_t generation_ = 0;
+    std::shared_ptr<event_log> log_;
+};
+
+/// Finishes the log of a command when its work is over, however it ends.
+class log_scope {
+public:
+    explicit log_scope(const reading& how) : log_(how.log()) {}
+    log_scope(const log_scope&) = delete;
+    log_scope& operator=(const log_scope&) = delete;
+    ~log_scope() {
+        if (log_ != nullptr) log_->finish();
+    }
+
+private:
+    const std::shared_ptr<event_log> log_;
+};
+
+/// `--generation` alone.
+void add_generation(CLI::App& app, std::uint64_t& generation);
+
+}  // namespace rangeio::tool
