@@ -158,5 +158,7 @@ using result = boost::system::result<T, failure>;
 
 }  // namespace rangeio
 
+/// @cond
 template <>
 struct boost::system::is_error_code_enum<rangeio::errc> : std::true_type {};
+/// @endcond

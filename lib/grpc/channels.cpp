@@ -1,9 +1,10 @@
 #include "grpc/channels.hpp"
 
+#include <rangeio/version.hpp>
+
 #include "grpc/limits.hpp"
 #include "option_range.hpp"
 #include "text.hpp"
-#include "version.hpp"
 
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>

@@ -2,6 +2,7 @@
 
 #include <rangeio/grpc_log.hpp>
 #include <rangeio/tune_malloc.hpp>
+#include <rangeio/version.hpp>
 
 #include "common/command_line.hpp"
 #include "common/deadlock_detection.hpp"
@@ -49,7 +50,7 @@ int parse_and_call(
     std::function<void()> chosen;
     app.formatter(std::make_shared<help_formatter>());
     app.set_help_flag("-h,--help", "show this help");
-    app.set_version_flag("--version", app.get_name() + " " RANGEIO_VERSION, "show the version");
+    app.set_version_flag("--version", app.get_name() + " " RANGEIO_VERSION_STRING, "show the version");
     configure(app, chosen);
 
     std::string asked_for = app.get_name();  // as far as it was understood, for "see ... --help"
