@@ -27,9 +27,9 @@ std::string tail_of(const event& what) {
         case event_kind::stream_resumed: return "resumed after " + milliseconds(what.time);
         case event_kind::stream_ended:
             return what.why ? fmt::format("failed: {}", reason(what)) : std::string("ended");
-        case event_kind::bad_piece:
+        case event_kind::rejected_chunk:
             return fmt::format(
-                "got a bad piece of {} bytes of {}: {}", what.bytes, to_string(what.range), reason(what)
+                "got a rejected chunk of {} bytes of {}: {}", what.bytes, to_string(what.range), reason(what)
             );
         case event_kind::range_refused:
             return fmt::format("was refused {}: {}", to_string(what.range), reason(what));
@@ -38,7 +38,7 @@ std::string tail_of(const event& what) {
         case event_kind::pool_closed: return "closed";
         case event_kind::waiting_for_connection:
             return fmt::format("waits for {}: {}", milliseconds(what.time), reason(what));
-        case event_kind::unchecked_piece:
+        case event_kind::unchecked_chunk:
             return fmt::format("got {} bytes of {} without a checksum", what.bytes, to_string(what.range));
     }
     return {};
@@ -56,13 +56,13 @@ const char* to_string(event_kind kind) noexcept {
         case event_kind::stream_resuming: return "stream_resuming";
         case event_kind::stream_resumed: return "stream_resumed";
         case event_kind::stream_ended: return "stream_ended";
-        case event_kind::bad_piece: return "bad_piece";
+        case event_kind::rejected_chunk: return "rejected_chunk";
         case event_kind::range_refused: return "range_refused";
         case event_kind::orphans_dropped: return "orphans_dropped";
         case event_kind::lease_waited: return "lease_waited";
         case event_kind::pool_closed: return "pool_closed";
         case event_kind::waiting_for_connection: return "waiting_for_connection";
-        case event_kind::unchecked_piece: return "unchecked_piece";
+        case event_kind::unchecked_chunk: return "unchecked_chunk";
     }
     return "";
 }

@@ -142,10 +142,10 @@ public:
     }
     std::size_t max_message_bytes() const noexcept { return max_message_bytes_; }
 
-    /// Whether a piece of a range that comes without a CRC32C is a bad piece: asked for again, then
+    /// Whether a piece of a range that comes without a CRC32C is a rejected chunk: asked for again, then
     /// errc::protocol_error. Default false: the protocol lets services leave it out, and the connection is protected
-    /// by its own means. Such pieces are counted (`stream_stats::unchecked_pieces`) and told of
-    /// (`event_kind::unchecked_piece`) either way. A checksum that is there is always checked.
+    /// by its own means. Such pieces are counted (`stream_stats::unchecked_chunks`) and told of
+    /// (`event_kind::unchecked_chunk`) either way. A checksum that is there is always checked.
     client_options& require_checksums(bool yes) {
         require_checksums_ = yes;
         return *this;

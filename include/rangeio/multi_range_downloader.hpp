@@ -96,10 +96,10 @@ public:
     virtual std::uint64_t outstanding_bytes() const noexcept = 0;
     /// Open and healthy, no range under way and no byte still to come, those of cancelled ranges included: somebody
     /// else could go on with it. The default suits a stream on which nothing comes for a range that is done.
-    virtual bool quiet() const noexcept { return outstanding_bytes() == 0; }
+    virtual bool idle() const noexcept { return outstanding_bytes() == 0; }
     /// Goes on with another call, whose response tells of the object anew: a call that was opened before something
     /// was appended need not know of it. What is under way is resumed there. The default is for streams that cannot.
-    virtual void renew() noexcept {}
+    virtual void reopen() noexcept {}
     /// Serves ranges, from now on, by a call that knows of at least `size` bytes of the object. One that was opened before
     /// they were appended is followed by another; what is under way is resumed there. The default is for streams that
     /// serve what is there.

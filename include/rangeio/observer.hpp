@@ -32,7 +32,7 @@ enum class event_kind {
     stream_ended,
     /// A piece of `range` was not what was due: its checksum, its offset, surplus bytes. It is asked for again, or
     /// the range fails with this. `why`; `bytes`: of the piece, which is dropped.
-    bad_piece,
+    rejected_chunk,
     /// The service refused `range`. `why`.
     range_refused,
     /// Bytes came for a range that was over, and were dropped. `bytes`.
@@ -45,7 +45,7 @@ enum class event_kind {
     /// object. `time`: for so long; `why`: which endpoint.
     waiting_for_connection,
     /// A piece of `range` came without a checksum, and counts all the same. `bytes`.
-    unchecked_piece,
+    unchecked_chunk,
 };
 
 /// Something that happened. Valid as long as the observer is being called.
@@ -68,7 +68,7 @@ public:
 /// `pool_options::observe`; without one, nothing is done for it but to look.
 ///
 /// Threads:    on whatever thread it happens: those of gRPC, those of the execution context, whoever calls the pool.
-///             Several at once. Of one stream, what concerns its calls is told in order, bad pieces and orphans in
+///             Several at once. Of one stream, what concerns its calls is told in order, rejected chunks and orphans in
 ///             between. Under no lock of the library, so pools may be asked for their stats().
 /// Must not:   block (one of gRPC's few threads may be waiting for it), throw, or destroy the pool or the client.
 /// Lifetimes:  kept by the client, and by pools and streams until the last has ended; so it may be dropped by any

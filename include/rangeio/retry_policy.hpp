@@ -53,7 +53,7 @@ public:
     unsigned max_redirects() const noexcept { return max_redirects_; }
 
     /// How often in a row one range is asked for again after a piece of it was bad: a wrong checksum, a wrong
-    /// offset, surplus bytes. 0 to 1000, default 3. Zero: the first bad piece fails its range.
+    /// offset, surplus bytes. 0 to 1000, default 3. Zero: the first rejected chunk fails its range.
     retry_policy& range_attempts(unsigned count) {
         range_attempts_ = count;
         return *this;

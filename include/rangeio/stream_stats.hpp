@@ -19,11 +19,11 @@ public:
     /// Ranges that the service refused by name.
     std::uint64_t refused = 0;
     /// Pieces of ranges that were not what was due: a wrong checksum, a wrong offset, surplus bytes.
-    std::uint64_t bad_pieces = 0;
+    std::uint64_t rejected_chunks = 0;
     /// Those of them whose checksum was wrong.
     std::uint64_t checksum_failures = 0;
     /// Pieces that came without a checksum, and were taken for right.
-    std::uint64_t unchecked_pieces = 0;
+    std::uint64_t unchecked_chunks = 0;
     /// Bytes that came for ranges that were over, and were dropped.
     std::uint64_t orphan_bytes = 0;
 

@@ -76,7 +76,7 @@ void cached_mrd::close(const failure& why) noexcept {
     }
     runtime::interleave("before a stream is given up");
     // No range comes in any more, so what is quiet now stays so.
-    const bool reusable = !busy && (stream == nullptr || stream->quiet());
+    const bool reusable = !busy && (stream == nullptr || stream->idle());
     cache_->give_up(*this, reusable, why);
 }
 
@@ -85,13 +85,13 @@ std::uint64_t cached_mrd::outstanding_bytes() const noexcept {
     return s == nullptr ? 0 : s->outstanding_bytes();
 }
 
-bool cached_mrd::quiet() const noexcept {
+bool cached_mrd::idle() const noexcept {
     const auto s = stream();
-    return s != nullptr && s->quiet();
+    return s != nullptr && s->idle();
 }
 
-void cached_mrd::renew() noexcept {
-    if (const auto s = stream()) s->renew();
+void cached_mrd::reopen() noexcept {
+    if (const auto s = stream()) s->reopen();
 }
 
 void cached_mrd::require(std::uint64_t size) noexcept {

@@ -55,8 +55,8 @@ public:
     void cancel(std::int64_t read_id, const failure& why) noexcept override;
     void close(const failure& why) noexcept override;
     std::uint64_t outstanding_bytes() const noexcept override;
-    bool quiet() const noexcept override;
-    void renew() noexcept override;
+    bool idle() const noexcept override;
+    void reopen() noexcept override;
     void require(std::uint64_t size) noexcept override;
     std::shared_ptr<const object_info> info() const noexcept override;
 

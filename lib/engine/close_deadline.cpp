@@ -12,34 +12,34 @@ close_deadline::armed close_deadline::arm(std::chrono::nanoseconds after, std::f
     after = std::clamp<std::chrono::nanoseconds>(
         after, zero, std::chrono::years(1)
     );  // a time point has to hold it
-    auto stay = std::make_shared<runtime::context_core::stay>(core_);
+    auto hold = std::make_shared<runtime::context_core::shutdown_hold>(core_);
     {
         const std::lock_guard lock(mutex_);
         if (over_) return out;
         entered_ = entered_ || core_->enter(*this);
         if (!entered_) return out;  // the context is going, and the streams with it
     }
-    out.alarm_ = core_->set_alarm(executor_, after, std::move(then));
-    out.stay_ = std::move(stay);
+    out.timer_ = core_->set_timer(executor_, after, std::move(then));
+    out.hold_ = std::move(hold);
     out.due_ = core_->now() + after;
     return out;
 }
 
 void close_deadline::keep(armed deadline) noexcept {
     const std::lock_guard lock(mutex_);
-    if (over_ || deadline.alarm_ == nullptr) return;
-    if (alarm_ != nullptr && due_ <= deadline.due_) return;
-    alarm_.swap(deadline.alarm_);
+    if (over_ || deadline.timer_ == nullptr) return;
+    if (timer_ != nullptr && due_ <= deadline.due_) return;
+    timer_.swap(deadline.timer_);
     due_ = deadline.due_;
 }
 
 void close_deadline::drop() noexcept {
     const auto alive = shared_from_this();
-    std::shared_ptr<runtime::alarm> gone;
+    std::shared_ptr<runtime::timer> gone;
     {
         const std::lock_guard lock(mutex_);
         if (std::exchange(over_, true)) return;
-        gone.swap(alarm_);
+        gone.swap(timer_);
     }
     gone.reset();
     if (entered_) core_->leave(*this);

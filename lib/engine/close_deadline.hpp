@@ -14,7 +14,7 @@ namespace rangeio::engine {
 /// being closed, so it holds when that caller does not wait any more.
 ///
 /// Usage: arm(), which may fail; begin to close; keep().
-class close_deadline final : public runtime::participant {
+class close_deadline final : public runtime::tracked_operation {
 public:
     close_deadline(asio::any_io_executor executor, std::shared_ptr<runtime::context_core> core)
         : executor_(std::move(executor)), core_(std::move(core)) {}
@@ -25,9 +25,9 @@ public:
 
     private:
         friend close_deadline;
-        std::shared_ptr<runtime::context_core::stay>
-            stay_;  // first to come, last to go: the alarm needs the context
-        std::shared_ptr<runtime::alarm> alarm_;
+        std::shared_ptr<runtime::context_core::shutdown_hold>
+            hold_;  // first to come, last to go: the timer needs the context
+        std::shared_ptr<runtime::timer> timer_;
         std::chrono::steady_clock::time_point due_;
     };
 
@@ -45,7 +45,7 @@ private:
     runtime::mutex mutex_;
     bool entered_ = false;
     bool over_ = false;
-    std::shared_ptr<runtime::alarm> alarm_;
+    std::shared_ptr<runtime::timer> timer_;
     std::chrono::steady_clock::time_point due_;
 };
 

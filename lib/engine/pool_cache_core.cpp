@@ -234,9 +234,9 @@ void pool_cache_core::act(Event&& event) noexcept {
     drain();
 }
 
-// The stay goes last: what is dropped here may need the context to die.
+// The hold goes last: what is dropped here may need the context to die.
 void pool_cache_core::drain() noexcept {
-    const runtime::context_core::stay stay(core_);
+    const runtime::context_core::shutdown_hold hold(core_);
     const auto alive = shared_from_this();
     const runtime::completion_batch batch;
     machine_.drain([this](cache_action& action) { perform(action); });
@@ -267,9 +267,9 @@ void pool_cache_core::perform(cache_action& action) noexcept {
         }
         case cache_action_kind::closed: {
             {
-                const std::lock_guard lock(alarm_mutex_);
-                alarm_over_ = true;
-                alarm_.reset();
+                const std::lock_guard lock(timer_mutex_);
+                timer_over_ = true;
+                timer_.reset();
             }
             deadline_->drop();
             core_->leave(*this);
@@ -305,33 +305,33 @@ void pool_cache_core::forget(cached_id id) noexcept {
 
 void pool_cache_core::tick() noexcept {
     {
-        const std::lock_guard lock(alarm_mutex_);
-        alarm_.reset();
+        const std::lock_guard lock(timer_mutex_);
+        timer_.reset();
     }
     const auto now = core_->now();
     act([&](pool_cache_fsm& m, cache_actions& out) { m.tick(now, out); });
 }
 
-// An alarm that comes too early, because the stream that it was set for has been taken, looks again. So it is not set
+// A timer that comes too early, because the stream that it was set for has been taken, looks again. So it is not set
 // anew for each stream.
 void pool_cache_core::watch_expiry() noexcept {
-    const std::lock_guard lock(alarm_mutex_);
-    if (alarm_over_) return;
+    const std::lock_guard lock(timer_mutex_);
+    if (timer_over_) return;
     const auto due = machine_.peek([](const pool_cache_fsm& m) { return m.next_expiry(); });
     if (!due) {
-        alarm_.reset();
+        timer_.reset();
         return;
     }
-    if (alarm_ != nullptr && alarm_due_ <= *due) return;
+    if (timer_ != nullptr && timer_due_ <= *due) return;
     try {
         const std::weak_ptr<pool_cache_core> weak = self();
         const auto delay = std::max<std::chrono::nanoseconds>(*due - core_->now(), {});
-        alarm_ = core_->set_alarm(executor_, delay, [weak] {
+        timer_ = core_->set_timer(executor_, delay, [weak] {
             if (const auto cache = weak.lock()) cache->tick();
         });
-        alarm_due_ = *due;
+        timer_due_ = *due;
     } catch (...) {
-        // Whoever wants a stream looks at its age first: without an alarm they only stay longer.
+        // Whoever wants a stream looks at its age first: without a timer they only stay longer.
     }
 }
 

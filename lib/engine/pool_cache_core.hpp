@@ -38,7 +38,7 @@ protected:
 /// Everything that happens to a stream between two pools is an event of the one machine, and its actions are performed
 /// in order by one thread at a time. So what a stream tells its user, and who its user is, never gets out of step,
 /// whichever threads close pools, open them and report the ends of streams.
-class pool_cache_core final : public runtime::participant {
+class pool_cache_core final : public runtime::tracked_operation {
 public:
     /// Throws errc::invalid_argument for an option out of its range.
     static std::shared_ptr<pool_cache_core> make(
@@ -106,10 +106,10 @@ private:
     bool admitting_ = true;
     std::vector<std::weak_ptr<pool_core>> pools_;  // does not change any more once admitting_ is false
 
-    runtime::mutex alarm_mutex_;  // taken before the machine's
-    bool alarm_over_ = false;
-    std::shared_ptr<runtime::alarm> alarm_;
-    fsm::pool_cache_fsm::time_point alarm_due_;
+    runtime::mutex timer_mutex_;  // taken before the machine's
+    bool timer_over_ = false;
+    std::shared_ptr<runtime::timer> timer_;
+    fsm::pool_cache_fsm::time_point timer_due_;
 };
 
 /// What every operation on a handle without a cache fails with.

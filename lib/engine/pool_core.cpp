@@ -152,9 +152,9 @@ std::shared_ptr<const object_info> pool_core::info() const {
     return machine_.peek([](const pool_fsm& m) { return m.info(); });
 }
 
-void pool_core::learn(const multi_range_downloader& from) noexcept {
+void pool_core::update(const multi_range_downloader& from) noexcept {
     const auto info = from.info();
-    const auto size = machine_.feed([&](pool_fsm& m, pool_actions&) { return m.learned(info); });
+    const auto size = machine_.feed([&](pool_fsm& m, pool_actions&) { return m.updated(info); });
     if (size != 0) for_each_stream([size](stream_id, multi_range_downloader& s) { s.require(size); });
 }
 

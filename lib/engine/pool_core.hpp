@@ -51,11 +51,11 @@ public:
     void release(fsm::stream_id id) noexcept;
 
     pool_stats stats() const;
-    /// The object as the first stream reported it, or the last one that was renewed; null before that.
+    /// The object as the first stream reported it, or the last one that was reopened; null before that.
     std::shared_ptr<const object_info> info() const;
     /// `from` has continued with a call that reports the object anew; if the object has grown, all streams are to know
     /// of that when this returns: P14.
-    void learn(const multi_range_downloader& from) noexcept;
+    void update(const multi_range_downloader& from) noexcept;
     const object_ref& object() const noexcept { return factory_->object(); }
     const asio::any_io_executor& executor() const noexcept { return executor_; }
     /// `failure` with the object's name before its message, as callers get to see it; as it is without memory.

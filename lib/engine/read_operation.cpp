@@ -84,7 +84,7 @@ void read_operation::answered(const failure& why) noexcept {
 void read_operation::granted(lease granted) noexcept {
     held_ = std::move(granted);
     const auto stream = pool_access::stream(held_);
-    stream->renew();
+    stream->reopen();
     run(stream);
 }
 
@@ -133,7 +133,7 @@ void read_operation::round_over() noexcept {
         running_ = nullptr;
     }
     if (held_) {
-        pool_->learn(*pool_access::stream(held_));
+        pool_->update(*pool_access::stream(held_));
         held_.release();
     }
     if (round_.last || ended_->why()) return complete();

@@ -16,18 +16,18 @@ public:
     /// Ranges are to be served by a call that knows of so many bytes.
     void require(std::uint64_t size) noexcept { required_ = std::max(required_, size); }
     /// The next call to begin has to tell of the object, and so do its successors until one has.
-    void renew() noexcept { ++renewals_; }
+    void reopen() noexcept { ++reopenings_; }
 
     /// Whatever the service has told before, a call that begins now knows; unless it says otherwise.
     void call_started() noexcept {
         assumed_ = seen_ = required_;
-        renewal_ = renewals_;
-        anew_ = renewal_ > told_;
+        reopening_ = reopenings_;
+        anew_ = reopening_ > told_;
     }
     /// The first response. `told`: the size, if it says so.
     void responded(std::optional<std::uint64_t> told) noexcept {
         if (told) seen_ = *told;
-        if (anew_) told_ = std::max(told_, renewal_);
+        if (anew_) told_ = std::max(told_, reopening_);
     }
 
     /// The call comes without the read handle.
@@ -43,15 +43,15 @@ public:
     std::uint64_t required() const noexcept { return required_; }
     std::uint64_t seen() const noexcept { return seen_; }
     std::uint64_t assumed() const noexcept { return assumed_; }
-    bool untold() const noexcept { return renewals_ > told_; }
+    bool untold() const noexcept { return reopenings_ > told_; }
 
 private:
     std::uint64_t required_ = 0;
     std::uint64_t seen_ = 0;
     std::uint64_t assumed_ = 0;
-    std::uint64_t renewals_ = 0;
-    std::uint64_t renewal_ = 0;  // the last one before the call began
-    std::uint64_t told_ = 0;     // the last one that a response has followed
+    std::uint64_t reopenings_ = 0;
+    std::uint64_t reopening_ = 0;  // the last one before the call began
+    std::uint64_t told_ = 0;       // the last one that a response has followed
     bool anew_ = false;
 };
 

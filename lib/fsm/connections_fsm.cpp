@@ -6,10 +6,10 @@
 namespace rangeio::fsm {
 namespace {
 
-// What so many bytes need, in looks. With a margin of two, and not for ever for a line that lets a byte trickle now and then.
-// `came`: in a look; 0: not known.
-std::uint64_t looks_for(std::uint64_t bytes, std::uint64_t came) noexcept {
-    const std::uint64_t on_a_slow_link = looks_per_stall * bytes / connections_fsm::slow_link;
+// What so many bytes need, in checks. With a margin of two, and not for ever for a line that lets a byte trickle now and then.
+// `came`: between two checks; 0: not known.
+std::uint64_t checks_for(std::uint64_t bytes, std::uint64_t came) noexcept {
+    const std::uint64_t on_a_slow_link = checks_per_stall * bytes / connections_fsm::slow_link;
     return came == 0 ? on_a_slow_link : std::min(2 * bytes / came, 4 * on_a_slow_link);
 }
 
@@ -70,20 +70,20 @@ connections_fsm::verdict connections_fsm::silent(const silent_call& call) noexce
         out.how = silence::crowded;
         return out;
     }
-    const auto look = options_.stall_timeout / looks_per_stall;
+    const auto interval = options_.stall_timeout / checks_per_stall;
     const auto quiet = call.now - call.heard;
     const bool asking = c->asked && call.heard < c->asked_at;
-    if (quiet >= look && c->askable && !asking) {
+    if (quiet >= interval && c->askable && !asking) {
         out.ask = c->asked = true;
         c->asked_at = call.now;
         c->due = call.due;
     }
-    if (call.looks < looks_per_stall) return out;
+    if (call.checks < checks_per_stall) return out;
     const bool alive = quiet < options_.stall_timeout * (1 << std::min(call.excused, max_excused));
     out.dead =
-        !alive && asking && call.now - c->asked_at >= std::max(look, time_for_answer(*c, call.excused));
+        !alive && asking && call.now - c->asked_at >= std::max(interval, time_for_answer(*c, call.excused));
     const bool unsure = !alive && c->askable;
-    if (!out.dead && (unsure || call.looks < time_of(call, alive))) return out;
+    if (!out.dead && (unsure || call.checks < time_of(call, alive))) return out;
     out.how = out.dead || call.excused >= max_excused ? silence::stalled : silence::slow;
     // If it serves others, another one would not be served better.
     if (out.dead || call.answered || c->answered == 0) replace(call.on);
@@ -112,7 +112,7 @@ bool connections_fsm::may_grow() const noexcept {
 
 // The peer takes no more calls, or it is slow to open them: so the time for that doubles, too.
 bool connections_fsm::crowded(connection& c, const silent_call& call) noexcept {
-    if (call.answered || c.answered == 0 || call.looks < 1U << std::min(call.excused, max_excused))
+    if (call.answered || c.answered == 0 || call.checks < 1U << std::min(call.excused, max_excused))
         return false;
     const std::size_t limit = std::min(limit_, c.answered);
     const bool elsewhere = std::ranges::any_of(open_, [&](const connection& other) {
@@ -125,24 +125,24 @@ bool connections_fsm::crowded(connection& c, const silent_call& call) noexcept {
     return true;
 }
 
-// In looks. What was too short doubles.
+// In checks. What was too short doubles.
 unsigned connections_fsm::time_of(const silent_call& call, bool alive) const noexcept {
     const unsigned twice = std::min(call.excused, max_excused);
-    const std::uint64_t doubled = std::uint64_t{looks_per_stall} << twice;
+    const std::uint64_t doubled = std::uint64_t{checks_per_stall} << twice;
     if (!alive) return static_cast<unsigned>(doubled);
-    std::uint64_t more = std::max(looks_for(call.due, 0), looks_for(call.due, rate_ / looks_per_stall));
-    if (call.came != 0) more = looks_for(call.due, std::max<std::uint64_t>(call.came / call.looks, 1));
+    std::uint64_t more = std::max(checks_for(call.due, 0), checks_for(call.due, rate_ / checks_per_stall));
+    if (call.came != 0) more = checks_for(call.due, std::max<std::uint64_t>(call.came / call.checks, 1));
     constexpr std::uint64_t most = 1U << 20;
-    return static_cast<unsigned>(std::min(std::max(doubled, looks_per_stall + (more << twice)), most));
+    return static_cast<unsigned>(std::min(std::max(doubled, checks_per_stall + (more << twice)), most));
 }
 
 std::chrono::nanoseconds connections_fsm::time_for_answer(const connection& c, unsigned excused)
     const noexcept {
-    constexpr std::uint64_t most = looks_per_stall << max_excused;
+    constexpr std::uint64_t most = checks_per_stall << max_excused;
     // Before the first byte has arrived, the buffers on the way can hold far less than what is due.
     const std::uint64_t ahead = rate_ == 0 ? std::min(c.due, slow_link) : c.due;
-    const auto looks = looks_for(ahead, rate_ / looks_per_stall) << std::min(excused, max_excused);
-    return options_.stall_timeout / looks_per_stall * static_cast<int>(std::min(looks, most));
+    const auto checks = checks_for(ahead, rate_ / checks_per_stall) << std::min(excused, max_excused);
+    return options_.stall_timeout / checks_per_stall * static_cast<int>(std::min(checks, most));
 }
 
 // At most twice as fast or as slow as before: what was underway for long is seen at once, when all of a message is here.

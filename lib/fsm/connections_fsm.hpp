@@ -66,11 +66,11 @@ public:
     /// `answered`: it was. True: the connection is to be dropped.
     bool ended(connection_id on, bool answered) noexcept;
 
-    /// A call on which nothing has come for so many looks.
+    /// A call on which nothing has come for so many checks.
     struct silent_call {
         connection_id on = 0;
         bool answered = false;
-        unsigned looks = 0;
+        unsigned checks = 0;
         unsigned excused = 0;  // calls of its stream, in a row, that were given up for their silence
         time_point now{};
         time_point began{};

@@ -12,12 +12,12 @@ namespace rangeio::fsm {
 
 // Room for the largest message there can be, now: messages are taken when the wire falls free, where memory
 // must not be asked for.
-mrd_fsm::mrd_fsm(const options& o) : options_(o), judge_(o.retry) {
+mrd_fsm::mrd_fsm(const options& o) : options_(o), reconnect_(o.retry) {
     message_.reserve(options_.max_per_message);
 }
 
 void mrd_fsm::open(mrd_actions& out, bool further) {
-    if (further) judge_.be_patient();
+    if (further) reconnect_.be_patient();
     if (state_ == mrd_state::fresh) want_call(out);
     if (state_ == mrd_state::closing && call_ == call_state::none) end(out);  // it was closed before
 }
@@ -41,10 +41,10 @@ std::int64_t mrd_fsm::add_range(
     const std::int64_t number = ranges_.add(std::move(sink), offset, length, tail).number;
     outstanding_bytes_ += length;
     if (state_ == mrd_state::dormant) {
-        follow(judge_.woken(now), out);
+        follow(reconnect_.woken(now), out);
     } else {
         send_if_possible(out);
-        watch(out);
+        start_stall_checks(out);
     }
     return number;
 }
@@ -54,10 +54,10 @@ void mrd_fsm::cancel_range(std::int64_t number, const failure& why, mrd_actions&
     if (r != nullptr && r->pending()) finish(*r, why, false, out);
 }
 
-void mrd_fsm::renew(mrd_actions& out) {
-    sight_.renew();
+void mrd_fsm::reopen(mrd_actions& out) {
+    sight_.reopen();
     // A call that is still to come will be new, and one that was given up is about to be followed by another.
-    if (opened_ && call_ == call_state::there) give_up(call_fate::renewed, out);
+    if (opened_ && call_ == call_state::there) give_up(call_fate::reopened, out);
 }
 
 // A call that has not been answered yet may know more than was known when it began: its response says.
@@ -85,7 +85,7 @@ void mrd_fsm::close(const failure& ranges_fail_with, const failure& stream_ends_
 
 void mrd_fsm::want_call(mrd_actions& out) {
     mrd_action start{mrd_action_kind::start_call};
-    start.attempt = judge_.attempts();
+    start.attempt = reconnect_.attempts();
     start.first = state_ == mrd_state::fresh;
     start.waited = state_ == mrd_state::waiting;
     state_ = opened_ ? mrd_state::reopening : mrd_state::opening;
@@ -110,10 +110,10 @@ bool mrd_fsm::begin_call(mrd_actions& out) {
     wire_ = wire_state::writing;
     message_.clear();
     ranges_.take(message_, room());
-    judge_.call_started();
+    reconnect_.call_started();
     sight_.call_started();
     moved_ = true;  // the time that it has for its first byte begins now
-    watch(out);
+    start_stall_checks(out);
     if (opened_) ++counted_.resumed;
     return true;
 }
@@ -126,14 +126,14 @@ bool mrd_fsm::begin_write() {
     return wire_ == wire_state::writing;
 }
 
-void mrd_fsm::starve(mrd_actions& out) {
-    if (call_ == call_state::there) give_up(call_fate::starved, out);
+void mrd_fsm::out_of_memory(mrd_actions& out) {
+    if (call_ == call_state::there) give_up(call_fate::out_of_memory, out);
 }
 
-void mrd_fsm::unwatched(timer_id timer, mrd_actions& out) {
-    if (timer != watches_for_) return;
-    watches_for_ = 0;
-    starve(out);
+void mrd_fsm::stall_timer_failed(timer_id timer, mrd_actions& out) {
+    if (timer != stall_timer_) return;
+    stall_timer_ = 0;
+    out_of_memory(out);
 }
 
 void mrd_fsm::write_done(mrd_actions& out) {
@@ -142,13 +142,13 @@ void mrd_fsm::write_done(mrd_actions& out) {
 }
 
 void mrd_fsm::response(std::optional<std::uint64_t> size, mrd_actions& out) {
-    judge_.responded();
+    reconnect_.responded();
     if (!awaits_response()) return;
     state_ = mrd_state::ready;
     sight_.responded(size);
     if (!std::exchange(opened_, true)) {
-        judge_.progress();
-        unwatch(out);
+        reconnect_.progress();
+        stop_stall_checks(out);
         out.push_back({mrd_action_kind::opened});
     } else if (!sight_.behind() && std::exchange(told_, false)) {
         out.push_back({mrd_action_kind::reconnected});
@@ -158,8 +158,8 @@ void mrd_fsm::response(std::optional<std::uint64_t> size, mrd_actions& out) {
 
 // P14. `outdated`: the service is at fault, so this costs an attempt.
 void mrd_fsm::give_up_behind(bool outdated, mrd_actions& out) {
-    sight_.renew();
-    if (call_ == call_state::there) give_up(outdated ? call_fate::outdated : call_fate::renewed, out);
+    sight_.reopen();
+    if (call_ == call_state::there) give_up(outdated ? call_fate::outdated : call_fate::reopened, out);
 }
 
 // The service has ended a range where bytes are known to exist. A call that vouches for them may do so a few times; one
@@ -185,7 +185,7 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
     said.length = r->length;
     said.why = unfit(*r, offset, size);
     if (said.why) {
-        bad_piece(*r, said.why, size, range_end, out);
+        reject_chunk(*r, said.why, size, range_end, out);
         return said;
     }
     if (r->tail && sight_.outdated()) {
@@ -235,7 +235,7 @@ void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions
     r->copying = false;
     if (damage) {
         ++counted_.checksum_failures;
-        bad_piece(*r, damage, r->copy_size, r->ending, out);
+        reject_chunk(*r, damage, r->copy_size, r->ending, out);
         return;
     }
     // Its checksum says that the service means what it says, so what it says of the offset counts, too.
@@ -244,7 +244,7 @@ void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions
     outstanding_bytes_ -= r->copy_size;
     if (r->copy_size > 0) r->bad = 0;
     const bool behind = ends_behind(*r);
-    if (!sight_.outdated() && (r->copy_size > 0 || (r->ending && !behind))) judge_.progress();
+    if (!sight_.outdated() && (r->copy_size > 0 || (r->ending && !behind))) reconnect_.progress();
     if (r->received == r->length) {
         finish(*r, {}, true, out);  // whoever cancelled it meanwhile was too late
     } else if (r->verdict) {
@@ -258,7 +258,7 @@ void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions
 }
 
 // S4: asked for again from the last good byte, under another name; its neighbours do not notice.
-void mrd_fsm::bad_piece(
+void mrd_fsm::reject_chunk(
     stream_range& r, const failure& why, std::uint64_t size, bool range_end, mrd_actions& out
 ) {
     counted_.orphan_bytes += size;
@@ -301,30 +301,30 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
     if (fate == call_fate::outdated) {
         why = described(errc::short_read, "the service knows of fewer than {} bytes", sight_.required());
     }
-    if (fate == call_fate::starved) why = make_error_code(boost::system::errc::not_enough_memory);
+    if (fate == call_fate::out_of_memory) why = make_error_code(boost::system::errc::not_enough_memory);
     if (end_of_call.redirected) {
         fate = call_fate::redirected;
         ++counted_.redirected;
     }
     ranges_.call_ended();
-    const auto next = judge_.call_ended(fate, why, outstanding_bytes_ != 0, opened_, now);
+    const auto next = reconnect_.call_ended(fate, why, outstanding_bytes_ != 0, opened_, now);
     last_ = why;
     mrd_action over{mrd_action_kind::call_over};
     over.why = std::move(why);
     over.fate = fate;
-    over.attempt = judge_.attempts();
+    over.attempt = reconnect_.attempts();
     out.push_back(std::move(over));
     follow(next, out);
 }
 
 void mrd_fsm::wait_over(timer_id timer, mrd_actions& out) {
-    if (timer != waits_for_ || state_ != mrd_state::waiting) return;
-    waits_for_ = 0;
+    if (timer != wait_timer_ || state_ != mrd_state::waiting) return;
+    wait_timer_ = 0;
     want_call(out);
 }
 
-void mrd_fsm::follow(const resume_judge::verdict& next, mrd_actions& out) {
-    using what_next = resume_judge::what_next;
+void mrd_fsm::follow(const reconnect_policy::verdict& next, mrd_actions& out) {
+    using what_next = reconnect_policy::what_next;
     if (next.then == what_next::fail) return fail(next.why, out);
     if (next.then == what_next::sleep) return sleep(out);
     // A dormant stream that wakes without a wait is no different from one that was open.
@@ -332,11 +332,11 @@ void mrd_fsm::follow(const resume_judge::verdict& next, mrd_actions& out) {
     if (opened_ && broke && !std::exchange(told_, true)) out.push_back({mrd_action_kind::reconnecting});
     if (next.then == what_next::call) return want_call(out);
     state_ = mrd_state::waiting;
-    waits_for_ = ++last_alarm_;
-    mrd_action wait{mrd_action_kind::wait, waits_for_};
+    wait_timer_ = ++last_timer_;
+    mrd_action wait{mrd_action_kind::wait, wait_timer_};
     wait.delay = next.delay;
     wait.at_least = next.at_least;
-    wait.attempt = judge_.attempts();
+    wait.attempt = reconnect_.attempts();
     out.push_back(std::move(wait));
 }
 
@@ -353,14 +353,14 @@ void mrd_fsm::fail(const failure& why, mrd_actions& out) {
 }
 
 // The last range is done.
-void mrd_fsm::idle(mrd_actions& out) {
-    unwatch(out);
+void mrd_fsm::all_done(mrd_actions& out) {
+    stop_stall_checks(out);
     // A call that has to bring the stream back may never answer, and who waits for the stream would wait as long.
     if (told_ && state_ == mrd_state::reopening && call_ == call_state::there) {
         give_up(call_fate::unwanted, out);
     }
     if (state_ != mrd_state::waiting || !opened_) return;  // an opening goes on without ranges
-    waits_for_ = 0;
+    wait_timer_ = 0;
     out.push_back({mrd_action_kind::cancel_wait});
     sleep(out);
 }
@@ -372,7 +372,7 @@ void mrd_fsm::give_up(call_fate fate, mrd_actions& out) {
     mrd_action cancel{mrd_action_kind::cancel_call};
     cancel.fate = fate;
     cancel.received = ranges_.orphans_due();
-    cancel.looks = looks_;
+    cancel.checks = stall_checks_;
     out.push_back(std::move(cancel));
 }
 
@@ -384,50 +384,50 @@ void mrd_fsm::send_if_possible(mrd_actions& out) {
 }
 
 // A call that owes nothing is not watched, but for an opening: there it is the answer that is due.
-bool mrd_fsm::watched() const noexcept {
+bool mrd_fsm::stall_checked() const noexcept {
     return call_ == call_state::there && (outstanding_bytes_ != 0 || !opened_) &&
            options_.retry.stall_timeout() > std::chrono::nanoseconds::zero();
 }
 
-// S9. Begins to look, unless a look is to come already: there is one at the most.
-void mrd_fsm::watch(mrd_actions& out) {
-    if (watches_for_ != 0 || !watched()) return;
+// S9. Sets the stall timer, unless it is set: there is one at the most.
+void mrd_fsm::start_stall_checks(mrd_actions& out) {
+    if (stall_timer_ != 0 || !stall_checked()) return;
     moved_ = true;  // the time begins now
-    look_later(out);
+    check_stall_later(out);
 }
 
-// An alarm that is still set would keep a context running that has nothing else to do.
-void mrd_fsm::unwatch(mrd_actions& out) {
-    if (watches_for_ == 0 || outstanding_bytes_ != 0 || !opened_) return;
-    watches_for_ = 0;
-    out.push_back({mrd_action_kind::cancel_watch});
+// A timer that is still set would keep a context running that has nothing else to do.
+void mrd_fsm::stop_stall_checks(mrd_actions& out) {
+    if (stall_timer_ == 0 || outstanding_bytes_ != 0 || !opened_) return;
+    stall_timer_ = 0;
+    out.push_back({mrd_action_kind::cancel_stall_timer});
 }
 
-void mrd_fsm::look_later(mrd_actions& out) {
-    watches_for_ = ++last_alarm_;
-    const auto delay = options_.retry.stall_timeout() / looks_per_stall;
-    out.push_back({mrd_action_kind::watch, watches_for_, {}, delay});
+void mrd_fsm::check_stall_later(mrd_actions& out) {
+    stall_timer_ = ++last_timer_;
+    const auto delay = options_.retry.stall_timeout() / checks_per_stall;
+    out.push_back({mrd_action_kind::set_stall_timer, stall_timer_, {}, delay});
 }
 
-void mrd_fsm::look(timer_id timer, mrd_actions& out) {
-    if (timer != watches_for_) return;
-    watches_for_ = 0;
-    if (!watched()) return;  // the next one begins to watch
-    looks_ = std::exchange(moved_, false) ? 0 : looks_ + 1;
-    if (looks_ == 0) return look_later(out);
+void mrd_fsm::check_stall(timer_id timer, mrd_actions& out) {
+    if (timer != stall_timer_) return;
+    stall_timer_ = 0;
+    if (!stall_checked()) return;  // the next range begins to check
+    stall_checks_ = std::exchange(moved_, false) ? 0 : stall_checks_ + 1;
+    if (stall_checks_ == 0) return check_stall_later(out);
     // Whether that is too long depends on what else there is on the connection.
-    watches_for_ = ++last_alarm_;
-    mrd_action ask{mrd_action_kind::judge_silence, watches_for_};
-    ask.looks = looks_;
-    ask.excused = judge_.silent();
+    stall_timer_ = ++last_timer_;
+    mrd_action ask{mrd_action_kind::classify_silence, stall_timer_};
+    ask.checks = stall_checks_;
+    ask.excused = reconnect_.silent();
     out.push_back(std::move(ask));
 }
 
-void mrd_fsm::judged(timer_id timer, silence how, mrd_actions& out) {
-    if (timer != watches_for_) return;
-    watches_for_ = 0;
-    if (!watched()) return;
-    if (how == silence::borne || moved_) return look_later(out);
+void mrd_fsm::silence_classified(timer_id timer, silence how, mrd_actions& out) {
+    if (timer != stall_timer_) return;
+    stall_timer_ = 0;
+    if (!stall_checked()) return;
+    if (how == silence::borne || moved_) return check_stall_later(out);
     if (how == silence::crowded) return give_up(call_fate::crowded, out);
     ++counted_.stalled;
     give_up(how == silence::slow ? call_fate::slow : call_fate::stalled, out);
@@ -456,7 +456,7 @@ void mrd_fsm::finish(
         if (!why && ++most_under_way_ > options_.max_per_message) most_under_way_ = no_limit;
         send_if_possible(out);
     }
-    if (outstanding_bytes_ == 0) idle(out);
+    if (outstanding_bytes_ == 0) all_done(out);
 }
 
 void mrd_fsm::fail_all(const failure& why, mrd_actions& out) {
@@ -477,7 +477,7 @@ call_fate mrd_fsm::fail_named(const call_end& end_of_call, mrd_actions& out) {
         const bool exists = !r->tail && sight_.covers(r->offset + r->received);
         if (e.why.kind() == error_class::out_of_range && exists &&
             (!vouches() || r->bad++ < options_.retry.range_attempts())) {
-            sight_.renew();  // it is the call that is behind
+            sight_.reopen();  // it is the call that is behind
             continue;
         }
         // An orphan may be at fault, too: it does not come along to the next call.
@@ -503,7 +503,7 @@ call_fate mrd_fsm::seek_refused(const call_end& end_of_call, mrd_actions& out) {
     stream_range& r = *std::ranges::find_if(ranges_.all(), &stream_range::under_way);
     if (kind == error_class::out_of_range && !r.tail && !sight_.anew() &&
         sight_.covers(r.offset + r.received)) {
-        sight_.renew();  // it may be the call that is behind: the next one is not
+        sight_.reopen();  // it may be the call that is behind: the next one is not
         return call_fate::ranges_failed;
     }
     // Under another name, or cancelled, it does not come along to the next call as it was.
@@ -543,7 +543,7 @@ std::optional<event_kind> mrd_action::event() const noexcept {
         case mrd_action_kind::call_over:
             if (fate == call_fate::redirected) return event_kind::stream_redirected;
             if (fate == call_fate::stalled || fate == call_fate::slow || fate == call_fate::crowded ||
-                fate == call_fate::retired || fate == call_fate::renewed) {
+                fate == call_fate::retired || fate == call_fate::reopened) {
                 return std::nullopt;  // it was given up on this side, and reported before
             }
             return event_kind::stream_broke;
@@ -553,7 +553,7 @@ std::optional<event_kind> mrd_action::event() const noexcept {
 
 void mrd_fsm::end(mrd_actions& out) {
     state_ = end_ ? mrd_state::failed : mrd_state::closed;
-    waits_for_ = watches_for_ = 0;  // the shell drops its alarms with this action
+    wait_timer_ = stall_timer_ = 0;  // the shell drops its timers with this action
     out.push_back({mrd_action_kind::ended, 0, end_});
 }
 

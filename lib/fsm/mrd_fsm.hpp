@@ -6,7 +6,7 @@
 
 #include "fsm/call_sight.hpp"
 #include "fsm/range_table.hpp"
-#include "fsm/resume_judge.hpp"
+#include "fsm/reconnect_policy.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -24,7 +24,7 @@
 // | fresh     | none          | queues        | open -> opening; close -> closing                                      |
 // | opening   | due or there  | queues, sends | first response -> ready; its end -> opening, waiting, failed; closing  |
 // | ready     | there         | queues, sends | its end -> reopening, waiting, dormant, failed; close -> closing       |
-// | waiting   | none          | queues        | alarm -> opening, reopening; nothing is left -> dormant; close -> closed |
+// | waiting   | none          | queues        | timer -> opening, reopening; nothing is left -> dormant; close -> closed |
 // | reopening | due or there  | queues, sends | first response -> ready; its end as ready; closing. Nothing is left:   |
 // |           |               |               | given up, if the owner has been told of reconnecting and so waits      |
 // | dormant   | none          | wakes it      | a range -> reopening, waiting; close -> closed                         |
@@ -34,7 +34,7 @@
 // | failed    | none          | refused       | (the end)                                                              |
 // clang-format on
 //
-// There is never more than one call (S7). range_table has the states of a range, resume_judge what follows the end
+// There is never more than one call (S7). range_table has the states of a range, reconnect_policy what follows the end
 // of a call. A dormant stream is as good as an open one: its next range opens a call and rides in its first message,
 // at no more cost than on a stream that is open. So an idle time-out of the service costs nothing.
 //
@@ -71,8 +71,8 @@ struct range_error {
     failure why;  // empty, or ABORTED: it is not this range's fault
 };
 
-/// Looks are stall_timeout / this apart: a stall is seen after the timeout, and no later than one look more.
-inline constexpr unsigned looks_per_stall = 4;
+/// Stall checks are stall_timeout / this apart: a stall is seen after the timeout, and no later than one check more.
+inline constexpr unsigned checks_per_stall = 4;
 
 /// What the connection of a call makes of its silence.
 enum class silence : std::uint8_t {
@@ -88,14 +88,14 @@ enum class mrd_action_kind : std::uint8_t {
     start_call,  // ask begin_call(), then open a call; its first message has the spec and message(). `attempt`
     write,       // ask begin_write(), then send message()
     cancel_call,  // end the call; call_ended() follows. `fate` says why, `received` how many bytes it owes
-    wait,   // call wait_over(timer) after `at_least` and a time drawn evenly from zero to `delay`. `attempt`
-    watch,  // call look(timer) after `delay`
-    judge_silence,  // ask the connection what it makes of `looks` without a byte, after so many calls that were
-                    // excused in a row; call judged(timer) with its answer
-    cancel_wait,    // drop that alarm
-    cancel_watch,  // and that one
-    opened,        // tell the owner: ready
-    reconnecting,  // tell the owner; reconnected or ended follows
+    wait,  // call wait_over(timer) after `at_least` and a time drawn evenly from zero to `delay`. `attempt`
+    set_stall_timer,  // call check_stall(timer) after `delay`
+    classify_silence,  // ask the connection what it makes of `checks` without a byte, after so many calls that were
+                       // excused in a row; call silence_classified(timer) with its answer
+    cancel_wait,         // drop that timer
+    cancel_stall_timer,  // and that one
+    opened,              // tell the owner: ready
+    reconnecting,        // tell the owner; reconnected or ended follows
     reconnected,
     call_over,  // tell who watches: a call ended by `fate` with `why`, `attempt` are used up; not if it was closed
     complete,  // the range `number` of `sink` is done: `received` bytes from `offset` on are right, or `why`; nothing
@@ -117,7 +117,7 @@ struct mrd_action {
     call_fate fate = call_fate::broken;
     unsigned attempt = 0;
     bool refused = false;
-    unsigned looks = 0;
+    unsigned checks = 0;
     unsigned excused = 0;
     bool first = false;   // start_call: the first one
     bool waited = false;  // start_call: after a wait
@@ -152,7 +152,7 @@ public:
     /// No effect on a range that is done.
     void cancel_range(std::int64_t number, const failure& why, mrd_actions& out);
     /// What has been opened continues with another call, which brings no read handle.
-    void renew(mrd_actions& out);
+    void reopen(mrd_actions& out);
     /// Ranges are served by calls that know of so many bytes of the object: P14.
     void require(std::uint64_t size, mrd_actions& out);
     /// Ends the stream. Ranges that are under way fail with the one, `ended` tells the other; empty: closed
@@ -164,12 +164,12 @@ public:
     bool begin_call(mrd_actions& out);
     bool begin_write();
     /// There was no memory to send that message on, or to set the watch: another call goes on.
-    void starve(mrd_actions& out);
-    void unwatched(timer_id timer, mrd_actions& out);
-    // The alarms, which may come late: those that were cancelled or have a successor have no effect.
+    void out_of_memory(mrd_actions& out);
+    void stall_timer_failed(timer_id timer, mrd_actions& out);
+    // The timers, which may come late: those that were cancelled or have a successor have no effect.
     void wait_over(timer_id timer, mrd_actions& out);
-    void look(timer_id timer, mrd_actions& out);
-    void judged(timer_id timer, silence how, mrd_actions& out);
+    void check_stall(timer_id timer, mrd_actions& out);
+    void silence_classified(timer_id timer, silence how, mrd_actions& out);
 
     // Events from the wire, one at a time.
     /// `size`: of the object, if the response tells it; the largest number if it will not grow.
@@ -180,7 +180,7 @@ public:
         range_sink* sink = nullptr;  // there until end_chunk()
         std::uint64_t position = 0;  // where in the range the chunk belongs
         // For those who watch.
-        failure why;                           // not accepted: it is a bad piece; empty: nobody wants it
+        failure why;                           // not accepted: it is a rejected chunk; empty: nobody wants it
         std::uint64_t offset = 0, length = 0;  // of the range
     };
     /// A chunk has been parsed. Accepted: copy it, then call end_chunk. Else its bytes are to be dropped.
@@ -215,7 +215,7 @@ public:
     const failure& last_failure() const noexcept { return last_; }
     std::uint64_t outstanding_bytes() const noexcept { return outstanding_bytes_; }
     /// Usable, with no range queued, under way or orphaned: nothing is due any more.
-    bool quiet() const noexcept {
+    bool idle() const noexcept {
         return (state_ == mrd_state::ready || state_ == mrd_state::dormant) && ranges_.settled();
     }
 
@@ -223,7 +223,7 @@ public:
     struct counts {
         std::uint64_t resumed = 0;     // calls begun after the one that opened the stream
         std::uint64_t redirected = 0;  // calls that ended with a redirect
-        std::uint64_t stalled = 0;     // calls given up by the watchdog, slow ones too
+        std::uint64_t stalled = 0;     // calls given up by the stall check, slow ones too
         std::uint64_t retired = 0;     // calls given up for their orphans
         std::uint64_t checksum_failures = 0;
         std::uint64_t orphan_bytes = 0;    // arrived and dropped
@@ -242,35 +242,37 @@ public:
     std::size_t orphan_ranges_due() const noexcept { return ranges_.orphan_ranges_due(); }
     std::size_t most_under_way() const noexcept { return most_under_way_; }
     bool moved() const noexcept { return moved_; }
-    const resume_judge& judge() const noexcept { return judge_; }
+    const reconnect_policy& reconnect() const noexcept { return reconnect_; }
     const call_sight& sight() const noexcept { return sight_; }
     enum class call_state : std::uint8_t { none, due, there, given_up };
     call_state call() const noexcept { return call_; }
     call_fate fate() const noexcept { return fate_; }
     enum class wire_state : std::uint8_t { free, due, writing };
     wire_state wire() const noexcept { return wire_; }
-    timer_id waits_for() const noexcept { return waits_for_; }
-    timer_id watches_for() const noexcept { return watches_for_; }
-    unsigned looks() const noexcept { return looks_; }
+    timer_id wait_timer() const noexcept { return wait_timer_; }
+    timer_id stall_timer() const noexcept { return stall_timer_; }
+    unsigned stall_checks() const noexcept { return stall_checks_; }
     bool told_reconnecting() const noexcept { return told_; }
 
 private:
     void want_call(mrd_actions& out);
-    void follow(const resume_judge::verdict& next, mrd_actions& out);
+    void follow(const reconnect_policy::verdict& next, mrd_actions& out);
     void sleep(mrd_actions& out);
-    void idle(mrd_actions& out);
+    void all_done(mrd_actions& out);
     void fail(const failure& why, mrd_actions& out);
     void give_up(call_fate fate, mrd_actions& out);
     void give_up_behind(bool outdated, mrd_actions& out);
     bool ends_behind(const stream_range& r) const noexcept;
     bool vouches() const noexcept { return !awaits_response() && !sight_.outdated(); }
     void send_if_possible(mrd_actions& out);
-    bool watched() const noexcept;
-    void watch(mrd_actions& out);
-    void unwatch(mrd_actions& out);
-    void look_later(mrd_actions& out);
+    bool stall_checked() const noexcept;
+    void start_stall_checks(mrd_actions& out);
+    void stop_stall_checks(mrd_actions& out);
+    void check_stall_later(mrd_actions& out);
     static failure unfit(const stream_range& r, std::int64_t offset, std::uint64_t size) noexcept;
-    void bad_piece(stream_range& r, const failure& why, std::uint64_t size, bool range_end, mrd_actions& out);
+    void reject_chunk(
+        stream_range& r, const failure& why, std::uint64_t size, bool range_end, mrd_actions& out
+    );
     void finish(
         stream_range& r, const failure& why, bool service_is_done, mrd_actions& out, bool refused = false
     );
@@ -284,7 +286,7 @@ private:
     options options_;
     mrd_state state_ = mrd_state::fresh;
     range_table ranges_;
-    resume_judge judge_;
+    reconnect_policy reconnect_;
     call_sight sight_;
     static constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
 
@@ -295,13 +297,13 @@ private:
     wire_state wire_ = wire_state::free;  // of the call that is there
     bool opened_ = false;
     bool told_ = false;  // the owner knows of reconnecting
-    timer_id last_alarm_ = 0;
-    timer_id waits_for_ = 0;    // the alarm that is to come, 0: none
-    timer_id watches_for_ = 0;  // the same
-    bool moved_ = false;        // bytes have come since the last look
-    unsigned looks_ = 0;        // without bytes, in a row
-    failure last_;              // how the last call failed
-    failure end_;               // how the stream ended, or is to end
+    timer_id last_timer_ = 0;
+    timer_id wait_timer_ = 0;    // the timer that is to come, 0: none
+    timer_id stall_timer_ = 0;   // the same
+    bool moved_ = false;         // bytes have come since the last stall check
+    unsigned stall_checks_ = 0;  // without bytes, in a row
+    failure last_;               // how the last call failed
+    failure end_;                // how the stream ended, or is to end
     std::uint64_t outstanding_bytes_ = 0;
     counts counted_;
 };

@@ -92,7 +92,7 @@ void pool_cache_fsm::opened(cached_id id, const sight& seen, cache_actions& out)
         if (!p->opened) p->size = seen.size;
         p->opened = true;
         if (const key& k = *find_key(p->key); k.object.generation() == 0) remember_answer(k.object, *s);
-        s->key = learn_key(*p, seen.generation);
+        s->key = update_key(*p, seen.generation);
     }
     out.push_back({cache_action_kind::opened, id, s->user});
 }
@@ -256,7 +256,7 @@ pool_cache_fsm::stream* pool_cache_fsm::newest_that_fits(const pool& p) {
 }
 
 // Under which key a stream of this pool can be kept; 0: none.
-std::uint64_t pool_cache_fsm::learn_key(pool& p, std::int64_t generation) {
+std::uint64_t pool_cache_fsm::update_key(pool& p, std::int64_t generation) {
     key* const own = find_key(p.key);
     if (generation <= 0) return 0;
     if (own->object.generation() == 0) {

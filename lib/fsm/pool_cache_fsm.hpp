@@ -159,7 +159,7 @@ private:
     stream* find(cached_id id);
     std::size_t idle_streams(std::uint64_t id) const;
     stream* newest_that_fits(const pool& p);
-    std::uint64_t learn_key(pool& p, std::int64_t generation);
+    std::uint64_t update_key(pool& p, std::int64_t generation);
     void remember_question(const object_ref& object, time_point now);
     void remember_answer(const object_ref& object, const stream& s) noexcept;
     void keep(stream& s, time_point now, cache_actions& out);

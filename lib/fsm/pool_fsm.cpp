@@ -150,7 +150,7 @@ void pool_fsm::set_load(stream_id id, std::uint64_t bytes) {
     if (stream* s = find(id)) s->load = bytes;
 }
 
-std::uint64_t pool_fsm::learned(std::shared_ptr<const object_info> info) {
+std::uint64_t pool_fsm::updated(std::shared_ptr<const object_info> info) {
     if (info == nullptr || info_ == nullptr || info->size < info_->size || info_->finalized) return 0;
     const std::uint64_t before = info_->size;
     info_ = std::move(info);

@@ -105,7 +105,7 @@ public:
     void set_load(stream_id id, std::uint64_t bytes);
 
     /// A newer call has reported the object. Returns how much of it all streams are to know of from now on; 0: nothing new.
-    std::uint64_t learned(std::shared_ptr<const object_info> info);
+    std::uint64_t updated(std::shared_ptr<const object_info> info);
     /// A lease was handed to a caller that has waited for `time`.
     void count_wait(std::chrono::nanoseconds time);
 

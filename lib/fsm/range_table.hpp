@@ -46,7 +46,7 @@ struct stream_range {
     std::uint64_t length = 0;
     std::uint64_t received = 0;  // good bytes
     std::uint32_t asks = 0;      // how often it has been renamed
-    std::uint32_t bad = 0;       // bad pieces in a row
+    std::uint32_t bad = 0;       // rejected chunks in a row
     std::uint32_t stale = 0;     // names that the service still uses and nobody wants
     std::uint64_t orphans = 0;   // bytes that it still owes under those
     range_state state = range_state::queued;

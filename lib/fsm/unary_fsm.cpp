@@ -13,7 +13,7 @@ constexpr auto longest_stall = std::chrono::hours(24 * 365);  // 16 of them can 
 }  // namespace
 
 unary_fsm::unary_fsm(const retry_policy& policy)
-    : judge_(policy),
+    : reconnect_(policy),
       stall_limit_(std::min<std::chrono::nanoseconds>(policy.stall_timeout(), longest_stall)),
       max_stall_limit_(16 * stall_limit_) {}
 
@@ -28,10 +28,10 @@ void unary_fsm::start(unary_actions& out) {
 void unary_fsm::call(unary_actions& out) {
     state_ = unary_state::calling;
     stalled_ = false;
-    judge_.call_started();
+    reconnect_.call_started();
     // Watched first: the call may end while it is being made.
     if (stall_limit_ > std::chrono::nanoseconds::zero()) {
-        out.push_back({unary_action_kind::watch, false, ++turn_, stall_limit_, {}});
+        out.push_back({unary_action_kind::set_stall_timer, false, ++turn_, stall_limit_, {}});
     }
     out.push_back({unary_action_kind::call, false, 0, {}, {}});
 }
@@ -39,7 +39,7 @@ void unary_fsm::call(unary_actions& out) {
 void unary_fsm::call_ended(const failure& why, time_point now, unary_actions& out, bool unconnected) {
     if (!why) return complete({}, out);  // also if it was given up: it is what was asked for
     if (stop_) return complete(stop_reason(), out);
-    using what_next = resume_judge::what_next;
+    using what_next = reconnect_policy::what_next;
     using seconds = std::chrono::duration<double>;
     last_ = why;
     if (stalled_) {
@@ -48,14 +48,14 @@ void unary_fsm::call_ended(const failure& why, time_point now, unary_actions& ou
     }
     auto fate = unconnected ? call_fate::unconnected : call_fate::broken;
     if (stalled_) fate = call_fate::stalled;
-    auto next = judge_.call_ended(fate, last_, true, true, now);
+    auto next = reconnect_.call_ended(fate, last_, true, true, now);
     if (next.then == what_next::call) return call(out);
     if (next.then != what_next::wait) return complete(next.why, out);
     state_ = unary_state::waiting;
     out.push_back({unary_action_kind::wait, false, ++turn_, next.delay, {}, next.at_least});
 }
 
-void unary_fsm::alarm(std::uint64_t turn, unary_actions& out) {
+void unary_fsm::timer_expired(std::uint64_t turn, unary_actions& out) {
     if (turn != turn_) return;
     if (state_ == unary_state::waiting) {
         call(out);
@@ -83,7 +83,7 @@ void unary_fsm::unanswered(const failure& why, unary_actions& out) {
 
 void unary_fsm::complete(const failure& why, unary_actions& out) {
     state_ = unary_state::ended;
-    out.push_back({unary_action_kind::drop_alarm, false, 0, {}, {}});
+    out.push_back({unary_action_kind::drop_timer, false, 0, {}, {}});
     out.push_back({unary_action_kind::complete, false, 0, {}, why});
 }
 

@@ -3,7 +3,7 @@
 #include <rangeio/error.hpp>
 #include <rangeio/retry_policy.hpp>
 
-#include "fsm/resume_judge.hpp"
+#include "fsm/reconnect_policy.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -14,7 +14,7 @@
 // question is cancelled. Reading metadata twice does no harm, so each question may be asked again.
 //
 // clang-format off
-// | state     | the call ended with an answer | the call ended with a failure     | the alarm        | cancelled        |
+// | state     | the call ended with an answer | the call ended with a failure     | the timer        | cancelled        |
 // |-----------|-------------------------------|-----------------------------------|------------------|------------------|
 // | ready     |                               |                                   |                  | note it          |
 // | calling   | complete                      | as the judge says                 | stalled: give up | give up          |
@@ -32,12 +32,12 @@ namespace rangeio::fsm {
 enum class unary_state : std::uint8_t { ready, calling, giving_up, waiting, ended };
 
 enum class unary_action_kind : std::uint8_t {
-    call,         ///< make a call; call_ended() follows
-    cancel_call,  ///< end it early; `stalled`: for it had no answer in time
-    watch,        ///< alarm(turn) after `delay`, unless cancelled
-    wait,         ///< the same, `at_least` and a time drawn from zero to `delay` from now
-    drop_alarm,   ///< no alarm is due any more
-    complete,     ///< the question is over, with `why`
+    call,             ///< make a call; call_ended() follows
+    cancel_call,      ///< end it early; `stalled`: for it had no answer in time
+    set_stall_timer,  ///< timer_expired(turn) after `delay`, unless cancelled
+    wait,             ///< the same, `at_least` and a time drawn from zero to `delay` from now
+    drop_timer,       ///< no timer is due any more
+    complete,         ///< the question is over, with `why`
 };
 
 struct unary_action {
@@ -57,8 +57,8 @@ public:
     void start(unary_actions& out);
     /// `unconnected`: there was no connection, the service has not seen it.
     void call_ended(const failure& why, time_point now, unary_actions& out, bool unconnected = false);
-    /// An alarm that was dropped may go off all the same.
-    void alarm(std::uint64_t turn, unary_actions& out);
+    /// A timer that was dropped may go off all the same.
+    void timer_expired(std::uint64_t turn, unary_actions& out);
     /// The question is not wanted any more. The first reason counts.
     void cancel(const failure& why, unary_actions& out);
     /// The endpoint has not answered anything in time: as cancel(), and a cause that has a status says more than the limit.
@@ -68,7 +68,7 @@ public:
     static constexpr std::size_t action_bound() noexcept { return 8; }
 
     // The state, for checkers.
-    const resume_judge& judge() const noexcept { return judge_; }
+    const reconnect_policy& reconnect() const noexcept { return reconnect_; }
     std::uint64_t turn() const noexcept { return turn_; }
     bool cancelled() const noexcept { return static_cast<bool>(stop_); }
     std::chrono::nanoseconds stall_limit() const noexcept { return stall_limit_; }
@@ -78,11 +78,11 @@ private:
     void complete(const failure& why, unary_actions& out);
     failure stop_reason() const noexcept;
 
-    resume_judge judge_;
+    reconnect_policy reconnect_;
     std::chrono::nanoseconds stall_limit_;  // zero: none
     std::chrono::nanoseconds max_stall_limit_;
     unary_state state_ = unary_state::ready;
-    std::uint64_t turn_ = 0;  // of the newest alarm
+    std::uint64_t turn_ = 0;  // of the newest timer
     bool stalled_ = false;    // the call is given up for that reason
     failure stop_;            // why the question was cancelled
     failure last_;            // how the last call failed

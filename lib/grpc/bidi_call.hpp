@@ -82,8 +82,8 @@ public:
     virtual void cancel() noexcept = 0;
     /// No byte has come for so many looks, four to a stall timeout, after `excused` calls in a row that were given up
     /// so and excused: what is to be made of it? After start(); the call goes on.
-    virtual fsm::silence judge_silence(unsigned looks, [[maybe_unused]] unsigned excused) noexcept {
-        return looks < fsm::looks_per_stall ? fsm::silence::borne : fsm::silence::stalled;
+    virtual fsm::silence classify_silence(unsigned checks, [[maybe_unused]] unsigned excused) noexcept {
+        return checks < fsm::checks_per_stall ? fsm::silence::borne : fsm::silence::stalled;
     }
 };
 

@@ -86,9 +86,9 @@ std::shared_ptr<channels> channels::make(
     const asio::any_io_executor& executor, const client_options& options
 ) {
     return {new channels(executor, options), [core = runtime::core_of(executor), executor](channels* dying) {
-                core->dispose(executor, std::shared_ptr<void>(dying, [](void* p) {
-                                  delete static_cast<channels*>(p);
-                              }));
+                core->destroy_later(executor, std::shared_ptr<void>(dying, [](void* p) {
+                                        delete static_cast<channels*>(p);
+                                    }));
             }};
 }
 
@@ -143,7 +143,7 @@ std::shared_ptr<grpc::Channel> channels::connect() const {
     auto made = grpc::CreateCustomChannel(endpoint_.target(), credentials_, arguments());
     grpc::Channel* const channel = made.get();
     return {channel, [core = core_, executor = executor_, held = std::move(made)](grpc::Channel*) mutable {
-                core->dispose(executor, std::move(held));
+                core->destroy_later(executor, std::move(held));
             }};
 }
 

@@ -53,8 +53,8 @@ public:
 
     void cancel() noexcept override { inner_->cancel(); }
 
-    fsm::silence judge_silence(unsigned looks, unsigned excused) noexcept override {
-        return owner_->judge(*this, looks, excused);
+    fsm::silence classify_silence(unsigned checks, unsigned excused) noexcept override {
+        return owner_->classify(*this, checks, excused);
     }
 
     /// Its connection is dead. It may not have been started yet, or be over.
@@ -187,12 +187,12 @@ void connections::came(std::uint64_t bytes, fsm::time_point now) noexcept {
 }
 
 // One message of each call may have to come first, those of its own included.
-fsm::connections_fsm::silent_call connections::look_at(const call& which, unsigned looks, unsigned excused)
+fsm::connections_fsm::silent_call connections::look_at(const call& which, unsigned checks, unsigned excused)
     const {
     fsm::connections_fsm::silent_call out;
     out.on = which.line_->id;
     out.answered = which.answered_;
-    out.looks = looks;
+    out.checks = checks;
     out.excused = excused;
     out.now = env_.core->now();
     out.began = which.began_;
@@ -205,14 +205,14 @@ fsm::connections_fsm::silent_call connections::look_at(const call& which, unsign
     return out;
 }
 
-fsm::silence connections::judge(call& which, unsigned looks, unsigned excused) noexcept {
-    runtime::interleave("before a silence is judged");
+fsm::silence connections::classify(call& which, unsigned checks, unsigned excused) noexcept {
+    runtime::interleave("before a silence is classified");
     fsm::connections_fsm::verdict said;
     std::vector<std::shared_ptr<call>> others;
     {
         const std::lock_guard lock(mutex_);
         if (!which.counted_) return fsm::silence::borne;  // its end is being told
-        said = machine_.silent(look_at(which, looks, excused));
+        said = machine_.silent(look_at(which, checks, excused));
         if (said.dead) {
             try {
                 for (call* other : calls_) {

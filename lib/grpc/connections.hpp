@@ -40,8 +40,8 @@ private:
     std::shared_ptr<line> place(call& which);
     void answered(call& which) noexcept;
     void leave(call& which) noexcept;
-    fsm::silence judge(call& which, unsigned looks, unsigned excused) noexcept;
-    fsm::connections_fsm::silent_call look_at(const call& which, unsigned looks, unsigned excused) const;
+    fsm::silence classify(call& which, unsigned checks, unsigned excused) noexcept;
+    fsm::connections_fsm::silent_call look_at(const call& which, unsigned checks, unsigned excused) const;
     void ask(const std::shared_ptr<line>& whom) noexcept;
     void expect(call& which, std::span<const fsm::wire_range> ranges) noexcept;
     void came(std::uint64_t bytes, fsm::time_point now) noexcept;

@@ -37,7 +37,7 @@ void endpoint_watch::begin() noexcept {
         if (calls_++ != 0 || over_) return;
         if (left > std::chrono::nanoseconds::zero()) {
             try {
-                alarm_ = core_->set_alarm(executor_, left, [weak = weak_from_this()] {
+                timer_ = core_->set_timer(executor_, left, [weak = weak_from_this()] {
                     if (const auto alive = weak.lock()) alive->tell();
                 });
             } catch (...) {
@@ -53,7 +53,7 @@ void endpoint_watch::answered() noexcept {
     if (answered_.exchange(true)) return;
     if (over_.exchange(true)) return;
     const std::lock_guard lock(mutex_);
-    alarm_.reset();
+    timer_.reset();
 }
 
 void endpoint_watch::end(const failure& why) noexcept {
@@ -66,7 +66,7 @@ void endpoint_watch::end(const failure& why) noexcept {
     if (!ours) answered();
     if (over_) return;
     const std::lock_guard lock(mutex_);
-    if (calls_ != 0 && --calls_ == 0) alarm_.reset();
+    if (calls_ != 0 && --calls_ == 0) timer_.reset();
 }
 
 void endpoint_watch::tell() noexcept {

@@ -45,7 +45,7 @@ private:
     std::mutex mutex_;
     std::size_t calls_ = 0;
     std::optional<std::chrono::steady_clock::time_point> since_;  // the first call
-    std::shared_ptr<runtime::alarm> alarm_;  // set while there are calls, so it keeps no context running
+    std::shared_ptr<runtime::timer> timer_;  // set while there are calls, so it keeps no context running
 };
 
 }  // namespace rangeio::grpc_transport

@@ -71,7 +71,7 @@ private:
 
 /// A call that any server answers, if only by saying that it does not know it. Its context waits for its end: the channel
 /// must not outlive that.
-class probe_call final : public runtime::participant {
+class probe_call final : public runtime::tracked_operation {
 public:
     probe_call(std::shared_ptr<channels> by, std::function<void()> answered)
         : channels_(std::move(by)), answered_(std::move(answered)) {
@@ -91,7 +91,7 @@ public:
             &request_,
             &response_,
             [self = std::move(self)](const grpc::Status& status) mutable {
-                const runtime::context_core::stay stay(self->channels_->core());
+                const runtime::context_core::shutdown_hold hold(self->channels_->core());
                 const auto alive = std::move(self);
                 alive->ended(status.error_code());
             }

@@ -39,7 +39,7 @@ public:
             &response_,
             [self = shared_from_this()](const grpc::Status& status) mutable {
                 // What is dropped here may be the last of a client, and that needs the context to die.
-                const runtime::context_core::stay stay(self->channels_->core());
+                const runtime::context_core::shutdown_hold hold(self->channels_->core());
                 const auto alive = std::move(self);
                 const auto events = std::move(alive->events_);
                 if (status.ok()) alive->channels_->watch()->answered();

@@ -76,7 +76,7 @@ void message_stream::OnWriteDone(bool ok) {
 
 void message_stream::OnDone(const grpc::Status& status) {
     // What is dropped here may be the last of a pool or a client, and those need the context to die.
-    const runtime::context_core::stay stay(channels_->core());
+    const runtime::context_core::shutdown_hold hold(channels_->core());
     const auto alive = std::move(self_);
     const auto events = std::move(events_);
     events->on_done(status, broken_, reached_);

@@ -72,12 +72,12 @@ std::uint64_t mrd::outstanding_bytes() const noexcept {
     return machine_.peek([](const mrd_fsm& m) { return m.outstanding_bytes(); });
 }
 
-bool mrd::quiet() const noexcept {
-    return machine_.peek([](const mrd_fsm& m) { return m.quiet(); });
+bool mrd::idle() const noexcept {
+    return machine_.peek([](const mrd_fsm& m) { return m.idle(); });
 }
 
-void mrd::renew() noexcept {
-    act([](mrd_fsm& m, mrd_actions& out) { m.renew(out); });
+void mrd::reopen() noexcept {
+    act([](mrd_fsm& m, mrd_actions& out) { m.reopen(out); });
 }
 
 void mrd::require(std::uint64_t size) noexcept {
@@ -132,7 +132,7 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
     const auto verdict = machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
         return m.begin_chunk(chunk.read_id, chunk.read_offset, chunk.payload.size, chunk.range_end, out);
     });
-    if (!verdict.accept) return report_piece(verdict, chunk.payload.size, verdict.why);
+    if (!verdict.accept) return report_rejected(verdict, chunk.payload.size, verdict.why);
     range_sink& sink = *verdict.sink;
     failure damage;
     const bool unchecked = !chunk.crc32c && chunk.payload.size != 0;
@@ -165,13 +165,13 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
         );
     }
     machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.end_chunk(chunk.read_id, damage, out); });
-    if (damage) report_piece(verdict, chunk.payload.size, damage);
+    if (damage) report_rejected(verdict, chunk.payload.size, damage);
     if (!damage && unchecked) report_unchecked(verdict, chunk.payload.size);
 }
 
-void mrd::report_piece(const mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept {
+void mrd::report_rejected(const mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept {
     if (!why && bytes == 0) return;  // a range_end that nobody waits for
-    event what = about(why ? event_kind::bad_piece : event_kind::orphans_dropped);
+    event what = about(why ? event_kind::rejected_chunk : event_kind::orphans_dropped);
     what.bytes = bytes;
     if (why) what.range = {said.offset, said.length};
     what.why = why;
@@ -179,7 +179,7 @@ void mrd::report_piece(const mrd_fsm::verdict& said, std::uint64_t bytes, const 
 }
 
 void mrd::report_unchecked(const mrd_fsm::verdict& said, std::uint64_t bytes) noexcept {
-    event what = about(event_kind::unchecked_piece);
+    event what = about(event_kind::unchecked_chunk);
     what.bytes = bytes;
     what.range = {said.offset, said.length};
     env_.reports->tell(what);
@@ -244,25 +244,28 @@ void mrd::perform(mrd_action& action) noexcept {
             };
             action.delay = action.at_least + jittered(action.delay);
             report_call(action);
-            if (!set_alarm(wait_alarm_, action.delay, over)) machine_.feed(over);
+            if (!set_timer(wait_timer_, action.delay, over)) machine_.feed(over);
             break;
         }
-        case mrd_action_kind::watch: {
-            const auto look = [timer = action.timer](mrd_fsm& m, mrd_actions& out) { m.look(timer, out); };
-            if (set_alarm(watch_alarm_, action.delay, look)) break;
-            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.unwatched(action.timer, out); });
+        case mrd_action_kind::set_stall_timer: {
+            const auto check = [timer = action.timer](mrd_fsm& m, mrd_actions& out) {
+                m.check_stall(timer, out);
+            };
+            if (set_timer(stall_timer_, action.delay, check)) break;
+            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.stall_timer_failed(action.timer, out); });
             break;
         }
-        case mrd_action_kind::judge_silence: {
+        case mrd_action_kind::classify_silence: {
             if (call_ == nullptr) break;  // it could not be started
-            const auto how = call_->judge_silence(action.looks, action.excused);
-            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.judged(action.timer, how, out); });
+            const auto how = call_->classify_silence(action.checks, action.excused);
+            machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.silence_classified(action.timer, how, out); }
+            );
             break;
         }
-        case mrd_action_kind::cancel_wait: wait_alarm_.reset(); break;
-        case mrd_action_kind::cancel_watch: watch_alarm_.reset(); break;
+        case mrd_action_kind::cancel_wait: wait_timer_.reset(); break;
+        case mrd_action_kind::cancel_stall_timer: stall_timer_.reset(); break;
         case mrd_action_kind::opened:
-            open_alarm_.reset();
+            open_timer_.reset();
             report_call(action);
             owner_->opened(env_.source->info());
             break;
@@ -274,7 +277,7 @@ void mrd::perform(mrd_action& action) noexcept {
             break;
         }
         case mrd_action_kind::ended: {
-            drop_alarms();
+            drop_timers();
             call_.reset();
             report_call(action);
             const auto alive = std::move(self_);
@@ -296,7 +299,7 @@ void mrd::report_call(const mrd_action& action) noexcept {
     what.time = action.delay;
     if (*kind == event_kind::stream_retired) what.bytes = action.received;
     if (*kind == event_kind::stream_stalled)
-        what.time = action.looks * env_.retry.stall_timeout() / fsm::looks_per_stall;
+        what.time = action.checks * env_.retry.stall_timeout() / fsm::checks_per_stall;
     if (*kind == event_kind::stream_opened) what.time = since(open_since_);
     env_.reports->tell(what);
 }
@@ -329,7 +332,7 @@ void mrd::start_call(const mrd_action& action) noexcept {
             }
             m.close(why, why, out);
         };
-        if (!set_alarm(open_alarm_, env_.open_timeout, late)) {
+        if (!set_timer(open_timer_, env_.open_timeout, late)) {
             const failure why = make_error_code(boost::system::errc::not_enough_memory);
             machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.close(why, why, out); });
         }
@@ -359,17 +362,17 @@ void mrd::send_message() noexcept {
     try {
         call_->write(*message);
     } catch (...) {
-        machine_.feed([](mrd_fsm& m, mrd_actions& out) { m.starve(out); });
+        machine_.feed([](mrd_fsm& m, mrd_actions& out) { m.out_of_memory(out); });
     }
 }
 
 template <class Event>
-bool mrd::set_alarm(
-    std::shared_ptr<runtime::alarm>& alarm, std::chrono::nanoseconds delay, Event event
+bool mrd::set_timer(
+    std::shared_ptr<runtime::timer>& timer, std::chrono::nanoseconds delay, Event event
 ) noexcept {
     try {
         const std::weak_ptr<mrd> weak = self();
-        alarm = env_.core->set_alarm(env_.executor, delay, [weak, event] {
+        timer = env_.core->set_timer(env_.executor, delay, [weak, event] {
             const auto alive = weak.lock();
             if (alive == nullptr) return;
             alive->act(event);
@@ -380,10 +383,10 @@ bool mrd::set_alarm(
     }
 }
 
-void mrd::drop_alarms() noexcept {
-    open_alarm_.reset();
-    wait_alarm_.reset();
-    watch_alarm_.reset();
+void mrd::drop_timers() noexcept {
+    open_timer_.reset();
+    wait_timer_.reset();
+    stall_timer_.reset();
 }
 
 // Full jitter: streams that broke together do not come back together.

@@ -20,14 +20,14 @@
 namespace rangeio::grpc_transport {
 
 /// The shell around `mrd_fsm`: a multi-range downloader on one BidiReadObject call after another.
-class mrd final : public multi_range_downloader, public runtime::participant, private bidi_call_events {
+class mrd final : public multi_range_downloader, public runtime::tracked_operation, private bidi_call_events {
 public:
     struct environment {
         std::shared_ptr<bidi_connector> connector;
         std::shared_ptr<object_source> source;
         std::shared_ptr<transport::stream_reports> reports;
         std::shared_ptr<runtime::context_core> core;  // of the executor
-        asio::any_io_executor executor;               // for the alarms, nothing else runs there
+        asio::any_io_executor executor;               // for the timers, nothing else runs there
         std::chrono::nanoseconds open_timeout{0};     // 0: none
         retry_policy retry;
         bool require_checksums = false;
@@ -42,8 +42,8 @@ public:
     void cancel(std::int64_t read_id, const failure& why) noexcept override;
     void close(const failure& why) noexcept override;
     std::uint64_t outstanding_bytes() const noexcept override;
-    bool quiet() const noexcept override;
-    void renew() noexcept override;
+    bool idle() const noexcept override;
+    void reopen() noexcept override;
     void require(std::uint64_t size) noexcept override;
     std::shared_ptr<const object_info> info() const noexcept override { return env_.source->info(); }
 
@@ -55,7 +55,7 @@ private:
 
     void take_report(const incoming& response) noexcept;
     void take_chunk(const incoming& response, const wire::data_chunk& chunk) noexcept;
-    void report_piece(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept;
+    void report_rejected(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept;
     void report_unchecked(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes) noexcept;
     void report_call(const fsm::mrd_action& action) noexcept;
     void report_answer(const fsm::mrd_action& action) noexcept;
@@ -72,10 +72,10 @@ private:
     void send_message() noexcept;
     /// False: there was no memory.
     template <class Event>
-    bool set_alarm(
-        std::shared_ptr<runtime::alarm>& alarm, std::chrono::nanoseconds delay, Event event
+    bool set_timer(
+        std::shared_ptr<runtime::timer>& timer, std::chrono::nanoseconds delay, Event event
     ) noexcept;
-    void drop_alarms() noexcept;
+    void drop_timers() noexcept;
     std::chrono::nanoseconds jittered(std::chrono::nanoseconds bound);
     std::shared_ptr<mrd> self() { return std::static_pointer_cast<mrd>(shared_from_this()); }
 
@@ -83,13 +83,13 @@ private:
     const std::uint64_t number_;
     runtime::machine_host<fsm::mrd_fsm, fsm::mrd_action> machine_;
 
-    // Touched by perform() alone, or before open(). The alarms go before the stream leaves its context.
+    // Touched by perform() alone, or before open(). The timers go before the stream leaves its context.
     std::shared_ptr<mrd> self_;  // from open() to the end: between calls nothing else may hold the stream
     std::shared_ptr<stream_listener> owner_;
     std::shared_ptr<bidi_call> call_;
-    std::shared_ptr<runtime::alarm> open_alarm_;
-    std::shared_ptr<runtime::alarm> wait_alarm_;
-    std::shared_ptr<runtime::alarm> watch_alarm_;
+    std::shared_ptr<runtime::timer> open_timer_;
+    std::shared_ptr<runtime::timer> wait_timer_;
+    std::shared_ptr<runtime::timer> stall_timer_;
     fsm::time_point open_since_{};
     // Read on the delivering thread, too.
     std::atomic<fsm::time_point> call_since_{};

@@ -22,7 +22,7 @@ unary_call::unary_call(environment env, unary_request request)
 unary_call::~unary_call() = default;
 
 /// The question on the context of its timers: that of the client, which may go before the context of the handler.
-class unary_call::guest final : public runtime::participant {
+class unary_call::guest final : public runtime::tracked_operation {
 public:
     explicit guest(std::weak_ptr<unary_call> of) : of_(std::move(of)) {}
 
@@ -63,29 +63,29 @@ void unary_call::act(Event&& event) noexcept {
 }
 
 void unary_call::perform(unary_action& action) noexcept {
-    const auto over = [turn = action.turn](unary_fsm& m, unary_actions& out) { m.alarm(turn, out); };
+    const auto over = [turn = action.turn](unary_fsm& m, unary_actions& out) { m.timer_expired(turn, out); };
     switch (action.kind) {
         case unary_action_kind::call: make_call(); break;
         case unary_action_kind::cancel_call:
             if (attempt_ == nullptr) break;
             attempt_->cancel(action.stalled ? cancel_reason::stalled : cancel_reason::unwanted);
             break;
-        case unary_action_kind::watch:
-            if (!set_alarm(alarm_, action.delay, over))
+        case unary_action_kind::set_stall_timer:
+            if (!set_timer(timer_, action.delay, over))
                 stop(make_error_code(boost::system::errc::not_enough_memory));
             break;
         case unary_action_kind::wait:
-            alarm_.reset();
-            if (!set_alarm(alarm_, action.at_least + jittered(action.delay), over)) machine_.feed(over);
+            timer_.reset();
+            if (!set_timer(timer_, action.at_least + jittered(action.delay), over)) machine_.feed(over);
             break;
-        case unary_action_kind::drop_alarm:
-            alarm_.reset();
-            open_alarm_.reset();
+        case unary_action_kind::drop_timer:
+            timer_.reset();
+            open_timer_.reset();
             break;
         case unary_action_kind::complete:
             attempt_.reset();
-            alarm_.reset();
-            open_alarm_.reset();
+            timer_.reset();
+            open_timer_.reset();
             why_ = std::move(action.why);
             if (guest_ != nullptr) env_.core->leave(*guest_);
             complete();
@@ -111,7 +111,7 @@ bool unary_call::limit_opening() noexcept {
     const auto& watch = env_.watch;
     if (watch == nullptr || watch->has_answered()) return true;
     if (env_.open_timeout <= std::chrono::nanoseconds::zero()) return true;
-    return set_alarm(open_alarm_, env_.open_timeout, [watch](unary_fsm& m, unary_actions& out) {
+    return set_timer(open_timer_, env_.open_timeout, [watch](unary_fsm& m, unary_actions& out) {
         if (watch->has_answered()) return;
         const std::string_view endpoint = watch->endpoint();
         m.unanswered(described(errc::timed_out, "{} has not answered in time", endpoint), out);
@@ -119,13 +119,13 @@ bool unary_call::limit_opening() noexcept {
 }
 
 template <class Event>
-bool unary_call::set_alarm(
-    std::shared_ptr<runtime::alarm>& alarm, std::chrono::nanoseconds delay, Event event
+bool unary_call::set_timer(
+    std::shared_ptr<runtime::timer>& timer, std::chrono::nanoseconds delay, Event event
 ) noexcept {
     try {
         const auto self = std::static_pointer_cast<unary_call>(shared_from_this());
         const std::weak_ptr<unary_call> weak = self;
-        alarm = env_.core->set_alarm(env_.executor, delay, [weak, event] {
+        timer = env_.core->set_timer(env_.executor, delay, [weak, event] {
             const auto alive = weak.lock();
             if (alive == nullptr) return;
             alive->act(event);

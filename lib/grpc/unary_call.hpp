@@ -50,8 +50,8 @@ private:
     void make_call() noexcept;
     bool limit_opening() noexcept;
     template <class Event>
-    bool set_alarm(
-        std::shared_ptr<runtime::alarm>& alarm, std::chrono::nanoseconds delay, Event event
+    bool set_timer(
+        std::shared_ptr<runtime::timer>& timer, std::chrono::nanoseconds delay, Event event
     ) noexcept;
     std::chrono::nanoseconds jittered(std::chrono::nanoseconds bound) const noexcept;
 
@@ -61,8 +61,8 @@ private:
     std::shared_ptr<guest> guest_;
     // Of whichever thread performs.
     std::shared_ptr<unary_attempt> attempt_;
-    std::shared_ptr<runtime::alarm> alarm_;
-    std::shared_ptr<runtime::alarm> open_alarm_;
+    std::shared_ptr<runtime::timer> timer_;
+    std::shared_ptr<runtime::timer> open_timer_;
 
     std::string response_;
     failure why_;

@@ -13,9 +13,9 @@
 namespace rangeio::runtime {
 namespace {
 
-class steady_alarm final : public alarm, public std::enable_shared_from_this<steady_alarm> {
+class steady_timer final : public timer, public std::enable_shared_from_this<steady_timer> {
 public:
-    steady_alarm(const asio::any_io_executor& executor, std::function<void()> then)
+    steady_timer(const asio::any_io_executor& executor, std::function<void()> then)
         : timer_(executor), then_(std::move(then)) {}
 
     void start(std::chrono::nanoseconds delay) {
@@ -55,47 +55,50 @@ private:
 
 }  // namespace
 
-bool context_core::enter(participant& p) noexcept {
+bool context_core::enter(tracked_operation& p) noexcept {
     const std::lock_guard lock(mutex_);
     if (shut_down_) return false;
     inside_.push_back(p);
     return true;
 }
 
-void context_core::leave(participant& p) noexcept {
+void context_core::leave(tracked_operation& p) noexcept {
     const std::lock_guard lock(mutex_);
     if (!p.is_linked()) return;
     inside_.erase(inside_.iterator_to(p));
     all_left_.notify_all();
 }
 
-context_core::stay::stay(std::shared_ptr<context_core> core) noexcept : core_(std::move(core)) {
+context_core::shutdown_hold::shutdown_hold(std::shared_ptr<context_core> core) noexcept
+    : core_(std::move(core)) {
     if (core_ == nullptr) return;
     const std::lock_guard lock(core_->mutex_);
     ++core_->stays_;
 }
 
-context_core::stay::~stay() {
+context_core::shutdown_hold::~shutdown_hold() {
     if (core_ == nullptr) return;
     const std::lock_guard lock(core_->mutex_);
     --core_->stays_;
     core_->all_left_.notify_all();
 }
 
-std::shared_ptr<alarm> context_core::set_alarm(
+std::shared_ptr<timer> context_core::set_timer(
     const asio::any_io_executor& executor, std::chrono::nanoseconds delay, std::function<void()> then
 ) {
-    auto out = std::make_shared<steady_alarm>(executor, std::move(then));
+    auto out = std::make_shared<steady_timer>(executor, std::move(then));
     out->start(delay);
     return out;
 }
 
-void context_core::dispose(const asio::any_io_executor& executor, std::shared_ptr<void> thing) noexcept {
+void context_core::destroy_later(
+    const asio::any_io_executor& executor, std::shared_ptr<void> thing
+) noexcept {
     const std::lock_guard lock(mutex_);
     if (over_) return;  // everything has ended: the threads that are left are the program's own
     try {
         if (shut_down_) {
-            graveyard_.push_back(std::move(thing));
+            to_destroy_.push_back(std::move(thing));
         } else {
             asio::post(executor, [thing = std::move(thing)] {});
         }
@@ -107,7 +110,7 @@ void context_core::dispose(const asio::any_io_executor& executor, std::shared_pt
 void context_core::shut_down() noexcept {
     // Without a list of its own, for which there might be no memory: those that have been told move to the back.
     for (;;) {
-        std::shared_ptr<participant> next;
+        std::shared_ptr<tracked_operation> next;
         {
             const std::lock_guard lock(mutex_);
             shut_down_ = true;
@@ -123,21 +126,21 @@ void context_core::shut_down() noexcept {
         std::unique_lock lock(mutex_);
         while (!inside_.empty() || stays_ != 0) {
             lock.unlock();
-            const help done = help_on();
+            const help done = run_one_step();
             lock.lock();
             if (done == help::helped) continue;
             if (done == help::in_vain) break;
             all_left_.wait(lock, [this] { return inside_.empty() && stays_ == 0; });
         }
         over_ = true;
-        dead.swap(graveyard_);
+        dead.swap(to_destroy_);
     }
 }
 
 context_service::context_service(asio::execution_context& context, std::shared_ptr<context_core> core)
     : service(context), core_(core != nullptr ? std::move(core) : std::make_shared<context_core>()) {
     // Made before this one is registered, so shut down after it: completions are posted to strands until the last
-    // participant has left, and a strand destroys what comes after its own shutdown on the thread that posts it.
+    // tracked_operation has left, and a strand destroys what comes after its own shutdown on the thread that posts it.
     asio::use_service<asio::detail::strand_executor_service>(context);
 }
 

@@ -23,10 +23,10 @@ class context_core;
 
 /// Something under way that must have ended before its execution context is gone: a suspended operation, a
 /// call.
-class participant : public std::enable_shared_from_this<participant>,
-                    public boost::intrusive::list_base_hook<> {
+class tracked_operation : public std::enable_shared_from_this<tracked_operation>,
+                          public boost::intrusive::list_base_hook<> {
 public:
-    virtual ~participant() = default;
+    virtual ~tracked_operation() = default;
 
 protected:
     /// The context is being destroyed. Must lead to `leave()` without the help of an executor.
@@ -38,9 +38,9 @@ private:
 };
 
 /// A pending timer. Dropping the last reference cancels it.
-class alarm {
+class timer {
 public:
-    virtual ~alarm() = default;
+    virtual ~timer() = default;
     /// From any thread. The callback may already be on its way.
     virtual void cancel() noexcept = 0;
 };
@@ -53,24 +53,24 @@ public:
     virtual ~context_core() = default;
 
     /// False once the context is shutting down.
-    bool enter(participant& p) noexcept;
-    void leave(participant& p) noexcept;
+    bool enter(tracked_operation& p) noexcept;
+    void leave(tracked_operation& p) noexcept;
 
-    /// While one of these lives, the context's destruction does not go on. Held by whoever lets a participant leave
+    /// While one of these lives, the context's destruction does not go on. Held by whoever lets a tracked_operation leave
     /// and still has references to drop, for what those keep alive may need the context to die.
-    class stay {
+    class shutdown_hold {
     public:
-        explicit stay(std::shared_ptr<context_core> core) noexcept;
-        stay(const stay&) = delete;
-        stay& operator=(const stay&) = delete;
-        ~stay();
+        explicit shutdown_hold(std::shared_ptr<context_core> core) noexcept;
+        shutdown_hold(const shutdown_hold&) = delete;
+        shutdown_hold& operator=(const shutdown_hold&) = delete;
+        ~shutdown_hold();
 
     private:
         const std::shared_ptr<context_core> core_;
     };
 
     /// Calls `then` on `executor` after `delay`, unless cancelled.
-    virtual std::shared_ptr<alarm> set_alarm(
+    virtual std::shared_ptr<timer> set_timer(
         const asio::any_io_executor& executor, std::chrono::nanoseconds delay, std::function<void()> then
     );
 
@@ -80,7 +80,7 @@ public:
 
     /// Drops `thing` on `executor`, or on the thread that destroys the context: for what must not die on the thread
     /// that lets go of it last.
-    void dispose(const asio::any_io_executor& executor, std::shared_ptr<void> thing) noexcept;
+    void destroy_later(const asio::any_io_executor& executor, std::shared_ptr<void> thing) noexcept;
 
     /// Ends everything under way and waits for it. Called once, by the context's destructor.
     void shut_down() noexcept;
@@ -90,14 +90,14 @@ protected:
     enum class help : unsigned char { waits, helped, in_vain };
     /// Called while shut_down() waits, under no lock: lets others go on if they have no thread of their own, as in a
     /// simulation. When that is in vain, shut_down() gives up.
-    virtual help help_on() noexcept { return help::waits; }
+    virtual help run_one_step() noexcept { return help::waits; }
 
 private:
     std::mutex mutex_;
     std::condition_variable all_left_;
-    boost::intrusive::list<participant, boost::intrusive::constant_time_size<false>> inside_;
+    boost::intrusive::list<tracked_operation, boost::intrusive::constant_time_size<false>> inside_;
     std::size_t stays_ = 0;
-    std::vector<std::shared_ptr<void>> graveyard_;  // disposed of while the context was shutting down
+    std::vector<std::shared_ptr<void>> to_destroy_;  // to be destroyed while the context was shutting down
     bool shut_down_ = false;
     bool over_ = false;
 };

@@ -43,7 +43,7 @@ void operation::launch(asio::any_io_executor executor, asio::cancellation_slot s
             });
         }
         if (timeout_ > clock_duration::zero()) {
-            alarm_ = core_->set_alarm(executor_, timeout_, [weak] {
+            timer_ = core_->set_timer(executor_, timeout_, [weak] {
                 if (const auto op = weak.lock()) op->cancel(errc::timed_out);
             });
         }
@@ -84,7 +84,7 @@ void operation::complete() noexcept {
 }
 
 void operation::resume(std::shared_ptr<operation> op) {
-    if (op->alarm_ != nullptr) op->alarm_->cancel();
+    if (op->timer_ != nullptr) op->timer_->cancel();
     if (op->slot_.is_connected()) op->slot_.clear();
     // Until the handler has returned: it may be the one that continues.
     const auto work = std::move(op->work_);
@@ -95,7 +95,7 @@ void operation::resume(std::shared_ptr<operation> op) {
 
 // The thread that completed the operation may hold it for longer than the handler's context lives.
 void operation::leave_context() noexcept {
-    alarm_.reset();
+    timer_.reset();
     work_.reset();
     executor_ = asio::any_io_executor();
 }
@@ -136,7 +136,7 @@ void completion_batch::post(std::shared_ptr<operation> first) noexcept {
     // Those of a run share their executor, hence their core; one that could not start may have none.
     std::shared_ptr<context_core> core;
     for (auto* op = first.get(); op != nullptr && core == nullptr; op = op->next_.get()) core = op->core_;
-    const context_core::stay stay(std::move(core));
+    const context_core::shutdown_hold hold(std::move(core));
     std::array<std::shared_ptr<operation>, max_batch> members;
     std::size_t count = 0;
     for (auto op = first; op != nullptr; op = op->next_) members[count++] = op;

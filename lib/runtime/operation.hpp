@@ -22,7 +22,7 @@ namespace rangeio::runtime {
 ///
 /// A derived class starts its work in `start()`, ends it early in `stop()`, and calls `complete()` when nothing of the work
 /// is left. It keeps itself alive (`shared_from_this`) as long as somebody may call it. Its result is an `outcome_of<T>`.
-class operation : public participant, public detail::operation_base {
+class operation : public tracked_operation, public detail::operation_base {
 public:
     using clock_duration = std::chrono::nanoseconds;
 
@@ -65,7 +65,7 @@ private:
     asio::any_io_executor executor_;
     std::optional<asio::executor_work_guard<asio::any_io_executor>> work_;
     std::shared_ptr<context_core> core_;
-    std::shared_ptr<alarm> alarm_;
+    std::shared_ptr<timer> timer_;
     failure cancellation_;
     std::atomic<bool> cancelled_ = false;
     std::atomic<bool> second_ =

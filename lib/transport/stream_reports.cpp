@@ -10,10 +10,10 @@ void count(stream_stats& so_far, const event& what) noexcept {
         case event_kind::stream_stalled: ++so_far.stalled; break;
         case event_kind::stream_retired: ++so_far.retired; break;
         case event_kind::range_refused: ++so_far.refused; break;
-        case event_kind::unchecked_piece: ++so_far.unchecked_pieces; break;
+        case event_kind::unchecked_chunk: ++so_far.unchecked_chunks; break;
         case event_kind::orphans_dropped: so_far.orphan_bytes += what.bytes; break;
-        case event_kind::bad_piece:
-            ++so_far.bad_pieces;
+        case event_kind::rejected_chunk:
+            ++so_far.rejected_chunks;
             if (what.why.code() == errc::data_corrupted) ++so_far.checksum_failures;
             break;
         case event_kind::stream_opened:

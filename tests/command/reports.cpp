@@ -109,8 +109,8 @@ TEST_CASE("event_log: the summary counts each kind, and adds up bytes and waits"
               event_kind::stream_stalled,
               event_kind::stream_retired,
               event_kind::range_refused,
-              event_kind::bad_piece,
-              event_kind::unchecked_piece}) {
+              event_kind::rejected_chunk,
+              event_kind::unchecked_chunk}) {
             ++times;
             for (unsigned i = 0; i < times; ++i) log.on_event(event(kind, object));
         }
@@ -129,7 +129,7 @@ TEST_CASE("event_log: the summary counts each kind, and adds up bytes and waits"
     });
     const std::string summary =
         "rangeio: summary: opened=1 ended=2 resumed=3 redirected=4 stalled=5 retired=6 refused=7 "
-        "bad_pieces=8 unchecked_pieces=9 "
+        "rejected_chunks=8 unchecked_chunks=9 "
         "orphan_bytes=42 waits=2 wait_ms=3.5 lines_lost=0\n";
     CAPTURE(written);
     CHECK(written.ends_with(summary));

@@ -330,13 +330,13 @@ TEST_CASE("hostile service: pieces without a checksum are counted, or refused wh
     };
     hostile_fixture lenient(without);
     CHECK_FALSE(lenient.reading(byte_range(0, 10)));
-    CHECK(lenient.streams.unchecked_pieces == 1);
+    CHECK(lenient.streams.unchecked_chunks == 1);
     hostile_fixture strict(without, client_options().require_checksums(true));
     const failure why = strict.reading(byte_range(0, 10));
     CHECK(why.code() == errc::protocol_error);
     CHECK(why.message().ends_with("a chunk of 10 bytes at offset 0 has no checksum"));
-    CHECK(strict.streams.unchecked_pieces == 0);
-    CHECK(strict.streams.bad_pieces == 4);
+    CHECK(strict.streams.unchecked_chunks == 0);
+    CHECK(strict.streams.rejected_chunks == 4);
 }
 
 TEST_CASE(

@@ -66,7 +66,7 @@ public:
         outcome_ = how;
     }
 
-    void judge() const {
+    void validate() const {
         check(inside_, "bytes are written outside of a destination, or after the end");
         check(times_done_ == 1, "a range does not end once");
         check(outcome_->received <= range_.length(), "more bytes are received than were asked for");
@@ -82,36 +82,36 @@ private:
     bool inside_ = true;
 };
 
-class kept_alarm final : public runtime::alarm {
+class kept_timer final : public runtime::timer {
 public:
-    explicit kept_alarm(std::function<void()> what) : then(std::move(what)) {}
+    explicit kept_timer(std::function<void()> what) : then(std::move(what)) {}
     void cancel() noexcept override { then = nullptr; }
 
     std::function<void()> then;
 };
 
-/// Alarms that go off when the input says so.
+/// Timers that go off when the input says so.
 class fuzz_core final : public runtime::context_core {
 public:
-    std::shared_ptr<runtime::alarm> set_alarm(
+    std::shared_ptr<runtime::timer> set_timer(
         const asio::any_io_executor&, std::chrono::nanoseconds, std::function<void()> then
     ) override {
-        auto out = std::make_shared<kept_alarm>(std::move(then));
-        alarms_.push_back(out);
+        auto out = std::make_shared<kept_timer>(std::move(then));
+        timers_.push_back(out);
         return out;
     }
     /// False: none is set.
     bool go_off() {
-        std::erase_if(alarms_, [](const auto& weak) { return weak.expired(); });
-        if (alarms_.empty()) return false;
-        const auto oldest = alarms_.front().lock();
-        alarms_.erase(alarms_.begin());
+        std::erase_if(timers_, [](const auto& weak) { return weak.expired(); });
+        if (timers_.empty()) return false;
+        const auto oldest = timers_.front().lock();
+        timers_.erase(timers_.begin());
         if (oldest->then) oldest->then();
         return true;
     }
 
 private:
-    std::vector<std::weak_ptr<kept_alarm>> alarms_;
+    std::vector<std::weak_ptr<kept_timer>> timers_;
 };
 
 class fuzz_call final : public bidi_call {
@@ -199,7 +199,7 @@ public:
         }
         check(noted == nullptr, noted);
         check(owner_->times_ended == 1, "a stream does not end once");
-        for (const auto& r : reads_) r->judge();
+        for (const auto& r : reads_) r->validate();
         check(!owner_->is_open || owner_->pinned, "a stream is open that pins no generation");
         stream_.reset();
         connector_->call.reset();
@@ -240,7 +240,7 @@ private:
             case 4:
                 if (!ids_.empty()) stream_->cancel(ids_[byte() % ids_.size()], errc::timed_out);
                 break;
-            case 5: stream_->renew(); break;
+            case 5: stream_->reopen(); break;
             case 6:
                 if (byte() % 8 == 0) stream_->close(errc::timed_out);
                 break;

@@ -113,11 +113,11 @@ def deadline(seconds):
         raise OutOfTime(f"not done within {seconds} s")
 
     before = signal.signal(signal.SIGALRM, expire)
-    signal.alarm(seconds)
+    signal.timer_expired(seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.timer_expired(0)
         signal.signal(signal.SIGALRM, before)
 
 

@@ -162,7 +162,7 @@ TEST_CASE("machine_host, mrd_fsm: a range without memory leaves no trace, and no
     for (std::int64_t id = 30; id < 40; ++id) {
         wire([id](mrd_fsm& m, mrd_actions& out) { m.cancel_range(id, errc::timed_out, out); });
     }
-    wire([](mrd_fsm& m, mrd_actions& out) { m.starve(out); });
+    wire([](mrd_fsm& m, mrd_actions& out) { m.out_of_memory(out); });
     wire([](mrd_fsm& m, mrd_actions& out) { m.call_ended({errc::stalled, false, {}}, {}, out); });
     wire([](mrd_fsm& m, mrd_actions& out) { m.close(errc::shut_down, errc::shut_down, out); });
     wire([](mrd_fsm& m, mrd_actions& out) { return m.begin_call(out); });

@@ -71,7 +71,7 @@ public:
     std::optional<failure> end;
 };
 
-/// The wire, in a world that is asked for executors and alarms only.
+/// The wire, in a world that is asked for executors and timers only.
 struct wire_fixture {
     wire_fixture() {
         env.connector = connector;
@@ -189,7 +189,8 @@ TEST_CASE("wire: bytes are delivered, and ranges end, without asking for memory"
     CHECK(outage.counted() == 0);
 }
 
-TEST_CASE("wire: a bad piece for which there is no memory to tell of it is asked for again, on another call"
+TEST_CASE(
+    "wire: a rejected chunk for which there is no memory to tell of it is asked for again, on another call"
 ) {
     stream_fixture f;
     const auto one = f.read(4, 5);

@@ -34,10 +34,10 @@ public:
 /// The time is what the test says.
 class timed_core final : public runtime::context_core {
 public:
-    std::shared_ptr<runtime::alarm> set_alarm(
+    std::shared_ptr<runtime::timer> set_timer(
         const asio::any_io_executor&, std::chrono::nanoseconds delay, std::function<void()> then
     ) override {
-        return std::make_shared<manual_alarm>(delay, std::move(then));
+        return std::make_shared<manual_timer>(delay, std::move(then));
     }
     std::chrono::steady_clock::time_point now() const noexcept override { return time; }
 
@@ -109,14 +109,14 @@ TEST_CASE("connections: silence on one that gives the sign of life it is asked f
         const auto all = std::make_shared<connections>(env);
         const auto call = all->create(std::make_shared<deaf>());
         call->start({object_ref("b-1", "o"), {}, {}}, {});
-        for (unsigned looks = 1; looks < 4; ++looks) {
+        for (unsigned checks = 1; checks < 4; ++checks) {
             core->time += 5s;
-            CHECK(call->judge_silence(looks, 0) == fsm::silence::borne);
+            CHECK(call->classify_silence(checks, 0) == fsm::silence::borne);
             REQUIRE(plain_connection::asked);
-            if (answers && looks == 3) plain_connection::asked();
+            if (answers && checks == 3) plain_connection::asked();
         }
         core->time += 5s;
-        CHECK(call->judge_silence(4, 0) == (answers ? fsm::silence::slow : fsm::silence::stalled));
+        CHECK(call->classify_silence(4, 0) == (answers ? fsm::silence::slow : fsm::silence::stalled));
         std::exchange(plain_connection::last, nullptr)->end(unavailable);
         plain_connection::asked = nullptr;
         core->shut_down();

@@ -29,23 +29,23 @@ struct watched_endpoint {
 
 }  // namespace
 
-TEST_CASE("endpoint_watch: an alarm is set while there are calls, and goes with the last of them") {
+TEST_CASE("endpoint_watch: a timer is set while there are calls, and goes with the last of them") {
     watched_endpoint w;
     w.watch->begin();
-    REQUIRE(w.core->alarms().size() == 1);
-    CHECK(w.core->alarms().front() == 2s);
+    REQUIRE(w.core->timers().size() == 1);
+    CHECK(w.core->timers().front() == 2s);
     w.watch->begin();
-    CHECK(w.core->alarms().size() == 1);
+    CHECK(w.core->timers().size() == 1);
     w.watch->end(unavailable);
-    CHECK(w.core->alarms().size() == 1);
+    CHECK(w.core->timers().size() == 1);
     w.watch->end({});
-    CHECK(w.core->alarms().empty());  // else it would keep its context running
+    CHECK(w.core->timers().empty());  // else it would keep its context running
     w.watch->begin();
-    REQUIRE(w.core->alarms().size() == 1);
+    REQUIRE(w.core->timers().size() == 1);
     w.core->go_off();
     CHECK(w.heard->texts() == told);
     w.watch->begin();
-    CHECK(w.core->alarms().empty());
+    CHECK(w.core->timers().empty());
     CHECK(w.heard->texts() == told);  // once
 }
 
@@ -58,8 +58,8 @@ TEST_CASE("endpoint_watch: an answer of any kind is the end of it") {
     SUBCASE("a status that only a service has") {
         w.watch->end(failure(errc::not_found, "no such object", rangeio::error_class::gone));
     }
-    CHECK(w.core->alarms().empty());
+    CHECK(w.core->timers().empty());
     w.watch->begin();
-    CHECK(w.core->alarms().empty());
+    CHECK(w.core->timers().empty());
     CHECK(w.heard->texts().empty());
 }

@@ -402,7 +402,7 @@ TEST_CASE("P14: what a pool learns late, after it has learned of more, does not 
     const auto core = rangeio::engine::pool_access::core(f.pool);
     for (const std::uint64_t size : {3000U, 2000U, 2999U}) {
         f.streams->known.size = size;
-        core->learn(*f.streams->made[0]);
+        core->update(*f.streams->made[0]);
         CHECK(f.pool.info()->size == 3000);
     }
     CHECK(f.streams->made[0]->required_last() == 3000);

@@ -385,7 +385,7 @@ TEST_CASE("kit: at a preemption point others go on, and then it continues") {
 
 namespace {
 
-class stubborn final : public rangeio::runtime::participant {
+class stubborn final : public rangeio::runtime::tracked_operation {
     void on_shutdown() noexcept override {}
 };
 

@@ -108,14 +108,14 @@ TEST_CASE("kit: a timer that never expires wakes whoever waits when it is cancel
     CHECK(again.now() == start);
 }
 
-TEST_CASE("kit: the engine's alarms that never come do not, in a world and in manual time") {
+TEST_CASE("kit: the engine's timers that never come do not, in a world and in manual time") {
     const auto never_due = [](bool& due) { return [&due] { due = true; }; };
     replay_strategy plain({});
     world w(plain);
     context io(w);
     bool due = false;
     const auto core = rangeio::runtime::core_of(io.get_executor());
-    const auto alarm = core->set_alarm(io.get_executor(), std::chrono::nanoseconds::max(), never_due(due));
+    const auto timer = core->set_timer(io.get_executor(), std::chrono::nanoseconds::max(), never_due(due));
     const auto start = w.now();
     w.run();
     CHECK_FALSE(due);
@@ -125,12 +125,12 @@ TEST_CASE("kit: the engine's alarms that never come do not, in a world and in ma
     rangeio::testing::manual_time time(real);
     const auto manual = rangeio::runtime::core_of(real.get_executor());
     time.pass(1h);
-    const auto late = manual->set_alarm(real.get_executor(), std::chrono::nanoseconds::max(), never_due(due));
+    const auto late = manual->set_timer(real.get_executor(), std::chrono::nanoseconds::max(), never_due(due));
     time.pass(1h);
     time.pass(std::chrono::nanoseconds::max());
     time.pass(std::chrono::nanoseconds::max());
     CHECK_FALSE(due);
-    CHECK(time.alarms() == 1);
+    CHECK(time.timers() == 1);
 }
 
 TEST_CASE("kit: max_time is where virtual time ends") {

@@ -27,9 +27,9 @@ using namespace rangeio;
 using namespace rangeio::grpc_transport;
 using namespace std::chrono_literals;
 
-class manual_alarm final : public runtime::alarm {
+class manual_timer final : public runtime::timer {
 public:
-    manual_alarm(std::chrono::nanoseconds after, std::function<void()> what)
+    manual_timer(std::chrono::nanoseconds after, std::function<void()> what)
         : delay(after), then(std::move(what)) {}
     void cancel() noexcept override { then = nullptr; }
 
@@ -37,36 +37,36 @@ public:
     std::function<void()> then;
 };
 
-/// Alarms that go off when the test says so.
+/// Timers that go off when the test says so.
 class manual_core final : public runtime::context_core {
 public:
-    std::shared_ptr<runtime::alarm> set_alarm(
+    std::shared_ptr<runtime::timer> set_timer(
         const asio::any_io_executor&, std::chrono::nanoseconds delay, std::function<void()> then
     ) override {
-        auto out = std::make_shared<manual_alarm>(delay, std::move(then));
-        alarms_.push_back(out);
+        auto out = std::make_shared<manual_timer>(delay, std::move(then));
+        timers_.push_back(out);
         return out;
     }
 
-    /// The delays of the alarms that are set, the oldest first.
-    std::vector<std::chrono::nanoseconds> alarms() {
+    /// The delays of the timers that are set, the oldest first.
+    std::vector<std::chrono::nanoseconds> timers() {
         std::vector<std::chrono::nanoseconds> out;
-        for (const auto& weak : alarms_) {
+        for (const auto& weak : timers_) {
             if (const auto one = weak.lock()) out.push_back(one->delay);
         }
         return out;
     }
     /// The newest one goes off.
     void go_off() {
-        std::erase_if(alarms_, [](const auto& weak) { return weak.expired(); });
-        REQUIRE_FALSE(alarms_.empty());
-        const auto newest = alarms_.back().lock();
-        alarms_.pop_back();
+        std::erase_if(timers_, [](const auto& weak) { return weak.expired(); });
+        REQUIRE_FALSE(timers_.empty());
+        const auto newest = timers_.back().lock();
+        timers_.pop_back();
         newest->then();
     }
 
 private:
-    std::vector<std::weak_ptr<manual_alarm>> alarms_;
+    std::vector<std::weak_ptr<manual_timer>> timers_;
 };
 
 class manual_call final : public bidi_call {
@@ -178,7 +178,7 @@ struct mrd_fixture {
         call().events->on_write_done();
         call().respond(handle);
         CHECK(owner->heard == "opened ");
-        CHECK(core->alarms().empty());
+        CHECK(core->timers().empty());
     }
 
     asio::io_context context;

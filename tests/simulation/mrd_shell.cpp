@@ -28,7 +28,7 @@ TEST_CASE("mrd: S7: a range goes on where it was, in the call's first message, a
     REQUIRE(got->outcome);
     CHECK_FALSE(got->outcome->why);
     CHECK(got->memory == content.substr(4, 15));
-    CHECK(f.core->alarms().empty());
+    CHECK(f.core->timers().empty());
 }
 
 TEST_CASE("mrd: S7: the next call carries the newest handle, the newest token, the pinned generation") {
@@ -132,10 +132,10 @@ TEST_CASE(
         CHECK(got->outcome->why.code() == errc::protocol_error);
         CHECK(failed(f) == "opened reconnecting failed ");
     }
-    SUBCASE("no metadata when it is renewed, which is to tell of the object anew") {
+    SUBCASE("no metadata when it is reopened, which is to tell of the object anew") {
         fixture f;
         f.opened("handle");
-        f.stream->renew();
+        f.stream->reopen();
         f.call().end(cancelled);
         const auto got = f.read(0, 4);
         f.call().respond_without_metadata();
@@ -178,8 +178,8 @@ TEST_CASE("mrd: S7: a wait is drawn from what the machine allows, and the call f
         const auto got = f.read(0, 4);
         f.call().end(unavailable);  // opening was progress
         f.call().end(unavailable);
-        REQUIRE(f.core->alarms().size() == 1);
-        waits.push_back(f.core->alarms().front());
+        REQUIRE(f.core->timers().size() == 1);
+        waits.push_back(f.core->timers().front());
         CHECK(waits.back() >= 0s);
         CHECK(waits.back() <= 2s);
         CHECK(f.connector->calls.size() == 2);
@@ -190,7 +190,7 @@ TEST_CASE("mrd: S7: a wait is drawn from what the machine allows, and the call f
     CHECK(waits[0] == waits[1]);  // a seed replays
 }
 
-TEST_CASE("mrd: S7: a stream that is closed while it waits ends at once and leaves no alarm") {
+TEST_CASE("mrd: S7: a stream that is closed while it waits ends at once and leaves no timer") {
     fixture f(retry_policy().stall_timeout(0s));
     f.opened();
     const auto got = f.read(0, 4);
@@ -200,7 +200,7 @@ TEST_CASE("mrd: S7: a stream that is closed while it waits ends at once and leav
     REQUIRE(got->outcome);
     CHECK(got->outcome->why.code() == errc::stream_closed);
     CHECK(f.owner->heard == "opened reconnecting ended ");
-    CHECK(f.core->alarms().empty());
+    CHECK(f.core->timers().empty());
 }
 
 TEST_CASE("mrd: between calls a stream needs nobody to keep it, and its context ends it") {
@@ -235,7 +235,7 @@ TEST_CASE("mrd: S9: a call on which nothing comes is cancelled, and its range go
     const auto got = f.read(0, 9);
     f.call().send(1, 0, 4);
     for (int look = 0; look < 5; ++look) {
-        CHECK(f.core->alarms() == std::vector<std::chrono::nanoseconds>{5s});
+        CHECK(f.core->timers() == std::vector<std::chrono::nanoseconds>{5s});
         CHECK_FALSE(f.call().told_to_end);
         f.core->go_off();
     }
@@ -297,12 +297,12 @@ TEST_CASE("mrd: S4: bytes whose checksum was wrong are replaced by right ones") 
 
 TEST_CASE("mrd: the open timeout spans all calls of an opening and the waits between them") {
     fixture f(retry_policy().stall_timeout(0s));
-    CHECK(f.core->alarms() == std::vector<std::chrono::nanoseconds>{30s});
+    CHECK(f.core->timers() == std::vector<std::chrono::nanoseconds>{30s});
     f.call().end(unavailable);
-    REQUIRE(f.core->alarms().size() == 2);
+    REQUIRE(f.core->timers().size() == 2);
     f.core->go_off();
     CHECK(f.connector->calls.size() == 2);
-    CHECK(f.core->alarms() == std::vector<std::chrono::nanoseconds>{30s});
+    CHECK(f.core->timers() == std::vector<std::chrono::nanoseconds>{30s});
     f.core->go_off();
     CHECK(f.call().told_to_end);
     f.call().end(cancelled);
@@ -385,11 +385,11 @@ TEST_CASE(
     CHECK(f.call().asked.back().offset == 10);
 }
 
-TEST_CASE("mrd: a handle that comes after a stream is renewed does not come along to the next call") {
+TEST_CASE("mrd: a handle that comes after a stream is reopened does not come along to the next call") {
     fixture f;
     f.opened("first");
     const auto got = f.read(0, 9);
-    f.stream->renew();
+    f.stream->reopen();
     f.call().respond("late");
     f.call().end(cancelled);
     REQUIRE(f.connector->calls.size() == 2);
@@ -409,13 +409,13 @@ TEST_CASE("mrd: P14: a stream whose call does not know of the size that it needs
     CHECK(f.call().spec.read_handle.empty());
 }
 
-TEST_CASE("mrd: a stream that is renewed opens a call without a handle, so that it hears of the object anew"
+TEST_CASE("mrd: a stream that is reopened opens a call without a handle, so that it hears of the object anew"
 ) {
     fixture f;
     f.opened("first");
     const auto got = f.read(0, 9);
     f.call().send(1, 0, 4);
-    f.stream->renew();
+    f.stream->reopen();
     CHECK(f.call().told_to_end);
     f.call().end(cancelled);
     REQUIRE(f.connector->calls.size() == 2);

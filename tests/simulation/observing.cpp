@@ -62,8 +62,8 @@ TEST_CASE("observer: a wait before the next call is told once, as long as it was
     const auto got = w.f.read(0, 9);
     w.f.call().end(unavailable);
     w.f.call().end(unavailable);
-    REQUIRE(w.f.core->alarms().size() == 1);
-    const auto drawn = w.f.core->alarms().front();
+    REQUIRE(w.f.core->timers().size() == 1);
+    const auto drawn = w.f.core->timers().front();
     w.f.core->go_off();
     CHECK(
         w.watch->texts() ==
@@ -88,8 +88,8 @@ std::chrono::nanoseconds second_wait(const retry_policy& retry, std::optional<st
     const auto got = f.read(0, 9);
     f.call().end(unavailable);
     f.call().end(unavailable);
-    REQUIRE(f.core->alarms().size() == 1);
-    return f.core->alarms().front();
+    REQUIRE(f.core->timers().size() == 1);
+    return f.core->timers().front();
 }
 
 }  // namespace
@@ -127,10 +127,10 @@ TEST_CASE("stream_reports: each kind of event is counted under its own name, and
     tell(event_kind::stream_stalled, 4);
     tell(event_kind::stream_retired, 5);
     tell(event_kind::range_refused, 6);
-    tell(event_kind::unchecked_piece, 7);
-    tell(event_kind::bad_piece, 8);
+    tell(event_kind::unchecked_chunk, 7);
+    tell(event_kind::rejected_chunk, 8);
     for (int i = 0; i < 9; ++i) {
-        event damaged(event_kind::bad_piece, object_ref("b-1", "o"));
+        event damaged(event_kind::rejected_chunk, object_ref("b-1", "o"));
         damaged.why = errc::data_corrupted;
         reports.tell(damaged);
     }
@@ -145,8 +145,8 @@ TEST_CASE("stream_reports: each kind of event is counted under its own name, and
     CHECK(counted.stalled == 4);
     CHECK(counted.retired == 5);
     CHECK(counted.refused == 6);
-    CHECK(counted.unchecked_pieces == 7);
-    CHECK(counted.bad_pieces == 17);
+    CHECK(counted.unchecked_chunks == 7);
+    CHECK(counted.rejected_chunks == 17);
     CHECK(counted.checksum_failures == 9);
     CHECK(counted.orphan_bytes == 42);
 }
@@ -189,7 +189,7 @@ TEST_CASE("observer: a stall is told when it is seen, not when the call ends") {
     CHECK(w.f.reports->counted().stalled == 1);
 }
 
-TEST_CASE("observer: bad pieces are told with their range and what was wrong") {
+TEST_CASE("observer: rejected chunks are told with their range and what was wrong") {
     watched_stream w;
     w.f.opened();
     const auto got = w.f.read(4, 9);
@@ -197,21 +197,21 @@ TEST_CASE("observer: bad pieces are told with their range and what was wrong") {
     SUBCASE("a checksum") {
         w.f.call().damage = true;
         w.f.call().send(1, 4, 5);
-        CHECK(w.watch->texts().back().starts_with("bad_piece bytes=5 range=[4, 13) why=data corrupted"));
+        CHECK(w.watch->texts().back().starts_with("rejected_chunk bytes=5 range=[4, 13) why=data corrupted"));
         CHECK(w.f.reports->counted().checksum_failures == 1);
     }
     SUBCASE("an offset") {
         w.f.call().send(1, 5, 5);
-        CHECK(w.watch->texts().back().starts_with("bad_piece bytes=5 range=[4, 13) why="));
+        CHECK(w.watch->texts().back().starts_with("rejected_chunk bytes=5 range=[4, 13) why="));
         CHECK(w.f.reports->counted().checksum_failures == 0);
     }
     SUBCASE("surplus bytes") {
         w.f.call().send(1, 4, 10);
-        CHECK(w.watch->texts().back().starts_with("bad_piece bytes=10 range=[4, 13) why="));
+        CHECK(w.watch->texts().back().starts_with("rejected_chunk bytes=10 range=[4, 13) why="));
         CHECK(w.f.reports->counted().checksum_failures == 0);
     }
     CHECK(w.watch->texts().size() == 2);
-    CHECK(w.f.reports->counted().bad_pieces == 1);
+    CHECK(w.f.reports->counted().rejected_chunks == 1);
     CHECK(w.f.reports->counted().orphan_bytes == 0);
 }
 
@@ -222,7 +222,7 @@ TEST_CASE("observer: a piece without a checksum is told and counted, and counts 
     w.f.call().events->on_write_done();
     w.f.call().unchecked = true;
     w.f.call().send(1, 4, 5);
-    CHECK(w.watch->texts().back() == "unchecked_piece bytes=5 range=[4, 13)");
+    CHECK(w.watch->texts().back() == "unchecked_chunk bytes=5 range=[4, 13)");
     w.f.call().unchecked = false;
     w.f.call().send(1, 9, 4);
     w.f.call().unchecked = true;
@@ -230,9 +230,9 @@ TEST_CASE("observer: a piece without a checksum is told and counted, and counts 
     REQUIRE(got->outcome);
     CHECK_FALSE(got->outcome->why);
     CHECK(got->memory == content.substr(4, 9));
-    CHECK(w.watch->count("unchecked_piece") == 1);
-    CHECK(w.f.reports->counted().unchecked_pieces == 1);
-    CHECK(w.f.reports->counted().bad_pieces == 0);
+    CHECK(w.watch->count("unchecked_chunk") == 1);
+    CHECK(w.f.reports->counted().unchecked_chunks == 1);
+    CHECK(w.f.reports->counted().rejected_chunks == 0);
 }
 
 TEST_CASE("observer: a piece without a checksum is a bad one where each must have one, and writes nothing") {
@@ -242,7 +242,7 @@ TEST_CASE("observer: a piece without a checksum is a bad one where each must hav
     w.f.call().events->on_write_done();
     w.f.call().unchecked = true;
     w.f.call().send(1, 4, 9, true);
-    CHECK(w.watch->texts().back() == "bad_piece bytes=9 range=[4, 13) why=protocol error");
+    CHECK(w.watch->texts().back() == "rejected_chunk bytes=9 range=[4, 13) why=protocol error");
     CHECK_FALSE(got->outcome);
     const std::int64_t again = 1 + (std::int64_t{1} << 40);
     w.f.call().send(again, 4, 9, true);
@@ -250,8 +250,8 @@ TEST_CASE("observer: a piece without a checksum is a bad one where each must hav
     CHECK(got->outcome->why.code() == errc::protocol_error);
     CHECK(got->outcome->why.message() == "a chunk of 9 bytes at offset 4 has no checksum");
     CHECK(got->memory == std::string(9, '.'));
-    CHECK(w.f.reports->counted().bad_pieces == 2);
-    CHECK(w.f.reports->counted().unchecked_pieces == 0);
+    CHECK(w.f.reports->counted().rejected_chunks == 2);
+    CHECK(w.f.reports->counted().unchecked_chunks == 0);
 }
 
 TEST_CASE("observer: orphan bytes are told as they are dropped, and a call that owes too many") {

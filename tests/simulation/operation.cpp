@@ -39,7 +39,7 @@ public:
         auto self = std::static_pointer_cast<promise>(shared_from_this());
         // As a thread of gRPC does: what it drops may be the last of a strand, which needs its context.
         elsewhere_->emplace_back([self = std::move(self)]() mutable {
-            const rangeio::runtime::context_core::stay stay(self->core_);
+            const rangeio::runtime::context_core::shutdown_hold hold(self->core_);
             const auto alive = std::move(self);
             alive->complete();
         });

@@ -266,7 +266,7 @@ TEST_CASE("cache: a lease that outlives its pool cannot read on a stream that wa
 TEST_CASE("cache: a stream that dies while it is idle is out, and the next pool opens another") {
     cache_fixture f;
     visit(f, visit(*f.cache, named()));
-    f.until([&] { return f.time.alarms() == 1; });
+    f.until([&] { return f.time.timers() == 1; });
     // A status after which nothing is tried again.
     f.service.break_all(rangeio::status_number::not_found);
     f.until([&] { return f.cache->stats().died == 1; });
@@ -291,23 +291,23 @@ TEST_CASE("cache: a stream whose call ends while it is idle is kept, and opens a
     CHECK(balanced(f.cache->stats()));
 }
 
-TEST_CASE("cache: idle streams expire by an alarm, which is there only while something can expire") {
+TEST_CASE("cache: idle streams expire by a timer, which is there only while something can expire") {
     cache_fixture f(pool_cache_options().idle_timeout(10s));
-    f.until([&] { return f.time.alarms() == 0; });
+    f.until([&] { return f.time.timers() == 0; });
     visit(f, visit(*f.cache, named("a")));
-    f.until([&] { return f.time.alarms() == 1; });
+    f.until([&] { return f.time.timers() == 1; });
     f.time.pass(6s);
     visit(f, visit(*f.cache, named("b")));
-    f.until([&] { return f.time.alarms() == 1; });
+    f.until([&] { return f.time.timers() == 1; });
     f.time.pass(4s);
     CHECK(f.cache->stats().expired == 1);
     CHECK(f.cache->stats().idle_streams == 1);
-    f.until([&] { return f.time.alarms() == 1; });
-    // Taken just in time; the alarm that was set for it has nothing to do.
+    f.until([&] { return f.time.timers() == 1; });
+    // Taken just in time; the timer that was set for it has nothing to do.
     std::unique_ptr<mrd_pool> pool;
     run(f.context, open_into(*f.cache, named("b"), pool));
     CHECK(f.service.calls() == 2);
-    f.until([&] { return f.time.alarms() == 0; });
+    f.until([&] { return f.time.timers() == 0; });
     f.time.pass(100s);
     run(f.context, fetch_some(*pool));
     CHECK(f.cache->stats().expired == 1);
@@ -359,7 +359,7 @@ TEST_CASE("P9: closing the cache ends its idle streams and its pools, and all wh
     f.context.poll();
     CHECK(f.cache->stats().idle_streams == 0);
     CHECK(f.cache->stats().closed == 1);
-    f.until([&] { return f.time.alarms() == 0; });
+    f.until([&] { return f.time.timers() == 0; });
 
     const auto refused = [](mrd_pool_cache& cache, mrd_pool& open_pool) -> asio::awaitable<void> {
         const auto object = named();
@@ -390,7 +390,7 @@ TEST_CASE("P9: the deadline of closing the cache cancels what is leased, also if
     run(f.context, acquire_into(*pool, held));
     outcome impatient;
     asio::cancellation_signal signal;
-    const std::size_t alarms = f.time.alarms();
+    const std::size_t timers = f.time.timers();
     asio::co_spawn(
         f.context, close_cache(*f.cache, 5s), asio::bind_cancellation_slot(signal.slot(), impatient.handler())
     );
@@ -410,7 +410,7 @@ TEST_CASE("P9: the deadline of closing the cache cancels what is leased, also if
     f.settle(end);
     CHECK_FALSE(end.code->failed());
     CHECK(held);
-    CHECK(f.time.alarms() == alarms);
+    CHECK(f.time.timers() == timers);
 }
 
 TEST_CASE("cache: a pool whose open is under way when the cache closes fails to open") {

@@ -256,7 +256,7 @@ TEST_CASE("P9: the deadline of close() is the pool's: it holds when its caller d
     pool_fixture f;
     lease held;
     run(f.context, acquire_into(*f.pool, held));
-    const std::size_t alarms = f.time.alarms();
+    const std::size_t timers = f.time.timers();
     asio::cancellation_signal signal;
     outcome impatient;
     asio::co_spawn(
@@ -267,7 +267,7 @@ TEST_CASE("P9: the deadline of close() is the pool's: it holds when its caller d
     signal.emit(asio::cancellation_type::terminal);
     f.settle(impatient);
     CHECK(*impatient.code == asio::error::operation_aborted);
-    REQUIRE(f.time.alarms() == alarms + 1);
+    REQUIRE(f.time.timers() == timers + 1);
     f.time.pass(4s);
     CHECK(f.pool->stats().ready == 1);
     f.time.pass(1s);
@@ -283,17 +283,17 @@ TEST_CASE("P9: of several deadlines of close() the earliest holds, and none is l
         pool_fixture f;
         lease held;
         run(f.context, acquire_into(*f.pool, held));
-        const std::size_t alarms = f.time.alarms();
+        const std::size_t timers = f.time.timers();
         std::array<outcome, 3> ends;
         asio::co_spawn(f.context, close_within(*f.pool, earliest_first ? 2s : 3h), ends[0].handler());
         asio::co_spawn(f.context, close_within(*f.pool, {}), ends[1].handler());
         asio::co_spawn(f.context, close_within(*f.pool, earliest_first ? 3h : 2s), ends[2].handler());
         f.context.restart();
         f.context.poll();
-        CHECK(f.time.alarms() == alarms + 1);
+        CHECK(f.time.timers() == timers + 1);
         f.time.pass(2s);
         for (const outcome& end : ends) f.settle(end);
-        CHECK(f.time.alarms() == alarms);
+        CHECK(f.time.timers() == timers);
     }
 }
 
@@ -308,7 +308,7 @@ TEST_CASE("P9: a deadline of close() ends with the last stream, or with the cont
         if (!context_first) {
             held.release();
             f->context.run_for(20s);
-            CHECK(f->time.alarms() == 0);
+            CHECK(f->time.timers() == 0);
         }
         f.reset();
         held.release();

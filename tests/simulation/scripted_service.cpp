@@ -68,7 +68,7 @@ public:
 /// How many bytes the pieces had that were refused.
 struct refused_pieces final : observer {
     void on_event(const event& what) noexcept override {
-        if (what.kind == event_kind::bad_piece) bytes.push_back(what.bytes);
+        if (what.kind == event_kind::rejected_chunk) bytes.push_back(what.bytes);
     }
     std::vector<std::uint64_t> bytes;
 };

@@ -129,7 +129,7 @@ TEST_CASE("threaded_service: chunks are as long as allowed, and no longer") {
     const auto read = [&]() -> asio::awaitable<void> { co_await pool.async_fetch(range, memory); };
     run(io, read());
     CHECK(is_right(memory, 0));
-    CHECK(heard->count("bad_piece bytes=30") >= 1);
+    CHECK(heard->count("rejected_chunk bytes=30") >= 1);
     run(io, pool.async_close(throwing_awaitable));
 }
 

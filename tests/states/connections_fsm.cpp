@@ -74,7 +74,7 @@ TEST_CASE("connections_fsm, every state: folding loses nothing") {
         std::string out;
         for (const auto& c : s.streams) {
             const auto on = std::ranges::find(s.lines, c.on, &connections_model::line::id);
-            out += fmt::format(" {}:{}", on - s.lines.begin(), c.looks);
+            out += fmt::format(" {}:{}", on - s.lines.begin(), c.checks);
         }
         for (const auto& on : s.lines) out += fmt::format(" {}", std::min(s.now - on.heard, 8));
         return out;

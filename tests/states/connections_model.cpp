@@ -16,7 +16,7 @@ using fsm::silence;
 
 namespace {
 
-constexpr int looks = static_cast<int>(fsm::looks_per_stall);
+constexpr int checks = static_cast<int>(fsm::checks_per_stall);
 constexpr std::chrono::seconds look_time{1};
 
 fsm::time_point at(int now) {
@@ -63,9 +63,9 @@ connections_model::state connections_model::initial() const {
     o.spread = spread;
     o.streams_per_connection = room;
     o.max_connections = most;
-    o.stall_timeout = looks * look_time;
+    o.stall_timeout = checks * look_time;
     state out(o);
-    if (fast) out.machine.moved(at(looks), 8 * connections_fsm::slow_link, true);
+    if (fast) out.machine.moved(at(checks), 8 * connections_fsm::slow_link, true);
     out.streams.resize(static_cast<std::size_t>(streams));
     return out;
 }
@@ -117,9 +117,9 @@ void connections_model::place(state& s, stream& on) const {
     on = {id, s.now, 0, on.excused, false, true, false, false};
 }
 
-// In looks: what the bytes need that may come first, on a link that is as slow as links are taken to be.
+// In checks: what the bytes need that may come first, on a link that is as slow as links are taken to be.
 int connections_model::bytes_time(std::uint8_t excused) const {
-    return static_cast<int>(due / connections_fsm::slow_link) * looks << excused;
+    return static_cast<int>(due / connections_fsm::slow_link) * checks << excused;
 }
 
 int connections_model::answer_time(std::uint8_t excused) const {
@@ -128,15 +128,15 @@ int connections_model::answer_time(std::uint8_t excused) const {
 
 void connections_model::look(state& s, stream& at_call, bool askable) const {
     if (std::exchange(at_call.moved, false)) {
-        at_call.looks = 0;
+        at_call.checks = 0;
         return;
     }
-    ++at_call.looks;
+    ++at_call.checks;
     const line& on = *std::ranges::find(s.lines, at_call.on, &line::id);
     connections_fsm::silent_call call;
     call.on = at_call.on;
     call.answered = at_call.answered;
-    call.looks = at_call.looks;
+    call.checks = at_call.checks;
     call.excused = at_call.excused;
     call.now = at(s.now);
     call.began = at(at_call.began);
@@ -149,10 +149,10 @@ void connections_model::judge(state& s, stream& at_call, const connections_fsm::
     const {
     line& on = *std::ranges::find(s.lines, at_call.on, &line::id);
     const int quiet = s.now - on.heard;
-    const bool waits_for_sign = on.waits_for_sign();
-    const int time = looks << at_call.excused;
+    const bool wait_timer_sign = on.wait_timer_sign();
+    const int time = checks << at_call.excused;
     const int answer = answer_time(at_call.excused);
-    if (said.dead) require(s, waits_for_sign && quiet >= time && s.now - on.asked >= answer, rule::dead);
+    if (said.dead) require(s, wait_timer_sign && quiet >= time && s.now - on.asked >= answer, rule::dead);
     const bool others = std::ranges::any_of(s.streams, [&](const stream& c) {
         return &c != &at_call && c.on == at_call.on && c.answered;
     });
@@ -169,15 +169,15 @@ void connections_model::judge(state& s, stream& at_call, const connections_fsm::
         require(s, alive || !on.askable, rule::slow);
         require(
             s,
-            at_call.looks >= (alive ? std::max(time, looks + bytes_time(at_call.excused)) : time),
+            at_call.checks >= (alive ? std::max(time, checks + bytes_time(at_call.excused)) : time),
             rule::slow
         );
     } else if (said.how == silence::borne) {
         const int longest = std::max(time, 1 + answer);
-        require(s, !on.askable || at_call.looks <= longest || quiet <= longest, rule::time);
+        require(s, !on.askable || at_call.checks <= longest || quiet <= longest, rule::time);
     }
     if (said.ask) {
-        require(s, !waits_for_sign && on.askable, rule::probe);
+        require(s, !wait_timer_sign && on.askable, rule::probe);
         on.askable = askable;
         on.asked = s.now;
         if (!askable) s.machine.unaskable(on.id);
@@ -286,7 +286,7 @@ std::string connections_model::name(const event& e) const {
 // connections.
 std::string connections_model::key(const state& s) const {
     const auto& m = s.machine;
-    const int longest = std::max(looks << max_excused, 1 + answer_time(max_excused)) + 1;
+    const int longest = std::max(checks << max_excused, 1 + answer_time(max_excused)) + 1;
     std::string out;
     const auto put = [](std::string& to, auto... values) { (to.push_back(static_cast<char>(values)), ...); };
     const auto flags = [](auto... values) {
@@ -300,14 +300,14 @@ std::string connections_model::key(const state& s) const {
         const line* const on = c.on == 0 ? nullptr : &*std::ranges::find(s.lines, c.on, &line::id);
         // A look that follows on bytes counts from there.
         if (on != nullptr && !c.given_up)
-            put(one, c.moved || c.idle ? 0 : c.looks, !c.answered && on->heard >= c.began);
+            put(one, c.moved || c.idle ? 0 : c.checks, !c.answered && on->heard >= c.began);
         return one;
     };
     const auto text_of_line = [&](const connections_fsm::connection& c) {
         std::string one;
         if (c.id == 0) return one;
         const line& on = *std::ranges::find(s.lines, c.id, &line::id);
-        const bool asking = on.waits_for_sign();
+        const bool asking = on.wait_timer_sign();
         put(one, std::min(c.room_for, room), flags(c.askable, asking));
         put(one,
             std::min(s.now - on.heard, longest),

@@ -15,7 +15,7 @@ namespace rangeio::states {
 /// `connections_fsm` and everything that may happen to it, for testing::search_states().
 ///
 /// Streams have one call after another, each placed by the machine. Answers, bytes and signs of life come at any moment, or do
-/// not: a connection that is dead is one on which nothing comes any more. Calls end at any moment. Time passes in looks: all
+/// not: a connection that is dead is one on which nothing comes any more. Calls end at any moment. Time passes in checks: all
 /// calls that wait for something look then, in any order.
 class connections_model {
 public:
@@ -50,12 +50,12 @@ public:
         int heard = 0;
         int asked = 0;  // when a sign of life was
 
-        bool waits_for_sign() const { return heard < asked; }
+        bool wait_timer_sign() const { return heard < asked; }
     };
     struct stream {
         fsm::connection_id on = 0;  // 0: no call
         int began = 0;
-        std::uint8_t looks = 0;  // in a row, without a byte
+        std::uint8_t checks = 0;  // in a row, without a byte
         std::uint8_t excused = 0;
         bool answered = false;
         bool moved = false;
@@ -71,7 +71,7 @@ public:
         std::vector<stream> streams;
         std::vector<line> lines;
         std::set<fsm::connection_id> left;  // connections that get no call any more
-        int now = 0;                        // in looks
+        int now = 0;                        // in checks
         std::uint32_t broken = 0;
     };
 

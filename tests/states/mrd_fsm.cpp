@@ -27,16 +27,16 @@ void search(const mrd_model& model) {
             model.ranges,
             model.max_length == 1 ? "1" : fmt::format("1-{}", model.max_length),
             model.max_per_message,
-            model.bad_pieces ? "" : ", no bad pieces",
-            model.stalls ? "" : ", no watchdog",
+            model.rejected_chunks ? "" : ", no rejected chunks",
+            model.stalls ? "" : ", no stall check",
             model.names ? "" : ", no ranges named",
             model.unnamed ? ", one refused without a name" : "",
             model.aging ? ", time passes" : "",
             model.connections ? ", connections" : "",
             model.tails ? ", tails of an object that grows" : "",
-            model.renews ? ", streams renewed" : "",
+            model.reopens ? ", streams reopened" : "",
             model.sizes ? ", sizes that are older than others" : "",
-            model.starves ? ", no memory once" : "",
+            model.memory_fails ? ", no memory once" : "",
             model.late ? ", actions performed late" : "",
             model.silent ? ", liveness with a silent service" : ""
         ),
@@ -57,7 +57,7 @@ TEST_CASE("mrd_fsm, every state: ranges in any pieces, calls that end in any way
 TEST_CASE("mrd_fsm, every state: three ranges in pieces, with the faults that concern a call as a whole") {
     for (const std::size_t max_per_message : {1U, 2U, 3U}) {
         mrd_model model = model_of(3, 2, max_per_message);
-        model.bad_pieces = false;
+        model.rejected_chunks = false;
         search(model);
     }
 }
@@ -87,22 +87,22 @@ TEST_CASE("mrd_fsm, every state: a service that falls silent at any moment") {
     }
 }
 
-TEST_CASE("mrd_fsm, every state: tails of an object that grows, on streams that are renewed at any moment") {
+TEST_CASE("mrd_fsm, every state: tails of an object that grows, on streams that are reopened at any moment") {
     for (mrd_model model : {model_of(1, 3, 1), model_of(2, 1, 2)}) {
-        model.tails = model.renews = true;
+        model.tails = model.reopens = true;
         search(model);
         model.silent = true;
         search(model);
     }
     mrd_model three = model_of(3, 1, 3);
-    three.tails = three.renews = true;
+    three.tails = three.reopens = true;
     search(three);
     mrd_model pieces = model_of(2, 2, 2);
     pieces.tails = true;
-    pieces.stalls = pieces.names = pieces.bad_pieces = false;
+    pieces.stalls = pieces.names = pieces.rejected_chunks = false;
     search(pieces);
     mrd_model late = model_of(1, 2, 1);
-    late.late = late.tails = late.renews = true;
+    late.late = late.tails = late.reopens = true;
     search(late);
 }
 
@@ -113,7 +113,7 @@ TEST_CASE("mrd_fsm, every state: the owner learns of sizes at any moment, and ca
     }
     mrd_model tails = model_of(1, 2, 1);
     tails.sizes = tails.tails = true;
-    tails.bad_pieces = tails.names = false;
+    tails.rejected_chunks = tails.names = false;
     search(tails);
     mrd_model silent = model_of(1, 1, 1);
     silent.sizes = silent.silent = true;
@@ -123,13 +123,13 @@ TEST_CASE("mrd_fsm, every state: the owner learns of sizes at any moment, and ca
     search(late);
 }
 
-TEST_CASE("mrd_fsm, every state: the shell has no memory for a message or an alarm, at any moment") {
+TEST_CASE("mrd_fsm, every state: the shell has no memory for a message or a timer, at any moment") {
     for (mrd_model model : {model_of(1, 3, 1), model_of(2, 1, 1), model_of(3, 1, 3)}) {
-        model.starves = true;
+        model.memory_fails = true;
         search(model);
     }
     mrd_model late = model_of(1, 2, 1);
-    late.late = late.starves = true;
+    late.late = late.memory_fails = true;
     search(late);
 }
 
@@ -169,7 +169,7 @@ TEST_CASE("mrd_fsm, every state: more of everything" * doctest::skip()) {
         search(model);
     }
     mrd_model growing = model_of(2, 2, 2);
-    growing.tails = growing.renews = true;
+    growing.tails = growing.reopens = true;
     search(growing);
 }
 
@@ -189,7 +189,7 @@ TEST_CASE("mrd_fsm, every state: folding loses nothing") {
                 a.kind == rangeio::fsm::mrd_action_kind::complete ? static_cast<std::uint64_t>(a.number)
                                                                   : a.timer
             );
-        return out + fmt::format(" {}{}", s.timer != 0, s.alarm != 0);
+        return out + fmt::format(" {}{}", s.wait_timer != 0, s.stall_timer != 0);
     };
     for (const bool late : {false, true}) {
         mrd_model model = late ? model_of(1, 2, 1) : model_of(2, 1, 2);

@@ -96,7 +96,7 @@ void mrd_model::events(const state& s, std::vector<event>& out) const {
     if (at < mrd_state::closing) {
         out.push_back({kind::close});
         out.push_back({kind::close_with});
-        if (renews) out.push_back({kind::renew});
+        if (reopens) out.push_back({kind::reopen});
     }
     if (tails && !s.grown) out.push_back({kind::grow});
     if (sizes && at < mrd_state::closing) {
@@ -108,17 +108,17 @@ void mrd_model::events(const state& s, std::vector<event>& out) const {
         const bool known = find(s.machine, r.number) != nullptr;
         if (known) out.push_back({kind::cancel, false, 0, 0, r.number});  // more than once, and too late, too
     }
-    if (s.timer != 0) out.push_back({kind::timer});
-    if (s.alarm != 0) {
-        out.push_back({kind::look});
-        if (connections) out.push_back({kind::look_slow});
-        if (connections) out.push_back({kind::look_crowded});
+    if (s.wait_timer != 0) out.push_back({kind::wait_timer});
+    if (s.stall_timer != 0) {
+        out.push_back({kind::check});
+        if (connections) out.push_back({kind::check_slow});
+        if (connections) out.push_back({kind::check_crowded});
     }
     if (aging && !s.aged) out.push_back({kind::time_passes});
-    if (starves && !s.starved) out.push_back({kind::memory_runs_out});
+    if (memory_fails && !s.memory_failed) out.push_back({kind::memory_runs_out});
     if (s.copying != 0) {
         out.push_back({kind::copied});
-        if (bad_pieces) out.push_back({kind::damaged});
+        if (rejected_chunks) out.push_back({kind::damaged});
     }
     if (s.call) call_events(s, out);
 }
@@ -166,7 +166,7 @@ void mrd_model::range_events(const state& s, const range& r, std::vector<event>&
         for (std::uint8_t size = end ? 0 : 1; size <= rest; ++size) {
             out.push_back({kind::chunk, end, 0, size, r.number});
         }
-        if (!bad_pieces) continue;
+        if (!rejected_chunks) continue;
         out.push_back({kind::chunk, end, 0, static_cast<std::uint8_t>(rest + 1), r.number});
         if (!r.placed) continue;  // wherever the first bytes of a tail come from, there it begins
         out.push_back({kind::chunk, end, 1, 1, r.number});
@@ -239,11 +239,11 @@ void mrd_model::end_chunk(state& s, bool damaged, mrd_actions& out) const {
     s.machine.end_chunk(r->read_id(), damaged ? failure(errc::data_corrupted) : failure(), out);
 }
 
-// What the policy says, told in another way than resume_judge has it.
+// What the policy says, told in another way than reconnect_policy has it.
 mrd_model::sequel mrd_model::judge(state& s, kind how) const {
     const bool opened = s.machine.has_opened();
     const auto fate = how == kind::call_cancelled ? s.machine.fate() : fsm::call_fate::broken;
-    const bool given_up = fate == fsm::call_fate::stalled || fate == fsm::call_fate::starved ||
+    const bool given_up = fate == fsm::call_fate::stalled || fate == fsm::call_fate::out_of_memory ||
                           fate == fsm::call_fate::unwanted || fate == fsm::call_fate::outdated;
     const bool unexplained = how == kind::refuses_unnamed && s.under_way == 0;
     if (how == kind::broke_for_good || unexplained || (how == kind::broke_aborted && !opened))
@@ -348,23 +348,23 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
             for (range& r : s.ranges) r.stopped = true;
             m.close(errc::stream_closed, e.what == kind::close ? failure() : failure(errc::shut_down), out);
             break;
-        case kind::renew: m.renew(out); break;
+        case kind::reopen: m.reopen(out); break;
         case kind::grow: s.grown = true; break;
         case kind::require:
             s.required = e.size;
             m.require(e.size, out);
             break;
-        case kind::timer: m.wait_over(std::exchange(s.timer, 0), out); break;
-        case kind::look:
-        case kind::look_slow:
-        case kind::look_crowded:
-            s.heard = e.what == kind::look        ? fsm::silence::stalled
-                      : e.what == kind::look_slow ? fsm::silence::slow
-                                                  : fsm::silence::crowded;
-            m.look(std::exchange(s.alarm, 0), out);
+        case kind::wait_timer: m.wait_over(std::exchange(s.wait_timer, 0), out); break;
+        case kind::check:
+        case kind::check_slow:
+        case kind::check_crowded:
+            s.heard = e.what == kind::check        ? fsm::silence::stalled
+                      : e.what == kind::check_slow ? fsm::silence::slow
+                                                   : fsm::silence::crowded;
+            m.check_stall(std::exchange(s.stall_timer, 0), out);
             break;
         case kind::time_passes: s.aged = true; break;
-        case kind::memory_runs_out: s.starving = s.starved = true; break;
+        case kind::memory_runs_out: s.memory_failing = s.memory_failed = true; break;
         case kind::response:
             s.answers = true;
             if (m.state() == mrd_state::opening) {
@@ -405,7 +405,7 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
 
 // What the shell does; see grpc_transport::mrd::perform().
 void mrd_model::perform(state& s, const mrd_action& a) const {
-    const bool starving = s.starving;
+    const bool memory_failing = s.memory_failing;
     mrd_actions out;
     switch (a.kind) {
         case mrd_action_kind::start_call: {
@@ -430,10 +430,10 @@ void mrd_model::perform(state& s, const mrd_action& a) const {
             require(s, s.call && !s.writing, rule::s7_single_flight);
             require(s, !s.machine.message().empty(), rule::s2_queue);
             ask(s);
-            if (!std::exchange(s.starving, false)) break;
+            if (!std::exchange(s.memory_failing, false)) break;
             // Nothing leaves. A service that answers all the same has guessed the names.
             s.writing = false;
-            s.machine.starve(out);
+            s.machine.out_of_memory(out);
             break;
         case mrd_action_kind::cancel_call:
             if (!s.call) break;
@@ -441,31 +441,31 @@ void mrd_model::perform(state& s, const mrd_action& a) const {
             s.cancelled = true;
             break;
         case mrd_action_kind::wait:
-            if (std::exchange(s.starving, false)) {
+            if (std::exchange(s.memory_failing, false)) {
                 s.machine.wait_over(a.timer, out);
             } else {
-                s.timer = a.timer;
+                s.wait_timer = a.timer;
             }
             break;
-        case mrd_action_kind::watch:
-            if (std::exchange(s.starving, false)) {
-                s.machine.unwatched(a.timer, out);
+        case mrd_action_kind::set_stall_timer:
+            if (std::exchange(s.memory_failing, false)) {
+                s.machine.stall_timer_failed(a.timer, out);
             } else {
-                s.alarm = a.timer;
+                s.stall_timer = a.timer;
             }
             break;
-        case mrd_action_kind::judge_silence: {
+        case mrd_action_kind::classify_silence: {
             const bool meant =
-                a.timer == s.machine.watches_for() && s.machine.call() == mrd_fsm::call_state::there;
-            s.machine.judged(a.timer, s.heard, out);
+                a.timer == s.machine.stall_timer() && s.machine.call() == mrd_fsm::call_state::there;
+            s.machine.silence_classified(a.timer, s.heard, out);
             const bool gives_up =
                 std::ranges::count(out, mrd_action_kind::cancel_call, &mrd_action::kind) != 0;
             require(s, gives_up == (meant && !s.moved), rule::s9_stall);
             break;
         }
-        case mrd_action_kind::cancel_wait: s.timer = 0; break;
-        case mrd_action_kind::cancel_watch: s.alarm = 0; break;
-        case mrd_action_kind::ended: s.timer = s.alarm = 0; break;
+        case mrd_action_kind::cancel_wait: s.wait_timer = 0; break;
+        case mrd_action_kind::cancel_stall_timer: s.stall_timer = 0; break;
+        case mrd_action_kind::ended: s.wait_timer = s.stall_timer = 0; break;
         case mrd_action_kind::opened:
             require(s, !s.opened, rule::s7_owner);
             s.opened = true;
@@ -481,10 +481,10 @@ void mrd_model::perform(state& s, const mrd_action& a) const {
         case mrd_action_kind::complete: break;
     }
     if (out.empty()) return;
-    const bool starved = starving && !s.starving;
-    const kind what = starved                                    ? kind::memory_runs_out
-                      : a.kind == mrd_action_kind::judge_silence ? kind::judged
-                                                                 : kind::perform;
+    const bool memory_failed = memory_failing && !s.memory_failing;
+    const kind what = memory_failed                                 ? kind::memory_runs_out
+                      : a.kind == mrd_action_kind::classify_silence ? kind::judged
+                                                                    : kind::perform;
     check_step(*this, s.machine, {what}, out, s);
     s.queue.insert(s.queue.end(), out.begin(), out.end());
 }
@@ -516,7 +516,7 @@ void mrd_model::apply(state& s, const event& e) const {
     s.broken = 0;
     if (e.what != kind::perform) {
         const mrd_fsm before = s.machine;
-        const std::uintptr_t alarm = s.alarm;
+        const fsm::timer_id stall_timer = s.stall_timer;
         if (e.what == kind::open || e.what == kind::add) s.room = s.queue.size() + before.action_bound() + 4;
         mrd_actions out;
         feed(s, e, out);
@@ -530,9 +530,11 @@ void mrd_model::apply(state& s, const event& e) const {
         check_step(*this, before, e, out, s);
         s.expected = sequel::none;
         // Only a fresh watch begins its time anew.
-        const bool watches = std::ranges::find(out, mrd_action_kind::watch, &mrd_action::kind) != out.end();
-        const bool looked = e.what == kind::look || e.what == kind::look_slow || e.what == kind::look_crowded;
-        if (looked && alarm == before.watches_for()) {
+        const bool watches =
+            std::ranges::find(out, mrd_action_kind::set_stall_timer, &mrd_action::kind) != out.end();
+        const bool checked =
+            e.what == kind::check || e.what == kind::check_slow || e.what == kind::check_crowded;
+        if (checked && stall_timer == before.stall_timer()) {
             s.moved = false;
         } else if (watches) {
             s.moved = true;
@@ -565,18 +567,18 @@ std::string mrd_model::name(const event& e) const {
         case kind::cancel: return fmt::format("range {} is cancelled", e.number);
         case kind::close: return "the owner closes the stream";
         case kind::close_with: return "the owner ends the stream with a failure";
-        case kind::renew: return "the owner has the stream renewed";
+        case kind::reopen: return "the owner has the stream reopened";
         case kind::grow: return "the object grows";
         case kind::require: return fmt::format("the owner learns that the object has {} bytes", e.size);
         case kind::perform: return "the shell performs the next action";
-        case kind::timer: return "the wait is over";
-        case kind::look: return "the watchdog looks";
-        case kind::look_slow: return "the watchdog looks, and the connection is slow";
-        case kind::look_crowded: return "the watchdog looks, and the connection is crowded";
+        case kind::wait_timer: return "the wait is over";
+        case kind::check: return "the stall timer expires";
+        case kind::check_slow: return "the stall timer expires, and the connection is slow";
+        case kind::check_crowded: return "the stall timer expires, and the connection is crowded";
         case kind::judged: return "a silence is judged";
         case kind::unconnected: return "the call ends, for there is no connection";
         case kind::time_passes: return "the budget of time passes";
-        case kind::memory_runs_out: return "there is no memory for the next message or alarm";
+        case kind::memory_runs_out: return "there is no memory for the next message or timer";
         case kind::response:
             if (e.size != 0) return fmt::format("the first response of the call reports {} bytes", e.size);
             return "the first response of the call comes";
@@ -618,21 +620,27 @@ std::string mrd_model::key(const state& s) const {
     if (unnamed && !closing) put(std::min<std::size_t>(m.most_under_way(), 9));
     if (tails) put(s.grown);
     if (sizes && !closing) put(s.required, s.call ? s.seen * 4 + s.assumed : 0);
-    if (starves) put(flags(s.starving, s.starved));
+    if (memory_fails) put(flags(s.memory_failing, s.memory_failed));
     put(flags(s.call, s.cancelled, s.closed_in_order, s.failed, s.ended));
     if (!closing) {
-        put(flags(s.timer, s.alarm, s.timer == m.waits_for(), s.alarm == m.watches_for(), s.aged),
+        put(flags(
+                s.wait_timer,
+                s.stall_timer,
+                s.wait_timer == m.wait_timer(),
+                s.stall_timer == m.stall_timer(),
+                s.aged
+            ),
             flags(s.aged && s.started_aged && !s.slept && s.trying, m.has_opened()));
         if (aging) put(flags(s.slept && s.attempts > 0, s.trying));
         if (connections && late) put(s.heard);
-        put(flags(s.opened, s.reconnecting, m.told_reconnecting(), there && m.watches_for() != 0 && m.moved())
+        put(flags(s.opened, s.reconnecting, m.told_reconnecting(), there && m.stall_timer() != 0 && m.moved())
         );
         // How often it was tried lengthens the waits, if it is the budget that ends it.
         put(std::min<int>(s.attempts, attempt_limit + 1) * 16 + s.redirects,
             m.call() == mrd_fsm::call_state::given_up ? m.fate() : fsm::call_fate());
     }
     // Called off with the last copy.
-    if (closing) put(flags(m.watches_for() != 0, m.waits_for() != 0));
+    if (closing) put(flags(m.stall_timer() != 0, m.wait_timer() != 0));
     if (s.call) put(m.wire(), flags(s.writing, s.answers, s.progress));
     if (s.copying != 0) put(s.copy_size);
     std::vector<std::string> each;
@@ -692,9 +700,9 @@ bool mrd_model::fair(const event& e) const {
         case kind::open:
         case kind::perform:
         case kind::copied:
-        case kind::timer:
+        case kind::wait_timer:
         case kind::call_cancelled: return true;
-        case kind::look: return silent;
+        case kind::check: return silent;
         case kind::response: return !silent && (e.size == 0 || e.size == max_size);
         case kind::write_done: return !silent;
         case kind::chunk:

@@ -16,10 +16,10 @@ namespace rangeio::states {
 /// order, at once or, with `late`, whenever it likes. The service sends what it was asked for, in any pieces, and
 /// whatever else it likes: wrong offsets, surplus bytes, damage, range_end early, doubled or never, ids that were
 /// never given out, are not sent yet or are out of use. It may end the call at any moment: well or ill, for a while or
-/// for good, with a redirect, naming ranges. It may say nothing for so long that the watchdog barks. All but the end of
+/// for good, with a redirect, naming ranges. It may say nothing for so long that the stall check barks. All but the end of
 /// the call also happens while a chunk is being copied.
 ///
-/// The limits of the policy are as low as they can be without being none: one attempt, one redirect, one bad piece,
+/// The limits of the policy are as low as they can be without being none: one attempt, one redirect, one rejected chunk,
 /// one orphan byte.
 class mrd_model {
 public:
@@ -33,14 +33,14 @@ public:
     int ranges = 3;
     std::uint8_t max_length = 2;
     bool late = false;
-    bool bad_pieces = true;
+    bool rejected_chunks = true;
     bool stalls = true;
-    bool names = true;     // the service names ranges when it ends a call
-    bool unnamed = false;  // or because of a range, and does not name it
-    bool tails = false;    // the owner asks for tails, too, and the object grows
-    bool renews = false;   // the owner has the stream renewed
-    bool sizes = false;    // the owner learns of sizes of the object, and calls may report older ones
-    bool starves = false;  // the shell has no memory once, for a message or an alarm
+    bool names = true;          // the service names ranges when it ends a call
+    bool unnamed = false;       // or because of a range, and does not name it
+    bool tails = false;         // the owner asks for tails, too, and the object grows
+    bool reopens = false;       // the owner has the stream reopened
+    bool sizes = false;         // the owner learns of sizes of the object, and calls may report older ones
+    bool memory_fails = false;  // the shell has no memory once, for a message or a timer
     /// The budget of time may run out.
     bool aging = false;
     /// Calls may be slow, or crowded out of their connections, and there may be no connection.
@@ -53,7 +53,7 @@ public:
         std::uint8_t length = 0;
         std::uint8_t sent = 0;   // where the service is with it, on this call and under its present name
         std::uint8_t good = 0;   // bytes that were copied and undamaged
-        std::uint8_t bad = 0;    // bad pieces in a row
+        std::uint8_t bad = 0;    // rejected chunks in a row
         std::uint32_t asks = 0;  // its present name
         std::uint64_t base = 0;  // where it begins, as far as the service is concerned
         bool tail = false;
@@ -79,12 +79,12 @@ public:
         int adds = 0;
         std::int64_t copying = 0;
         std::uint8_t copy_size = 0;
-        bool call = false;         // there is one
-        bool writing = false;      // a message is on its way, write_done has not come
-        bool answers = false;      // the call has had a response
-        bool cancelled = false;    // the call
-        std::uintptr_t timer = 0;  // the shell's two alarms, 0: not set
-        std::uintptr_t alarm = 0;
+        bool call = false;             // there is one
+        bool writing = false;          // a message is on its way, write_done has not come
+        bool answers = false;          // the call has had a response
+        bool cancelled = false;        // the call
+        fsm::timer_id wait_timer = 0;  // the shell's two timers, 0: not set
+        fsm::timer_id stall_timer = 0;
         bool aged = false;          // the budget is over
         bool started_aged = false;  // the first attempt came after that
         bool slept = false;         // since that attempt
@@ -104,8 +104,8 @@ public:
         std::uint8_t seen = 0;      // the size that the call knows of
         std::uint8_t attempts = 0;  // without progress, in a row
         std::uint8_t redirects = 0;
-        bool starving = false;  // the next that the shell needs memory for goes without
-        bool starved = false;   // that has been, or is about to be
+        bool memory_failing = false;  // the next that the shell needs memory for goes without
+        bool memory_failed = false;   // that has been, or is about to be
 
         // Of the last step.
         std::ptrdiff_t under_way = 0;  // ranges that the call knew of when it ended
@@ -123,14 +123,14 @@ public:
         cancel,
         close,
         close_with,
-        renew,
+        reopen,
         grow,
         require,
         perform,
-        timer,
-        look,
-        look_slow,
-        look_crowded,
+        wait_timer,
+        check,
+        check_slow,
+        check_crowded,
         judged,
         time_passes,
         memory_runs_out,

@@ -28,7 +28,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(rule::count)> rule_na
     "S3, S7: the first message of a call has the ranges that are there, as many as are allowed",
     "S4: only bytes at the right offset, within the range, and undamaged count",
     "S4: what is wrong with one range is not its neighbours' business",
-    "S4: a range fails for bad pieces only after its tries, and then it does",
+    "S4: a range fails for rejected chunks only after its tries, and then it does",
     "S5: a range is complete with its last byte, and only then",
     "S5: a remaining length of zero is never sent, and no range twice on a call",
     "S6: fewer bytes without an error only if the service said that the range was over",
@@ -52,18 +52,17 @@ constexpr std::array<const char*, static_cast<std::size_t>(rule::count)> rule_na
     "the end of the stream is told once, last, and only if nothing is left",
     "the outstanding bytes are those of the ranges that are not answered",
     "memory: what may happen before the next newcomer was allowed for by the last one",
-    "the alarms are set while a stream waits, or is watched, and not longer",
+    "the timers are set while a stream waits, or is watched, and not longer",
     "liveness: whoever waits has somebody who will wake them",
 };
 
-/// Which alarm the shell will have when everything that is queued has been performed.
-std::uintptr_t alarm_to_be(
-    const state& s, std::uintptr_t now, mrd_action_kind sets, mrd_action_kind cancels
-) {
+/// Which timer the shell will have when everything that is queued has been performed.
+fsm::timer_id timer_to_be(const state& s, fsm::timer_id now, mrd_action_kind sets, mrd_action_kind cancels) {
     for (const mrd_action& a : s.queue) {
         if (a.kind == sets) now = a.timer;
-        // The alarm has gone off, and what follows is being asked for.
-        if (a.kind == mrd_action_kind::judge_silence && sets == mrd_action_kind::watch) now = a.timer;
+        // The timer has gone off, and what follows is being asked for.
+        if (a.kind == mrd_action_kind::classify_silence && sets == mrd_action_kind::set_stall_timer)
+            now = a.timer;
         if (a.kind == cancels || a.kind == mrd_action_kind::ended) now = 0;
     }
     return now;
@@ -115,9 +114,9 @@ void check_given_up(const mrd_fsm& before, const mrd_model::event& e, const mrd_
     const bool cancels = has(out, mrd_action_kind::cancel_call);
     const bool closes = e.what == kind::close || e.what == kind::close_with;
     const bool had = before.call() == mrd_fsm::call_state::there;
-    if (e.what == kind::look || e.what == kind::look_slow || e.what == kind::look_crowded) {
-        const bool meant = before.watches_for() != 0 && before.watches_for() != s.machine.watches_for();
-        const bool asks = has(out, mrd_action_kind::judge_silence);
+    if (e.what == kind::check || e.what == kind::check_slow || e.what == kind::check_crowded) {
+        const bool meant = before.stall_timer() != 0 && before.stall_timer() != s.machine.stall_timer();
+        const bool asks = has(out, mrd_action_kind::classify_silence);
         require(s, !cancels && asks == (meant && had && !s.moved), rule::s9_stall);
     } else if (e.what == kind::judged) {
         // see mrd_model::perform()
@@ -125,9 +124,9 @@ void check_given_up(const mrd_fsm& before, const mrd_model::event& e, const mrd_
         const bool answered = e.what == kind::response || before.state() == mrd_state::ready;
         require(s, cancels == (had && answered && s.seen < s.required), rule::p14_size);
         const auto fate =
-            e.what == kind::response && s.outdated() ? fsm::call_fate::outdated : fsm::call_fate::renewed;
+            e.what == kind::response && s.outdated() ? fsm::call_fate::outdated : fsm::call_fate::reopened;
         require(s, !cancels || s.machine.fate() == fate, rule::p14_size);
-    } else if (e.what == kind::renew) {
+    } else if (e.what == kind::reopen) {
         require(s, cancels == (had && before.has_opened()), rule::s7_single_flight);
     } else if (cancels && !closes && e.what != kind::memory_runs_out) {
         const bool useless = before.state() == mrd_state::reopening && before.told_reconnecting() &&
@@ -193,10 +192,12 @@ void check_state(const mrd_model& model, state& s) {
     require(s, m.most_under_way() > 0, rule::s10_unnamed);
     require(s, m.message().size() <= model.max_per_message, rule::s2_message);
     require(s, s.call == (there || m.call() == mrd_fsm::call_state::given_up), rule::s7_single_flight);
-    require(s, m.judge().attempts() == s.attempts && m.judge().redirects() == s.redirects, rule::s7_policy);
+    require(
+        s, m.reconnect().attempts() == s.attempts && m.reconnect().redirects() == s.redirects, rule::s7_policy
+    );
 
-    require(s, !s.call || m.judge().moved() == s.progress, rule::s7_policy);
-    require(s, !there || m.watches_for() == 0 || m.moved() == s.moved, rule::s9_stall);
+    require(s, !s.call || m.reconnect().moved() == s.progress, rule::s7_policy);
+    require(s, !there || m.stall_timer() == 0 || m.moved() == s.moved, rule::s9_stall);
 
     std::uint64_t outstanding = 0;
     std::uint64_t orphans = 0;
@@ -231,14 +232,15 @@ void check_state(const mrd_model& model, state& s) {
     const bool brings_back = m.state() == mrd_state::reopening && m.told_reconnecting();
     require(s, !brings_back || !there || pending, rule::s7_useless);
     const bool waits = m.state() == mrd_state::waiting;
-    const auto timer = alarm_to_be(s, s.timer, mrd_action_kind::wait, mrd_action_kind::cancel_wait);
-    const auto alarm = alarm_to_be(s, s.alarm, mrd_action_kind::watch, mrd_action_kind::cancel_watch);
-    require(s, waits == (m.waits_for() != 0) && timer == m.waits_for(), rule::timers);
-    require(s, alarm == m.watches_for(), rule::timers);
+    const auto wait_timer = timer_to_be(s, s.wait_timer, mrd_action_kind::wait, mrd_action_kind::cancel_wait);
+    const auto stall_timer =
+        timer_to_be(s, s.stall_timer, mrd_action_kind::set_stall_timer, mrd_action_kind::cancel_stall_timer);
+    require(s, waits == (m.wait_timer() != 0) && wait_timer == m.wait_timer(), rule::timers);
+    require(s, stall_timer == m.stall_timer(), rule::timers);
     const bool due = pending || !m.has_opened();
-    require(s, !model.stalls || !there || !due || m.watches_for() != 0, rule::timers);
+    require(s, !model.stalls || !there || !due || m.stall_timer() != 0, rule::timers);
     // A context with nothing else to do comes to its end.
-    require(s, due || m.watches_for() == 0, rule::timers);
+    require(s, due || m.stall_timer() == 0, rule::timers);
     // How much room there is depends on what was queued when the last newcomer came, so on the way into a state, and is
     // not in its key. With two ranges the queue fits into what each newcomer makes at least, and that is asked for; with
     // three it need not, and what is asked for is the room of the first way there.
@@ -253,7 +255,7 @@ void check_state(const mrd_model& model, state& s) {
         require(s, !r.stopped || s.copying == r.number, rule::s8_cancel);
     }
     const bool moving =
-        !s.queue.empty() || m.state() == mrd_state::fresh || s.call || s.timer || s.copying != 0;
+        !s.queue.empty() || m.state() == mrd_state::fresh || s.call || s.wait_timer || s.copying != 0;
     require(s, moving || !unanswered, rule::wake_up);
 }
 

@@ -312,7 +312,7 @@ std::string pool_cache_model::name(const event& e) const {
         case kind::reconnecting: return fmt::format("stream {} breaks and reconnects", e.who);
         case kind::reconnected: return fmt::format("stream {} has reconnected", e.who);
         case kind::pass: return "time passes";
-        case kind::tick: return "the alarm rings";
+        case kind::tick: return "the timer rings";
         case kind::grow: return "the object grows";
         case kind::finalize: return "the object is finalized";
         case kind::replace: return "the object is replaced";

@@ -119,7 +119,7 @@ std::string rule_name(cache_rule r) {
         case cache_rule::close_ends: return "P9: once it is closing nothing is taken, kept or opened";
         case cache_rule::close_answers:
             return "P9: close() returns after the last end, with the first error, for good";
-        case cache_rule::alarm: return "liveness: an alarm is wanted if and only if something can expire";
+        case cache_rule::timer: return "liveness: a timer is wanted if and only if something can expire";
         case cache_rule::balance: return "the counters balance";
         case cache_rule::memory: return "memory: only newcomers can make work that was not allowed for";
         case cache_rule::count: break;
@@ -250,7 +250,7 @@ std::uint32_t check_state(const state& s) {
     for (const auto& x : m.streams()) require(find(s.streams, x.id) != nullptr, cache_rule::one_way_out);
     require(idle_keys.size() <= options.max_idle_keys, cache_rule::key_limit);
     if (options.idle_timeout.count() == 0) due.reset();
-    require(m.next_expiry() == due, cache_rule::alarm);
+    require(m.next_expiry() == due, cache_rule::timer);
 
     std::set<std::pair<int, std::int64_t>> used_keys;
     std::size_t unknown = 0;

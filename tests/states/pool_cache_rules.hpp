@@ -23,7 +23,7 @@ enum class cache_rule : std::uint8_t {
     told,
     close_ends,
     close_answers,
-    alarm,
+    timer,
     balance,
     memory,
     count,

@@ -68,7 +68,7 @@ void pool_model::events(const state& s, std::vector<event>& out) const {
     if (s.initializes > 0) out.push_back({kind::initialize});
     if (s.closes > 0) out.push_back({kind::close});
     if (s.close_now) out.push_back({kind::close_now});
-    if (s.growths > 0 && s.machine.info() != nullptr) out.push_back({kind::learned});
+    if (s.growths > 0 && s.machine.info() != nullptr) out.push_back({kind::updated});
     for (const caller& c : s.callers) {
         if (waits(s.machine, c.id)) out.push_back({kind::cancel, c.id});
     }
@@ -168,11 +168,11 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
             if (it != m.streams().end()) m.set_load(id, 1 - it->load);
             break;
         }
-        case kind::learned: {
+        case kind::updated: {
             const std::uint64_t size = m.info()->size;
-            if (m.learned(object_of(size + 1)) != size + 1) s.broken |= bit(rule::p14_size);
+            if (m.updated(object_of(size + 1)) != size + 1) s.broken |= bit(rule::p14_size);
             // Of one that was asked before, and answers after.
-            if (m.learned(object_of(size)) != 0 || m.info()->size != size + 1)
+            if (m.updated(object_of(size)) != 0 || m.info()->size != size + 1)
                 s.broken |= bit(rule::p14_size);
             --s.growths;
             break;
@@ -260,7 +260,7 @@ std::string pool_model::name(const event& e) const {
         case kind::reconnecting: return fmt::format("stream {} breaks and reconnects", e.who);
         case kind::reconnected: return fmt::format("stream {} has reconnected", e.who);
         case kind::load: return fmt::format("the load of stream {} changes", e.who);
-        case kind::learned: return "something has been appended";
+        case kind::updated: return "something has been appended";
     }
     return {};
 }

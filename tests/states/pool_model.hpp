@@ -76,7 +76,7 @@ public:
         reconnecting,
         reconnected,
         load,
-        learned,
+        updated,
     };
     struct event {
         kind what = kind::acquire;

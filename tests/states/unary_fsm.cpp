@@ -21,7 +21,7 @@ using fsm::unary_state;
 namespace {
 
 /// `unary_fsm` and everything that may happen to it. The shell performs the actions in order, at any later moment; an
-/// alarm goes off when it is due or after it was dropped; a call ends by itself or as it was told.
+/// timer goes off when it is due or after it was dropped; a call ends by itself or as it was told.
 class unary_model {
 public:
     retry_policy policy;
@@ -31,7 +31,7 @@ public:
     struct state {
         unary_fsm machine{retry_policy()};
         std::vector<unary_action> queue;    // not performed yet
-        std::vector<std::uint64_t> alarms;  // that may go off
+        std::vector<std::uint64_t> timers;  // that may go off
         bool started = false;
         bool calling = false;
         bool told_to_end = false;
@@ -39,7 +39,7 @@ public:
         bool over = false;
         std::uint32_t broken = 0;
     };
-    enum class kind : std::uint8_t { start, perform, answer, fail, fail_for_good, alarm, cancel, unanswered };
+    enum class kind : std::uint8_t { start, perform, answer, fail, fail_for_good, timer, cancel, unanswered };
     struct event {
         kind what = kind::perform;
         std::uint64_t turn = 0;
@@ -57,7 +57,7 @@ public:
         if (s.calling) {
             for (const kind k : {kind::answer, kind::fail, kind::fail_for_good}) out.push_back({k, 0});
         }
-        for (const auto turn : s.alarms) out.push_back({kind::alarm, turn});
+        for (const auto turn : s.timers) out.push_back({kind::timer, turn});
         if (s.cancelled) return;
         for (const kind k : {kind::cancel, kind::unanswered}) out.push_back({k, 0});
     }
@@ -73,9 +73,9 @@ public:
             case kind::answer: end(s, {}, out); break;
             case kind::fail: end(s, error_code(14, grpc_category()), out); break;
             case kind::fail_for_good: end(s, errc::not_found, out); break;
-            case kind::alarm:
-                std::erase(s.alarms, e.turn);
-                s.machine.alarm(e.turn, out);
+            case kind::timer:
+                std::erase(s.timers, e.turn);
+                s.machine.timer_expired(e.turn, out);
                 break;
             case kind::cancel:
                 s.cancelled = true;
@@ -96,7 +96,7 @@ public:
 
     std::string name(const event& e) const {
         static constexpr const char* names[] = {
-            "start", "perform", "answer", "fail", "fail for good", "alarm", "cancel", "unanswered"
+            "start", "perform", "answer", "fail", "fail for good", "timer", "cancel", "unanswered"
         };
         return fmt::format("{} {}", names[static_cast<int>(e.what)], e.turn);
     }
@@ -106,7 +106,7 @@ public:
         std::string out = fmt::format(
             "{} {} {} {} {} {} {} {} {}|",
             int(m.state()),
-            m.judge().attempts(),
+            m.reconnect().attempts(),
             m.stall_limit().count(),
             m.cancelled(),
             s.started,
@@ -116,7 +116,7 @@ public:
             s.broken
         );
         // Turns by their age: only whether one is the newest counts.
-        for (const auto turn : s.alarms) out += fmt::format("{} ", m.turn() - turn);
+        for (const auto turn : s.timers) out += fmt::format("{} ", m.turn() - turn);
         for (const auto& action : s.queue) {
             const auto age = action.turn == 0 ? 0 : m.turn() - action.turn + 1;
             out += fmt::format("{}.{} ", int(action.kind), age);
@@ -143,7 +143,7 @@ public:
     }
     // A mute service does not end its calls by itself.
     bool fair(const event& e) const {
-        return e.what == kind::start || e.what == kind::perform || e.what == kind::alarm ||
+        return e.what == kind::start || e.what == kind::perform || e.what == kind::timer ||
                e.what == kind::fail;
     }
 
@@ -158,10 +158,10 @@ private:
                 s.told_to_end = false;
                 break;
             case unary_action_kind::cancel_call: s.told_to_end = s.calling; break;
-            case unary_action_kind::watch:
-            case unary_action_kind::wait: s.alarms.push_back(action.turn); break;
-            case unary_action_kind::drop_alarm:
-            case unary_action_kind::complete: break;  // an alarm that was dropped may be on its way
+            case unary_action_kind::set_stall_timer:
+            case unary_action_kind::wait: s.timers.push_back(action.turn); break;
+            case unary_action_kind::drop_timer:
+            case unary_action_kind::complete: break;  // a timer that was dropped may be on its way
         }
     }
     void end(state& s, const failure& why, unary_actions& out) const {
@@ -172,7 +172,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("unary_fsm, every state: calls, alarms and cancellations in any order") {
+TEST_CASE("unary_fsm, every state: calls, timers and cancellations in any order") {
     unary_model m;
     m.policy = retry_policy().attempts(2).budget({}).initial_backoff(std::chrono::seconds(1));
     states::print_rules("unary_fsm", m);

@@ -32,15 +32,15 @@ struct scene {
     }
     /// Before the silence, bytes came as fast as they can.
     void was_fast() { machine.moved({}, std::uint64_t{1} << 30, true); }
-    /// The call has been silent for so many looks by now.
-    connections_fsm::verdict silent(unsigned looks) {
-        call.looks = looks;
-        call.now = time_point() + looks * look;
+    /// The call has been silent for so many checks by now.
+    connections_fsm::verdict silent(unsigned checks) {
+        call.checks = checks;
+        call.now = time_point() + checks * look;
         return machine.silent(call);
     }
     /// The same, and its connection gives a sign of life whenever it is asked.
-    silence silent_on_live_one(unsigned looks) {
-        const auto out = silent(looks);
+    silence silent_on_live_one(unsigned checks) {
+        const auto out = silent(checks);
         if (out.ask) call.heard = call.now;
         CHECK_FALSE(out.dead);
         return out.how;
@@ -96,7 +96,7 @@ TEST_CASE(
     m.answered(1), m.answered(1);
     connections_fsm::silent_call call;
     call.on = 1;
-    call.looks = 1;
+    call.checks = 1;
     call.now = time_point() + look;
     SUBCASE("for all connections, if this one has given a sign of life since") {
         call.heard = time_point() + 1s;
@@ -117,7 +117,7 @@ TEST_CASE(
     SUBCASE("after twice the time, if that was in vain once") {
         call.excused = 1;
         CHECK(m.silent(call).how == silence::borne);
-        call.looks = 2;
+        call.checks = 2;
         CHECK(m.silent(call).how == silence::crowded);
     }
     SUBCASE("unless there is no room anywhere") {
@@ -159,9 +159,9 @@ TEST_CASE("connections_fsm: a sign of life waits behind the bytes that were due 
     s.call.due = 5 * slow;
     // Looks until the connection is taken for dead; it is asked at the first one.
     const auto left_after = [](scene& in) {
-        for (unsigned looks = 1;; ++looks) {
-            in.call.due = looks == 1 ? in.call.due : 0;
-            if (in.silent(looks).dead) return looks;
+        for (unsigned checks = 1;; ++checks) {
+            in.call.due = checks == 1 ? in.call.due : 0;
+            if (in.silent(checks).dead) return checks;
         }
     };
     SUBCASE("of which nobody knows how fast they come: it has the stall timeout") {
@@ -221,7 +221,7 @@ TEST_CASE("connections_fsm: the rate is what came while something was due, and h
 TEST_CASE("connections_fsm: a sign of life has twice the time if the connection before seemed dead, too") {
     scene s;
     s.call.excused = 1;
-    for (unsigned looks = 1; looks < 8; ++looks) CHECK(s.silent(looks).how == silence::borne);
+    for (unsigned checks = 1; checks < 8; ++checks) CHECK(s.silent(checks).how == silence::borne);
     CHECK(s.silent(8).dead);
 }
 
@@ -245,7 +245,8 @@ TEST_CASE("connections_fsm: on a live connection a call has its time, which doub
         scene s;
         s.call.excused = excused;
         const unsigned time = 4U << excused;
-        for (unsigned looks = 1; looks < time; ++looks) CHECK(s.silent_on_live_one(looks) == silence::borne);
+        for (unsigned checks = 1; checks < time; ++checks)
+            CHECK(s.silent_on_live_one(checks) == silence::borne);
         CHECK(s.silent_on_live_one(time) == (excused < 4 ? silence::slow : silence::stalled));
         CHECK(s.machine.replaced().size() == 1);
     }
@@ -255,9 +256,9 @@ TEST_CASE("connections_fsm: the time of a call grows with what may come before i
     const auto time_of = [](std::uint64_t due, std::uint64_t came_a_look) {
         scene s;
         s.call.due = due;
-        for (unsigned looks = 1;; ++looks) {
-            s.call.came = came_a_look * looks;
-            if (s.silent_on_live_one(looks) != silence::borne) return looks;
+        for (unsigned checks = 1;; ++checks) {
+            s.call.came = came_a_look * checks;
+            if (s.silent_on_live_one(checks) != silence::borne) return checks;
         }
     };
     constexpr auto slow = connections_fsm::slow_link;
@@ -286,7 +287,7 @@ TEST_CASE("connections_fsm: a call that waits in line on a connection that serve
     m.answered(1);
     connections_fsm::silent_call call;
     call.on = 1;
-    call.looks = 4;
+    call.checks = 4;
     call.now = call.heard = time_point() + 20s;
     CHECK(m.silent(call).how == silence::slow);
     CHECK(m.replaced().empty());
@@ -300,7 +301,7 @@ TEST_CASE("connections_fsm: a further connection that is replaced makes room for
     connections_fsm::silent_call call;
     call.on = 2;
     call.answered = true;
-    call.looks = 4;
+    call.checks = 4;
     call.now = call.heard = time_point() + 20s;
     CHECK(m.silent(call).how == silence::slow);
     CHECK(m.open().size() == 1);

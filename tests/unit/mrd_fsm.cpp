@@ -335,20 +335,20 @@ TEST_CASE("mrd_fsm: events of the wire need no memory") {
 
 TEST_CASE("mrd_fsm: a stream is quiet when it is ready and nothing is due, of cancelled ranges either") {
     stream s;
-    CHECK_FALSE(s.machine().quiet());
+    CHECK_FALSE(s.machine().idle());
     s.open();
     s.write_done();
-    CHECK_FALSE(s.machine().quiet());
+    CHECK_FALSE(s.machine().idle());
     s.response();
-    CHECK(s.machine().quiet());
+    CHECK(s.machine().idle());
     s.add(1, 0, 10);
     s.write_done();
-    CHECK_FALSE(s.machine().quiet());
+    CHECK_FALSE(s.machine().idle());
     s.cancel(1);
     CHECK(s.machine().outstanding_bytes() == 0);
-    CHECK_FALSE(s.machine().quiet());
+    CHECK_FALSE(s.machine().idle());
     s.chunk(1, 0, 10, true);
-    CHECK(s.machine().quiet());
+    CHECK(s.machine().idle());
     s.close();
-    CHECK_FALSE(s.machine().quiet());
+    CHECK_FALSE(s.machine().idle());
 }

@@ -67,7 +67,8 @@ TEST_CASE("mrd_fsm: a tail longer than the object ends with it, that of an empty
     CHECK(s.machine().outstanding_bytes() == 0);
 }
 
-TEST_CASE("mrd_fsm: a tail that begins before the object or past all offsets, or is too long, is a bad piece"
+TEST_CASE(
+    "mrd_fsm: a tail that begins before the object or past all offsets, or is too long, is a rejected chunk"
 ) {
     for (const auto& [offset, size] : {std::pair{std::int64_t{-1}, 1U}, {INT64_MAX - 5, 1U}, {90, 11U}}) {
         CAPTURE(offset);
@@ -78,33 +79,34 @@ TEST_CASE("mrd_fsm: a tail that begins before the object or past all offsets, or
     }
 }
 
-TEST_CASE("mrd_fsm: a stream that is renewed goes on with another call, and no attempt is used up") {
+TEST_CASE("mrd_fsm: a stream that is reopened goes on with another call, and no attempt is used up") {
     stream s = open_stream(retry_policy::none().stall_timeout({}));
     CHECK(s.add(1, 0, 4) == "write 1:0+4");
     CHECK(s.chunk(1, 0, 1) == "");
-    CHECK(s.renew() == "cancel call");
-    CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::renewed);
-    CHECK(s.renew() == "");  // one is about to follow
+    CHECK(s.reopen() == "cancel call");
+    CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::reopened);
+    CHECK(s.reopen() == "");  // one is about to follow
     CHECK(s.add(2, 8, 4) == "");
     CHECK(s.call_ended(cancelled) == "reconnecting, start 1:1+3 2:8+4");
-    CHECK(s.machine().judge().attempts() == 0);
+    CHECK(s.machine().reconnect().attempts() == 0);
     CHECK(s.counted().retired == 0);
 }
 
 TEST_CASE(
-    "mrd_fsm: a stream that is renewed with nothing under way sleeps; one that sleeps, or never opened, need "
+    "mrd_fsm: a stream that is reopened with nothing under way sleeps; one that sleeps, or never opened, "
+    "need "
     "not be"
 ) {
     stream s = open_stream();
-    CHECK(s.renew() == "cancel call");
+    CHECK(s.reopen() == "cancel call");
     CHECK(s.call_ended(cancelled) == "");
     CHECK(s.machine().state() == mrd_state::dormant);
-    CHECK(s.renew() == "");
+    CHECK(s.reopen() == "");
     CHECK(s.add(1, 0, 4) == "start 1:0+4");
     stream fresh;
-    CHECK(fresh.renew() == "");
+    CHECK(fresh.reopen() == "");
     CHECK(fresh.open() == "start");
-    CHECK(fresh.renew() == "");
+    CHECK(fresh.reopen() == "");
 }
 
 TEST_CASE("mrd_fsm: the end of a call is told with its cause and the attempts that are used up") {
@@ -144,11 +146,11 @@ TEST_CASE("mrd_fsm: a range is told as refused only if the service named it") {
     CHECK_FALSE(action_of(s, mrd_action_kind::complete).refused);
 }
 
-TEST_CASE("mrd_fsm: a renewed stream comes without a handle until a response has told of the object") {
+TEST_CASE("mrd_fsm: a reopened stream comes without a handle until a response has told of the object") {
     stream s = open_stream(retry_policy());
     s.add(1, 0, 10), s.write_done();
     CHECK_FALSE(s.machine().call_is_new());
-    s.renew();
+    s.reopen();
     CHECK(s.call_ended(cancelled) == "reconnecting, start 1:0+10");
     CHECK(s.machine().call_is_new());
     SUBCASE("also after a break") {
@@ -160,8 +162,8 @@ TEST_CASE("mrd_fsm: a renewed stream comes without a handle until a response has
         CHECK(s.wait_over() == "start 1:0+10");
         CHECK_FALSE(s.machine().call_is_new());
     }
-    SUBCASE("also if it is renewed once more before the response of the call that goes") {
-        CHECK(s.renew() == "cancel call");
+    SUBCASE("also if it is reopened once more before the response of the call that goes") {
+        CHECK(s.reopen() == "cancel call");
         s.response();
         s.call_ended(cancelled);
         CHECK(s.machine().call_is_new());
@@ -176,11 +178,11 @@ TEST_CASE("mrd_fsm: P14: a call that does not know of all bytes is followed by o
     s.add(1, 90, 20), s.write_done();
     CHECK(s.require(100) == "");
     CHECK(s.require(200) == "cancel call");
-    CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::renewed);
+    CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::reopened);
     CHECK(s.chunk(1, 90, 10, true) == "");  // its end is not the range's
     CHECK(s.call_ended(cancelled) == "reconnecting, start 1:100+10");
     CHECK(s.machine().call_is_new());
-    CHECK(s.machine().judge().attempts() == 0);
+    CHECK(s.machine().reconnect().attempts() == 0);
     CHECK(s.response(200) == "reconnected");
     CHECK(s.chunk(1, 100, 10, true) == "r1 20");
 }
@@ -196,13 +198,13 @@ TEST_CASE("mrd_fsm: P14: a call that is not answered yet says by its response wh
     }
     SUBCASE("too little: it began before") {
         CHECK(s.response(100) == "opened, cancel call");
-        CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::renewed);
+        CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::reopened);
         CHECK(s.call_ended(cancelled) == "reconnecting, start 1:90+20");
         SUBCASE("and what knows still less than that is at fault") {
             CHECK(s.response(100) == "cancel call");
             CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::outdated);
             s.call_ended(cancelled);
-            CHECK(s.machine().judge().attempts() == 1);
+            CHECK(s.machine().reconnect().attempts() == 1);
         }
     }
     SUBCASE("nothing, and it began before") {
@@ -226,7 +228,7 @@ TEST_CASE("mrd_fsm: P14: a range that ends, or is refused, where bytes are known
     SUBCASE("by its end, so many times in a row") {
         CHECK(s.chunk(1, 90, 0, true) == "cancel call");
         CHECK(s.call_ended(cancelled) == "reconnecting, start 1:90+20");
-        CHECK(s.machine().judge().attempts() == 1);
+        CHECK(s.machine().reconnect().attempts() == 1);
         s.response(100);
         CHECK(s.chunk(1, 90, 0, true) == "r1 0");
     }
@@ -234,7 +236,7 @@ TEST_CASE("mrd_fsm: P14: a range that ends, or is refused, where bytes are known
         const failure past_the_end = grpc_failure(11, "past the end");
         CHECK(s.call_ended(past_the_end, {{1, past_the_end}}) == "reconnecting, start 1:90+20");
         CHECK(s.machine().call_is_new());
-        CHECK(s.machine().judge().attempts() == 1);
+        CHECK(s.machine().reconnect().attempts() == 1);
         s.response(100);
         const std::string refused = s.call_ended(past_the_end, {{1, past_the_end}});
         CHECK(refused.starts_with("r1 0: "));
@@ -255,7 +257,7 @@ TEST_CASE("P14: a call that knows of too little ends no range, and what it bring
     CHECK(s.chunk(1, 90, 10, true) == "");
     s.call_ended(cancelled);
     for (unsigned attempt = 1; attempt < 5; ++attempt) {
-        CHECK(s.machine().judge().attempts() == attempt);
+        CHECK(s.machine().reconnect().attempts() == attempt);
         CHECK(s.wait_over() == "start 1:100+10");
         CHECK(s.response(100) == "cancel call");
         CHECK(s.chunk(1, 100, 0, true) == "");
@@ -264,7 +266,7 @@ TEST_CASE("P14: a call that knows of too little ends no range, and what it bring
     CHECK(s.wait_over() == "start 1:100+10");
     CHECK(s.response(200) == "reconnected");
     CHECK(s.chunk(1, 100, 10, true) == "r1 20");
-    CHECK(s.machine().judge().attempts() == 0);
+    CHECK(s.machine().reconnect().attempts() == 0);
 }
 
 TEST_CASE("P14: a tail is not taken from a call that knows of too little") {

@@ -154,9 +154,9 @@ TEST_CASE("mrd_fsm: S7: when nothing is left to resume the stream sleeps, and is
     SUBCASE("cancelled while the call does not answer, which costs an attempt") {
         s.call_ended(unavailable);
         CHECK(s.cancel(1) == "r1 0: timed out, cancel call");
-        CHECK(s.machine().judge().attempts() == 1);
+        CHECK(s.machine().reconnect().attempts() == 1);
         CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnected");
-        CHECK(s.machine().judge().attempts() == 2);
+        CHECK(s.machine().reconnect().attempts() == 2);
     }
     SUBCASE("cancelled while a stream wakes, of which its owner knows nothing: the call goes on") {
         s.cancel(1);
@@ -221,8 +221,8 @@ TEST_CASE("mrd_fsm: S7: the budget of time is the machine's business, the clock 
 TEST_CASE("mrd_fsm: S7: a message for which there is no memory costs its call, and no range") {
     stream s = open_stream(patient());
     CHECK(s.add(1, 0, 8) == "write 1:0+8");
-    CHECK(s.starve() == "cancel call");
-    CHECK(s.starve() == "");
+    CHECK(s.out_of_memory() == "cancel call");
+    CHECK(s.out_of_memory() == "");
     CHECK(s.add(2, 8, 8) == "");
     CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 1:0+8 2:8+8");
     CHECK(s.response() == "reconnected");
@@ -231,7 +231,7 @@ TEST_CASE("mrd_fsm: S7: a message for which there is no memory costs its call, a
 TEST_CASE("mrd_fsm: S7: without memory and without attempts the stream fails, and says why") {
     stream s = open_stream();
     s.add(1, 0, 8);
-    s.starve();
+    s.out_of_memory();
     CHECK(
         s.call_ended(grpc_failure(1, "cancelled")) ==
         "r1 0: Cannot allocate memory, ended: Cannot allocate memory"
@@ -241,11 +241,11 @@ TEST_CASE("mrd_fsm: S7: without memory and without attempts the stream fails, an
 TEST_CASE("mrd_fsm: S9: a call that cannot be watched is given up for one that can") {
     stream s = open_stream(patient().stall_timeout(20s));
     s.add(1, 0, 8);
-    CHECK(s.machine().watches_for() != 0);
-    CHECK(s.unwatched() == "cancel call");
-    CHECK(s.machine().watches_for() == 0);
+    CHECK(s.machine().stall_timer() != 0);
+    CHECK(s.stall_timer_failed() == "cancel call");
+    CHECK(s.machine().stall_timer() == 0);
     CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 1:0+8");
-    CHECK(s.machine().watches_for() != 0);
+    CHECK(s.machine().stall_timer() != 0);
 }
 
 TEST_CASE("mrd_fsm: P6: the owner of a stream that fails hears of it before the call has ended") {
@@ -290,7 +290,7 @@ TEST_CASE("mrd_fsm: S7: ABORTED without a redirect is a break on an open stream,
     }
 }
 
-TEST_CASE("mrd_fsm: S4: a bad piece is asked for again, from the last good byte and under another id") {
+TEST_CASE("mrd_fsm: S4: a rejected chunk is asked for again, from the last good byte and under another id") {
     const std::int64_t again = 1 + (std::int64_t{1} << 40);
     stream s = open_stream(patient());
     s.add(1, 100, 8);
@@ -356,7 +356,7 @@ TEST_CASE("mrd_fsm: S10, museum S04: the ranges that the service names fail, the
         s.call_ended(past_the_end, {{2, past_the_end}}) ==
         "r2 0: past the end, reconnecting, start 1:0+8 3:18+6"
     );
-    CHECK(s.machine().judge().attempts() == 0);
+    CHECK(s.machine().reconnect().attempts() == 0);
 }
 
 TEST_CASE("mrd_fsm: S10: a named range whose own status is no error is resumed") {
@@ -364,7 +364,7 @@ TEST_CASE("mrd_fsm: S10: a named range whose own status is no error is resumed")
     s.add(1, 0, 8), s.write_done();
     s.add(2, 900, 8), s.write_done();
     CHECK(s.call_ended(past_the_end, {{1, failure()}, {2, aborted}}) == "reconnecting, start 1:0+8 2:900+8");
-    CHECK(s.machine().judge().attempts() == 1);
+    CHECK(s.machine().reconnect().attempts() == 1);
 }
 
 TEST_CASE("mrd_fsm: S10: an id that is not ours excuses nothing") {
@@ -396,7 +396,7 @@ TEST_CASE("mrd_fsm: S10: a range that is refused without a name is found among t
     s.write_done();
     s.response();
     CHECK(s.chunk(4, 64, 8, true) == "r4 8");
-    CHECK(s.machine().judge().attempts() == 0);
+    CHECK(s.machine().reconnect().attempts() == 0);
 }
 
 TEST_CASE("mrd_fsm: S10: details that cannot be read are as good as none, whatever the status") {
@@ -425,11 +425,11 @@ TEST_CASE(
     garbled.why = unavailable;
     garbled.unreadable = true;
     CHECK(s.call_ended(garbled) == "reconnecting, start 1:0+8");
-    CHECK(s.machine().judge().attempts() == 1);
+    CHECK(s.machine().reconnect().attempts() == 1);
     s.write_done();
     s.response();
     CHECK(s.call_ended(garbled).starts_with("reconnecting, wait"));
-    CHECK(s.machine().judge().attempts() == 2);
+    CHECK(s.machine().reconnect().attempts() == 2);
 }
 
 TEST_CASE("mrd_fsm: S10: as ranges go well more of them are under way, until nothing holds them back") {
@@ -492,10 +492,10 @@ TEST_CASE("mrd_fsm: S9: a call on which nothing comes is given up, and its range
     stream s = open_stream(patient());
     s.add(1, 0, 8);
     s.chunk(1, 0, 2);
-    CHECK(s.look() == "");  // the chunk
-    for (int n = 1; n < 4; ++n) CHECK(s.look() == "");
-    CHECK(s.look() == "cancel call");
-    CHECK(s.look() == "");
+    CHECK(s.check_stall() == "");  // the chunk
+    for (int n = 1; n < 4; ++n) CHECK(s.check_stall() == "");
+    CHECK(s.check_stall() == "cancel call");
+    CHECK(s.check_stall() == "");
     CHECK(s.counted().stalled == 1);
     CHECK(s.add(2, 8, 8) == "");  // not on a call that is over
     CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 1:2+6 2:8+8");
@@ -506,16 +506,16 @@ TEST_CASE("mrd_fsm: S9: a byte of any range is enough, a message without one is 
     s.add(1, 0, 8);
     s.write_done();
     s.add(2, 8, 8);
-    s.look();
-    for (int n = 0; n < 3; ++n) s.look();
+    s.check_stall();
+    for (int n = 0; n < 3; ++n) s.check_stall();
     s.chunk(2, 8, 1);
-    for (int n = 0; n < 4; ++n) CHECK(s.look() == "");
+    for (int n = 0; n < 4; ++n) CHECK(s.check_stall() == "");
     s.response();
     s.chunk(2, 9, 0);
-    CHECK(s.look() == "cancel call");
+    CHECK(s.check_stall() == "cancel call");
 }
 
-TEST_CASE("mrd_fsm: S9: nothing is watched without ranges, nor between calls; there is one alarm at a time") {
+TEST_CASE("mrd_fsm: S9: nothing is watched without ranges, nor between calls; there is one timer at a time") {
     mrd_fsm::options o;
     o.retry = patient().stall_timeout(20s);
     mrd_fsm m(o);
@@ -524,45 +524,45 @@ TEST_CASE("mrd_fsm: S9: nothing is watched without ranges, nor between calls; th
     REQUIRE(m.begin_call(out));
     m.write_done(out);
     m.response(out);
-    CHECK(m.watches_for() == 0);
+    CHECK(m.stall_timer() == 0);
     out.clear();
     m.add_range(sink_named(1), 0, 8, {}, out);
     REQUIRE(out.size() == 2);
-    CHECK(out[1].kind == mrd_action_kind::watch);
+    CHECK(out[1].kind == mrd_action_kind::set_stall_timer);
     CHECK(out[1].delay == 5s);
     const auto first = out[1].timer;
-    CHECK(first == m.watches_for());
+    CHECK(first == m.stall_timer());
     out.clear();
     SUBCASE("which the last range takes along, so that nothing keeps a context running") {
         m.cancel_range(1, errc::timed_out, out);
         REQUIRE(out.size() == 2);
-        CHECK(out[1].kind == mrd_action_kind::cancel_watch);
+        CHECK(out[1].kind == mrd_action_kind::cancel_stall_timer);
         m.add_range(sink_named(2), 0, 8, {}, out);
-        CHECK(m.watches_for() != first);
+        CHECK(m.stall_timer() != first);
         out.clear();
-        m.look(first, out);  // it was on its way already
+        m.check_stall(first, out);  // it was on its way already
         CHECK(out.empty());
     }
     SUBCASE("which goes on from one call to the next") {
         m.add_range(sink_named(2), 0, 8, {}, out);
         CHECK(out.empty());
         m.call_ended({unavailable, false, {}}, {}, out);
-        CHECK(m.watches_for() == first);
+        CHECK(m.stall_timer() == first);
         out.clear();
-        m.look(first, out);
+        m.check_stall(first, out);
         CHECK(out.empty());
-        CHECK(m.watches_for() == 0);
+        CHECK(m.stall_timer() == 0);
         REQUIRE(m.begin_call(out));
-        CHECK(m.watches_for() != 0);
+        CHECK(m.stall_timer() != 0);
     }
 }
 
 TEST_CASE("mrd_fsm: S9: a stream that stalls again and again fails with that") {
     stream s = open_stream(patient().attempts(1));
     s.add(1, 0, 8);
-    for (int n = 0; n < 5; ++n) s.look();
+    for (int n = 0; n < 5; ++n) s.check_stall();
     CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 1:0+8");
-    for (int n = 0; n < 5; ++n) s.look();
+    for (int n = 0; n < 5; ++n) s.check_stall();
     CHECK(
         s.call_ended(grpc_failure(1, "cancelled")) ==
         "r1 0: no byte came for the stall timeout (attempt 1 of 1), ended: no byte came for the stall "
@@ -584,7 +584,7 @@ TEST_CASE("mrd_fsm: S8: too many bytes that nobody wants retire the call, not th
         CHECK(s.counted().retired == 1);
         CHECK(s.chunk(3, 16, 2) == "");  // until the call is over, what comes counts
         CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 3:18+6");
-        CHECK(s.machine().judge().attempts() == 0);
+        CHECK(s.machine().reconnect().attempts() == 0);
         CHECK(s.machine().orphans_due() == 0);
     }
     SUBCASE("or it sleeps, if there are none") {
@@ -630,7 +630,7 @@ TEST_CASE("mrd_fsm: S8: too many ranges that nobody wants retire the call, howev
     }
 }
 
-TEST_CASE("mrd_fsm: S8: bad pieces leave bytes behind that nobody wants, too") {
+TEST_CASE("mrd_fsm: S8: rejected chunks leave bytes behind that nobody wants, too") {
     stream s = open_stream(patient().max_orphan_bytes(10));
     s.add(1, 0, 20), s.write_done();
     CHECK(s.chunk(1, 0, 2, false, errc::data_corrupted) == "cancel call");
@@ -647,11 +647,11 @@ TEST_CASE("mrd_fsm: a call that ended by itself before it was told to is judged 
     }
     SUBCASE("for a while") {
         CHECK(s.call_ended(unavailable) == "reconnecting, start 2:8+8");
-        CHECK(s.machine().judge().attempts() == 1);
+        CHECK(s.machine().reconnect().attempts() == 1);
     }
     SUBCASE("as it was told") {
         CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 2:8+8");
-        CHECK(s.machine().judge().attempts() == 0);
+        CHECK(s.machine().reconnect().attempts() == 0);
     }
 }
 

@@ -31,10 +31,10 @@ using rangeio::fsm::range_error;
 
 /// A stream whose events return their actions as one line, messages included: those are asked for at once, as
 /// a shell that is never late would. Sinks have names from 1 on and are printed as `r1`, ranges in messages
-/// as id:offset+length; the watchdog's alarms are not printed.
+/// as id:offset+length; the stall check's timers are not printed.
 class stream {
 public:
-    /// Without retries or watchdog, unless a policy says otherwise.
+    /// Without retries or stall check, unless a policy says otherwise.
     explicit stream(const retry_policy& retry = retry_policy::none().stall_timeout({}))
         : machine_(options(retry)) {}
 
@@ -50,8 +50,8 @@ public:
         return feed([&](mrd_actions& out) { machine_.add_range(sink_named(name), 0, length, now, out, true); }
         );
     }
-    std::string renew() {
-        return feed([&](mrd_actions& out) { machine_.renew(out); });
+    std::string reopen() {
+        return feed([&](mrd_actions& out) { machine_.reopen(out); });
     }
     std::string cancel(std::int64_t id, const failure& why = errc::timed_out) {
         return feed([&](mrd_actions& out) { machine_.cancel_range(id, why, out); });
@@ -95,16 +95,16 @@ public:
         return feed([&](mrd_actions& out) { machine_.call_ended({why, true, {}, false}, now, out); });
     }
     std::string wait_over() {
-        return feed([&](mrd_actions& out) { machine_.wait_over(machine_.waits_for(), out); });
+        return feed([&](mrd_actions& out) { machine_.wait_over(machine_.wait_timer(), out); });
     }
-    std::string starve() {
-        return feed([&](mrd_actions& out) { machine_.starve(out); });
+    std::string out_of_memory() {
+        return feed([&](mrd_actions& out) { machine_.out_of_memory(out); });
     }
-    std::string unwatched() {
-        return feed([&](mrd_actions& out) { machine_.unwatched(machine_.watches_for(), out); });
+    std::string stall_timer_failed() {
+        return feed([&](mrd_actions& out) { machine_.stall_timer_failed(machine_.stall_timer(), out); });
     }
-    std::string look() {
-        return feed([&](mrd_actions& out) { machine_.look(machine_.watches_for(), out); });
+    std::string check_stall() {
+        return feed([&](mrd_actions& out) { machine_.check_stall(machine_.stall_timer(), out); });
     }
 
     /// Of the last event, as they were decided.
@@ -115,9 +115,9 @@ public:
 
     rangeio::fsm::time_point now{};
     /// What the connection says of so many looks without a byte.
-    std::function<rangeio::fsm::silence(unsigned)> silence = [](unsigned looks) {
+    std::function<rangeio::fsm::silence(unsigned)> silence = [](unsigned checks) {
         using rangeio::fsm::silence;
-        return looks < rangeio::fsm::looks_per_stall ? silence::borne : silence::stalled;
+        return checks < rangeio::fsm::checks_per_stall ? silence::borne : silence::stalled;
     };
 
 private:
@@ -157,10 +157,12 @@ private:
                 return fmt::format(
                     "wait {}", std::chrono::duration_cast<std::chrono::milliseconds>(a.delay).count()
                 );
-            case mrd_action_kind::judge_silence: machine_.judged(a.timer, silence(a.looks), out); return "";
+            case mrd_action_kind::classify_silence:
+                machine_.silence_classified(a.timer, silence(a.checks), out);
+                return "";
             case mrd_action_kind::call_over:
-            case mrd_action_kind::watch:
-            case mrd_action_kind::cancel_watch: return "";
+            case mrd_action_kind::set_stall_timer:
+            case mrd_action_kind::cancel_stall_timer: return "";
             case mrd_action_kind::cancel_wait: return "wait no more";
             case mrd_action_kind::opened: return "opened";
             case mrd_action_kind::reconnecting: return "reconnecting";

@@ -148,7 +148,7 @@ TEST_CASE("pool cache: the stream that was given up last is taken first") {
     CHECK(c.open(104, pool) == fmt::format("104 gets {}", b));
 }
 
-TEST_CASE("pool cache: a stream that is not healthy and quiet is closed, and its user told when it has ended"
+TEST_CASE("pool cache: a stream that is not healthy and idle is closed, and its user told when it has ended"
 ) {
     cache c;
     const pool_id pool = c.enter("o", 7);
@@ -350,10 +350,10 @@ TEST_CASE("pool cache: a stream that was idle for too long is closed, and never 
     c.pass(40s - 1ns);
     CHECK(c.tick() == "");
     c.pass(1ns);
-    SUBCASE("the alarm says so") {
+    SUBCASE("the timer says so") {
         CHECK(c.tick() == fmt::format("close {}", a));
     }
-    SUBCASE("a pool comes before the alarm") {
+    SUBCASE("a pool comes before the timer") {
         const pool_id pool = c.enter("a", 1);
         c.open(103, pool);
         CHECK(c.stats().misses == 3);
@@ -364,7 +364,7 @@ TEST_CASE("pool cache: a stream that was idle for too long is closed, and never 
     CHECK_FALSE(c.machine().next_expiry());
 }
 
-TEST_CASE("pool cache: without a timeout nothing expires, and no alarm is wanted") {
+TEST_CASE("pool cache: without a timeout nothing expires, and no timer is wanted") {
     cache c(16, 4, 0s);
     c.visit(101, "o", 1);
     CHECK_FALSE(c.machine().next_expiry());

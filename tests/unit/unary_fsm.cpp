@@ -34,14 +34,14 @@ public:
 
     void start() { machine.start(actions); }
     void end(const failure& why, time_point now = {}) { machine.call_ended(why, now, actions); }
-    void alarm() { machine.alarm(turn, actions); }
+    void timer_expired() { machine.timer_expired(turn, actions); }
     void cancel(const failure& why) { machine.cancel(why, actions); }
 
     std::vector<kind> take() {
         std::vector<kind> out;
         for (const unary_action& action : actions) {
             out.push_back(action.kind);
-            if (action.kind == kind::watch || action.kind == kind::wait) {
+            if (action.kind == kind::set_stall_timer || action.kind == kind::wait) {
                 turn = action.turn;
                 delay = action.delay;
             }
@@ -61,8 +61,8 @@ public:
 };
 
 using kinds = std::vector<kind>;
-const kinds one_call{kind::watch, kind::call};
-const kinds over{kind::drop_alarm, kind::complete};
+const kinds one_call{kind::set_stall_timer, kind::call};
+const kinds over{kind::drop_timer, kind::complete};
 
 }  // namespace
 
@@ -83,12 +83,12 @@ TEST_CASE("unary_fsm: a failure that may pass is followed by another call, after
     q.end(unavailable);
     CHECK(q.take() == kinds{kind::wait});
     CHECK(q.delay == 250ms);
-    q.alarm();
+    q.timer_expired();
     CHECK(q.take() == one_call);
     q.end(unavailable);
     CHECK(q.take() == kinds{kind::wait});
     CHECK(q.delay == 500ms);
-    q.alarm();
+    q.timer_expired();
     q.end({});
     q.take();
     CHECK_FALSE(*q.result);
@@ -124,13 +124,13 @@ TEST_CASE("unary_fsm: a call without an answer is given up as stalled, and made 
     q.start();
     q.take();
     CHECK(q.delay == 3s);
-    q.alarm();
+    q.timer_expired();
     CHECK(q.take() == kinds{kind::cancel_call});
     CHECK(q.stalled);
     q.end(cancelled);
     const auto next = q.take();
     if (next == kinds{kind::wait}) {
-        q.alarm();
+        q.timer_expired();
         CHECK(q.take() == one_call);
     } else {
         CHECK(next == one_call);
@@ -138,11 +138,11 @@ TEST_CASE("unary_fsm: a call without an answer is given up as stalled, and made 
     // The service may need longer.
     CHECK(q.delay == 6s);
     for (int n = 0; n < 5 && !q.result; ++n) {
-        q.alarm();
+        q.timer_expired();
         q.end(cancelled);
         q.take();
         if (q.machine.state() == unary_state::waiting) {
-            q.alarm();
+            q.timer_expired();
             q.take();
         }
     }
@@ -153,14 +153,14 @@ TEST_CASE("unary_fsm: an answer that comes while the call is given up is an answ
     question q;
     q.start();
     q.take();
-    q.alarm();
+    q.timer_expired();
     q.take();
     q.end({});
     CHECK(q.take() == over);
     CHECK_FALSE(*q.result);
 }
 
-TEST_CASE("unary_fsm: no stall timeout, no alarm; the longest one does not overflow") {
+TEST_CASE("unary_fsm: no stall timeout, no timer; the longest one does not overflow") {
     question q(retry_policy().stall_timeout(0ns));
     q.start();
     CHECK(q.take() == kinds{kind::call});
@@ -170,19 +170,19 @@ TEST_CASE("unary_fsm: no stall timeout, no alarm; the longest one does not overf
     CHECK(longest.delay > 24h);
 }
 
-TEST_CASE("unary_fsm: an alarm that was dropped changes nothing") {
+TEST_CASE("unary_fsm: a timer that was dropped changes nothing") {
     question q;
     q.start();
     q.take();
     const auto old = q.turn;
     q.end(unavailable);
     q.take();
-    q.machine.alarm(old, q.actions);
+    q.machine.timer_expired(old, q.actions);
     CHECK(q.take().empty());
-    q.alarm();
+    q.timer_expired();
     q.end({});
     q.take();
-    q.alarm();
+    q.timer_expired();
     CHECK(q.take().empty());
 }
 
@@ -220,7 +220,7 @@ TEST_CASE("unary_fsm: cancelled while a stalled call is given up, no other is ma
     question q;
     q.start();
     q.take();
-    q.alarm();
+    q.timer_expired();
     q.take();
     q.cancel(errc::shut_down);
     CHECK(q.take().empty());

@@ -44,8 +44,8 @@ void event_log::on_event(const event& what) noexcept {
         case event_kind::stream_stalled: ++stalled_; break;
         case event_kind::stream_retired: ++retired_; break;
         case event_kind::range_refused: ++refused_; break;
-        case event_kind::bad_piece: ++bad_pieces_; break;
-        case event_kind::unchecked_piece: ++unchecked_pieces_; break;
+        case event_kind::rejected_chunk: ++bad_pieces_; break;
+        case event_kind::unchecked_chunk: ++unchecked_pieces_; break;
         case event_kind::orphans_dropped: orphan_bytes_ += what.bytes; break;
         case event_kind::lease_waited:
             ++waits_;
@@ -97,8 +97,9 @@ void event_log::write_lines() {
 
 std::string event_log::summary() const {
     return fmt::format(
-        "summary: opened={} ended={} resumed={} redirected={} stalled={} retired={} refused={} bad_pieces={} "
-        "unchecked_pieces={} orphan_bytes={} waits={} wait_ms={:.1f} lines_lost={}",
+        "summary: opened={} ended={} resumed={} redirected={} stalled={} retired={} refused={} "
+        "rejected_chunks={} "
+        "unchecked_chunks={} orphan_bytes={} waits={} wait_ms={:.1f} lines_lost={}",
         opened_,
         ended_,
         resumed_,

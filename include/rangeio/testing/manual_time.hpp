@@ -23,10 +23,10 @@ public:
     explicit manual_time(asio::execution_context& context);
 
     std::chrono::steady_clock::time_point now() const noexcept;
-    /// Alarms that are set: neither due nor cancelled.
-    std::size_t alarms() const;
-    /// Lets time pass, and does what is due, all of it on this thread and before it returns. An alarm that is set by one
-    /// that is due counts from the new time. Time ends where the clock cannot count on; an alarm beyond that is never due.
+    /// Timers that are set: neither due nor cancelled.
+    std::size_t timers() const;
+    /// Lets time pass, and does what is due, all of it on this thread and before it returns. A timer that is set by one
+    /// that is due counts from the new time. Time ends where the clock cannot count on; a timer beyond that is never due.
     void pass(std::chrono::nanoseconds time);
 
 private:

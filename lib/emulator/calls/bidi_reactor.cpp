@@ -126,7 +126,7 @@ bool bidi_reactor::do_step(lock& held) {
         if (wait->delay.count() != 0) wake_after(wait->delay);
         return false;
     }
-    alarm_.reset();
+    timer_.reset();
     if (const auto* send = std::get_if<read_stream::send_step>(&next)) {
         perform(*send, held);
     } else if (const auto* checksum = std::get_if<read_stream::checksum_step>(&next)) {
@@ -193,22 +193,22 @@ void bidi_reactor::perform_elsewhere(Work work) {
 }
 
 void bidi_reactor::wake_after(std::chrono::nanoseconds delay) {
-    const std::uint64_t number = ++alarm_number_;
-    // The alarm goes with the reactor; its last words may come later.
+    const std::uint64_t number = ++timer_number_;
+    // The timer goes with the reactor; its last words may come later.
     const std::weak_ptr<call_reactor> weak = weak_from_this();
-    alarm_.emplace();
-    alarm_->Set(
+    timer_.emplace();
+    timer_->Set(
         gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(delay.count(), GPR_TIMESPAN)),
         [this, weak, number](bool over) {
-            if (const std::shared_ptr<call_reactor> self = weak.lock(); self && over) on_alarm(number);
+            if (const std::shared_ptr<call_reactor> self = weak.lock(); self && over) on_timer(number);
         }
     );
 }
 
-void bidi_reactor::on_alarm(std::uint64_t number) noexcept {
+void bidi_reactor::on_timer(std::uint64_t number) noexcept {
     lock held(mutex_);
     // It may have been too late to call it off.
-    if (!alarm_ || number != alarm_number_) return;
+    if (!timer_ || number != timer_number_) return;
     stream_.waited();
     pump(held);
 }

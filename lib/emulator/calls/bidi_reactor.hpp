@@ -47,7 +47,7 @@ private:
     template <class Work>
     void perform_elsewhere(Work work);
     void wake_after(std::chrono::nanoseconds delay);
-    void on_alarm(std::uint64_t number) noexcept;
+    void on_timer(std::uint64_t number) noexcept;
     void ended() noexcept override;
 
     const std::uint16_t peer_port_;
@@ -58,8 +58,8 @@ private:
     bool busy_ = false;
     bool finished_ = false;
     bool goaway_ = false;
-    std::optional<grpc::Alarm> alarm_;  // of the delay that is under way
-    std::uint64_t alarm_number_ = 0;
+    std::optional<grpc::Alarm> timer_;  // of the delay that is under way
+    std::uint64_t timer_number_ = 0;
     grpc::ByteBuffer request_;   // while reading_
     grpc::ByteBuffer response_;  // while busy_
 };

@@ -57,7 +57,7 @@ protected:
     void stop() noexcept;
     bool ended() const noexcept { return ended_; }
     object_info info() const { return script_->info(); }
-    /// For a stream that cannot be renewed: what was appended since the call began is there.
+    /// For a stream that cannot be reopened: what was appended since the call began is there.
     void catch_up() noexcept {
         if (script_) script_->catch_up();
     }

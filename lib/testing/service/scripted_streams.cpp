@@ -69,7 +69,7 @@ public:
     }
 
     std::uint64_t outstanding_bytes() const noexcept override { return outstanding_; }
-    // It serves what is there now, so it need not be renewed.
+    // It serves what is there now, so it need not be reopened.
     std::shared_ptr<const object_info> info() const noexcept override {
         return opened_ ? std::make_shared<const object_info>(call_player::info()) : nullptr;
     }

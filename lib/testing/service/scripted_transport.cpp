@@ -184,8 +184,8 @@ public:
     }
     void write(std::span<const fsm::wire_range> ranges) override { to_->write(ranges); }
     void cancel() noexcept override { to_->cancel(); }
-    fsm::silence judge_silence(unsigned looks, unsigned excused) noexcept override {
-        return to_->judge_silence(looks, excused);
+    fsm::silence classify_silence(unsigned checks, unsigned excused) noexcept override {
+        return to_->classify_silence(checks, excused);
     }
 
 private:

@@ -230,7 +230,7 @@ private:
 
     void finish(std::unique_lock<std::mutex>& lock) {
         // What is dropped here may be the last of a pool, and that needs its context to die.
-        const runtime::context_core::stay stay(core_);
+        const runtime::context_core::shutdown_hold hold(core_);
         over_ = true;
         connection_->leave(*this);
         --service_->calls_open;

@@ -61,7 +61,7 @@ void run_once(const program& p, std::uint64_t n, const sweep_options& options, b
     out.blocks = live_allocations() - before;
 }
 
-attempt run_judged(const program& p, std::uint64_t n, const sweep_options& options, bool traced) {
+attempt run_checked(const program& p, std::uint64_t n, const sweep_options& options, bool traced) {
     // What is made once and kept looks like a leak the first time.
     for (bool again = false;; again = true) {
         const std::int64_t before = live_allocations();
@@ -106,7 +106,7 @@ sweep_result sweep(const program& p, const sweep_options& options) {
     std::uint64_t without_failure = 0;
     // Without a failure first: who cannot do that need not be asked for more. And what is made once is made now.
     for (std::uint64_t n = 0; out.points < options.most(); ++n) {
-        attempt result = run_judged(p, n, options, false);
+        attempt result = run_checked(p, n, options, false);
         std::string all;  // what is wrong with the runs as a whole
         if (n == 0) without_failure = result.fingerprint;
         if (n != 0 && !result.injected && result.violation.empty()) {
@@ -136,7 +136,7 @@ sweep_result sweep(const program& p, const sweep_options& options) {
 }
 
 finding replay_failure(const program& p, std::uint64_t n, const sweep_options& options) {
-    return shown(run_judged(p, n, options, true), n, options);
+    return shown(run_checked(p, n, options, true), n, options);
 }
 
 std::string sweep_result::text() const {

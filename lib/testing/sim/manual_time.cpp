@@ -24,15 +24,15 @@ time_point after(time_point from, std::chrono::nanoseconds delay) {
 
 class manual_time::core final : public runtime::context_core {
 public:
-    std::shared_ptr<runtime::alarm> set_alarm(
+    std::shared_ptr<runtime::timer> set_timer(
         const asio::any_io_executor&, std::chrono::nanoseconds delay, std::function<void()> then
     ) override {
         auto out = std::make_shared<pending>();
         out->then = std::move(then);
         const std::lock_guard lock(mutex_);
         out->due = after(now_, delay);
-        std::erase_if(alarms_, [](const auto& a) { return a.expired(); });
-        alarms_.push_back(out);
+        std::erase_if(timers_, [](const auto& a) { return a.expired(); });
+        timers_.push_back(out);
         return out;
     }
 
@@ -41,9 +41,9 @@ public:
         return now_;
     }
 
-    std::size_t alarms() const {
+    std::size_t timers() const {
         const std::lock_guard lock(mutex_);
-        return static_cast<std::size_t>(std::ranges::count_if(alarms_, [](const auto& a) {
+        return static_cast<std::size_t>(std::ranges::count_if(timers_, [](const auto& a) {
             const auto alive = a.lock();
             return alive != nullptr && !alive->over;
         }));
@@ -54,7 +54,7 @@ public:
         {
             const std::lock_guard lock(mutex_);
             now_ = std::min(after(now_, time), time_point::max() - std::chrono::nanoseconds(1));
-            for (const auto& weak : alarms_) {
+            for (const auto& weak : timers_) {
                 auto a = weak.lock();
                 if (a != nullptr && !a->over && a->due <= now_) due.push_back(std::move(a));
             }
@@ -66,7 +66,7 @@ public:
     }
 
 private:
-    struct pending final : runtime::alarm {
+    struct pending final : runtime::timer {
         void cancel() noexcept override { over = true; }
         std::chrono::steady_clock::time_point due;
         std::function<void()> then;
@@ -75,7 +75,7 @@ private:
 
     mutable std::mutex mutex_;
     std::chrono::steady_clock::time_point now_{};
-    std::vector<std::weak_ptr<pending>> alarms_;
+    std::vector<std::weak_ptr<pending>> timers_;
 };
 
 manual_time::manual_time(asio::execution_context& context) : core_(std::make_shared<core>()) {
@@ -86,8 +86,8 @@ std::chrono::steady_clock::time_point manual_time::now() const noexcept {
     return core_->now();
 }
 
-std::size_t manual_time::alarms() const {
-    return core_->alarms();
+std::size_t manual_time::timers() const {
+    return core_->timers();
 }
 
 void manual_time::pass(std::chrono::nanoseconds time) {

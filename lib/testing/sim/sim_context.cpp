@@ -33,10 +33,10 @@ private:
     }
 };
 
-class virtual_alarm final : public runtime::alarm {
+class virtual_timer final : public runtime::timer {
 public:
-    explicit virtual_alarm(world& in) : world_(in) {}
-    ~virtual_alarm() override { cancel(); }
+    explicit virtual_timer(world& in) : world_(in) {}
+    ~virtual_timer() override { cancel(); }
     void cancel() noexcept override { world_.cancel_timer(timer); }
 
     world::timer_id timer = 0;
@@ -50,19 +50,19 @@ class virtual_core final : public runtime::context_core {
 public:
     explicit virtual_core(world& in) : world_(in) {}
 
-    std::shared_ptr<runtime::alarm> set_alarm(
+    std::shared_ptr<runtime::timer> set_timer(
         const asio::any_io_executor& executor, std::chrono::nanoseconds delay, std::function<void()> then
     ) override {
         allocation_point();
-        std::shared_ptr<virtual_alarm> out;
+        std::shared_ptr<virtual_timer> out;
         {
             const allocation_exemption own;
-            out = std::make_shared<virtual_alarm>(world_);
+            out = std::make_shared<virtual_timer>(world_);
         }
-        // An alarm of a strand needs no strand: what it calls is safe on any thread.
+        // A timer of a strand needs no strand: what it calls is safe on any thread.
         const auto* const own = executor.target<sim::executor>();
         const actor_id who = (own != nullptr ? *own : context_of(executor).get_executor()).actor();
-        out->timer = world_.call_after(who, delay, task(std::move(then)), "an alarm is due");
+        out->timer = world_.call_after(who, delay, task(std::move(then)), "a timer is due");
         return out;
     }
 
@@ -70,7 +70,7 @@ public:
 
 private:
     // Whoever waits for other threads is the only thread there is.
-    help help_on() noexcept override {
+    help run_one_step() noexcept override {
         if (world_.step_outside()) return help::helped;
         world_.violate("a context is being destroyed, and what has to end there never does");
         return help::in_vain;

@@ -14,7 +14,7 @@
 // |--------------------------|-----------------------------------------------|-----------------------------------------|
 // | with a redirect          | another at once; too many in a row: fail      | sleep                                   |
 // | by us: too many orphans  | another at once                               | sleep                                   |
-// | by us: to be renewed     | another at once                               | sleep                                   |
+// | by us: to be reopened    | another at once                               | sleep                                   |
 // | naming ranges that fail  | another at once: there are fewer of them now  | sleep                                   |
 // | by us: slow              | another at once; the budget stood still       | sleep                                   |
 // | by us: crowded           | another at once                               | sleep                                   |
@@ -48,15 +48,15 @@ enum class call_fate : std::uint8_t {
     crowded,      // the connection serves others and not this call
     unconnected,  // there was no connection
     retired,
-    renewed,
+    reopened,
     outdated,
-    starved,
+    out_of_memory,
     unwanted,
     ranges_failed,
     ranges_named
 };
 
-class resume_judge {
+class reconnect_policy {
 public:
     enum class what_next : std::uint8_t { call, wait, sleep, fail };
     struct verdict {
@@ -66,7 +66,7 @@ public:
         std::chrono::nanoseconds at_least{0};  // wait: so long, as the service asks
     };
 
-    explicit resume_judge(const retry_policy& policy) : policy_(policy) {}
+    explicit reconnect_policy(const retry_policy& policy) : policy_(policy) {}
 
     /// `pending`: there are ranges to go on with. `established`: the stream has been open.
     verdict call_ended(

@@ -1,4 +1,4 @@
-#include "fsm/resume_judge.hpp"
+#include "fsm/reconnect_policy.hpp"
 
 #include "failure_text.hpp"
 
@@ -22,14 +22,14 @@ bool retries(const retry_policy& policy, const failure& why, bool established) {
 
 }  // namespace
 
-resume_judge::verdict resume_judge::call_ended(
+reconnect_policy::verdict reconnect_policy::call_ended(
     call_fate fate, const failure& why, bool pending, bool established, time_point now
 ) noexcept {
     // A connection that is slow, and not dead, is given its time.
     if (fate == call_fate::slow && trying_) since_ += now - ended_;
     ended_ = now;
     const bool at_fault = fate == call_fate::broken || fate == call_fate::stalled ||
-                          fate == call_fate::outdated || fate == call_fate::starved ||
+                          fate == call_fate::outdated || fate == call_fate::out_of_memory ||
                           fate == call_fate::unwanted || fate == call_fate::ranges_named ||
                           fate == call_fate::unconnected;
     const bool theirs = fate == call_fate::broken || fate == call_fate::unconnected;
@@ -51,7 +51,7 @@ resume_judge::verdict resume_judge::call_ended(
     return {what_next::call, {}, {}};
 }
 
-resume_judge::verdict resume_judge::attempt(
+reconnect_policy::verdict reconnect_policy::attempt(
     call_fate fate, const failure& why, bool pending, bool established, time_point now
 ) noexcept {
     constexpr std::chrono::nanoseconds none{0};
@@ -61,9 +61,10 @@ resume_judge::verdict resume_judge::attempt(
     if (limit == 0) return {what_next::fail, {}, cause};
     const bool timed = policy_.budget() > none;
     const bool counts = fate != call_fate::unconnected || !timed;
-    // Without memory there may be no alarm to wait for either: then time would pass in circles.
-    const bool starved = fate == call_fate::starved || why.code() == boost::system::errc::not_enough_memory;
-    if (attempts_ >= limit && counts && (!patient || !timed || starved)) {
+    // Without memory there may be no timer to wait for either: then time would pass in circles.
+    const bool no_memory =
+        fate == call_fate::out_of_memory || why.code() == boost::system::errc::not_enough_memory;
+    if (attempts_ >= limit && counts && (!patient || !timed || no_memory)) {
         const unsigned calls = limit + (patient ? 0 : 1);
         return {what_next::fail, {}, remarked(cause, "attempt {} of {}", calls, calls)};
     }
@@ -98,7 +99,7 @@ resume_judge::verdict resume_judge::attempt(
     return {delay + asked > none ? what_next::wait : what_next::call, delay, {}, asked};
 }
 
-resume_judge::verdict resume_judge::woken(time_point now) noexcept {
+reconnect_policy::verdict reconnect_policy::woken(time_point now) noexcept {
     const auto slept = now - ended_;
     trying_ = false;  // nobody has waited for anything meanwhile
     if (slept >= policy_.max_backoff()) start_anew();
@@ -107,12 +108,12 @@ resume_judge::verdict resume_judge::woken(time_point now) noexcept {
     return {delay > std::chrono::nanoseconds::zero() ? what_next::wait : what_next::call, delay, {}};
 }
 
-void resume_judge::progress() noexcept {
+void reconnect_policy::progress() noexcept {
     start_anew();
     moved_ = answered_ = true;
 }
 
-std::chrono::nanoseconds resume_judge::backoff() const noexcept {
+std::chrono::nanoseconds reconnect_policy::backoff() const noexcept {
     using nanoseconds = std::chrono::duration<double, std::nano>;
     const nanoseconds most = policy_.max_backoff();
     nanoseconds bound = policy_.initial_backoff();

@@ -1,0 +1,332 @@
+#include "fsm/reconnect_policy.hpp"
+
+#include "support/grpc_failures.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <utility>
+#include <vector>
+
+using rangeio::errc;
+using rangeio::error_class;
+using rangeio::failure;
+using rangeio::retry_policy;
+using rangeio::fsm::call_fate;
+using rangeio::fsm::reconnect_policy;
+using rangeio::fsm::time_point;
+using support::grpc_failure;
+using support::unavailable;
+using namespace std::chrono_literals;
+using what_next = reconnect_policy::what_next;
+
+namespace {
+
+/// The end of a call that brought nothing, on a stream that was open.
+reconnect_policy::verdict broke(
+    reconnect_policy& reconnect, time_point now = {}, const failure& why = unavailable
+) {
+    reconnect.call_started();
+    return reconnect.call_ended(call_fate::broken, why, true, true, now);
+}
+
+}  // namespace
+
+TEST_CASE("reconnect_policy: waits grow by the factor up to their bound, one for each attempt") {
+    reconnect_policy reconnect(retry_policy().initial_backoff(250ms).max_backoff(3s).attempts(7).budget(0s));
+    std::vector<std::chrono::nanoseconds> waits;
+    for (auto next = broke(reconnect); next.then == what_next::wait; next = broke(reconnect)) {
+        waits.push_back(next.delay);
+    }
+    CHECK(waits == std::vector<std::chrono::nanoseconds>{250ms, 500ms, 1s, 2s, 3s, 3s, 3s});
+}
+
+TEST_CASE("reconnect_policy: without a budget the attempts end, and the failure says how many there were") {
+    reconnect_policy reconnect(retry_policy().attempts(2).budget(0s));
+    CHECK(broke(reconnect).then == what_next::wait);
+    CHECK(broke(reconnect).then == what_next::wait);
+    const auto last = broke(reconnect);
+    CHECK(last.then == what_next::fail);
+    CHECK(last.why.code() == unavailable.code());
+    CHECK(last.why.kind() == error_class::transient);
+    CHECK(last.why.message() == "gone (attempt 2 of 2)");
+}
+
+TEST_CASE(
+    "reconnect_policy: a service that asks for a wait gets it, up to a minute and what is left of the budget"
+) {
+    const auto asks = [](std::chrono::nanoseconds delay) {
+        return failure(errc::timed_out, rangeio::error_info{"slower", error_class::throttled, delay});
+    };
+    const retry_policy policy = retry_policy().initial_backoff(250ms).budget(10min);
+    reconnect_policy reconnect(policy);
+    const auto first = broke(reconnect, {}, asks(3s));
+    CHECK(first.then == what_next::wait);
+    CHECK(first.at_least == 3s);
+    CHECK(first.delay == 250ms);
+    // Also where the next attempt would be made at once.
+    reconnect.progress();
+    const auto moved = reconnect.call_ended(call_fate::broken, asks(3s), true, true, {});
+    CHECK(moved.then == what_next::wait);
+    CHECK(moved.at_least == 3s);
+    CHECK(moved.delay == 0s);
+    CHECK(broke(reconnect, {}, asks(1h)).at_least == 1min);
+    CHECK(broke(reconnect, time_point() + 9min + 50s, asks(1h)).at_least == 10s);
+    CHECK(broke(reconnect, {}, unavailable).at_least == 0s);
+    reconnect_policy unlimited(retry_policy().budget(0s));
+    CHECK(broke(unlimited, {}, asks(1h)).at_least == 1min);
+}
+
+TEST_CASE("reconnect_policy: progress sets the attempts back, and the next one does not wait") {
+    reconnect_policy reconnect(retry_policy().attempts(2).budget(0s));
+    CHECK(broke(reconnect).then == what_next::wait);
+    CHECK(broke(reconnect).then == what_next::wait);
+    reconnect.progress();
+    CHECK(reconnect.call_ended(call_fate::broken, unavailable, true, true, {}).then == what_next::call);
+    CHECK(broke(reconnect).then == what_next::wait);
+    CHECK(broke(reconnect).then == what_next::fail);
+}
+
+TEST_CASE("reconnect_policy: a response alone is no progress") {
+    reconnect_policy reconnect(retry_policy().attempts(1).budget(0s));
+    CHECK(broke(reconnect).then == what_next::wait);
+    reconnect.call_started();
+    reconnect.responded();
+    CHECK(reconnect.call_ended(call_fate::broken, unavailable, true, true, {}).then == what_next::fail);
+}
+
+TEST_CASE("reconnect_policy: the budget begins with the first attempt, and progress sets it back") {
+    reconnect_policy reconnect(retry_policy().attempts(1).budget(10s));
+    time_point now = time_point() + 1h;
+    CHECK(broke(reconnect, now).then == what_next::wait);
+    CHECK(broke(reconnect, now + 9s).then == what_next::wait);
+    reconnect.progress();
+    now += 9s;
+    CHECK(reconnect.call_ended(call_fate::broken, unavailable, true, true, now).then == what_next::call);
+    CHECK(broke(reconnect, now + 9s).then == what_next::wait);
+    const auto last = broke(reconnect, now + 10s);
+    CHECK(last.then == what_next::fail);
+    CHECK(last.why.message() == "gone (nothing came for 10 s, attempt 3)");
+}
+
+TEST_CASE("reconnect_policy: the budget does not run while the stream sleeps") {
+    reconnect_policy reconnect(retry_policy().attempts(1).budget(10s));
+    const time_point now = time_point() + 1h;
+    reconnect.call_started();
+    CHECK(reconnect.call_ended(call_fate::unwanted, unavailable, false, true, now).then == what_next::sleep);
+    CHECK(reconnect.woken(now).then == what_next::wait);
+    CHECK(broke(reconnect, now + 20s).then == what_next::wait);
+    CHECK(broke(reconnect, now + 29s).then == what_next::wait);
+    CHECK(broke(reconnect, now + 30s).then == what_next::fail);
+}
+
+TEST_CASE("reconnect_policy: a budget of zero is none, and a back-off of zero waits for nothing") {
+    reconnect_policy reconnect(retry_policy().attempts(2).budget(0s).initial_backoff(0s));
+    CHECK(broke(reconnect).then == what_next::call);
+    CHECK(broke(reconnect, time_point() + 10h).then == what_next::call);
+    CHECK(broke(reconnect).then == what_next::fail);
+}
+
+TEST_CASE("reconnect_policy: which statuses are tried again depends on whether the stream was open") {
+    for (int code = 1; code <= 16; ++code) {
+        const bool always = code == 1 || code == 4 || code == 8 || code == 13 || code == 14;
+        const bool once_open = always || code == 10;
+        for (const bool established : {false, true}) {
+            CAPTURE(code);
+            CAPTURE(established);
+            reconnect_policy reconnect{retry_policy()};
+            reconnect.call_started();
+            const auto next =
+                reconnect.call_ended(call_fate::broken, grpc_failure(code), true, established, {});
+            CHECK((next.then == what_next::wait) == (established ? once_open : always));
+            if (next.then == what_next::fail) CHECK(next.why.message() == "gone");
+        }
+    }
+}
+
+TEST_CASE("reconnect_policy: a lack of memory is tried again once the stream was open, and told before") {
+    const failure no_memory = make_error_code(boost::system::errc::not_enough_memory);
+    for (const bool established : {false, true}) {
+        CAPTURE(established);
+        reconnect_policy reconnect{retry_policy()};
+        reconnect.call_started();
+        const auto next = reconnect.call_ended(call_fate::broken, no_memory, true, established, {});
+        CHECK(next.then == (established ? what_next::wait : what_next::fail));
+    }
+    reconnect_policy reconnect{retry_policy()};
+    reconnect.call_started();
+    CHECK(reconnect.call_ended(call_fate::out_of_memory, no_memory, true, false, {}).then == what_next::wait);
+}
+
+TEST_CASE("reconnect_policy: classes can be added to those and taken from them") {
+    reconnect_policy reconnect(
+        retry_policy().retry(error_class::unknown, true).retry(error_class::transient, false)
+    );
+    CHECK(broke(reconnect, {}, grpc_failure(2)).then == what_next::wait);
+    CHECK(broke(reconnect, {}, unavailable).then == what_next::fail);
+    CHECK_FALSE(retry_policy().retry(error_class::none, true).retries(error_class::none, true));
+}
+
+TEST_CASE(
+    "reconnect_policy: what is no status of the service is not tried again, but an OK that comes too early is"
+) {
+    reconnect_policy reconnect{retry_policy()};
+    CHECK(broke(reconnect, {}, errc::protocol_error).then == what_next::fail);
+    CHECK(broke(reconnect, {}, {}).then == what_next::wait);
+}
+
+TEST_CASE("reconnect_policy: an opening has attempts of its own") {
+    reconnect_policy reconnect(retry_policy().attempts(100).open_attempts(2));
+    reconnect.call_started();
+    CHECK(reconnect.call_ended(call_fate::broken, unavailable, false, false, {}).then == what_next::wait);
+    reconnect.call_started();
+    const auto last = reconnect.call_ended(call_fate::broken, unavailable, false, false, {});
+    CHECK(last.then == what_next::fail);
+    CHECK(last.why.message() == "gone (attempt 2 of 2)");
+}
+
+TEST_CASE("reconnect_policy: redirects are followed at once, so many in a row, and are no attempts") {
+    reconnect_policy reconnect(retry_policy().max_redirects(2).attempts(0));
+    const auto redirected = [&reconnect] {
+        reconnect.call_started();
+        reconnect.responded();
+        return reconnect.call_ended(call_fate::redirected, grpc_failure(10), true, true, {});
+    };
+    CHECK(redirected().then == what_next::call);
+    CHECK(redirected().then == what_next::call);
+    reconnect.progress();
+    CHECK(redirected().then == what_next::call);
+    CHECK(redirected().then == what_next::call);
+    const auto last = redirected();
+    CHECK(last.then == what_next::fail);
+    CHECK(last.why.code() == errc::too_many_redirects);
+}
+
+TEST_CASE("reconnect_policy: without ranges an open stream sleeps, whatever it was that can be retried") {
+    for (const auto fate :
+         {call_fate::broken, call_fate::redirected, call_fate::stalled, call_fate::retired}) {
+        reconnect_policy reconnect(retry_policy::none().max_redirects(0));
+        reconnect.call_started();
+        reconnect.responded();
+        CHECK(reconnect.call_ended(fate, grpc_failure(10), false, true, {}).then == what_next::sleep);
+        CHECK(reconnect.woken({}).then == what_next::call);
+    }
+}
+
+TEST_CASE("reconnect_policy: calls that nobody answered are counted though nothing is pending any more") {
+    reconnect_policy reconnect(retry_policy().attempts(1).initial_backoff(1s).budget(0s));
+    reconnect.call_started();
+    CHECK(reconnect.call_ended(call_fate::broken, unavailable, false, true, {}).then == what_next::sleep);
+    const auto next = reconnect.woken({});
+    CHECK(next.then == what_next::wait);
+    CHECK(next.delay == 1s);
+    reconnect.call_started();
+    CHECK(reconnect.call_ended(call_fate::broken, unavailable, false, true, {}).then == what_next::fail);
+}
+
+TEST_CASE("reconnect_policy: what ends a stream that was open is its budget, however many attempts that takes"
+) {
+    reconnect_policy reconnect(retry_policy().attempts(1).budget(10s));
+    for (int n = 0; n < 100; ++n) CHECK(broke(reconnect, time_point() + n * 99ms).then == what_next::wait);
+    const auto last = broke(reconnect, time_point() + 10s);
+    CHECK(last.then == what_next::fail);
+    CHECK(last.why.message() == "gone (nothing came for 10 s, attempt 101)");
+}
+
+TEST_CASE("reconnect_policy: no attempts are none, whatever the budget") {
+    reconnect_policy reconnect(retry_policy::none());
+    CHECK(broke(reconnect).then == what_next::fail);
+    CHECK(reconnect.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::fail);
+    CHECK(reconnect.call_ended(call_fate::unconnected, unavailable, true, false, {}).then == what_next::fail);
+}
+
+TEST_CASE(
+    "reconnect_policy: a further opening of a pool is as patient as a stream that was open, and no laxer"
+) {
+    reconnect_policy reconnect(retry_policy().attempts(1).open_attempts(1).budget(10s));
+    reconnect.be_patient();
+    const auto fails = [&](const failure& why, time_point now) {
+        reconnect.call_started();
+        return reconnect.call_ended(call_fate::broken, why, false, false, now).then == what_next::fail;
+    };
+    CHECK_FALSE(fails(unavailable, {}));
+    CHECK_FALSE(fails(unavailable, time_point() + 9s));
+    CHECK(fails(grpc_failure(10), time_point() + 9s));
+    CHECK(fails(unavailable, time_point() + 10s));
+}
+
+TEST_CASE(
+    "reconnect_policy: to wait for a connection costs no attempt, a second at the most each time, and the "
+    "budget"
+) {
+    for (const bool established : {false, true}) {
+        CAPTURE(established);
+        reconnect_policy reconnect(retry_policy().attempts(1).open_attempts(2).budget(10s));
+        const auto unconnected = [&](time_point now) {
+            reconnect.call_started();
+            return reconnect.call_ended(call_fate::unconnected, unavailable, true, established, now);
+        };
+        for (int n = 0; n < 100; ++n) {
+            const auto next = unconnected(time_point() + n * 99ms);
+            CHECK(next.then == what_next::wait);
+            CHECK(next.delay == 1s);
+        }
+        CHECK(reconnect.attempts() == 0);
+        CHECK(unconnected(time_point() + 10s).then == what_next::fail);
+    }
+    reconnect_policy quick(retry_policy().max_backoff(300ms));
+    quick.call_started();
+    CHECK(quick.call_ended(call_fate::unconnected, unavailable, true, true, {}).delay == 300ms);
+    reconnect_policy unlimited(retry_policy().attempts(1).budget(0s));
+    unlimited.call_started();
+    CHECK(unlimited.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::wait);
+    CHECK(unlimited.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::fail);
+    reconnect_policy unwilling(retry_policy().retry(error_class::transient, false));
+    CHECK(unwilling.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::fail);
+}
+
+TEST_CASE("reconnect_policy: a stall has waited enough: the next call is made at once") {
+    reconnect_policy reconnect(retry_policy().attempts(1).budget(0s));
+    reconnect.call_started();
+    CHECK(reconnect.call_ended(call_fate::stalled, errc::stalled, true, true, {}).then == what_next::call);
+    CHECK(reconnect.attempts() == 1);
+    CHECK(reconnect.call_ended(call_fate::stalled, errc::stalled, true, true, {}).then == what_next::fail);
+    reconnect_policy other{retry_policy()};  // its connection was found dead by another stream
+    CHECK(broke(other, {}, errc::stalled).then == what_next::call);
+    CHECK(other.attempts() == 1);
+}
+
+TEST_CASE("reconnect_policy: a call that is slow or crowded costs no attempt, and slow ones no budget") {
+    reconnect_policy reconnect(retry_policy().attempts(1).budget(10s));
+    CHECK(broke(reconnect).then == what_next::wait);
+    const auto ends = [&](call_fate fate, time_point now) {
+        reconnect.call_started();
+        return reconnect.call_ended(fate, errc::stalled, true, true, now).then;
+    };
+    CHECK(ends(call_fate::slow, time_point() + 40s) == what_next::call);
+    CHECK(ends(call_fate::slow, time_point() + 80s) == what_next::call);
+    CHECK(ends(call_fate::crowded, time_point() + 85s) == what_next::call);
+    CHECK(reconnect.attempts() == 1);
+    CHECK(reconnect.silent() == 3);
+    CHECK(broke(reconnect, time_point() + 89s).then == what_next::wait);
+    CHECK(broke(reconnect, time_point() + 90s).then == what_next::fail);
+    reconnect.progress();
+    CHECK(reconnect.silent() == 0);
+}
+
+TEST_CASE("reconnect_policy: time asleep counts as time waited, and the longest wait makes a new start") {
+    const auto woken_after = [](std::chrono::nanoseconds slept) {
+        reconnect_policy reconnect(retry_policy().initial_backoff(1s).max_backoff(4s));
+        for (int n = 0; n < 3; ++n) broke(reconnect);
+        reconnect.call_started();
+        CHECK(
+            reconnect.call_ended(call_fate::unwanted, unavailable, false, true, {}).then == what_next::sleep
+        );
+        CHECK(reconnect.attempts() == 4);
+        const auto next = reconnect.woken(time_point() + slept);
+        return std::pair(next.delay, reconnect.attempts());
+    };
+    CHECK(woken_after(0s) == std::pair<std::chrono::nanoseconds, unsigned>(4s, 4));
+    CHECK(woken_after(3s) == std::pair<std::chrono::nanoseconds, unsigned>(1s, 4));
+    CHECK(woken_after(4s) == std::pair<std::chrono::nanoseconds, unsigned>(0s, 0));
+}
