@@ -2,8 +2,6 @@
 
 // The whole library. The emulator (rangeio/emulator.hpp) and the test kit (rangeio/testing/) are libraries of their own.
 
-#include <rangeio/fwd.hpp>
-
 #include <rangeio/byte_block.hpp>
 #include <rangeio/byte_range.hpp>
 #include <rangeio/client.hpp>
@@ -12,6 +10,7 @@
 #include <rangeio/direct_buffer.hpp>
 #include <rangeio/error.hpp>
 #include <rangeio/fetch_options.hpp>
+#include <rangeio/fwd.hpp>
 #include <rangeio/grpc_log.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
