@@ -41,8 +41,8 @@ public:
     virtual std::uint32_t take(
         std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
     ) noexcept = 0;
-    /// Offers memory for bytes from `position` on, at most `most` of them. It may be shorter than what is still due, for a
-    /// destination has several buffers; empty: there is none here, and the bytes are to be brought by `take`. The memory is
+    /// Offers memory for bytes from `position` on, at most `most` of them, and never behind the end of the range. It may be
+    /// shorter than what is still due, for a destination has several buffers; empty: there is none here, and the bytes are to be brought by `take`. The memory is
     /// the stream's until it calls `commit`, also if the range is cancelled meanwhile. The default offers none.
     virtual std::span<std::byte> prepare(std::uint64_t /*position*/, std::size_t /*most*/) noexcept {
         return {};

@@ -4,6 +4,7 @@
 
 #include "failure_text.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -38,7 +39,8 @@ std::uint32_t transfer::part::take(
 }
 
 std::span<std::byte> transfer::part::prepare(std::uint64_t position, std::size_t most) noexcept {
-    if (!owner->touch()) return {};
+    most = std::min(most, static_cast<std::size_t>(what.range.length() - position));
+    if (most == 0 || !owner->touch()) return {};
     if (what.memory != nullptr) return {what.memory + position, most};
     if (what.pieces != nullptr) return what.pieces->first_piece(what.position + position, most);
     return what.into->sole_piece(what.range.offset() + position, most);

@@ -10,8 +10,6 @@ namespace {
 
 // Less than the longest back-off of gRPC for a connection: that is what the service's return is noticed by.
 constexpr std::chrono::seconds longest_wait_for_connection{1};
-// A service that asks for more than this is asked again sooner.
-constexpr std::chrono::minutes longest_asked_wait{1};
 
 bool retries(const retry_policy& policy, const failure& why, bool established) {
     if (!why) return true;  // the service said OK and owes us bytes
@@ -28,6 +26,10 @@ reconnect_policy::verdict reconnect_policy::call_ended(
     // A connection that is slow, and not dead, is given its time.
     if (fate == call_fate::slow && trying_) since_ += now - ended_;
     ended_ = now;
+    if (fate == call_fate::broken || fate == call_fate::ranges_named) {
+        const auto asked = std::min(why.retry_after(), policy_.max_backoff());
+        if (asked > std::chrono::nanoseconds::zero()) not_before_ = now + asked;
+    }
     const bool at_fault = fate == call_fate::broken || fate == call_fate::stalled ||
                           fate == call_fate::outdated || fate == call_fate::out_of_memory ||
                           fate == call_fate::unwanted || fate == call_fate::ranges_named ||
@@ -93,9 +95,8 @@ reconnect_policy::verdict reconnect_policy::attempt(
     } else if (!stalled && !moved_) {
         delay = backoff();
     }
-    std::chrono::nanoseconds asked = fate == call_fate::broken ? why.retry_after() : none;
-    asked = std::min<std::chrono::nanoseconds>(asked, longest_asked_wait);
-    if (timed) asked = std::min(asked, policy_.budget() - tried_for);
+    auto asked = asked_wait(now);
+    if (timed) asked = std::min<std::chrono::nanoseconds>(asked, policy_.budget() - tried_for);
     return {delay + asked > none ? what_next::wait : what_next::call, delay, {}, asked};
 }
 
@@ -105,7 +106,13 @@ reconnect_policy::verdict reconnect_policy::woken(time_point now) noexcept {
     if (slept >= policy_.max_backoff()) start_anew();
     std::chrono::nanoseconds delay{0};
     if (attempts_ > 0) delay = std::max(delay, backoff() - slept);
-    return {delay > std::chrono::nanoseconds::zero() ? what_next::wait : what_next::call, delay, {}};
+    const auto asked = asked_wait(now);
+    const bool waits = delay + asked > std::chrono::nanoseconds::zero();
+    return {waits ? what_next::wait : what_next::call, delay, {}, asked};
+}
+
+std::chrono::nanoseconds reconnect_policy::asked_wait(time_point now) const noexcept {
+    return std::max(std::chrono::nanoseconds::zero(), std::chrono::nanoseconds(not_before_ - now));
 }
 
 void reconnect_policy::progress() noexcept {

@@ -97,17 +97,19 @@ private:
     ) noexcept;
     void start_anew() noexcept { attempts_ = redirects_ = silent_ = 0, trying_ = false; }
     std::chrono::nanoseconds backoff() const noexcept;
+    std::chrono::nanoseconds asked_wait(time_point now) const noexcept;
 
     retry_policy policy_;
     bool patient_ = false;
-    unsigned attempts_ = 0;   // in a row, without progress
-    unsigned redirects_ = 0;  // the same
-    unsigned silent_ = 0;     // the same
-    bool trying_ = false;     // the budget runs
-    time_point since_{};      // since then
-    time_point ended_{};      // the last call
-    bool moved_ = false;      // the call has made progress
-    bool answered_ = false;   // the call has had a response
+    unsigned attempts_ = 0;    // in a row, without progress
+    unsigned redirects_ = 0;   // the same
+    unsigned silent_ = 0;      // the same
+    bool trying_ = false;      // the budget runs
+    time_point since_{};       // since then
+    time_point ended_{};       // the last call
+    time_point not_before_{};  // the service has asked for no call until then
+    bool moved_ = false;       // the call has made progress
+    bool answered_ = false;    // the call has had a response
 };
 
 }  // namespace rangeio::fsm

@@ -36,12 +36,19 @@ public:
         const auto request = encode_opening(spec, ranges);
         const std::shared_ptr<message_events> self(shared_from_this(), this);
         stream_ = std::make_shared<message_stream>(channels_, channel_, self);
-        stream_->start(
-            "/google.storage.v2.Storage/BidiReadObject", spec.object.bucket(), spec.routing_token, request
-        );
+        try {
+            stream_->start(
+                "/google.storage.v2.Storage/BidiReadObject", spec.object.bucket(), spec.routing_token, request
+            );
+        } catch (...) {
+            stream_.reset();  // it keeps this object, and will report no end
+            throw;
+        }
     }
     void write(std::span<const fsm::wire_range> ranges) override { stream_->write(encode_ranges(ranges)); }
-    void cancel() noexcept override { stream_->cancel(); }
+    void cancel() noexcept override {
+        if (stream_ != nullptr) stream_->cancel();
+    }
 
 private:
     failure on_message(std::span<const wire::slice> message) noexcept override {

@@ -273,7 +273,8 @@ void mrd::perform(mrd_action& action) noexcept {
         case mrd_action_kind::reconnected: owner_->reconnected(); break;
         case mrd_action_kind::complete: {
             if (action.refused) report_answer(action);
-            action.sink->done({std::move(action.why), action.received, action.offset});
+            const auto sink = std::move(action.sink);
+            sink->done({std::move(action.why), action.received, action.offset});
             break;
         }
         case mrd_action_kind::ended: {

@@ -154,8 +154,9 @@ bool read_retry_info(std::string_view bytes, call_end& out) {
         }) && good;
         return true;
     });
-    if (!whole || !good) return false;
-    if (seconds < 0 || nanos < 0 || nanos >= 1'000'000'000) return true;  // that says nothing
+    // What cannot be read says nothing; in any case it says nothing of ranges.
+    if (!whole || !good) return true;
+    if (seconds < 0 || nanos < 0 || nanos >= 1'000'000'000) return true;
     const auto delay =
         std::chrono::seconds(std::min(seconds, most_seconds)) + std::chrono::nanoseconds(nanos);
     if (out.why) out.why = failure(out.why.code(), error_info{out.why.message(), out.why.kind(), delay});

@@ -58,10 +58,13 @@ failure pinned_object::explain(const failure& why) const noexcept {
     try {
         return {
             errc::generation_changed,
-            fmt::format(
-                "generation {} is being read, and is not there any more: {}", generation_, why.message()
-            ),
-            why.kind(),
+            error_info{
+                fmt::format(
+                    "generation {} is being read, and is not there any more: {}", generation_, why.message()
+                ),
+                why.kind(),
+                why.retry_after(),
+            },
         };
     } catch (const std::bad_alloc&) {
         return errc::generation_changed;

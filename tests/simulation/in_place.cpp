@@ -32,10 +32,12 @@ asio::awaitable<void> into_buffers(mrd_pool& pool, std::span<bytes> pieces) {
     for (bytes& piece : pieces) buffers.push_back(asio::buffer(piece));
     const byte_range range(3, 40);
     co_await pool.async_fetch(range, buffers);
+    co_await pool.async_close();
 }
 
 asio::awaitable<void> into_ranges(mrd_pool& pool, const std::vector<range_request>& requests) {
     co_await pool.async_fetch_ranges(requests);
+    co_await pool.async_close();
 }
 
 }  // namespace

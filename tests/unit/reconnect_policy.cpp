@@ -53,12 +53,13 @@ TEST_CASE("reconnect_policy: without a budget the attempts end, and the failure 
 }
 
 TEST_CASE(
-    "reconnect_policy: a service that asks for a wait gets it, up to a minute and what is left of the budget"
+    "reconnect_policy: a service that asks for a wait gets it, up to the longest back-off and the rest of "
+    "the budget"
 ) {
     const auto asks = [](std::chrono::nanoseconds delay) {
         return failure(errc::timed_out, rangeio::error_info{"slower", error_class::throttled, delay});
     };
-    const retry_policy policy = retry_policy().initial_backoff(250ms).budget(10min);
+    const retry_policy policy = retry_policy().initial_backoff(250ms).max_backoff(20s).budget(10min);
     reconnect_policy reconnect(policy);
     const auto first = broke(reconnect, {}, asks(3s));
     CHECK(first.then == what_next::wait);
@@ -70,11 +71,23 @@ TEST_CASE(
     CHECK(moved.then == what_next::wait);
     CHECK(moved.at_least == 3s);
     CHECK(moved.delay == 0s);
-    CHECK(broke(reconnect, {}, asks(1h)).at_least == 1min);
+    CHECK(broke(reconnect, {}, asks(1h)).at_least == 20s);
     CHECK(broke(reconnect, time_point() + 9min + 50s, asks(1h)).at_least == 10s);
-    CHECK(broke(reconnect, {}, unavailable).at_least == 0s);
-    reconnect_policy unlimited(retry_policy().budget(0s));
-    CHECK(broke(unlimited, {}, asks(1h)).at_least == 1min);
+    reconnect_policy other(policy);
+    CHECK(broke(other, {}, unavailable).at_least == 0s);
+    CHECK(broke(other, {}, asks(-1h)).at_least == 0s);
+}
+
+TEST_CASE("reconnect_policy: what a service asks for holds for a stream that sleeps meanwhile, too") {
+    const failure slower(errc::timed_out, rangeio::error_info{"slower", error_class::throttled, 3s});
+    reconnect_policy reconnect(retry_policy().initial_backoff(250ms));
+    reconnect.call_started();
+    reconnect.responded();
+    CHECK(reconnect.call_ended(call_fate::broken, slower, false, true, {}).then == what_next::sleep);
+    const auto early = reconnect.woken(time_point() + 1s);
+    CHECK(early.then == what_next::wait);
+    CHECK(early.at_least == 2s);
+    CHECK(reconnect.woken(time_point() + 3s).then == what_next::call);
 }
 
 TEST_CASE("reconnect_policy: progress sets the attempts back, and the next one does not wait") {

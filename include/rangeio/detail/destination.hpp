@@ -37,9 +37,7 @@ public:
     /// Calls `use(memory, at, length)` for each piece of [begin, begin + length), where `at` counts from `begin`.
     template <class Use>
     void for_each_piece(std::uint64_t begin, std::uint64_t length, Use use) const {
-        const std::span<const piece> all = pieces();
-        const auto behind = [](std::uint64_t position, const piece& p) { return position < p.begin; };
-        auto it = std::upper_bound(all.begin(), all.end(), begin, behind) - 1;
+        const piece* it = &piece_at(begin);
         for (std::uint64_t at = 0; at < length; ++it) {
             const std::uint64_t inside = begin + at - it->begin;
             const std::uint64_t n = std::min(length - at, it->size - inside);
@@ -50,11 +48,9 @@ public:
 
     /// The piece that stands at `begin`, as far as it reaches, and no longer than `most`.
     std::span<std::byte> first_piece(std::uint64_t begin, std::uint64_t most) const {
-        std::span<std::byte> out;
-        for_each_piece(begin, most, [&](std::byte* memory, std::uint64_t at, std::uint64_t n) {
-            if (at == 0) out = {memory, n};
-        });
-        return out;
+        const piece& first = piece_at(begin);
+        const std::uint64_t inside = begin - first.begin;
+        return {first.memory + inside, static_cast<std::size_t>(std::min(most, first.size - inside))};
     }
 
 private:
@@ -64,6 +60,11 @@ private:
         std::uint64_t size = 0;
     };
 
+    const piece& piece_at(std::uint64_t position) const noexcept {
+        const std::span<const piece> all = pieces();
+        const auto behind = [](std::uint64_t at, const piece& p) { return at < p.begin; };
+        return *(std::upper_bound(all.begin(), all.end(), position, behind) - 1);
+    }
     void append(std::byte* memory, std::uint64_t size) {
         if (size == 0) return;
         const piece next{memory, size_, size};
