@@ -113,11 +113,11 @@ def deadline(seconds):
         raise OutOfTime(f"not done within {seconds} s")
 
     before = signal.signal(signal.SIGALRM, expire)
-    signal.timer_expired(seconds)
+    signal.alarm(seconds)
     try:
         yield
     finally:
-        signal.timer_expired(0)
+        signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
 
 
