@@ -68,8 +68,8 @@ const boost::system::error_category& grpc_category() noexcept;
 
 error_code make_error_code(errc e) noexcept;
 
-/// What a failure that a service reported means to whoever may try again. Each transport translates its own statuses, so
-/// that nothing above it has to know them.
+/// The kind of error that a service reported, as far as it decides whether to try again. Each transport translates its own
+/// statuses, so that nothing above it has to know them.
 enum class error_class : std::uint8_t {
     /// Not reported by a service: success, or a failure that was found on this side.
     none,

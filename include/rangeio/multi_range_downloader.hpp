@@ -26,29 +26,30 @@ public:
 
 /// Where the bytes of one range go. The operation that wants the range implements it, and a stream fills it.
 ///
-/// A stream has two ways to bring bytes: `take`, for bytes that lie elsewhere, such as in a message that was received, and
-/// `prepare` with `commit`, for a source that can read straight into the destination, such as a socket. It may use both for one
-/// range, in the order of positions. Then it calls `done`, once and last. It makes these calls one at a time, on any thread that
-/// uses the stream or the pool. They do not block, throw or allocate.
+/// A stream has two ways to bring bytes: `take`, for bytes that lie elsewhere, such as in a message that was received,
+/// and `prepare` with `commit`, for a source that can read straight into the destination, such as a socket. It may use
+/// both for one range, in the order of positions. Then it calls `done`, once and last. It makes these calls one at a time,
+/// on any thread that uses the stream or the pool. They do not block, throw or allocate.
 class range_sink {
 public:
     virtual byte_range range() const noexcept = 0;
     /// Whether the last `range().length()` bytes of the object are meant, or all if it has fewer, wherever they
     /// begin; then `range().offset()` says nothing.
     virtual bool tail() const noexcept { return false; }
-    /// Takes bytes that belong `position` bytes into the range, and extends `crc` by them, in one pass. The bytes count only
-    /// once their checksum was right: the same position may be taken again, with other bytes.
+    /// Takes bytes that belong `position` bytes into the range, and extends `crc` by them, in one pass. The bytes count
+    /// only once their checksum was right: the same position may be taken again, with other bytes.
     virtual std::uint32_t take(
         std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
     ) noexcept = 0;
-    /// Offers memory for bytes from `position` on, at most `most` of them, and never behind the end of the range. It may be
-    /// shorter than what is still due, for a destination has several buffers; empty: there is none here, and the bytes are to be brought by `take`. The memory is
-    /// the stream's until it calls `commit`, also if the range is cancelled meanwhile. The default offers none.
+    /// Offers memory for bytes from `position` on, at most `most` of them, and never behind the end of the range. It may
+    /// be shorter than what is still due, for a destination has several buffers. Empty: there is no memory here, and the
+    /// stream has to use `take`. The memory is the stream's until it calls `commit`, also if the range is cancelled
+    /// meanwhile. The default offers none.
     virtual std::span<std::byte> prepare(std::uint64_t /*position*/, std::size_t /*most*/) noexcept {
         return {};
     }
-    /// The first `size` bytes of what `prepare` offered at `position` have been written; the rest was not touched. Zero if the
-    /// source brought nothing.
+    /// The first `size` bytes of what `prepare` offered at `position` have been written; the rest was not touched. Zero if
+    /// the source brought nothing.
     virtual void commit(std::uint64_t /*position*/, std::size_t /*size*/) noexcept {}
     /// The last call: after it the stream does not touch this object or its memory.
     virtual void done(const range_outcome& outcome) noexcept = 0;
@@ -84,8 +85,9 @@ public:
     /// Begins to open. If it throws, it has had no effect. Ranges that were added before ride in the opening message: open and first read
     /// together cost one round trip.
     virtual void open(std::shared_ptr<stream_listener> owner) = 0;
-    /// Queues a range of at least one byte, and keeps its sink until `done`. Returns an id for `cancel`, which no other range
-    /// on this stream has; `sink->done` may have been called by then, and then it may be 0. If it throws, it has had no effect, and `done` is not called.
+    /// Queues a range of at least one byte, and keeps its sink until `done`. Returns an id for `cancel`, which no other
+    /// range on this stream has. `sink->done` may have been called by then, and then the id may be 0. If it throws, it has
+    /// had no effect, and `done` is not called.
     virtual std::int64_t read(std::shared_ptr<range_sink> sink) = 0;
     /// Detaches a range: its `done` is called with `why`, at once or when a copy that is under way is over.
     /// No effect on a range that is done.

@@ -75,7 +75,7 @@ void cached_mrd::close(const failure& why) noexcept {
         busy = reading_ > 0;
     }
     runtime::interleave("before a stream is given up");
-    // No range comes in any more, so what is quiet now stays so.
+    // No range comes in any more, so what is idle now stays so.
     const bool reusable = !busy && (stream == nullptr || stream->idle());
     cache_->give_up(*this, reusable, why);
 }

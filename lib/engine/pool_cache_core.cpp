@@ -331,7 +331,7 @@ void pool_cache_core::watch_expiry() noexcept {
         });
         timer_due_ = *due;
     } catch (...) {
-        // Whoever wants a stream looks at its age first: without a timer they only stay longer.
+        // Each stream's age is checked before it is taken: without a timer, idle streams only stay longer.
     }
 }
 

@@ -94,8 +94,8 @@ enum class mrd_action_kind : std::uint8_t {
                        // excused in a row; call silence_classified(timer) with its answer
     cancel_wait,         // drop that timer
     cancel_stall_timer,  // and that one
-    opened,              // tell the owner: ready
-    reconnecting,        // tell the owner; reconnected or ended follows
+    opened,              // report to the owner: ready
+    reconnecting,        // report to the owner; reconnected or ended follows
     reconnected,
     call_over,  // tell who watches: a call ended by `fate` with `why`, `attempt` are used up; not if it was closed
     complete,  // the range `number` of `sink` is done: `received` bytes from `offset` on are right, or `why`; nothing

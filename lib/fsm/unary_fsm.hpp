@@ -17,8 +17,8 @@
 // | state     | the call ended with an answer | the call ended with a failure     | the timer        | cancelled        |
 // |-----------|-------------------------------|-----------------------------------|------------------|------------------|
 // | ready     |                               |                                   |                  | note it          |
-// | calling   | complete                      | as the judge says                 | stalled: give up | give up          |
-// | giving_up | complete: it came after all   | cancelled: complete; else: judge  |                  | note it          |
+// | calling   | complete                      | as the reconnect policy says      | stalled: give up | give up          |
+// | giving_up | complete: it came after all   | cancelled: complete; else as said |                  | note it          |
 // | waiting   |                               |                                   | next call        | complete         |
 // | ended     |                               |                                   |                  |                  |
 // clang-format on

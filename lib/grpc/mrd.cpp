@@ -39,9 +39,7 @@ void mrd::open(std::shared_ptr<stream_listener> owner) {
     open_since_ = env_.core->now();
     if (!env_.core->enter(*this)) close(errc::shut_down);
     try {
-        act_reserving([this](mrd_fsm& m, mrd_actions& out) {
-            m.open(out, env_.source->info()->generation != 0);
-        });
+        act_reserving([this](mrd_fsm& m, mrd_actions& out) { m.open(out, env_.source->known()); });
     } catch (...) {
         env_.core->leave(*this);
         owner_.reset();

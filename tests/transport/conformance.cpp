@@ -328,7 +328,7 @@ std::string opens_and_ends(transport_bench& on) {
     t.check(t.info() != nullptr && t.info()->size == on.object_bytes, "the size is not reported");
     t.check(t.info() != nullptr && t.info()->generation > 0, "the generation is not reported");
     t.check(t.stream().outstanding_bytes() == 0, "bytes are outstanding that nobody asked for");
-    t.check(t.stream().idle(), "a stream without ranges is not quiet");
+    t.check(t.stream().idle(), "a stream without ranges is not idle");
     t.drop_factory();
     t.finish();
     t.check(!t.ended_with(), "an orderly end has a reason");
@@ -361,7 +361,7 @@ std::string several_ranges(transport_bench& on) {
         t.check(t.all_right(range, 10), "a range is not right");
         t.check(t.brought(range) == 10, "bytes come more than once");
     }
-    t.check(t.stream().idle(), "a stream whose ranges are done is not quiet");
+    t.check(t.stream().idle(), "a stream whose ranges are done is not idle");
     t.finish();
     return t.verdict();
 }
@@ -499,7 +499,7 @@ std::string cancelled_while_mute(transport_bench& on) {
     t.until_opened();
     const auto range = t.read(0, 40);
     t.check(t.stream().outstanding_bytes() == 40, "what is asked for is not outstanding");
-    t.check(!t.stream().idle(), "a stream with a range is quiet");
+    t.check(!t.stream().idle(), "a stream with a range is idle");
     t.cancel(range, errc::timed_out);
     t.until_done(range);
     t.check(t.outcome(range).why.code() == errc::timed_out, "the reason is lost");

@@ -333,7 +333,7 @@ TEST_CASE("mrd_fsm: events of the wire need no memory") {
     CHECK(s.machine().message().capacity() == room);
 }
 
-TEST_CASE("mrd_fsm: a stream is quiet when it is ready and nothing is due, of cancelled ranges either") {
+TEST_CASE("mrd_fsm: a stream is idle when it is ready and nothing is due, of cancelled ranges either") {
     stream s;
     CHECK_FALSE(s.machine().idle());
     s.open();

@@ -41,13 +41,8 @@ const CLI::App& checked_command(const CLI::App& app, const std::vector<std::stri
     return *sub;
 }
 
-int parse_and_call(
-    int argc,
-    char** argv,
-    CLI::App& app,
-    const std::function<void(CLI::App& app, std::function<void()>& chosen)>& configure
-) {
-    std::function<void()> chosen;
+int parse_and_call(int argc, char** argv, CLI::App& app, const configuration& configure) {
+    command chosen;
     app.formatter(std::make_shared<help_formatter>());
     app.set_help_flag("-h,--help", "show this help");
     app.set_version_flag("--version", app.get_name() + " " RANGEIO_VERSION_STRING, "show the version");
@@ -56,10 +51,10 @@ int parse_and_call(
     std::string asked_for = app.get_name();  // as far as it was understood, for "see ... --help"
     try {
         const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
-        const CLI::App& command = checked_command(app, words);
-        if (&command != &app) {
-            asked_for += ' ' + command.get_name();
-            check_options(command, words);
+        const CLI::App& named = checked_command(app, words);
+        if (&named != &app) {
+            asked_for += ' ' + named.get_name();
+            check_options(named, words);
         }
         app.parse(argc, argv);
         chosen();
@@ -81,14 +76,8 @@ int parse_and_call(
 
 }  // namespace
 
-int run_application(
-    int argc,
-    char** argv,
-    CLI::App& app,
-    const std::function<void(CLI::App& app, std::function<void()>& chosen)>& configure
-) {
-    static const std::string name = app.get_name();
-    prepare_process(name.c_str());
+int run_application(int argc, char** argv, CLI::App& app, const configuration& configure) {
+    prepare_process(app.get_name());
     rangeio::tune_malloc();
     ignore_mutex_deadlocks();
     // gRPC writes its own lines about what we report in ours.

@@ -44,8 +44,8 @@ void event_log::on_event(const event& what) noexcept {
         case event_kind::stream_stalled: ++stalled_; break;
         case event_kind::stream_retired: ++retired_; break;
         case event_kind::range_refused: ++refused_; break;
-        case event_kind::rejected_chunk: ++bad_pieces_; break;
-        case event_kind::unchecked_chunk: ++unchecked_pieces_; break;
+        case event_kind::rejected_chunk: ++rejected_chunks_; break;
+        case event_kind::unchecked_chunk: ++unchecked_chunks_; break;
         case event_kind::orphans_dropped: orphan_bytes_ += what.bytes; break;
         case event_kind::lease_waited:
             ++waits_;
@@ -107,8 +107,8 @@ std::string event_log::summary() const {
         stalled_,
         retired_,
         refused_,
-        bad_pieces_,
-        unchecked_pieces_,
+        rejected_chunks_,
+        unchecked_chunks_,
         orphan_bytes_,
         waits_,
         std::chrono::duration<double, std::milli>(wait_time_).count(),

@@ -44,7 +44,7 @@ private:
     bool finished_ = false;
     std::uint64_t lost_ = 0;
     std::uint64_t opened_ = 0, ended_ = 0, resumed_ = 0, redirected_ = 0, stalled_ = 0, retired_ = 0;
-    std::uint64_t refused_ = 0, bad_pieces_ = 0, unchecked_pieces_ = 0, orphan_bytes_ = 0, waits_ = 0;
+    std::uint64_t refused_ = 0, rejected_chunks_ = 0, unchecked_chunks_ = 0, orphan_bytes_ = 0, waits_ = 0;
     std::chrono::nanoseconds wait_time_{0};
     std::thread writer_;
 };

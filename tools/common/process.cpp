@@ -18,7 +18,7 @@
 namespace rangeio::tool {
 namespace {
 
-const char* program_name = "rangeio";
+std::string program_name = "rangeio";
 constexpr std::string_view standard_output = "standard output";
 // Linux writes no more than this at once.
 constexpr std::size_t max_write = std::size_t{1} << 30;
@@ -29,7 +29,7 @@ failed file_failed(std::string_view what, int errno_value) {
     return failed(fmt::format("{}: {}", what, std::strerror(errno_value)));
 }
 
-void prepare_process(const char* name) {
+void prepare_process(const std::string& name) {
     program_name = name;
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         if (::fcntl(fd, F_GETFD) == -1) ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);

@@ -40,7 +40,7 @@ private:
 /// To be called first. `name` leads what complain() prints. Standard streams that are closed are opened on /dev/null, each in the direction in
 /// which it fails: else the first socket would become standard output. SIGPIPE and SIGXFSZ are ignored: what is
 /// written reports the same as an error, after which files are cleaned up.
-void prepare_process(const char* name);
+void prepare_process(const std::string& name);
 
 /// Ends this process by `signal`, however that is handled at the moment.
 [[noreturn]] void die_of(int signal);
