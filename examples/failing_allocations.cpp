@@ -1,8 +1,8 @@
 // Finds what a coroutine leaves behind where memory runs out. docs/testing-races.md tells the story.
-#include <rangeio/testing/allocation_sweep.hpp>
-#include <rangeio/testing/replace_new.hpp>  // in one source of a program
-#include <rangeio/testing/sim_context.hpp>
-#include <rangeio/testing/sim_timer.hpp>
+#include <rangeio/sim/allocation_sweep.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/replace_new.hpp>  // in one source of a program
+#include <rangeio/sim/timer.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -13,7 +13,7 @@
 #include <iostream>
 
 namespace asio = boost::asio;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 using namespace std::chrono_literals;
 
 // Counts who is under way, or so it means to. `Timer` is asio::steady_timer in the real program.

@@ -1,7 +1,7 @@
 // Finds a race in a cache of a few lines. docs/testing-races.md tells the story.
-#include <rangeio/testing/explore.hpp>
-#include <rangeio/testing/sim_context.hpp>
-#include <rangeio/testing/sim_timer.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
+#include <rangeio/sim/timer.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -14,7 +14,7 @@
 #include <string>
 
 namespace asio = boost::asio;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 using namespace std::chrono_literals;
 
 // Loads each key once, or so it means to. `Timer` is asio::steady_timer in the real program.

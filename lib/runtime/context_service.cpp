@@ -1,5 +1,7 @@
 #include "runtime/context_service.hpp"
 
+#include "runtime/interleave.hpp"
+
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -52,6 +54,35 @@ private:
     asio::steady_timer timer_;
     std::function<void()> then_;
 };
+
+/// Time and threads as a simulation has them.
+class clocked_core final : public context_core {
+public:
+    explicit clocked_core(std::shared_ptr<context_clock> clock) : clock_(std::move(clock)) {}
+
+    std::shared_ptr<timer> set_timer(
+        const asio::any_io_executor& executor, std::chrono::nanoseconds delay, std::function<void()> then
+    ) override {
+        return clock_->call_after(executor, delay, std::move(then));
+    }
+    std::chrono::steady_clock::time_point now() const noexcept override { return clock_->now(); }
+
+private:
+    context_clock::progress run_one_step() noexcept override { return clock_->run_one_step(); }
+
+    const std::shared_ptr<context_clock> clock_;
+};
+
+// The one who comes later with a clock of its own is refused: this leaves a service without one.
+std::shared_ptr<context_core> core_for(asio::execution_context& context) {
+    const auto& clock = asio::use_service<detail::clock_service>(context).clock;
+    if (clock != nullptr) return std::make_shared<clocked_core>(clock);
+    return std::make_shared<context_core>();
+}
+
+#if RANGEIO_PREEMPTION_POINTS
+[[maybe_unused]] const bool points_are_announced = (has_preemption_points = true);
+#endif
 
 }  // namespace
 
@@ -126,10 +157,10 @@ void context_core::shut_down() noexcept {
         std::unique_lock lock(mutex_);
         while (!inside_.empty() || stays_ != 0) {
             lock.unlock();
-            const help done = run_one_step();
+            const context_clock::progress done = run_one_step();
             lock.lock();
-            if (done == help::helped) continue;
-            if (done == help::in_vain) break;
+            if (done == context_clock::progress::made) continue;
+            if (done == context_clock::progress::none) break;
             all_left_.wait(lock, [this] { return inside_.empty() && stays_ == 0; });
         }
         over_ = true;
@@ -137,8 +168,8 @@ void context_core::shut_down() noexcept {
     }
 }
 
-context_service::context_service(asio::execution_context& context, std::shared_ptr<context_core> core)
-    : service(context), core_(core != nullptr ? std::move(core) : std::make_shared<context_core>()) {
+context_service::context_service(asio::execution_context& context)
+    : service(context), core_(core_for(context)) {
     // Made before this one is registered, so shut down after it: completions are posted to strands until the last
     // tracked_operation has left, and a strand destroys what comes after its own shutdown on the thread that posts it.
     asio::use_service<asio::detail::strand_executor_service>(context);
@@ -147,8 +178,11 @@ context_service::context_service(asio::execution_context& context, std::shared_p
 std::shared_ptr<context_core> core_of(const asio::any_io_executor& executor) {
     asio::execution_context& context = asio::query(executor, asio::execution::context);
     if (!asio::has_service<context_service>(context)) {
-        // Services are shut down in the reverse order of their making, and ours needs timers to the last.
-        const asio::steady_timer older_than_our_service(executor);
+        // Services are shut down in the reverse order of their making, and ours needs timers to the last. With a clock of
+        // its own a context needs none, and one would start a thread of Asio's.
+        if (!asio::has_service<detail::clock_service>(context)) {
+            const asio::steady_timer older_than_our_service(executor);
+        }
         return asio::use_service<context_service>(context).core();
     }
     return asio::use_service<context_service>(context).core();

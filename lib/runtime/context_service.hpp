@@ -1,5 +1,7 @@
 #pragma once
 
+#include <rangeio/context_clock.hpp>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/intrusive/list.hpp>
@@ -37,13 +39,7 @@ private:
     bool told_ = false;  // of the shutdown
 };
 
-/// A pending timer. Dropping the last reference cancels it.
-class timer {
-public:
-    virtual ~timer() = default;
-    /// From any thread. The callback may already be on its way.
-    virtual void cancel() noexcept = 0;
-};
+using timer = clock_timer;
 
 /// What the engine keeps for each execution context: who is under way there, and what time it is.
 ///
@@ -86,11 +82,8 @@ public:
     void shut_down() noexcept;
 
 protected:
-    /// `waits`: the others have threads of their own. `in_vain`: nobody is left who could go on.
-    enum class help : unsigned char { waits, helped, in_vain };
-    /// Called while shut_down() waits, under no lock: lets others go on if they have no thread of their own, as in a
-    /// simulation. When that is in vain, shut_down() gives up.
-    virtual help run_one_step() noexcept { return help::waits; }
+    /// As `context_clock::run_one_step`.
+    virtual context_clock::progress run_one_step() noexcept { return context_clock::progress::blocks; }
 
 private:
     std::mutex mutex_;
@@ -102,20 +95,19 @@ private:
     bool over_ = false;
 };
 
-/// Ties a `context_core` to the life of an execution context. A kit that simulates time installs its own
-/// before use.
+/// Ties a `context_core` to the life of an execution context.
 class context_service : public asio::execution_context::service {
 public:
     static inline asio::execution_context::id id;
 
-    explicit context_service(asio::execution_context& context, std::shared_ptr<context_core> core = nullptr);
+    explicit context_service(asio::execution_context& context);
 
     const std::shared_ptr<context_core>& core() const noexcept { return core_; }
 
 private:
     void shutdown() noexcept override { core_->shut_down(); }
 
-    std::shared_ptr<context_core> core_;
+    const std::shared_ptr<context_core> core_;
 };
 
 /// The core of the context on which `executor` runs.

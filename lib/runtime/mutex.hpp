@@ -13,8 +13,8 @@ namespace rangeio::runtime {
 class mutex {
 public:
     void lock() {
-        const bool watched = interleave_hook.load(std::memory_order_relaxed) != nullptr;
-        if (watched && locks_held == 0) interleave(before_a_lock);
+        const bool watched = preemption_hook.load(std::memory_order_relaxed) != nullptr;
+        if (watched) interleave("before a lock is taken", preemption_point::lock);
         mutex_.lock();
         counted_ = watched;
         if (watched) ++locks_held;

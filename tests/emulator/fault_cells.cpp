@@ -1,5 +1,5 @@
+#include <rangeio/sim/explore.hpp>
 #include <rangeio/testing/draw_faults.hpp>
-#include <rangeio/testing/explore.hpp>
 #include <rangeio/testing/possible_faults.hpp>
 
 #include "emulator/engine_fixture.hpp"
@@ -38,7 +38,7 @@ using rangeio::testing::fault_kind;
 using rangeio::testing::fault_script;
 using rangeio::testing::possible_faults;
 using rangeio::testing::shrink_faults;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 
 // Faults over gRPC: each at each stage, as in simulation, and those that chance draws.
 

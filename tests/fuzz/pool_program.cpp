@@ -1,4 +1,4 @@
-#include <rangeio/testing/pool_program.hpp>
+#include "testing/programs/pool_program.hpp"
 
 #include "fuzz/targets.hpp"
 

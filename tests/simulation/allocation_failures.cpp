@@ -1,8 +1,8 @@
-#include <rangeio/testing/allocation_failures.hpp>
-#include <rangeio/testing/allocation_sweep.hpp>
-#include <rangeio/testing/pool_program.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
+#include <rangeio/sim/allocation_sweep.hpp>
 
 #include "support/schedules.hpp"
+#include "testing/programs/pool_program.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,7 +11,7 @@
 
 using rangeio::testing::pool_program;
 using rangeio::testing::shipped_programs;
-using namespace rangeio::testing::sim;
+using namespace rangeio::sim;
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
 
 #include "fsm/mrd_fsm.hpp"
 #include "fsm/pool_cache_fsm.hpp"
@@ -21,7 +21,7 @@ namespace {
 using namespace rangeio;
 using namespace rangeio::fsm;
 using namespace std::chrono_literals;
-using rangeio::testing::allocation_failures;
+using rangeio::sim::allocation_failures;
 
 using pool_host = runtime::machine_host<pool_fsm, pool_action>;
 using mrd_host = runtime::machine_host<mrd_fsm, mrd_action>;

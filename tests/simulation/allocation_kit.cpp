@@ -1,8 +1,8 @@
-#include <rangeio/testing/allocation_failures.hpp>
-#include <rangeio/testing/allocation_sweep.hpp>
-#include <rangeio/testing/replace_new.hpp>
-#include <rangeio/testing/sim_context.hpp>
-#include <rangeio/testing/sim_timer.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
+#include <rangeio/sim/allocation_sweep.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/replace_new.hpp>
+#include <rangeio/sim/timer.hpp>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -19,7 +19,7 @@
 #include <thread>
 
 using namespace rangeio::testing;
-using namespace rangeio::testing::sim;
+using namespace rangeio::sim;
 using namespace std::chrono_literals;
 
 // The kit's own word on failing allocations: which fail, who is exempt, and what a sweep finds.

@@ -1,9 +1,9 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
-#include <rangeio/testing/allocation_failures.hpp>
-#include <rangeio/testing/allocation_sweep.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
+#include <rangeio/sim/allocation_sweep.hpp>
+#include <rangeio/sim/context.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
 
 #include "support/run.hpp"
 #include "testing/service/watched_memory.hpp"

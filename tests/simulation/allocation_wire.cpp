@@ -1,7 +1,7 @@
 #include <rangeio/crc32c.hpp>
 #include <rangeio/mrd_pool.hpp>
-#include <rangeio/testing/allocation_failures.hpp>
-#include <rangeio/testing/sim_context.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
+#include <rangeio/sim/context.hpp>
 
 #include "failure_text.hpp"
 #include "grpc/mrd_maker.hpp"
@@ -30,12 +30,12 @@ namespace {
 using namespace rangeio;
 using namespace rangeio::grpc_transport;
 using namespace std::chrono_literals;
-using rangeio::testing::allocation_failures;
-using rangeio::testing::allocation_point;
+using rangeio::sim::allocation_failures;
+using rangeio::sim::allocation_point;
 using support::cancelled;
 using support::content;
 using support::reader;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 
 /// A call that the test plays. It asks for memory where a real one does.
 class played_call final : public bidi_call {

@@ -1,8 +1,8 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -31,7 +31,7 @@ using rangeio::testing::fault_script;
 using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
 namespace asio = boost::asio;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 using asio::cancellation_type;
 
 // The table of docs/combining.md, cell by cell: each operation is cancelled by each type after each step that it takes.

@@ -1,8 +1,8 @@
 #include <rangeio/error.hpp>
 #include <rangeio/mrd_pool.hpp>
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
 
 #include "support/run.hpp"
 #include "testing/service/watched_memory.hpp"
@@ -27,7 +27,7 @@ using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
 using rangeio::testing::watched_memory;
 namespace asio = boost::asio;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 
 // Whoever cancels comes after each step that a read takes, on its stream's way from opening to being closed. What may
 // happen inside of a step, as in the middle of a copy, is up to the shipped programs that cancel.

@@ -1,8 +1,8 @@
 #include "transport/conformance.hpp"
 
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
 
 #include <doctest/doctest.h>
 
@@ -18,7 +18,7 @@ namespace {
 using rangeio::testing::fault_script;
 using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 
 enum class kind { shared, exclusive, transport };
 

@@ -1,8 +1,8 @@
 #include <rangeio/mrd_pool.hpp>
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
+#include <rangeio/sim/timer.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
-#include <rangeio/testing/sim_timer.hpp>
 
 #include "support/try_fetch.hpp"
 #include "testing/service/scripted_link.hpp"
@@ -27,7 +27,7 @@ using rangeio::testing::scripted_link;
 using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
 namespace asio = boost::asio;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 
 // Connections, and what the library makes of them with its defaults, in simulated time.
 

@@ -6,7 +6,7 @@
 // Fails if in any cell bytes are wrong, somebody is left waiting, a destination is written after the end of its
 // operation, a call outlives the pool, or the fault did not strike.
 
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/explore.hpp>
 
 #include "support/simulated_cell.hpp"
 
@@ -24,7 +24,7 @@
 namespace {
 
 using rangeio::testing::fault_kind;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 
 // A random schedule may meet what the plainest does not. More of them change no cell any more.
 constexpr std::uint64_t random_schedules = 60;

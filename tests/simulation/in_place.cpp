@@ -1,7 +1,7 @@
 #include <rangeio/mrd_pool.hpp>
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
 
 #include <boost/asio/buffer.hpp>
 
@@ -16,7 +16,7 @@
 // A scripted stream that serves one range at a time reads into the destination, as a socket does.
 
 namespace asio = boost::asio;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 using rangeio::byte_range;
 using rangeio::mrd_pool;
 using rangeio::pool_options;

@@ -1,8 +1,8 @@
-#include <rangeio/testing/allocation_failures.hpp>
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
+#include <rangeio/sim/timer.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
-#include <rangeio/testing/sim_timer.hpp>
 
 #include "runtime/context_service.hpp"
 #include "simulation/append_twice.hpp"
@@ -27,7 +27,7 @@
 #include <string>
 #include <vector>
 
-using namespace rangeio::testing::sim;
+using namespace rangeio::sim;
 using namespace std::chrono_literals;
 using support::append_twice;
 
@@ -445,9 +445,9 @@ TEST_CASE("kit: a stream that takes one range at a time and is asked for two has
 
 TEST_CASE("kit: without operator new replaced, allocations cannot be failed, and that is said") {
     CHECK_THROWS_WITH_AS(
-        rangeio::testing::allocation_failures(1),
+        rangeio::sim::allocation_failures(1),
         "operator new is not replaced: one source of the program has to include "
-        "rangeio/testing/replace_new.hpp",
+        "rangeio/sim/replace_new.hpp",
         std::logic_error
     );
 }

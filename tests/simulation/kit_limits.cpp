@@ -1,7 +1,7 @@
-#include <rangeio/testing/explore.hpp>
-#include <rangeio/testing/manual_time.hpp>
-#include <rangeio/testing/sim_context.hpp>
-#include <rangeio/testing/sim_timer.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
+#include <rangeio/sim/manual_time.hpp>
+#include <rangeio/sim/timer.hpp>
 
 #include "runtime/context_service.hpp"
 
@@ -27,7 +27,7 @@
 #include <string>
 #include <thread>
 
-using namespace rangeio::testing::sim;
+using namespace rangeio::sim;
 using namespace std::chrono_literals;
 
 // Where the kit ends: time that never comes, runs in which nothing happens or that never end, and what no strategy
@@ -122,7 +122,7 @@ TEST_CASE("kit: the engine's timers that never come do not, in a world and in ma
     CHECK(w.now() == start);
 
     asio::io_context real;
-    rangeio::testing::manual_time time(real);
+    rangeio::sim::manual_time time(real);
     const auto manual = rangeio::runtime::core_of(real.get_executor());
     time.pass(1h);
     const auto late = manual->set_timer(real.get_executor(), std::chrono::nanoseconds::max(), never_due(due));

@@ -1,8 +1,8 @@
 #include <rangeio/mrd_pool.hpp>
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
+#include <rangeio/sim/strategy.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
-#include <rangeio/testing/strategy.hpp>
 #include <rangeio/testing/threaded_service.hpp>
 
 #include "simulation/append_twice.hpp"
@@ -25,7 +25,7 @@ using rangeio::retry_policy;
 using rangeio::testing::fault_script;
 using rangeio::testing::threaded_service;
 using rangeio::testing::threaded_service_options;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 
 namespace {
 

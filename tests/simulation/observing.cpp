@@ -1,5 +1,5 @@
 #include <rangeio/mrd_pool.hpp>
-#include <rangeio/testing/manual_time.hpp>
+#include <rangeio/sim/manual_time.hpp>
 
 #include "simulation/memory_service.hpp"
 #include "simulation/mrd_fixture.hpp"
@@ -308,7 +308,7 @@ TEST_CASE("observer: everything is counted if nobody watches, too") {
 
 TEST_CASE("observer: who waits for a lease is told and counted with the time, who does not is neither") {
     asio::io_context context;
-    rangeio::testing::manual_time time(context);
+    rangeio::sim::manual_time time(context);
     memory_service service(std::string(100, 'x'), 1, 100);
     const auto watch = std::make_shared<event_recorder>();
     const auto own = rangeio::pool_options().size(1).observe(watch);

@@ -1,6 +1,6 @@
 #include "runtime/operation.hpp"
 
-#include <rangeio/testing/sim_context.hpp>
+#include <rangeio/sim/context.hpp>
 
 #include "support/await_operation.hpp"
 #include "support/run.hpp"
@@ -195,7 +195,7 @@ TEST_CASE("operation: coroutines on strands of a thread pool end with it, whenev
 }
 
 TEST_CASE("operation: coroutines on strands of a simulated context end with it, and their time is virtual") {
-    namespace sim = rangeio::testing::sim;
+    namespace sim = rangeio::sim;
     sim::random_strategy chance(1);
     sim::world world(chance);
     frame_counts frames;

@@ -1,6 +1,6 @@
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/sim/context.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
 
 #include "support/run.hpp"
 
@@ -11,7 +11,7 @@ using namespace rangeio;
 using rangeio::testing::fault_script;
 using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 
 // What ranges that nobody wants any more cost the next read, in virtual time.
 

@@ -1,6 +1,6 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
-#include <rangeio/testing/manual_time.hpp>
+#include <rangeio/sim/manual_time.hpp>
 
 #include "simulation/memory_service.hpp"
 #include "simulation/open_into.hpp"
@@ -66,7 +66,7 @@ struct cache_fixture {
     rangeio::retry_policy retry;
     memory_service service{std::string(100'000, 'x'), 2, 1000};
     asio::io_context context;
-    rangeio::testing::manual_time time{context};
+    rangeio::sim::manual_time time{context};
     std::unique_ptr<mrd_pool_cache> cache;
 };
 

@@ -1,5 +1,5 @@
 #include <rangeio/mrd_pool.hpp>
-#include <rangeio/testing/manual_time.hpp>
+#include <rangeio/sim/manual_time.hpp>
 
 #include "engine/pool_core.hpp"
 #include "simulation/memory_service.hpp"
@@ -56,7 +56,7 @@ struct pool_fixture {
 
     memory_service service{std::string(100'000, 'x'), 2, 1000};
     asio::io_context context;
-    rangeio::testing::manual_time time{context};
+    rangeio::sim::manual_time time{context};
     std::unique_ptr<mrd_pool> pool;
 };
 

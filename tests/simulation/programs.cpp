@@ -1,7 +1,7 @@
-#include <rangeio/testing/explore.hpp>
-#include <rangeio/testing/pool_program.hpp>
+#include <rangeio/sim/explore.hpp>
 
 #include "support/schedules.hpp"
+#include "testing/programs/pool_program.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -16,7 +16,7 @@
 using rangeio::testing::pool_program;
 using rangeio::testing::shipped_programs;
 using support::schedule_budget;
-using namespace rangeio::testing::sim;
+using namespace rangeio::sim;
 
 // The shells of the pool and of its streams, in every order that the strategies come upon.
 

@@ -1,9 +1,9 @@
+#include <rangeio/sim/explore.hpp>
 #include <rangeio/testing/draw_faults.hpp>
-#include <rangeio/testing/explore.hpp>
-#include <rangeio/testing/pool_program.hpp>
 
 #include "support/fault_cells.hpp"
 #include "support/schedules.hpp"
+#include "testing/programs/pool_program.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -17,6 +17,7 @@
 #include <string>
 
 using namespace rangeio::testing;
+namespace sim = rangeio::sim;
 
 // Scripts of faults that chance makes, against the library's own streams. What an operation may end with is judged as for
 // every program: right bytes, or an error that faults account for; it ends in virtual time; nothing is left.

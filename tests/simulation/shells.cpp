@@ -1,9 +1,9 @@
 #include <rangeio/crc32c.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
 
 #include "engine/cache_wait.hpp"
 #include "engine/pool_cache_core.hpp"
@@ -42,7 +42,7 @@ using support::acquire_into;
 using support::awaited_transfer;
 using support::open_into;
 namespace asio = boost::asio;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 
 // The shells in small programs, where what other threads do to an operation comes from other actors, and before any lock.
 // What is cancelled has to end before time passes: a service that stays mute is no excuse, and a forgotten cancellation

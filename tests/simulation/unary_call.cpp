@@ -1,7 +1,7 @@
 #include "grpc/unary_call.hpp"
 
-#include <rangeio/testing/explore.hpp>
-#include <rangeio/testing/sim_context.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
 
 #include "runtime/operation.hpp"
 #include "support/await_operation.hpp"
@@ -22,7 +22,7 @@
 using namespace rangeio;
 using namespace rangeio::grpc_transport;
 using namespace std::chrono_literals;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 using support::cancelled;
 using support::unavailable;
 

@@ -335,21 +335,21 @@ std::string connections_model::key(const state& s) const {
     return out;
 }
 
-std::vector<testing::state_rule<connections_model::state>> connections_model::rules() const {
-    std::vector<testing::state_rule<state>> out;
+std::vector<sim::state_rule<connections_model::state>> connections_model::rules() const {
+    std::vector<sim::state_rule<state>> out;
     for (std::uint32_t n = 0; n < rule_names.size(); ++n) {
         out.push_back({rule_names[n], [n](const state& s) { return (s.broken >> n & 1) == 0; }});
     }
     return out;
 }
 
-std::vector<testing::state_goal<connections_model::state>> connections_model::goals() const {
+std::vector<sim::state_goal<connections_model::state>> connections_model::goals() const {
     return {
         {"liveness: a call on which nothing comes any more is given up, and ends",
          [](const state& s) {
              return std::ranges::all_of(s.streams, [](const stream& c) { return c.on == 0 || c.idle; });
          },
-         testing::state_goal<state>::strength::certain}
+         sim::state_goal<state>::strength::certain}
     };
 }
 

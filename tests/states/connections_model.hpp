@@ -1,6 +1,6 @@
 #pragma once
 
-#include <rangeio/testing/state_search.hpp>
+#include <rangeio/sim/state_search.hpp>
 
 #include "fsm/connections_fsm.hpp"
 
@@ -12,7 +12,7 @@
 
 namespace rangeio::states {
 
-/// `connections_fsm` and everything that may happen to it, for testing::search_states().
+/// `connections_fsm` and everything that may happen to it, for sim::search_states().
 ///
 /// Streams have one call after another, each placed by the machine. Answers, bytes and signs of life come at any moment, or do
 /// not: a connection that is dead is one on which nothing comes any more. Calls end at any moment. Time passes in checks: all
@@ -97,8 +97,8 @@ public:
     void apply(state& s, const event& e) const;
     std::string name(const event& e) const;
     std::string key(const state& s) const;
-    std::vector<testing::state_rule<state>> rules() const;
-    std::vector<testing::state_goal<state>> goals() const;
+    std::vector<sim::state_rule<state>> rules() const;
+    std::vector<sim::state_goal<state>> goals() const;
     bool fair(const event& e) const;
 
 private:

@@ -665,8 +665,8 @@ std::string mrd_model::key(const state& s) const {
     return out;
 }
 
-std::vector<testing::state_rule<mrd_model::state>> mrd_model::rules() const {
-    std::vector<testing::state_rule<state>> out;
+std::vector<sim::state_rule<mrd_model::state>> mrd_model::rules() const {
+    std::vector<sim::state_rule<state>> out;
     for (std::uint32_t n = 0; n < static_cast<std::uint32_t>(rule::count); ++n) {
         out.push_back({rule_name(static_cast<rule>(n)), [n](const state& s) {
                            return (s.broken >> n & 1) == 0;
@@ -675,7 +675,7 @@ std::vector<testing::state_rule<mrd_model::state>> mrd_model::rules() const {
     return out;
 }
 
-std::vector<testing::state_goal<mrd_model::state>> mrd_model::goals() const {
+std::vector<sim::state_goal<mrd_model::state>> mrd_model::goals() const {
     const auto over = [](const state& s) {
         const bool all = std::ranges::all_of(s.ranges, &range::answered);
         const bool closing = s.closed_in_order || s.failed;
@@ -686,11 +686,11 @@ std::vector<testing::state_goal<mrd_model::state>> mrd_model::goals() const {
                   "closes ends"
                 : "liveness: once faults stop every range is answered and every stream that closes ends",
          over,
-         testing::state_goal<state>::strength::certain},
+         sim::state_goal<state>::strength::certain},
         // What a pool counts on: it hands out no stream that says so.
         {"liveness: a stream that says that it is reconnecting comes back or ends",
          [](const state& s) { return !s.reconnecting || s.ended; },
-         testing::state_goal<state>::strength::certain},
+         sim::state_goal<state>::strength::certain},
     };
 }
 

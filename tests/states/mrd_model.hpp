@@ -1,6 +1,6 @@
 #pragma once
 
-#include <rangeio/testing/state_search.hpp>
+#include <rangeio/sim/state_search.hpp>
 
 #include "fsm/mrd_fsm.hpp"
 
@@ -10,7 +10,7 @@
 
 namespace rangeio::states {
 
-/// `mrd_fsm` and everything that may happen to it, for testing::search_states().
+/// `mrd_fsm` and everything that may happen to it, for sim::search_states().
 ///
 /// The owner opens the stream, adds ranges, cancels them, closes, at any moment. The shell performs the actions in
 /// order, at once or, with `late`, whenever it likes. The service sends what it was asked for, in any pieces, and
@@ -165,8 +165,8 @@ public:
     void apply(state& s, const event& e) const;
     std::string name(const event& e) const;
     std::string key(const state& s) const;
-    std::vector<testing::state_rule<state>> rules() const;
-    std::vector<testing::state_goal<state>> goals() const;
+    std::vector<sim::state_rule<state>> rules() const;
+    std::vector<sim::state_goal<state>> goals() const;
     bool fair(const event& e) const;
 
 private:

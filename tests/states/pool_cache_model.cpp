@@ -384,8 +384,8 @@ std::string pool_cache_model::key(const state& s) const {
     return out;
 }
 
-std::vector<testing::state_rule<pool_cache_model::state>> pool_cache_model::rules() const {
-    std::vector<testing::state_rule<state>> out;
+std::vector<sim::state_rule<pool_cache_model::state>> pool_cache_model::rules() const {
+    std::vector<sim::state_rule<state>> out;
     for (std::uint32_t n = 0; n < static_cast<std::uint32_t>(cache_rule::count); ++n) {
         out.push_back({rule_name(static_cast<cache_rule>(n)), [n](const state& s) {
                            return (s.broken >> n & 1) == 0;
@@ -394,7 +394,7 @@ std::vector<testing::state_rule<pool_cache_model::state>> pool_cache_model::rule
     return out;
 }
 
-std::vector<testing::state_goal<pool_cache_model::state>> pool_cache_model::goals() const {
+std::vector<sim::state_goal<pool_cache_model::state>> pool_cache_model::goals() const {
     const auto over = [](const state& s) {
         const auto due = s.machine.next_expiry();
         return s.queue.empty() && s.users.empty() && s.closers.empty() &&
@@ -405,7 +405,7 @@ std::vector<testing::state_goal<pool_cache_model::state>> pool_cache_model::goal
         {"liveness: once faults stop every user and every close ends, and what remains is idle and not "
          "overdue",
          over,
-         testing::state_goal<state>::strength::certain}
+         sim::state_goal<state>::strength::certain}
     };
 }
 

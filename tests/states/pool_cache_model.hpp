@@ -1,6 +1,6 @@
 #pragma once
 
-#include <rangeio/testing/state_search.hpp>
+#include <rangeio/sim/state_search.hpp>
 
 #include "fsm/pool_cache_fsm.hpp"
 
@@ -18,7 +18,7 @@ auto* find(Things& things, Id id) {
     return it == things.end() ? nullptr : &*it;
 }
 
-/// `pool_cache_fsm` and everything that may happen to it, for testing::search_states().
+/// `pool_cache_fsm` and everything that may happen to it, for sim::search_states().
 ///
 /// Pools come and go on one or two objects, with a generation named or none. Each opens streams, gives them up at any
 /// moment, quiet or not, and leaves when its last user has been told the end. Streams open, fail, reconnect, die while
@@ -129,8 +129,8 @@ public:
     void apply(state& s, const event& e) const;
     std::string name(const event& e) const;
     std::string key(const state& s) const;
-    std::vector<testing::state_rule<state>> rules() const;
-    std::vector<testing::state_goal<state>> goals() const;
+    std::vector<sim::state_rule<state>> rules() const;
+    std::vector<sim::state_goal<state>> goals() const;
     bool fair(const event& e) const;
 
     static fsm::pool_cache_fsm::time_point time(int now) {

@@ -321,8 +321,8 @@ std::string pool_model::key(const state& s) const {
     return out;
 }
 
-std::vector<testing::state_rule<pool_model::state>> pool_model::rules() const {
-    std::vector<testing::state_rule<state>> out;
+std::vector<sim::state_rule<pool_model::state>> pool_model::rules() const {
+    std::vector<sim::state_rule<state>> out;
     for (std::uint32_t n = 0; n < static_cast<std::uint32_t>(rule::count); ++n) {
         out.push_back({rule_name(static_cast<rule>(n)), [n](const state& s) {
                            return (s.broken >> n & 1) == 0;
@@ -331,7 +331,7 @@ std::vector<testing::state_rule<pool_model::state>> pool_model::rules() const {
     return out;
 }
 
-std::vector<testing::state_goal<pool_model::state>> pool_model::goals() const {
+std::vector<sim::state_goal<pool_model::state>> pool_model::goals() const {
     const auto over = [](const state& s) {
         const bool quiet = std::ranges::all_of(s.streams, [](const stream& t) {
             return (t.at == status::up || t.at == status::ended) && t.holders == 0;
@@ -341,7 +341,7 @@ std::vector<testing::state_goal<pool_model::state>> pool_model::goals() const {
     return {
         {"liveness: once faults stop every operation ends, in whatever order things happen",
          over,
-         testing::state_goal<state>::strength::certain}
+         sim::state_goal<state>::strength::certain}
     };
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <rangeio/testing/state_search.hpp>
+#include <rangeio/sim/state_search.hpp>
 
 #include "fsm/pool_fsm.hpp"
 
@@ -10,7 +10,7 @@
 
 namespace rangeio::states {
 
-/// `pool_fsm` and everything that may happen to it, for testing::search_states().
+/// `pool_fsm` and everything that may happen to it, for sim::search_states().
 ///
 /// Callers come, at most so many; wait, give up, hold a lease and give it back. The shell performs the
 /// actions in order, at once or, with `late`, at any later moment: then answers that are on their way meet
@@ -88,8 +88,8 @@ public:
     void apply(state& s, const event& e) const;
     std::string name(const event& e) const;
     std::string key(const state& s) const;
-    std::vector<testing::state_rule<state>> rules() const;
-    std::vector<testing::state_goal<state>> goals() const;
+    std::vector<sim::state_rule<state>> rules() const;
+    std::vector<sim::state_goal<state>> goals() const;
     bool fair(const event& e) const;
 
 private:

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <rangeio/testing/state_search.hpp>
+#include <rangeio/sim/state_search.hpp>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -15,9 +15,9 @@ namespace rangeio::states {
 /// Searches `model`, prints what was searched on one line, and fails the test with the trace if a rule does
 /// not hold.
 template <class Model>
-testing::search_result search_and_report(const std::string& title, const Model& model) {
+sim::search_result search_and_report(const std::string& title, const Model& model) {
     const auto start = std::chrono::steady_clock::now();
-    auto result = testing::search_states(model);
+    auto result = sim::search_states(model);
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
     fmt::print(
         "{}: {} states, {} transitions, depth {}, {:.1f} s\n",

@@ -262,8 +262,8 @@ public:
         return out + std::to_string(s.broken);
     }
 
-    std::vector<testing::state_rule<state>> rules() const {
-        std::vector<testing::state_rule<state>> out;
+    std::vector<sim::state_rule<state>> rules() const {
+        std::vector<sim::state_rule<state>> out;
         const auto add = [&out](const char* what, std::uint32_t bit) {
             out.push_back({what, [bit](const state& s) { return (s.broken & bit) == 0; }});
         };
@@ -273,8 +273,8 @@ public:
         add("X10: a cancellation after the last part has ended changes nothing", undone);
         return out;
     }
-    std::vector<testing::state_goal<state>> goals() const {
-        using goal = testing::state_goal<state>;
+    std::vector<sim::state_goal<state>> goals() const {
+        using goal = sim::state_goal<state>;
         const goal ends{
             "a transfer completes", [](const state& s) { return s.completed == 1; }, goal::strength::certain
         };

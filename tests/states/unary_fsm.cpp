@@ -124,8 +124,8 @@ public:
         return out;
     }
 
-    std::vector<testing::state_rule<state>> rules() const {
-        std::vector<testing::state_rule<state>> out;
+    std::vector<sim::state_rule<state>> rules() const {
+        std::vector<sim::state_rule<state>> out;
         const auto add = [&out](const char* what, std::uint32_t bit) {
             out.push_back({what, [bit](const state& s) { return (s.broken & bit) == 0; }});
         };
@@ -137,8 +137,8 @@ public:
                        }});
         return out;
     }
-    std::vector<testing::state_goal<state>> goals() const {
-        using goal = testing::state_goal<state>;
+    std::vector<sim::state_goal<state>> goals() const {
+        using goal = sim::state_goal<state>;
         return {{"the question ends", [](const state& s) { return s.over; }, goal::strength::certain}};
     }
     // A mute service does not end its calls by itself.

@@ -1,9 +1,9 @@
 #include "support/simulated_cell.hpp"
 
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/timer.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
-#include <rangeio/testing/sim_timer.hpp>
 
 #include "support/try_fetch.hpp"
 #include "testing/service/watched_memory.hpp"
@@ -26,7 +26,7 @@ using rangeio::testing::fault_script;
 using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
 using rangeio::testing::watched_memory;
-namespace sim = rangeio::testing::sim;
+namespace sim = rangeio::sim;
 
 constexpr auto longest = 300s;
 constexpr std::string_view right = "ok";

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <rangeio/error.hpp>
-#include <rangeio/testing/world.hpp>
+#include <rangeio/sim/world.hpp>
 
 #include "support/fault_cells.hpp"
 
@@ -21,6 +21,6 @@ std::string error_text(const rangeio::failure& why);
 std::string cell_text(const std::string& first, const std::string& second, bool more_than_one_call);
 
 /// Reads in `w` while the script of a cell is played; there has to be one. What must not be is a violation of the world.
-cell_result simulate_cell(rangeio::testing::sim::world& w, rangeio::testing::fault_kind kind, stage when);
+cell_result simulate_cell(rangeio::sim::world& w, rangeio::testing::fault_kind kind, stage when);
 
 }  // namespace support

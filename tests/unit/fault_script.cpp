@@ -1,5 +1,6 @@
 #include <rangeio/testing/fault_script.hpp>
-#include <rangeio/testing/pool_program.hpp>
+
+#include "testing/programs/pool_program.hpp"
 
 #include <doctest/doctest.h>
 

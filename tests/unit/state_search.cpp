@@ -1,4 +1,4 @@
-#include <rangeio/testing/state_search.hpp>
+#include <rangeio/sim/state_search.hpp>
 
 #include <doctest/doctest.h>
 
@@ -9,9 +9,9 @@
 
 namespace {
 
-using rangeio::testing::search_states;
-using rangeio::testing::state_goal;
-using rangeio::testing::state_rule;
+using rangeio::sim::search_states;
+using rangeio::sim::state_goal;
+using rangeio::sim::state_rule;
 
 /// Two users of one lock, each: wants it, waits if it is held, has it, gives it back, as often as it likes.
 struct lock_model {

@@ -1,11 +1,11 @@
 #include "stress/explore.hpp"
 
-#include <rangeio/testing/explore.hpp>
-#include <rangeio/testing/pool_program.hpp>
+#include <rangeio/sim/explore.hpp>
 
 #include "common/printable.hpp"
 #include "common/process.hpp"
 #include "stress/threads.hpp"
+#include "testing/programs/pool_program.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -23,8 +23,6 @@
 
 namespace rangeio::tool {
 namespace {
-
-namespace sim = testing::sim;
 
 constexpr std::size_t max_program_bytes = std::size_t{1} << 20;
 

@@ -3,9 +3,9 @@
 #include <rangeio/multi_range_downloader.hpp>
 #include <rangeio/object.hpp>
 #include <rangeio/observer.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/world.hpp>
 #include <rangeio/testing/fault_script.hpp>
-#include <rangeio/testing/sim_context.hpp>
-#include <rangeio/testing/world.hpp>
 
 #include <chrono>
 #include <cstddef>

@@ -3,7 +3,7 @@
 #include <rangeio/error.hpp>
 
 #include "status_numbers.hpp"
-#include "testing/faults/text_fields.hpp"
+#include "text_fields.hpp"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 
 #include "testing/faults/fault_fields.hpp"
 #include "testing/faults/fault_json.hpp"
-#include "testing/faults/text_fields.hpp"
+#include "text_fields.hpp"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 #include <rangeio/testing/tcp_proxy.hpp>
 
 #include "testing/faults/tcp_relay.hpp"
-#include "testing/faults/text_fields.hpp"
+#include "text_fields.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>

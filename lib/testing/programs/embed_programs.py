@@ -6,7 +6,8 @@ import sys
 
 *programs, output = sys.argv[1:]
 with open(output, "w", encoding="utf-8") as out:
-    out.write("#include <rangeio/testing/pool_program.hpp>\n\nnamespace rangeio::testing {\n\n")
+    out.write('#include "testing/programs/pool_program.hpp"'
+        "\n\nnamespace rangeio::testing {\n\n")
     out.write("const std::vector<shipped_program>& shipped_programs() {\n")
     out.write("    static const std::vector<shipped_program> all{\n")
     for path in sorted(programs):

@@ -1,9 +1,10 @@
+#include "testing/programs/pool_program.hpp"
+
 #include <rangeio/mrd_pool.hpp>
-#include <rangeio/testing/allocation_failures.hpp>
-#include <rangeio/testing/pool_program.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/timer.hpp>
 #include <rangeio/testing/possible_faults.hpp>
-#include <rangeio/testing/sim_context.hpp>
-#include <rangeio/testing/sim_timer.hpp>
 
 #include "testing/programs/program_pools.hpp"
 #include "testing/service/watched_memory.hpp"
@@ -181,7 +182,7 @@ private:
                 me.parts = 0;
                 if (why) note(op, text_of(why));
             }
-            const allocation_exemption own;
+            const sim::allocation_exemption own;
             if (!why) note(op, "done");
             const auto here = sim::world::current();
             world_.check(
@@ -220,7 +221,7 @@ private:
 
     // What an operation has taken it gives back before it ends. Without memory a read on a lease may take another one.
     void check_leases() {
-        if (allocation_failures::any_injected()) return;
+        if (sim::allocation_failures::any_injected()) return;
         const one_moment here;
         std::size_t most = 0;
         for (const task_state& t : tasks_) most += t.parts + (t.held ? 1 : 0);
@@ -230,7 +231,7 @@ private:
     }
 
     std::string text_of(std::size_t index, const pool_program::operation& op) const {
-        const allocation_exemption own;
+        const sim::allocation_exemption own;
         return fmt::format("task {}: {}", program_.tasks[index].name, op.text);
     }
 
@@ -239,7 +240,7 @@ private:
         task_state& t = tasks_[index];
         cancel(t.cancel);
         if (t.over || t.must_end != 0) return;
-        const allocation_exemption own;
+        const sim::allocation_exemption own;
         t.must_end = world_.expect_end(
             fmt::format("task {}, which is cancelled", program_.tasks[index].name),
             std::chrono::nanoseconds(0)
@@ -258,13 +259,13 @@ private:
     }
 
     static std::string text_of(const failure& why) {
-        const allocation_exemption own;
+        const sim::allocation_exemption own;
         return why.message();
     }
 
     void note(const pool_program::operation& op, std::string_view end) {
         if (!world_.traced()) return;
-        const allocation_exemption own;
+        const sim::allocation_exemption own;
         world_.note(end.empty() ? op.text : fmt::format("{}: {}", op.text, end));
     }
 

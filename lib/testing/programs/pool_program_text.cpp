@@ -1,6 +1,5 @@
-#include <rangeio/testing/pool_program.hpp>
-
-#include "testing/faults/text_fields.hpp"
+#include "testing/programs/pool_program.hpp"
+#include "text_fields.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #include "testing/programs/program_pools.hpp"
 
-#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
 
 #include <fmt/format.h>
 
@@ -149,7 +149,7 @@ void program_pools::drop_cache() {
 }
 
 bool program_pools::is_injected(const failure& why) {
-    return why.code() == boost::system::errc::not_enough_memory && allocation_failures::any_injected();
+    return why.code() == boost::system::errc::not_enough_memory && sim::allocation_failures::any_injected();
 }
 
 asio::awaitable<void> program_pools::close_all() {
@@ -168,7 +168,7 @@ asio::awaitable<void> program_pools::close_all() {
             why = make_error_code(boost::system::errc::not_enough_memory);
         }
     }
-    const allocation_exemption own;
+    const sim::allocation_exemption own;
     if (why && !is_injected(why) && program_.faults.faults.empty()) {
         world_.violate(fmt::format("closing at the end fails: {}", why.message()));
     }
@@ -234,7 +234,7 @@ void program_pools::check_balance() {
     );
     // An end for which there was no memory has not begun, and who asked for it does not know yet; nor has one that waits
     // for a lock.
-    if (!at_end_ || allocation_failures::any_injected() || world_.options().at_locks()) return;
+    if (!at_end_ || sim::allocation_failures::any_injected() || world_.options().at_locks()) return;
     const bool still =
         s.hits == at_end_->hits && s.misses == at_end_->misses && s.donated == at_end_->donated;
     world_.check(still, "a stream is taken, kept or opened after the end of the cache has begun");
@@ -255,7 +255,7 @@ void program_pools::check_quiet() {
         );
     }
     // Without memory a stream may be meant to be opened, and not be.
-    if (cache_ != nullptr && scripted() && !allocation_failures::any_injected()) {
+    if (cache_ != nullptr && scripted() && !sim::allocation_failures::any_injected()) {
         world_.check(cache_->stats().misses == calls(), "the cache miscounts the streams that it opens");
     }
 }
@@ -271,7 +271,7 @@ void program_pools::check_over() {
     if (program_.max_calls && calls() > *program_.max_calls) {
         world_.violate(fmt::format("{} calls are begun where {} would do", calls(), *program_.max_calls));
     }
-    if (at_end_ && scripted() && !allocation_failures::any_injected() && !world_.options().at_locks()) {
+    if (at_end_ && scripted() && !sim::allocation_failures::any_injected() && !world_.options().at_locks()) {
         world_.check(calls() <= at_end_->misses, "a stream is opened after the end of the cache has begun");
     }
 }

@@ -2,11 +2,11 @@
 
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
-#include <rangeio/testing/pool_program.hpp>
+#include <rangeio/sim/context.hpp>
 #include <rangeio/testing/scripted_service.hpp>
-#include <rangeio/testing/sim_context.hpp>
 
 #include "runtime/mutex.hpp"
+#include "testing/programs/pool_program.hpp"
 
 #include <boost/asio/awaitable.hpp>
 

@@ -1,4 +1,4 @@
-#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
 
 #include "testing/service/scripted_service.hpp"
 #include "text.hpp"
@@ -65,13 +65,13 @@ void call_player::ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t 
 }
 
 void call_player::stop() noexcept {
-    const allocation_exemption own;
+    const sim::allocation_exemption own;
     if (!ending_) ending_ = call_script::ending{1, "the call was cancelled", {}, {}};
     wake();
 }
 
 void call_player::resume_end() {
-    const allocation_exemption own;
+    const sim::allocation_exemption own;
     --holds_;
     wake();
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <rangeio/testing/world.hpp>
+#include <rangeio/sim/world.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #include "testing/service/scripted_service.hpp"
 
-#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
 
 #include "testing/service/object_content.hpp"
 
@@ -30,12 +30,12 @@ scripted_service::shared::shared(sim::world& w, const scripted_service_options& 
       link(std::make_shared<scripted_link>(w)) {}
 
 scripted_service::scripted_service(sim::world& in, scripted_service_options options) {
-    const allocation_exemption own;
+    const sim::allocation_exemption own;
     shared_ = std::make_shared<shared>(in, options);
 }
 
 std::shared_ptr<mrd_factory> scripted_service::streams(bool multi_request) const {
-    const allocation_exemption own;
+    const sim::allocation_exemption own;
     return make_scripted_streams(shared_, multi_request);
 }
 
@@ -45,7 +45,7 @@ std::shared_ptr<mrd_factory> scripted_service::transport(
     bool multi_request,
     std::int64_t generation
 ) const {
-    const allocation_exemption own;
+    const sim::allocation_exemption own;
     return make_scripted_transport(shared_, executor, open_timeout, multi_request, generation);
 }
 

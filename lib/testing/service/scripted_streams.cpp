@@ -1,5 +1,5 @@
 #include <rangeio/crc32c.hpp>
-#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
 
 #include "status_numbers.hpp"
 #include "testing/service/scripted_service.hpp"
@@ -22,8 +22,8 @@ public:
           multi_request_(multi_request) {}
 
     void open(std::shared_ptr<stream_listener> owner) override {
-        allocation_point();
-        const allocation_exemption own;
+        sim::allocation_point();
+        const sim::allocation_exemption own;
         owner_ = std::move(owner);
         begin(false, service().state.expected_token);
         for (const auto& [id, r] : reads_) ask_for(id, *r.sink);
@@ -31,12 +31,12 @@ public:
     }
 
     std::int64_t read(std::shared_ptr<range_sink> sink) override {
-        allocation_point();
-        const allocation_exemption own;
+        sim::allocation_point();
+        const sim::allocation_exemption own;
         const std::int64_t id = ++last_id_;
         if (closing_ || ended()) {
             const failure why = why_ ? why_ : failure(errc::stream_closed);
-            const allocation_exemption::lift out_of_here;
+            const sim::allocation_exemption::lift out_of_here;
             sink->done({why, 0});
             return 0;
         }
@@ -50,7 +50,7 @@ public:
     }
 
     void cancel(std::int64_t read_id, const failure& why) noexcept override {
-        const allocation_exemption own;
+        const sim::allocation_exemption own;
         const auto it = reads_.find(read_id);
         if (it == reads_.end()) return;
         if (copying_ == read_id) {
@@ -61,7 +61,7 @@ public:
     }
 
     void close(const failure& why) noexcept override {
-        const allocation_exemption own;
+        const sim::allocation_exemption own;
         if (std::exchange(closing_, true)) return;
         why_ = why;
         fail_all(why ? why : failure(errc::stream_closed));
@@ -91,7 +91,7 @@ private:
         reads_.erase(it);
         outstanding_ -= p.sink->range().length() - p.received;
         const range_outcome outcome{why, p.received};
-        const allocation_exemption::lift out_of_here;
+        const sim::allocation_exemption::lift out_of_here;
         p.sink->done(outcome);
     }
 
@@ -107,7 +107,7 @@ private:
     void deliver(const call_script::response& response) override {
         if (!std::exchange(opened_, true) && !closing_) {
             auto object = std::make_shared<const object_info>(call_player::info());
-            const allocation_exemption::lift out_of_here;
+            const sim::allocation_exemption::lift out_of_here;
             owner_->opened(std::move(object));
         }
         for (const call_script::chunk& c : response.chunks) take(c);
@@ -147,7 +147,7 @@ private:
         const auto half = std::span(bytes).first(bytes.size() / 2);
         const auto rest = std::span(bytes).subspan(half.size());
         {
-            const allocation_exemption::lift out_of_here;
+            const sim::allocation_exemption::lift out_of_here;
             put(*p.sink, p.received, half);
             in().preemption_point("in the middle of a chunk");
             put(*p.sink, p.received + half.size(), rest);
@@ -181,7 +181,7 @@ private:
         }
         fail_all(why ? why : failure(errc::stream_closed));
         const auto owner = std::move(owner_);
-        const allocation_exemption::lift out_of_here;
+        const sim::allocation_exemption::lift out_of_here;
         owner->ended(why);
     }
 
@@ -202,8 +202,8 @@ public:
     streams_factory(std::shared_ptr<scripted_service::shared> service, bool multi_request)
         : service_(std::move(service)), object_(service_->state.object), multi_request_(multi_request) {}
     std::shared_ptr<multi_range_downloader> create() override {
-        allocation_point();
-        const allocation_exemption own;
+        sim::allocation_point();
+        const sim::allocation_exemption own;
         return std::make_shared<scripted_stream>(service_, multi_request_);
     }
     bool supports_multi_request() const noexcept override { return multi_request_; }

@@ -1,4 +1,4 @@
-#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
 
 #include "grpc/connections.hpp"
 #include "grpc/mrd_maker.hpp"
@@ -38,8 +38,8 @@ public:
         : call_player(std::move(service), std::move(connection)), events_(std::move(events)) {}
 
     void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
-        allocation_point();
-        const allocation_exemption own;
+        sim::allocation_point();
+        const sim::allocation_exemption own;
         const auto& noted = static_cast<const noted_spec&>(spec);
         const std::string& brought = spec.routing_token;
         const bool was_due = std::ranges::find(noted.due, brought) != noted.due.end();
@@ -53,8 +53,8 @@ public:
     }
 
     void write(std::span<const fsm::wire_range> ranges) override {
-        allocation_point();
-        const allocation_exemption own;
+        sim::allocation_point();
+        const sim::allocation_exemption own;
         send(ranges);
     }
 
@@ -77,7 +77,7 @@ private:
     void confirm() {
         writing_ = false;
         {
-            const allocation_exemption::lift out_of_here;
+            const sim::allocation_exemption::lift out_of_here;
             events_->on_write_done();
         }
         resume_end();
@@ -99,7 +99,7 @@ private:
                 ));
             }
         }
-        const allocation_exemption::lift out_of_here;
+        const sim::allocation_exemption::lift out_of_here;
         events_->on_response(message.view());
     }
 
@@ -107,7 +107,7 @@ private:
         if (in().traced()) in().note(fmt::format("ends the call: {}", how.status == 0 ? "OK" : how.text));
         const auto events = std::move(events_);
         const call_end end = to_call_end(how);
-        const allocation_exemption::lift out_of_here;
+        const sim::allocation_exemption::lift out_of_here;
         events->on_done(end);
     }
 
@@ -122,13 +122,13 @@ public:
         : service_(std::move(service)) {}
 
     std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
-        allocation_point();
-        const allocation_exemption own;
+        sim::allocation_point();
+        const sim::allocation_exemption own;
         return std::make_shared<scripted_call>(service_, connection_, std::move(events));
     }
 
     bool probe(std::function<void()> answered) override {
-        const allocation_exemption own;
+        const sim::allocation_exemption own;
         if (!connection_->answers(service_->in.now())) return true;
         if (!prober_) prober_ = service_->in.add_actor("a connection", true);
         service_->in.call_after(
@@ -158,8 +158,8 @@ public:
         : service_(std::move(service)) {}
 
     std::shared_ptr<connection> connect() override {
-        allocation_point();
-        const allocation_exemption own;
+        sim::allocation_point();
+        const sim::allocation_exemption own;
         return std::make_shared<scripted_channel>(service_);
     }
 
@@ -177,7 +177,7 @@ public:
 
     void start(const call_spec& spec, std::span<const fsm::wire_range> ranges) override {
         {
-            const allocation_exemption own;
+            const sim::allocation_exemption own;
             static_cast<call_spec&>(noted_) = spec;
         }
         to_->start(noted_, ranges);
@@ -201,7 +201,7 @@ public:
 
     std::shared_ptr<bidi_call> create(std::shared_ptr<bidi_call_events> events) override {
         auto made = to_->create(std::move(events));
-        const allocation_exemption own;
+        const sim::allocation_exemption own;
         return std::make_shared<noted_call>(service_->state, std::move(made));
     }
 

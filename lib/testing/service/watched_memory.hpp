@@ -1,6 +1,6 @@
 #pragma once
 
-#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -16,7 +16,7 @@ namespace rangeio::testing {
 class watched_memory {
 public:
     std::span<std::byte> take(std::size_t size) {
-        const allocation_exemption own;
+        const sim::allocation_exemption own;
         blocks_.push_back({std::make_unique<std::byte[]>(size), size, false});
         return {blocks_.back().bytes.get(), size};
     }

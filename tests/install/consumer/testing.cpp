@@ -1,11 +1,34 @@
-#include <rangeio/testing/explore.hpp>
-#include <rangeio/testing/pool_program.hpp>
+#include <rangeio/mrd_pool.hpp>
+#include <rangeio/sim/context.hpp>
+#include <rangeio/sim/explore.hpp>
+#include <rangeio/testing/scripted_service.hpp>
 
+#include <boost/asio/awaitable.hpp>
+
+#include <array>
+#include <cstddef>
 #include <iostream>
 
+namespace sim = rangeio::sim;
+
+namespace {
+
+void read_everything(sim::world& world) {
+    const rangeio::testing::scripted_service service(world);
+    sim::context io(world);
+    sim::spawn(io.get_executor(), "reader", [&]() -> boost::asio::awaitable<void> {
+        rangeio::mrd_pool pool(io.get_executor(), service.streams());
+        std::array<std::byte, 64> bytes{};
+        co_await pool.async_fetch({0, bytes.size()}, bytes);
+        world.check(service.holds(bytes, 0), "other bytes than the object's");
+        co_await pool.async_close();
+    }());
+    world.run();
+}
+
+}  // namespace
+
 int main() {
-    const auto program = rangeio::testing::pool_program::parse("transport\ntask a: read 0-8\n");
-    const auto result =
-        rangeio::testing::sim::explore(program, rangeio::testing::sim::explore_options().schedules(10));
-    std::cout << "consumer: a program " << (result.found ? "does not hold" : "holds") << '\n';
+    const auto result = sim::explore(read_everything, sim::explore_options().schedules(10));
+    std::cout << "consumer: " << (result.found ? result.found->text() : "a program holds") << '\n';
 }

@@ -1,11 +1,11 @@
-#include <rangeio/testing/world.hpp>
+#include <rangeio/sim/world.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <span>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 // Of a long run only both ends are kept. Two rows make one line at most, see trace().
 void world::record(actor_id who, std::string what, std::string where) {
@@ -80,4 +80,4 @@ std::string world::trace() const {
     return out;
 }
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 /// One thread of control in a simulated world: it does one thing after the other.
 using actor_id = std::uint32_t;
@@ -115,4 +115,4 @@ private:
 std::string decisions_text(std::span<const std::uint32_t> decisions);
 std::vector<std::uint32_t> read_decisions(std::string_view text);
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

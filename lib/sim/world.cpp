@@ -1,6 +1,5 @@
-#include <rangeio/testing/world.hpp>
-
-#include "runtime/mutex.hpp"
+#include <rangeio/preemption.hpp>
+#include <rangeio/sim/world.hpp>
 
 #include <fmt/format.h>
 
@@ -9,21 +8,16 @@
 #include <stdexcept>
 #include <tuple>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 namespace {
 
 thread_local world* current_world = nullptr;
 
-#if RANGEIO_PREEMPTION_POINTS
-void interleaved(const char* where) noexcept {
-    if (current_world != nullptr && runtime::locks_held == 0) current_world->preemption_point(where);
+void interleaved(const char* where, preemption_point kind) noexcept {
+    world* const w = current_world;
+    if (w == nullptr || (kind == preemption_point::lock && !w->options().at_locks())) return;
+    w->preemption_point(where);
 }
-void install_preemption_points() noexcept {
-    runtime::interleave_hook = &interleaved;
-}
-#else
-void install_preemption_points() noexcept {}
-#endif
 
 std::string place_of(const std::source_location& where) {
     std::string_view file = where.file_name();
@@ -43,8 +37,8 @@ const world_options& checked(const world_options& options) {
             fmt::format("max_time: {} ns is not at least 1 ns", options.max_time().count())
         );
     }
-    if (options.at_locks() && !runtime::has_preemption_points) {
-        throw std::invalid_argument("at_locks: rangeio was built without preemption points");
+    if (options.at_locks() && !has_preemption_points) {
+        throw std::invalid_argument("at_locks: no library of this program has preemption points");
     }
     return options;
 }
@@ -65,7 +59,7 @@ world::world(strategy& decides, world_options options)
           std::min(after(the_beginning, options.max_time()), time_point::max() - std::chrono::nanoseconds(1))
       ),
       early_left_(options.early_timers()) {
-    install_preemption_points();
+    preemption_hook = &interleaved;
 }
 
 world::~world() = default;
@@ -330,7 +324,6 @@ std::size_t world::choose(std::size_t n) {
 
 void world::preemption_point(const char* where) noexcept {
     if (!running_ || preempted_ >= options_.max_preempted()) return;
-    if (where == runtime::before_a_lock && !options_.at_locks()) return;
     const allocation_exemption own;
     const actor_id me = *running_;
     for (bool told = false; !over();) {
@@ -365,4 +358,4 @@ void world::note(std::string what, std::source_location where) {
     record(running_.value_or(nobody), std::move(what), place_of(where));
 }
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

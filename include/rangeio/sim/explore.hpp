@@ -1,6 +1,6 @@
 #pragma once
 
-#include <rangeio/testing/world.hpp>
+#include <rangeio/sim/world.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 /// Which runs to try.
 enum class search {
@@ -168,4 +168,4 @@ exploration explore(const program& p, const explore_options& options = {});
 /// a second time, to see whether it repeats itself.
 finding replay(const program& p, const run_name& name, world_options options = {});
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-namespace rangeio::testing {
+namespace rangeio {
 
 /// Without white space at its ends. For texts whose lines have been separated.
 inline std::string_view trimmed(std::string_view text) {
@@ -22,4 +22,4 @@ inline std::optional<std::uint64_t> whole_number(std::string_view text) {
     return out;
 }
 
-}  // namespace rangeio::testing
+}  // namespace rangeio

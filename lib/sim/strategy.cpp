@@ -1,10 +1,10 @@
-#include <rangeio/testing/strategy.hpp>
+#include <rangeio/sim/strategy.hpp>
 
 #include <algorithm>
 #include <charconv>
 #include <stdexcept>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 // SplitMix64: small, good enough, and the same everywhere, which the distributions of the standard library are not.
 std::uint64_t random_numbers::next() noexcept {
@@ -117,4 +117,4 @@ std::vector<std::uint32_t> read_decisions(std::string_view text) {
     return out;
 }
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <rangeio/testing/allocation_failures.hpp>
-#include <rangeio/testing/strategy.hpp>
-#include <rangeio/testing/world_options.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
+#include <rangeio/sim/strategy.hpp>
+#include <rangeio/sim/world_options.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 /// What one actor does in one go. Move-only, called once.
 class task {
@@ -222,4 +222,4 @@ private:
     std::vector<std::pair<actor_id, task>> strays_;  // from other threads
 };
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

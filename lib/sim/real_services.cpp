@@ -1,4 +1,4 @@
-#include "testing/sim/real_services.hpp"
+#include "sim/real_services.hpp"
 
 #include <boost/asio/detail/chrono_time_traits.hpp>
 #include <boost/asio/detail/deadline_timer_service.hpp>
@@ -19,7 +19,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 namespace {
 
 namespace asio = boost::asio;
@@ -74,4 +74,4 @@ void end_real_threads(asio::execution_context& context) {
     shut_down(std::type_identity<scheduler>());
 }
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

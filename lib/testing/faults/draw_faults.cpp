@@ -1,5 +1,5 @@
+#include <rangeio/sim/strategy.hpp>
 #include <rangeio/testing/draw_faults.hpp>
-#include <rangeio/testing/strategy.hpp>
 
 #include "testing/faults/fault_fields.hpp"
 

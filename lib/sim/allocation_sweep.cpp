@@ -1,7 +1,7 @@
-#include <rangeio/testing/allocation_failures.hpp>
-#include <rangeio/testing/allocation_sweep.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
+#include <rangeio/sim/allocation_sweep.hpp>
 
-#include "testing/sim/run_once.hpp"
+#include "sim/run_once.hpp"
 
 #include <boost/system/errc.hpp>
 #include <boost/system/system_error.hpp>
@@ -15,7 +15,7 @@
 #include <string>
 #include <utility>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 namespace {
 
 struct attempt {
@@ -148,4 +148,4 @@ std::string sweep_result::text() const {
     return out;
 }
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

@@ -38,7 +38,7 @@
 ///
 /// **Rules of a step.** A rule sees one state. To say something of a step ("only the last release closes"),
 /// let `apply` note in the state what it saw.
-namespace rangeio::testing {
+namespace rangeio::sim {
 
 /// Something that holds in every state.
 template <class State>
@@ -305,4 +305,4 @@ search_result search_states(
     return detail::state_search<Model>(model, max_states).run();
 }
 
-}  // namespace rangeio::testing
+}  // namespace rangeio::sim

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/explore.hpp>
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 /// Which allocations fail, and in which run. Checked where it is used.
 class sweep_options {
@@ -83,4 +83,4 @@ finding replay_failure(const program& p, std::uint64_t n, const sweep_options& o
 /// Whether this is how code reports that it has no memory.
 bool is_out_of_memory(const std::exception_ptr& thrown) noexcept;
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

@@ -1,9 +1,9 @@
-#include <rangeio/testing/allocation_failures.hpp>
-#include <rangeio/testing/allocation_sweep.hpp>
-#include <rangeio/testing/sim_context.hpp>
+#include <rangeio/context_clock.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
+#include <rangeio/sim/allocation_sweep.hpp>
+#include <rangeio/sim/context.hpp>
 
-#include "runtime/context_service.hpp"
-#include "testing/sim/real_services.hpp"
+#include "sim/real_services.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -14,7 +14,7 @@
 #include <exception>
 #include <vector>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 namespace {
 
 // Owns the queues, so that they go when services do: in the reverse order of their making, this one last.
@@ -33,7 +33,7 @@ private:
     }
 };
 
-class virtual_timer final : public runtime::timer {
+class virtual_timer final : public clock_timer {
 public:
     explicit virtual_timer(world& in) : world_(in) {}
     ~virtual_timer() override { cancel(); }
@@ -45,12 +45,11 @@ private:
     world& world_;
 };
 
-/// Time and threads of the engine, in a world.
-class virtual_core final : public runtime::context_core {
+class virtual_clock final : public context_clock {
 public:
-    explicit virtual_core(world& in) : world_(in) {}
+    explicit virtual_clock(world& in) : world_(in) {}
 
-    std::shared_ptr<runtime::timer> set_timer(
+    std::shared_ptr<clock_timer> call_after(
         const asio::any_io_executor& executor, std::chrono::nanoseconds delay, std::function<void()> then
     ) override {
         allocation_point();
@@ -59,7 +58,7 @@ public:
             const allocation_exemption own;
             out = std::make_shared<virtual_timer>(world_);
         }
-        // A timer of a strand needs no strand: what it calls is safe on any thread.
+        // A timer of a strand needs no strand: its callback is safe on any thread.
         const auto* const own = executor.target<sim::executor>();
         const actor_id who = (own != nullptr ? *own : context_of(executor).get_executor()).actor();
         out->timer = world_.call_after(who, delay, task(std::move(then)), "a timer is due");
@@ -68,14 +67,14 @@ public:
 
     std::chrono::steady_clock::time_point now() const noexcept override { return world_.now(); }
 
-private:
-    // Whoever waits for other threads is the only thread there is.
-    help run_one_step() noexcept override {
-        if (world_.step_outside()) return help::helped;
+    // The thread that waits for the others is the only one there is.
+    progress run_one_step() noexcept override {
+        if (world_.step_outside()) return progress::made;
         world_.violate("a context is being destroyed, and what has to end there never does");
-        return help::in_vain;
+        return progress::none;
     }
 
+private:
     world& world_;
 };
 
@@ -87,7 +86,7 @@ context::context(world& in, std::string name) : world_(in), first_(in.add_actor(
     auto& owned = asio::use_service<queues>(*this);
     owned.in = &in;
     owned.actors.push_back(first_);
-    asio::make_service<runtime::context_service>(*this, std::make_shared<virtual_core>(in));
+    use_clock(*this, std::make_shared<virtual_clock>(in));
 }
 
 context::~context() {
@@ -168,4 +167,4 @@ void spawn(
     );
 }
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

@@ -1,7 +1,7 @@
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/explore.hpp>
 
-#include "testing/faults/text_fields.hpp"
-#include "testing/sim/run_once.hpp"
+#include "sim/run_once.hpp"
+#include "text_fields.hpp"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include <bit>
 #include <stdexcept>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 run_name run_name::random(std::uint64_t seed) {
     run_name out;
@@ -267,4 +267,4 @@ std::string exploration::text() const {
     return out;
 }
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

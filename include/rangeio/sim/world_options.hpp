@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cstddef>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 /// How far a run goes. Checked where it is used: std::invalid_argument names what is out of its range.
 class world_options {
@@ -74,4 +74,4 @@ private:
     std::size_t max_trace_lines_ = 400;
 };
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <rangeio/testing/world.hpp>
+#include <rangeio/sim/world.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 namespace asio = boost::asio;
 
@@ -117,4 +117,4 @@ void spawn(
     asio::cancellation_slot cancel = {}
 );
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

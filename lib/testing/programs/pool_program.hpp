@@ -2,7 +2,7 @@
 
 #include <rangeio/byte_range.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/explore.hpp>
 #include <rangeio/testing/fault_script.hpp>
 
 #include <chrono>

@@ -1,4 +1,4 @@
-#include <rangeio/testing/allocation_failures.hpp>
+#include <rangeio/sim/allocation_failures.hpp>
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-namespace rangeio::testing {
+namespace rangeio::sim {
 namespace {
 
 thread_local allocation_failures* armed = nullptr;
@@ -43,7 +43,7 @@ allocation_failures::allocation_failures(std::uint64_t nth, std::uint64_t times)
     if (!is_replaced()) {
         throw std::logic_error(
             "operator new is not replaced: one source of the program has to include "
-            "rangeio/testing/replace_new.hpp"
+            "rangeio/sim/replace_new.hpp"
         );
     }
     armed = this;
@@ -150,4 +150,4 @@ void exempt_from_here(bool exempt) noexcept {
 
 }  // namespace detail
 
-}  // namespace rangeio::testing
+}  // namespace rangeio::sim

@@ -1,11 +1,11 @@
-#include "testing/sim/run_once.hpp"
+#include "sim/run_once.hpp"
 
 #include <fmt/format.h>
 
 #include <exception>
 #include <new>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 run_result run_once(const program& p, strategy& decides, const world_options& options) {
     run_result out;
@@ -51,4 +51,4 @@ std::string not_deterministic(std::string_view seen) {
     return out;
 }
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <memory>
 
-namespace rangeio::testing {
+namespace rangeio::sim {
 
 namespace asio = boost::asio;
 
@@ -34,4 +34,4 @@ private:
     std::shared_ptr<core> core_;
 };
 
-}  // namespace rangeio::testing
+}  // namespace rangeio::sim

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 /// Which of Asio's own timers and I/O objects are, or were, on a context that has neither real time nor a network. Empty:
 /// none.
@@ -15,4 +15,4 @@ std::string real_services(boost::asio::execution_context& context, std::string_v
 /// late.
 void end_real_threads(boost::asio::execution_context& context);
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

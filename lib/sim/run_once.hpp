@@ -1,13 +1,13 @@
 #pragma once
 
-#include <rangeio/testing/explore.hpp>
+#include <rangeio/sim/explore.hpp>
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 /// What became of one run of a program.
 struct run_result {
@@ -32,4 +32,4 @@ bool repeats(const program& p, const world_options& options, const run_result& r
 /// The violation of a program that does not repeat itself. `seen`: that of one of its runs, perhaps empty.
 std::string not_deterministic(std::string_view seen);
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-namespace rangeio::testing {
+namespace rangeio::sim {
 
 /// While one of these lives, an allocation of its thread fails: the `nth` from its construction on, counted from 1, and
 /// `times` in a row. Zero: none, it only counts.
@@ -14,7 +14,7 @@ namespace rangeio::testing {
 /// coroutine frames and handlers; by whatever code, but for that under an `allocation_exemption`. The one that fails
 /// throws std::bad_alloc, or returns null if that is its way.
 ///
-/// Requires:   one source of the program includes `rangeio/testing/replace_new.hpp`.
+/// Requires:   one source of the program includes `rangeio/sim/replace_new.hpp`.
 /// Throws:     std::logic_error if none does.
 /// Threads:    others are not concerned. One inside of another's life takes its place meanwhile.
 class allocation_failures {
@@ -105,4 +105,4 @@ void exempt_from_here(bool exempt) noexcept;
 
 }  // namespace detail
 
-}  // namespace rangeio::testing
+}  // namespace rangeio::sim

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <rangeio/testing/sim_context.hpp>
+#include <rangeio/sim/context.hpp>
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <memory>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 /// A timer with the interface of asio::steady_timer, in the virtual time of a world. Code that is to be simulated takes
 /// the type of its timers as a template parameter, or an alias.
@@ -71,4 +71,4 @@ private:
     std::shared_ptr<state> waits_;
 };
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

@@ -1,4 +1,4 @@
-#include <rangeio/testing/sim_timer.hpp>
+#include <rangeio/sim/timer.hpp>
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/error.hpp>
@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace rangeio::testing::sim {
+namespace rangeio::sim {
 
 using handler_type = asio::any_completion_handler<void(boost::system::error_code)>;
 
@@ -110,4 +110,4 @@ void timer::begin_wait(
     }
 }
 
-}  // namespace rangeio::testing::sim
+}  // namespace rangeio::sim

@@ -1,6 +1,5 @@
-#include <rangeio/testing/manual_time.hpp>
-
-#include "runtime/context_service.hpp"
+#include <rangeio/context_clock.hpp>
+#include <rangeio/sim/manual_time.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -9,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace rangeio::testing {
+namespace rangeio::sim {
 namespace {
 
 using time_point = std::chrono::steady_clock::time_point;
@@ -22,9 +21,9 @@ time_point after(time_point from, std::chrono::nanoseconds delay) {
 
 }  // namespace
 
-class manual_time::core final : public runtime::context_core {
+class manual_time::core final : public context_clock {
 public:
-    std::shared_ptr<runtime::timer> set_timer(
+    std::shared_ptr<clock_timer> call_after(
         const asio::any_io_executor&, std::chrono::nanoseconds delay, std::function<void()> then
     ) override {
         auto out = std::make_shared<pending>();
@@ -66,7 +65,7 @@ public:
     }
 
 private:
-    struct pending final : runtime::timer {
+    struct pending final : clock_timer {
         void cancel() noexcept override { over = true; }
         std::chrono::steady_clock::time_point due;
         std::function<void()> then;
@@ -79,7 +78,7 @@ private:
 };
 
 manual_time::manual_time(asio::execution_context& context) : core_(std::make_shared<core>()) {
-    asio::make_service<runtime::context_service>(context, core_);
+    use_clock(context, core_);
 }
 
 std::chrono::steady_clock::time_point manual_time::now() const noexcept {
@@ -94,4 +93,4 @@ void manual_time::pass(std::chrono::nanoseconds time) {
     core_->pass(time);
 }
 
-}  // namespace rangeio::testing
+}  // namespace rangeio::sim
