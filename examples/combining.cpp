@@ -30,7 +30,7 @@
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-// What docs/combining.md shows. Each function prints a line.
+// The code of docs/combining.md. Each function prints a line.
 
 asio::awaitable<void> tokens(rangeio::mrd_pool& pool) {
     std::vector<std::byte> memory(10);
@@ -140,7 +140,7 @@ int main(int argc, char** argv) try {
     context.run();
     workers.join();
 
-    // A context that a thread of its own runs.
+    // A context with a thread of its own.
     asio::thread_pool one(1);
     rangeio::client client(one);
     const rangeio::mrd_pool pool = client.pool(object);

@@ -1,4 +1,4 @@
-// Finds what a coroutine leaves behind where memory runs out. docs/testing-races.md tells the story.
+// Finds state that a coroutine leaves behind when memory runs out. docs/testing-races.md explains it.
 #include <rangeio/sim/allocation_sweep.hpp>
 #include <rangeio/sim/context.hpp>
 #include <rangeio/sim/replace_new.hpp>  // in one source of a program

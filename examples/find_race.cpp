@@ -1,4 +1,4 @@
-// Finds a race in a cache of a few lines. docs/testing-races.md tells the story.
+// Finds a race in a cache of a few lines. docs/testing-races.md explains it.
 #include <rangeio/sim/context.hpp>
 #include <rangeio/sim/explore.hpp>
 #include <rangeio/sim/timer.hpp>

@@ -13,8 +13,7 @@
 namespace rangeio {
 namespace {
 
-// Boost.System's category base deliberately has a protected, non-virtual destructor; GCC 12 warns all the
-// same.
+// Boost.System's category base has a protected, non-virtual destructor by design; GCC 12 warns nevertheless.
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 
 // The 64-bit ids make the categories equal across shared objects that each carry a copy of this file.
@@ -137,7 +136,7 @@ failure::failure(error_code code, std::string message, error_class kind)
 failure::failure(error_code code, error_info info)
     : code_(code), info_(std::make_shared<const error_info>(std::move(info))) {}
 
-// A bare code of gRPC is what is left of its status where there was no memory for more.
+// A failure without an error_info, but with a code of gRPC, is a status for whose text there was no memory.
 error_class failure::kind() const noexcept {
     if (info_ && info_->kind != error_class::none) return info_->kind;
     return code_.category() == grpc_category() ? class_of_status(code_.value()) : error_class::none;
@@ -152,7 +151,7 @@ std::string failure::message() const {
 }
 
 failure failure::with_context(const std::string& context) const {
-    // Services like to begin with what they were asked about. What the context says is not said again.
+    // Services tend to begin their texts with the resource of the request: do not repeat it after the context.
     std::string text = message();
     const std::size_t colon = text.find(": ");
     if (colon != std::string::npos && context.starts_with(text.substr(0, colon))) text.erase(0, colon + 2);

@@ -12,7 +12,7 @@
 
 namespace rangeio {
 
-/// A failure with its story, for where nothing may be thrown: without memory for the story, the code alone.
+/// A failure with its text, for code that must not throw: if there is no memory for the text, the code alone.
 template <class... Args>
 failure described(errc code, fmt::format_string<Args...> text, Args... args) noexcept {
     try {
@@ -22,7 +22,7 @@ failure described(errc code, fmt::format_string<Args...> text, Args... args) noe
     }
 }
 
-/// The same failure with a remark behind its message; as it was without memory for one.
+/// The same failure with a remark after its message; unchanged if there is no memory for the remark.
 template <class... Args>
 failure remarked(const failure& why, fmt::format_string<Args...> remark, Args... args) noexcept {
     try {
@@ -33,7 +33,7 @@ failure remarked(const failure& why, fmt::format_string<Args...> remark, Args...
     }
 }
 
-/// The exception that is being handled, which may be another's, as a failure with the text that it brings.
+/// The exception that is being handled, of any type, as a failure with the text of the exception.
 inline failure current_failure() noexcept {
     try {
         try {
@@ -54,7 +54,7 @@ inline failure current_failure() noexcept {
     }
 }
 
-/// What `f` returns, or fails with.
+/// Returns the result of `f`, or the exception of `f` as a failure.
 template <class F>
 failure guarded(F&& f) noexcept {
     try {

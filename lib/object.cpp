@@ -18,21 +18,20 @@ constexpr std::size_t max_name_bytes = 1024;
 }
 
 void check_object_name(std::string_view name) {
-    if (name.empty()) reject("the object's name is empty");
+    if (name.empty()) reject("object name: empty");
     if (name.size() > max_name_bytes) {
-        reject(fmt::format("an object's name has at most {} bytes, this one {}", max_name_bytes, name.size())
-        );
+        reject(fmt::format("object name: {} bytes are more than {}", name.size(), max_name_bytes));
     }
-    if (name == "." || name == "..") reject(fmt::format("no object can be called '{}'", name));
+    if (name == "." || name == "..") reject(fmt::format("object name: '{}' is not allowed", name));
     if (name.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) {
-        reject("the object's name has a line break or a NUL in it");
+        reject("object name: contains a line break or a NUL");
     }
-    if (!is_utf8(name)) reject("the object's name is not UTF-8");
+    if (!is_utf8(name)) reject("object name: not UTF-8");
 }
 
 }  // namespace
 
-// The bucket's name goes into a header as it is, so nothing but these characters may pass.
+// The bucket name is copied into a header unescaped, so only these characters are allowed.
 void check_bucket_name(std::string_view bucket) {
     const bool good = std::ranges::all_of(bucket, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -40,7 +39,7 @@ void check_bucket_name(std::string_view bucket) {
     });
     if (!good || bucket.size() < 3 || bucket.size() > 222) {
         reject(fmt::format(
-            "'{}' is no bucket name: 3 to 222 of A-Z, a-z, 0-9, '.', '_' and '-'",
+            "bucket name: '{}' is not 3 to 222 of A-Z, a-z, 0-9, '.', '_' and '-'",
             good ? bucket.substr(0, 222) : "..."
         ));
     }
@@ -54,18 +53,18 @@ object_ref::object_ref(std::string bucket, std::string name, std::int64_t genera
 }
 
 object_ref& object_ref::generation(std::int64_t value) {
-    if (value < 0) reject(fmt::format("generation {} is negative", value));
+    if (value < 0) reject(fmt::format("generation: {} is negative", value));
     generation_ = value;
     return *this;
 }
 
 object_ref object_ref::parse(std::string_view uri) {
     constexpr std::string_view scheme = "gs://";
-    if (!uri.starts_with(scheme)) reject(fmt::format("'{}' is not of the form gs://bucket/object", uri));
+    if (!uri.starts_with(scheme)) reject(fmt::format("URI: '{}' is not of the form gs://bucket/object", uri));
     const std::string_view rest = uri.substr(scheme.size());
     const std::size_t slash = rest.find('/');
     if (slash == std::string_view::npos || slash + 1 == rest.size()) {
-        reject(fmt::format("'{}' names no object: gs://bucket/object", uri));
+        reject(fmt::format("URI: '{}' has no object name; expected gs://bucket/object", uri));
     }
     return {std::string(rest.substr(0, slash)), std::string(rest.substr(slash + 1))};
 }

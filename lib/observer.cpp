@@ -17,19 +17,19 @@ std::string tail_of(const event& what) {
     switch (what.kind) {
         case event_kind::stream_opened: return "opened after " + milliseconds(what.time);
         case event_kind::stream_broke: return fmt::format("broke: {}", reason(what));
-        case event_kind::stream_redirected: return "is redirected";
+        case event_kind::stream_redirected: return "was redirected";
         case event_kind::stream_stalled: return fmt::format("stalled for {}", milliseconds(what.time));
         case event_kind::stream_retired:
-            return fmt::format("is retired, it owes {} orphan bytes", what.bytes);
+            return fmt::format("retired its call: {} orphan bytes due", what.bytes);
         case event_kind::stream_resuming:
-            if (what.attempt == 0) return "goes on with another call";
+            if (what.attempt == 0) return "continues with another call";
             return fmt::format("resumes after {}, attempt {}", milliseconds(what.time), what.attempt);
         case event_kind::stream_resumed: return "resumed after " + milliseconds(what.time);
         case event_kind::stream_ended:
             return what.why ? fmt::format("failed: {}", reason(what)) : std::string("ended");
         case event_kind::rejected_chunk:
             return fmt::format(
-                "got a rejected chunk of {} bytes of {}: {}", what.bytes, to_string(what.range), reason(what)
+                "rejected a chunk of {} bytes of {}: {}", what.bytes, to_string(what.range), reason(what)
             );
         case event_kind::range_refused:
             return fmt::format("was refused {}: {}", to_string(what.range), reason(what));
@@ -39,7 +39,9 @@ std::string tail_of(const event& what) {
         case event_kind::waiting_for_connection:
             return fmt::format("waits for {}: {}", milliseconds(what.time), reason(what));
         case event_kind::unchecked_chunk:
-            return fmt::format("got {} bytes of {} without a checksum", what.bytes, to_string(what.range));
+            return fmt::format(
+                "received {} bytes of {} without a checksum", what.bytes, to_string(what.range)
+            );
     }
     return {};
 }

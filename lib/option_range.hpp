@@ -8,7 +8,7 @@
 #include <string_view>
 #include <type_traits>
 
-// What is wrong with an option's value, in the one form of such texts: `channels: 0 is not in 1..64`.
+// Checks of option values, and the one form of their error texts: `channels: 0 is not in 1..64`.
 
 namespace rangeio {
 
@@ -16,7 +16,7 @@ inline double in_seconds(std::chrono::nanoseconds time) noexcept {
     return std::chrono::duration<double>(time).count();
 }
 
-/// Empty if `value` is in [least, most], else errc::invalid_argument. Not a number is in no range.
+/// Empty if `value` is in [least, most], else errc::invalid_argument. NaN is in no range.
 template <class T>
 failure check_range(
     std::string_view option, T value, std::type_identity_t<T> least, std::type_identity_t<T> most

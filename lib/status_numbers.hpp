@@ -2,7 +2,7 @@
 
 #include <rangeio/error.hpp>
 
-/// Numbers of gRPC's statuses, for what does without gRPC.
+/// Numbers of gRPC's statuses, for code that does not use gRPC.
 namespace rangeio::status_number {
 
 inline constexpr int ok = 0;
@@ -27,9 +27,9 @@ inline constexpr int unauthenticated = 16;
 
 namespace rangeio {
 
-/// The code of a failure with this status: that of `errc` which has its name, or the number in grpc_category().
+/// The code of a failure with this status: the `errc` of the same meaning, or the number in grpc_category().
 error_code code_of_status(int status) noexcept;
-/// What a status of gRPC means. Numbers that gRPC does not know are error_class::unknown, as UNKNOWN is.
+/// The class of a status of gRPC. Numbers that gRPC does not define are error_class::unknown, as UNKNOWN is.
 error_class class_of_status(int status) noexcept;
 
 }  // namespace rangeio

@@ -9,7 +9,7 @@ namespace {
 
 struct scalar {
     std::uint32_t value = 0;
-    std::size_t bytes = 0;  // 0: there is no well-formed one here
+    std::size_t bytes = 0;  // 0: not well-formed
 };
 
 // The first scalar value of a text that is not empty.
@@ -24,14 +24,14 @@ scalar first_of(std::string_view text) noexcept {
         if ((at(k) & 0xc0) != 0x80) return {};
         value = value << 6 | (at(k) & 0x3fU);
     }
-    // In the fewest bytes that hold it, no half of a surrogate pair, and not past the last one.
+    // Well-formed: encoded in the fewest bytes, not a surrogate, and at most U+10FFFF.
     constexpr std::array<std::uint32_t, 5> least{0, 0, 0x80, 0x800, 0x10000};
     const bool surrogate = value >= 0xd800 && value <= 0xdfff;
     if (value < least.at(length) || surrogate || value > 0x10ffff) return {};
     return {value, length};
 }
 
-// Controls, what breaks lines, what turns the direction of writing, what is not seen.
+// Control characters, line separators, changes of the writing direction, and invisible characters.
 bool disturbs(std::uint32_t c) noexcept {
     return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
            (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
@@ -64,7 +64,7 @@ std::string printable(std::string_view text, std::size_t max_bytes) {
         if (c.bytes != 0 && disturbs(c.value)) part = " ";
         if (out.size() + part.size() > max_bytes) {
             while (out.size() + more.size() > max_bytes && !out.empty()) {
-                // A whole character goes, not the end of one.
+                // Remove a whole character, not a part of one.
                 while ((static_cast<unsigned char>(out.back()) & 0xc0) == 0x80) out.pop_back();
                 out.pop_back();
             }

@@ -1,6 +1,6 @@
 #include <rangeio/tune_malloc.hpp>
 
-// Any header of the C library: without one, nobody has said yet that this is glibc.
+// Any header of the C library defines __GLIBC__ if this is glibc.
 #include <cstdlib>
 
 #if defined(__GLIBC__)
@@ -12,7 +12,7 @@ namespace rangeio {
 bool tune_malloc() noexcept {
 #if defined(__GLIBC__)
     constexpr int mib = 1 << 20;
-    // Setting any of these also ends glibc's own adjusting of the thresholds, so all are set.
+    // Setting any of these disables glibc's dynamic adjustment of the thresholds, so all are set.
     const bool trim = mallopt(M_TRIM_THRESHOLD, 256 * mib) != 0;
     const bool pad = mallopt(M_TOP_PAD, 64 * mib) != 0;
     const bool map = mallopt(M_MMAP_THRESHOLD, 32 * mib) != 0;

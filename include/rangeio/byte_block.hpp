@@ -7,9 +7,9 @@
 
 namespace rangeio {
 
-/// A block of memory and its size: what a finished read hands over. Move-only; a moved-from block is empty.
+/// A block of memory and its size, as a completed read returns it. Move-only; a moved-from block is empty.
 ///
-/// Threads: as a container: members that are const may be called from several threads at once.
+/// Threads:  as a container: const members may be called by several threads at once.
 class byte_block {
 public:
     byte_block() noexcept = default;

@@ -14,13 +14,13 @@ namespace detail {
 
 /// The bytes [offset, offset + length) of an object.
 ///
-/// A value: cheap to copy, and valid by construction, so that no user of one has to fear an overflow.
+/// A value: cheap to copy, and valid by construction, so that code that uses a range needs no check for overflow.
 ///
-/// Units:   bytes; offset and length are counted from 0.
-/// Limits:  `end()` is at most `max_end`, for the wire counts in signed 64 bits.
-/// Errors:  only the checked constructions throw: `rangeio::error` with `errc::invalid_argument`, and the
-///          message says the numbers.
-/// Threads: as any value.
+/// Units:     bytes; offset and length are counted from 0.
+/// Requires:  `end()` is at most `max_end`, because the wire format counts in signed 64 bits.
+/// Errors:    only the checked constructions throw: `rangeio::error` with `errc::invalid_argument`, whose message has
+///            the numbers.
+/// Threads:   as for any value.
 class byte_range {
 public:
     /// The largest `end()` of a range.
@@ -29,16 +29,16 @@ public:
     /// The empty range at 0.
     constexpr byte_range() noexcept = default;
 
-    /// `length` bytes from `offset`.
+    /// The `length` bytes from `offset`.
     ///
-    /// Throws: errc::invalid_argument when `offset + length` is above `max_end`.
+    /// Throws:  errc::invalid_argument if `offset + length` is above `max_end`.
     constexpr byte_range(std::uint64_t offset, std::uint64_t length) : offset_(offset), length_(length) {
         if (offset > max_end || length > max_end - offset) detail::throw_range_too_far(offset, length);
     }
 
     /// The bytes from `begin` up to `end`, which is excluded.
     ///
-    /// Throws: errc::invalid_argument when `end` is less than `begin` or above `max_end`.
+    /// Throws:  errc::invalid_argument if `end` is less than `begin` or above `max_end`.
     static constexpr byte_range from_to(std::uint64_t begin, std::uint64_t end) {
         if (end < begin) detail::throw_range_reversed(begin, end);
         return {begin, end - begin};
@@ -55,20 +55,20 @@ public:
         return position >= offset_ && position - offset_ < length_;
     }
 
-    /// Whether all of `other` lies within; an empty one does at each position from `offset()` to `end()`.
+    /// Whether the range has all of `other`; an empty `other` is contained at each position from `offset()` to `end()`.
     constexpr bool contains(const byte_range& other) const noexcept {
         return other.offset_ >= offset_ && other.end() <= end();
     }
 
-    /// Whether the two have a byte in common. An empty range overlaps nothing.
+    /// Whether the two ranges have a byte in common. An empty range overlaps nothing.
     constexpr bool overlaps(const byte_range& other) const noexcept { return !intersect(other).empty(); }
 
-    /// The bytes that both have; where there are none, an empty range at the larger of the two offsets.
+    /// The bytes that both ranges have; if there are none, an empty range at the larger of the two offsets.
     constexpr byte_range intersect(const byte_range& other) const noexcept {
         return between(std::max(offset_, other.offset_), std::min(end(), other.end()));
     }
 
-    /// The part of the range that an object of `size` bytes has; empty, at `offset()`, when it has none.
+    /// The bytes of the range that an object of `size` bytes has; if it has none, an empty range at `offset()`.
     constexpr byte_range clamp_to(std::uint64_t size) const noexcept {
         return between(offset_, std::min(end(), size));
     }
@@ -87,7 +87,7 @@ private:
     std::uint64_t length_ = 0;
 };
 
-/// The range as it stands in messages: "[a, b)", in bytes.
+/// Returns the range in the form of the messages: "[a, b)", in bytes.
 std::string to_string(const byte_range& range);
 
 }  // namespace rangeio

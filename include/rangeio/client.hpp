@@ -29,19 +29,19 @@
 
 namespace rangeio {
 
-/// How a client proves who it is. A value; its secret never appears in a message or a log.
+/// How a client authenticates. A value; its secret never appears in a message or a log.
 class credentials {
 public:
     enum class kind { automatic, insecure, google_default, access_token };
 
-    /// Insecure for an endpoint on this machine or one from the environment, or with `http://`; TLS without an identity
-    /// for `https://` on this machine; else Google default credentials.
+    /// Insecure for an endpoint on this machine, for one from the environment and for `http://`; TLS without an
+    /// identity for `https://` on this machine; otherwise Google default credentials.
     credentials() = default;
-    /// No encryption and no identity: for an emulator.
+    /// No encryption and no identity, for an emulator.
     static credentials insecure() { return credentials(kind::insecure, {}); }
-    /// TLS, and what gRPC finds as Application Default Credentials.
+    /// TLS with the Application Default Credentials that gRPC finds.
     static credentials google_default() { return credentials(kind::google_default, {}); }
-    /// TLS, and this OAuth2 access token with each call.
+    /// TLS with this OAuth2 access token on each call.
     static credentials access_token(std::string token) {
         return credentials(kind::access_token, std::move(token));
     }
@@ -56,27 +56,29 @@ private:
     std::string token_;
 };
 
-/// Where a client connects to, and how. Checked when the client is made.
+/// The endpoint of a client, and how it connects. The constructor of the client checks the options.
 class client_options {
 public:
     client_options() = default;
 
-    /// Where to connect to, in one of these forms, with blanks around it or not. Default: the environment variable
-    /// STORAGE_EMULATOR_HOST_GRPC if it is set and not empty, in the same forms, else storage.googleapis.com:443.
+    /// The endpoint, in one of these forms, with or without blanks around it.
     ///
     /// | form | |
     /// |---|---|
-    /// | `HOST:PORT`, `[IPV6]:PORT`, `IPV4:PORT` | ports are 1..65535; without one it is 443 |
-    /// | `http://HOST:PORT`, `https://HOST:PORT` | without encryption, whatever the host; with TLS |
+    /// | `HOST:PORT`, `[IPV6]:PORT`, `IPV4:PORT` | ports are 1..65535; the default port is 443 |
+    /// | `http://HOST:PORT`, `https://HOST:PORT` | without encryption, for any host; with TLS |
     /// | `dns:///HOST:PORT`, `ipv4:ADDRESS:PORT`, `ipv6:[ADDRESS]:PORT` | as gRPC writes it |
     /// | `unix:PATH`, `unix:///PATH` | a socket of this machine |
-    /// | `google-c2p:///HOST` | the direct path to the service, from its own machines |
+    /// | `google-c2p:///HOST` | the direct path to the service, from Google's own machines |
     ///
-    /// **On this machine** are `localhost`, 127.0.0.0/8, `[::1]`, Unix sockets, and the addresses to listen everywhere,
-    /// `0.0.0.0` and `[::]`, which stand for 127.0.0.1 and `[::1]`. There a port is required, no credentials are needed
-    /// (see `credentials`), and no proxy is used: for other endpoints gRPC heeds `grpc_proxy`, `https_proxy`,
-    /// `http_proxy` and `no_grpc_proxy`, `no_proxy` of the environment. Addresses are written with four numbers: `127.1`
-    /// is an invalid argument, as is everything else.
+    /// Endpoints **on this machine** are `localhost`, 127.0.0.0/8, `[::1]`, Unix sockets, and the wildcard addresses
+    /// `0.0.0.0` and `[::]`, which stand for 127.0.0.1 and `[::1]`. They require a port and no credentials (see
+    /// `credentials`), and bypass proxies: for other endpoints gRPC applies `grpc_proxy`, `https_proxy`, `http_proxy`
+    /// and `no_grpc_proxy`, `no_proxy` of the environment. An IPv4 address has four numbers: `127.1` is an invalid
+    /// argument, as is any other form.
+    ///
+    /// Default:  the environment variable STORAGE_EMULATOR_HOST_GRPC if it is set and not empty, in the same forms;
+    ///           otherwise storage.googleapis.com:443.
     client_options& endpoint(std::string target) {
         endpoint_ = std::move(target);
         return *this;
@@ -89,79 +91,98 @@ public:
     }
     const credentials& auth() const noexcept { return auth_; }
 
-    /// Over how many channels the streams are spread, 1 to 64. Default 4. Each call takes the one with the fewest, in
-    /// turn. Each channel is a connection of its own (it shares no subchannels), opened when it is first used and kept
-    /// for later pools. One connection is the limit of what its streams can carry together, and the default lets each
-    /// stream of a pool of the default size have its own; more connections than streams would be handshakes for nothing.
-    /// Calls for metadata have a connection of their own.
+    /// The number of channels that the streams are spread over, 1 to 64. Each call uses the channel with the fewest
+    /// calls, in turn among equals. Each channel is a connection of its own (it shares no subchannels), opened at its
+    /// first use and kept for later pools. One connection limits the total throughput of its streams. With the default,
+    /// each stream of a pool of the default size has its own; more connections than streams would only cost handshakes.
+    /// Calls for metadata use a separate connection.
+    ///
+    /// Default:  4.
     client_options& channels(std::size_t count) {
         channels_ = count;
         return *this;
     }
     std::size_t channels() const noexcept { return channels_; }
 
-    /// How many streams a connection may have at once, 1 to 10000. Default 100, which is what servers allow as a rule;
-    /// gRPC does not show how many it is, and lets those wait that are too many. When all connections are full, a further
-    /// one is opened. An opening that has no answer after a quarter of `retry_policy::stall_timeout`, on a connection
-    /// that answered others, goes to another connection; so a smaller limit of the server is learned.
+    /// The maximum number of concurrent streams on one connection, 1 to 10000. gRPC does not report the limit of the
+    /// server, and queues the calls above it. When all connections are full, a further one is opened. An opening that
+    /// has no answer after a quarter of `retry_policy::stall_timeout`, on a connection that answered other calls, moves
+    /// to another connection, and the client records the lower limit.
+    ///
+    /// Default:  100, which servers usually allow.
     client_options& streams_per_connection(std::size_t count) {
         streams_per_connection_ = count;
         return *this;
     }
     std::size_t streams_per_connection() const noexcept { return streams_per_connection_; }
 
-    /// How many connections there may be for streams, `channels` to 1000. Default 64. Those beyond `channels` are closed
-    /// with their last stream. When all are full, streams wait for each other on them.
+    /// The maximum number of connections for streams, `channels` to 1000. A connection beyond `channels` is closed with
+    /// its last stream. When all connections are full, streams wait for each other on them.
+    ///
+    /// Default:  64.
     client_options& max_connections(std::size_t count) {
         max_connections_ = count;
         return *this;
     }
     std::size_t max_connections() const noexcept { return max_connections_; }
 
-    /// The project that is billed (requester pays). Default: none.
+    /// The project that is billed (requester pays).
+    ///
+    /// Default:  none.
     client_options& user_project(std::string project) {
         user_project_ = std::move(project);
         return *this;
     }
     const std::string& user_project() const noexcept { return user_project_; }
 
-    /// How long async_stat(), async_list() and async_layout() may take, with all calls and waits that `retry` allows. Default 60 s; zero:
-    /// no limit but that of `retry`; not negative. An endpoint that has never answered has 30 s at most.
+    /// The time limit of async_stat(), async_list() and async_layout(), including all calls and waits that `retry`
+    /// allows; zero: no limit except that of `retry`; a negative limit is rejected. For an endpoint that has never
+    /// answered, the limit is at most 30 s.
+    ///
+    /// Default:  60 s.
     client_options& rpc_timeout(std::chrono::nanoseconds limit) {
         rpc_timeout_ = limit;
         return *this;
     }
     std::chrono::nanoseconds rpc_timeout() const noexcept { return rpc_timeout_; }
 
-    /// The most bytes of one message that the service may send, on a stream or in the answer to async_stat(), async_list()
-    /// and async_layout(). In bytes, 64 KiB to 2 GiB - 1; default 64 MiB. What is longer is errc::protocol_error, which names the
-    /// limit and is not tried again. The service's pieces have up to 2 MiB, so streams need somewhat more than that.
+    /// The maximum size of one message of the service, on a stream or in the answer to async_stat(), async_list() and
+    /// async_layout(), 64 KiB to 2 GiB - 1. A longer message is errc::protocol_error, which names the limit and is not
+    /// retried. The chunks of the service have up to 2 MiB, so streams need slightly more than that.
+    ///
+    /// Units:    bytes.
+    /// Default:  64 MiB.
     client_options& max_message_bytes(std::size_t limit) {
         max_message_bytes_ = limit;
         return *this;
     }
     std::size_t max_message_bytes() const noexcept { return max_message_bytes_; }
 
-    /// Whether a piece of a range that comes without a CRC32C is a rejected chunk: asked for again, then
-    /// errc::protocol_error. Default false: the protocol lets services leave it out, and the connection is protected
-    /// by its own means. Such pieces are counted (`stream_stats::unchecked_chunks`) and told of
-    /// (`event_kind::unchecked_chunk`) either way. A checksum that is there is always checked.
+    /// Whether a chunk without a CRC32C is rejected: its range is requested again, and finally fails with
+    /// errc::protocol_error. By default such chunks are accepted, because the protocol allows services to omit the
+    /// checksum and the connection has its own protection. They are counted (`stream_stats::unchecked_chunks`) and
+    /// reported (`event_kind::unchecked_chunk`) in both cases. A checksum that is present is always checked.
+    ///
+    /// Default:  false.
     client_options& require_checksums(bool yes) {
         require_checksums_ = yes;
         return *this;
     }
     bool require_checksums() const noexcept { return require_checksums_; }
 
-    /// How streams that break are resumed, those of every pool of this client and of async_fetch(), and how async_stat(),
-    /// async_list() and async_layout() are asked again. Default: see `retry_policy`.
+    /// The policy by which broken streams are resumed, those of every pool of this client and of async_fetch(), and by
+    /// which async_stat(), async_list() and async_layout() are retried.
+    ///
+    /// Default:  see `retry_policy`.
     client_options& retry(const retry_policy& policy) {
         retry_ = policy;
         return *this;
     }
     const retry_policy& retry() const noexcept { return retry_; }
 
-    /// Who hears what happens on all pools of this client that have no observer of their own, and in async_fetch(). Default:
-    /// nobody.
+    /// The observer of all pools of this client that have none of their own, and of async_fetch().
+    ///
+    /// Default:  none.
     client_options& observe(std::shared_ptr<observer> by) {
         observer_ = std::move(by);
         return *this;
@@ -182,43 +203,53 @@ private:
     std::shared_ptr<observer> observer_;
 };
 
-/// Which objects a listing has, and how it is cut. Checked when it is used; texts are at most 1024 bytes of UTF-8.
+/// The objects of a listing, and how it is divided into pages. Checked by async_list(); each text has at most 1024
+/// bytes of UTF-8.
 class list_options {
 public:
     list_options() = default;
 
-    /// Only objects whose names begin with this. Default: all.
+    /// Only objects whose names begin with this text.
+    ///
+    /// Default:  all.
     list_options& prefix(std::string text) {
         prefix_ = std::move(text);
         return *this;
     }
     const std::string& prefix() const noexcept { return prefix_; }
 
-    /// Names that have this after the prefix are folded into `list_page::prefixes`. Default: none, nothing is
-    /// folded.
+    /// Names that contain this text after the prefix are folded into `list_page::prefixes`.
+    ///
+    /// Default:  none, nothing is folded.
     list_options& delimiter(std::string text) {
         delimiter_ = std::move(text);
         return *this;
     }
     const std::string& delimiter() const noexcept { return delimiter_; }
 
-    /// The most objects and prefixes on one page, 1 to 1000. Default 1000.
+    /// The maximum number of objects and prefixes on one page, 1 to 1000.
+    ///
+    /// Default:  1000.
     list_options& page_size(int count) {
         page_size_ = count;
         return *this;
     }
     int page_size() const noexcept { return page_size_; }
 
-    /// `list_page::next_page_token` of the page before, of a listing with the same prefix and delimiter. Default: the
-    /// first page. A token of another client for this service will do, too.
+    /// `list_page::next_page_token` of the previous page, from a listing with the same prefix and delimiter. A token
+    /// that another client received from this service is valid, too.
+    ///
+    /// Default:  the first page.
     list_options& page_token(std::string token) {
         page_token_ = std::move(token);
         return *this;
     }
     const std::string& page_token() const noexcept { return page_token_; }
 
-    /// How many pages in a row may be without any name, 1 to 1'000'000; one more is errc::protocol_error. Default 1000. A
-    /// service may send some, as when it goes past what was deleted.
+    /// The maximum number of consecutive pages without any name, 1 to 1'000'000; one more is errc::protocol_error. A
+    /// service may send such pages, for example while it skips deleted objects.
+    ///
+    /// Default:  1000.
     list_options& max_empty_pages(int count) {
         max_empty_pages_ = count;
         return *this;
@@ -233,16 +264,17 @@ private:
     int max_empty_pages_ = 1000;
 };
 
+/// One page of a listing.
 class list_page {
 public:
     std::vector<object_info> objects;
     std::vector<std::string> prefixes;
-    /// Empty on the last page. Else the service's token, and with it how far the listing has come: it is made for
-    /// list_options::page_token(), and means nothing to other clients.
+    /// Empty on the last page; otherwise the token of the service, with the progress of the listing. It is made for
+    /// list_options::page_token(), and is meaningless to clients of other libraries.
     std::string next_page_token;
 };
 
-/// Where a bucket is. `zonal()` tells whether many ranges can be read over one stream.
+/// The location of a bucket. `zonal()` is true if many ranges can be read over one stream.
 class bucket_layout {
 public:
     std::string location;
@@ -256,24 +288,27 @@ namespace gcs {
 class client_core;
 }
 
-/// Throws: `rangeio::error` with errc::invalid_argument for what client_options::endpoint() cannot take; it says what to
-/// write.
+/// Checks that client_options::endpoint() accepts `target`.
+///
+/// Throws:  `rangeio::error` with errc::invalid_argument, whose message has the accepted forms.
 void check_endpoint(std::string_view target);
 
-/// Channels and credentials for one endpoint, and what can be asked there.
+/// Channels and credentials for one endpoint, and the operations on its objects and buckets.
 ///
-/// Threads:    all members are safe from several threads at once.
-/// Lifetimes:  movable. Pools made by it live on when it goes. Its connections are closed on `executor`, so
-///             they last until that runs once more, or until its context is destroyed.
-/// Cancels:    every operation: terminal, partial, total; but see async_fetch().
-/// Errors:     of every operation: errc::not_found, errc::permission_denied, errc::unauthenticated,
-///             errc::timed_out, errc::invalid_argument, errc::shut_down, asio::error::operation_aborted, or a
-///             gRPC status such as UNAVAILABLE when nobody answers at the endpoint.
+/// Threads:    all members may be called by several threads at once.
+/// Lifetimes:  movable. The pools that it made remain usable after its destruction. Its connections are closed on
+///             `executor`, so they remain open until that executor runs once more, or until its context is destroyed.
+/// Cancels:    every operation: terminal, partial, total; async_fetch() has its own rules.
+/// Errors:     of every operation: errc::not_found, errc::permission_denied, errc::unauthenticated, errc::timed_out,
+///             errc::invalid_argument, errc::shut_down, asio::error::operation_aborted, or a gRPC status such as
+///             UNAVAILABLE when the endpoint does not answer.
 class client {
 public:
     using executor_type = asio::any_io_executor;
 
-    /// Connects to nothing yet. Throws: errc::invalid_argument for an option out of its range.
+    /// Opens no connection yet.
+    ///
+    /// Throws:  errc::invalid_argument if an option is outside of its range.
     explicit client(asio::any_io_executor executor, client_options options = {});
     /// The same on an execution context, such as an io_context.
     template <class ExecutionContext>
@@ -284,11 +319,13 @@ public:
     client& operator=(client&&) noexcept = default;
     ~client() = default;
 
-    /// As given to the constructor; empty if the client was moved from. Then every operation fails with
-    /// errc::invalid_argument, and pool() and pool_cache() throw that.
+    /// The executor given to the constructor; empty if the client was moved from. In that state every operation fails
+    /// with errc::invalid_argument, and pool() and pool_cache() throw it.
     executor_type get_executor() const noexcept;
 
-    /// Opens an object: one round trip. The generation is pinned by it. Signature: `void(error_code, mrd_pool)`.
+    /// Opens an object in one round trip, which pins the generation.
+    ///
+    /// Completes:  `void(error_code, mrd_pool)`, the open pool.
     template <detail::token_for<mrd_pool> Token = default_token>
     auto async_open(object_ref object, pool_options options, Token&& token = Token()) {
         return detail::initiate(open(std::move(object), std::move(options)), std::forward<Token>(token));
@@ -298,18 +335,21 @@ public:
         return async_open(std::move(object), pool_options(), std::forward<Token>(token));
     }
 
-    /// An unopened pool on the object: the first that asks it for something opens it.
+    /// Returns an unopened pool on the object; its first operation opens it.
     mrd_pool pool(object_ref object, pool_options options = {});
 
-    /// A cache of pools on this client's channels: what is opened through it again by its generation, or by name under
-    /// `pool_cache_options::generation_max_age`, costs no round trip. Unlike the pools of async_open() and pool(), those of
-    /// a cache end with it.
+    /// Returns a cache of pools on the channels of this client. To open an object through it again, by its generation
+    /// or, within `pool_cache_options::generation_max_age`, by name, costs no round trip. Unlike the pools of
+    /// async_open() and pool(), those of a cache end with it.
     mrd_pool_cache pool_cache(pool_cache_options options = {});
 
-    /// Reads one range with nothing open, in one round trip: it rides in the opening message of a stream that
-    /// serves it alone. For more than one read of an object, open it.
+    /// Reads one range without an open pool, in one round trip: the range is sent in the opening message of a stream
+    /// that serves it alone. For more than one read of an object, open the object.
     ///
-    /// Returns, lifetimes, cancels and errors as mrd_pool::async_fetch(). Signature: `void(error_code, std::size_t)`.
+    /// Completes:  `void(error_code, std::size_t)`, as mrd_pool::async_fetch().
+    /// Lifetimes:  as mrd_pool::async_fetch().
+    /// Cancels:    as mrd_pool::async_fetch().
+    /// Errors:     as mrd_pool::async_fetch().
     template <class MutableBufferSequence, detail::token_for<std::size_t> Token = default_token>
         requires asio::is_mutable_buffer_sequence<MutableBufferSequence>::value
     auto async_fetch(
@@ -350,16 +390,20 @@ public:
         return async_fetch(std::move(object), range, destination, read_options(), std::forward<Token>(token));
     }
 
-    /// What the service knows of the object: one round trip. For an object that is being appended to, the
-    /// size may lag. Signature: `void(error_code, object_info)`.
+    /// Asks the service for the metadata of the object, in one round trip. For an object that is being appended to, the
+    /// size may lag.
+    ///
+    /// Completes:  `void(error_code, object_info)`.
     template <detail::token_for<object_info> Token = default_token>
     auto async_stat(object_ref object, Token&& token = Token()) {
         return detail::initiate(stat(std::move(object)), std::forward<Token>(token));
     }
 
-    /// One page of the objects of a bucket, ordered by name. Signature: `void(error_code, list_page)`. To follow the pages, hand `next_page_token` on until it is
-    /// empty: names increase from page to page, so there is an end. A service whose names do not, or whose tokens come
-    /// again, is errc::protocol_error.
+    /// Lists one page of the objects of a bucket, ordered by name. To follow the pages, pass `next_page_token` to the
+    /// next call until it is empty: names increase from page to page, so the listing ends.
+    ///
+    /// Completes:  `void(error_code, list_page)`.
+    /// Errors:     also errc::protocol_error, if the names of the service do not increase or its tokens repeat.
     template <detail::token_for<list_page> Token = default_token>
     auto async_list(std::string bucket, list_options options, Token&& token = Token()) {
         return detail::initiate(list(std::move(bucket), options), std::forward<Token>(token));
@@ -369,13 +413,15 @@ public:
         return async_list(std::move(bucket), list_options(), std::forward<Token>(token));
     }
 
-    /// Where a bucket is. Signature: `void(error_code, bucket_layout)`.
+    /// Asks for the location of a bucket.
+    ///
+    /// Completes:  `void(error_code, bucket_layout)`.
     template <detail::token_for<bucket_layout> Token = default_token>
     auto async_layout(std::string bucket, Token&& token = Token()) {
         return detail::initiate(layout(std::move(bucket)), std::forward<Token>(token));
     }
 
-    /// What is connected to: `HOST:PORT`, or with a scheme if it is another form.
+    /// The endpoint in use: `HOST:PORT`, or another form with its scheme.
     const std::string& endpoint() const noexcept;
 
 private:

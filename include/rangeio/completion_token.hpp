@@ -10,11 +10,13 @@
 #include <type_traits>
 #include <utility>
 
-// How the operations of this library complete: with any completion token of Boost.Asio, and two of our own for the text of a
-// failure.
+// How the operations of this library complete: with any completion token of Boost.Asio, or with two tokens of this
+// library that keep the text of a failure.
 //
-// Each operation has the signature `void(error_code)` or `void(error_code, T)`, and `default_token` as its default: then
-// `co_await` returns the T, or throws `rangeio::error` with the whole text. A token of Asio's gets the bare code.
+// Each operation has the signature `void(error_code)` or `void(error_code, T)` and the default token `default_token`,
+// with which `co_await` returns the T or throws `rangeio::error` with the whole text. A token of Asio receives the bare
+// code. A handler is always posted to its own executor: it is not called inside of the call that started the operation,
+// on a gRPC thread or under a lock.
 
 namespace rangeio {
 
@@ -29,18 +31,19 @@ public:
     Token token_;
 };
 
-/// Adapts a token so that a failure arrives as an exception_ptr to `rangeio::error`, whose text says what failed and why:
-/// the handler is called with `(std::exception_ptr, T)` in place of `(error_code, T)`. For tokens that rethrow it, such as
-/// `use_awaitable` and `use_future`: `co_await (pool.async_fetch(a, x, with_message(use_awaitable)) && ...)`. It stands outside
-/// of other adapters, but for Asio's binders, which may be on either side: inside of `as_tuple` it gets the code alone.
+/// Adapts a token so that a failure arrives as an exception_ptr to `rangeio::error`, whose text has the operation and
+/// the cause: the handler is called with `(std::exception_ptr, T)` instead of `(error_code, T)`. For tokens that
+/// rethrow it, such as `use_awaitable` and `use_future`: `co_await (pool.async_fetch(a, x, with_message(use_awaitable))
+/// && ...)`. It must be outside of other adapters, except Asio's binders, which may be on either side: inside of
+/// `as_tuple` it receives the code alone.
 template <class Token>
 with_message_t<std::decay_t<Token>> with_message(Token&& token) {
     return with_message_t<std::decay_t<Token>>(std::forward<Token>(token));
 }
 
-/// What an operation is called with if no token is named: `co_await pool.async_fetch(range, memory)`.
+/// The default token of every operation: `co_await pool.async_fetch(range, memory)`.
 ///
-/// The operation begins when it is awaited. One that is stored is awaited by `std::move(op)`, once.
+/// The operation begins when it is awaited. A stored operation is awaited by `std::move(op)`, once.
 using default_token = with_message_t<asio::deferred_t>;
 
 /// See redirect_failure().
@@ -53,28 +56,30 @@ public:
     failure* why_;
 };
 
-/// Adapts a token so that a failure, with its text, is left in `why`, as asio::redirect_error does with a code: the handler is
-/// called with `(T)` in place of `(error_code, T)`. `why` has to live until then; it is empty after a success.
+/// Adapts a token so that a failure, with its text, is stored in `why`, as asio::redirect_error does with a code: the
+/// handler is called with `(T)` instead of `(error_code, T)`. After a success `why` is empty.
+///
+/// Lifetimes:  `why` until the handler is called.
 template <class Token>
 redirect_failure_t<std::decay_t<Token>> redirect_failure(Token&& token, failure& why) {
     return redirect_failure_t<std::decay_t<Token>>(std::forward<Token>(token), why);
 }
 
-/// The same for operations that are awaited: `co_await pool.async_fetch(range, memory, redirect_failure(why))`.
+/// The same for awaited operations: `co_await pool.async_fetch(range, memory, redirect_failure(why))`.
 inline redirect_failure_t<asio::deferred_t> redirect_failure(failure& why) {
     return {asio::deferred, why};
 }
 
 namespace detail {
 
-/// `rangeio::error`, or what came instead; null for no failure.
+/// The exception for a failure: `rangeio::error`, or the exception that its creation threw; null without a failure.
 std::exception_ptr exception_of(const failure& why) noexcept;
 
-/// Whether a handler has a member `complete` for the whole failure: those of this library.
+/// Whether a handler has a member `complete` that takes the whole failure; the handlers of this library do.
 template <class Handler>
 inline constexpr bool takes_failure = false;
 
-/// What with_message() makes of a handler.
+/// The handler that with_message() makes of another one.
 template <class Handler>
 class message_handler {
 public:
@@ -92,7 +97,7 @@ public:
     Handler handler_;
 };
 
-/// What redirect_failure() makes of one.
+/// The handler that redirect_failure() makes of another one.
 template <class Handler>
 class failure_handler {
 public:
@@ -117,7 +122,7 @@ inline constexpr bool takes_failure<message_handler<Handler>> = true;
 template <class Handler>
 inline constexpr bool takes_failure<failure_handler<Handler>> = true;
 
-/// The `executor_type` of an initiation, if it has one: newer tokens of Asio look for it.
+/// The `executor_type` of an initiation, if it has one: newer tokens of Asio use it.
 template <class Initiation>
 class executor_type_of {};
 template <class Initiation>
@@ -168,8 +173,8 @@ struct wrap_failure {
 
 namespace boost::asio::detail {
 
-/// Asio of Boost 1.81 dereferences the result of an awaited operation where it means a member: without this, what completes
-/// with an exception_ptr and a value cannot be awaited by `deferred`.
+/// Asio of Boost 1.81 dereferences the result of an awaited operation where it needs a member. Without this operator,
+/// `deferred` cannot await an operation that completes with an exception_ptr and a value.
 template <class Result>
     requires requires(const Result& r) { *r.ex_, *r.value_; }
 bool operator*(const Result& r) noexcept {
@@ -178,7 +183,7 @@ bool operator*(const Result& r) noexcept {
 
 }  // namespace boost::asio::detail
 
-// What Asio asks of a token, and of a handler that wraps another one.
+// Asio's customization points for the tokens and for the handlers that wrap other ones.
 namespace boost::asio {
 
 template <class Token, class... T>

@@ -19,8 +19,8 @@ public:
     virtual void cancel() noexcept = 0;
 };
 
-/// Time and threads of an execution context as the library sees them, for a program that simulates both. Without one the
-/// library uses `std::chrono::steady_clock` and Asio's timers.
+/// Time and threads of an execution context as the library sees them, for a program that simulates both. Without one
+/// the library uses `std::chrono::steady_clock` and Asio's timers.
 ///
 /// Header only: a simulation depends on Asio alone. `rangeio::sim` is one.
 ///
@@ -46,8 +46,8 @@ public:
         made,  ///< One step of another thread of control was executed; the caller checks its condition again.
         none,  ///< No thread of control is left that could make progress; the caller stops waiting.
     };
-    /// The destructor of the context waits for operations that other threads of control complete. A simulation, in which
-    /// they have no thread of their own, executes one step of them here. No lock is held.
+    /// The destructor of the context waits for operations that other threads of control complete. A simulation, in
+    /// which they have no thread of their own, executes one step of them here. No lock is held.
     virtual progress run_one_step() noexcept { return progress::blocks; }
 };
 

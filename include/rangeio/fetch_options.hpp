@@ -11,21 +11,25 @@
 
 namespace rangeio {
 
-/// What a read may do. Checked by the read.
+/// The options of a read, which checks them.
 class read_options {
 public:
     read_options() = default;
 
-    /// Whether a range may reach past the end of the object: then fewer bytes are read. Default: no, that is
-    /// an error.
+    /// Whether a range may extend past the end of the object; then fewer bytes are read. Otherwise such a range is an
+    /// error.
+    ///
+    /// Default:  false.
     read_options& allow_short(bool allowed) {
         allow_short_ = allowed;
         return *this;
     }
     bool allow_short() const noexcept { return allow_short_; }
 
-    /// Wall time for the whole read, waiting for streams included. Default zero: no limit; negative: it is over at once
-    /// (errc::timed_out).
+    /// The time limit of the whole read, in wall time, including waits for streams; zero: no limit; negative: it
+    /// expires at once (errc::timed_out).
+    ///
+    /// Default:  zero.
     read_options& timeout(std::chrono::nanoseconds limit) {
         timeout_ = limit;
         return *this;
@@ -37,22 +41,27 @@ private:
     std::chrono::nanoseconds timeout_{0};
 };
 
-/// And how a read of a pool is cut.
+/// The options of a read through a pool, with its division into parts.
 class fetch_options : public read_options {
 public:
     fetch_options() = default;
     fetch_options(const read_options& how) : read_options(how) {}
 
-    /// Into how many parts one read is cut at the most, 1 to 1024. Default 4. This is the demand; on how many
-    /// streams the parts travel is another matter, see `pool_options::size`.
+    /// The maximum number of parts of one read, 1 to 1024. This is the demand; the number of streams that serve the
+    /// parts is set by `pool_options::size`.
+    ///
+    /// Default:  4.
     fetch_options& concurrency(std::size_t parts) {
         concurrency_ = parts;
         return *this;
     }
     std::size_t concurrency() const noexcept { return concurrency_; }
 
-    /// No part is shorter than this, unless the read is: count = min(concurrency, length / min_chunk), at
-    /// least 1. In bytes, at least 1. Default 2 MiB, the most that one message carries.
+    /// The minimum length of a part, unless the read itself is shorter: count = min(concurrency, length / min_chunk),
+    /// at least 1.
+    ///
+    /// Units:    bytes, at least 1.
+    /// Default:  2 MiB, the maximum payload of one message.
     fetch_options& min_chunk_bytes(std::uint64_t bytes) {
         min_chunk_bytes_ = bytes;
         return *this;
@@ -76,35 +85,46 @@ private:
     std::uint64_t min_chunk_bytes_ = std::uint64_t{2} << 20;
 };
 
-/// How scattered ranges are put together for the service.
+/// The options of a read of scattered ranges, with the way in which they are joined and split into requests.
 class fetch_ranges_options {
 public:
     fetch_ranges_options() = default;
 
-    /// Ranges at most this far apart are read as one, and the bytes between them dropped. In bytes; 0 joins
-    /// those that touch or overlap. Default: off, every range is read for itself.
+    /// The maximum gap between ranges that are read as one; the bytes of the gap are dropped. Zero joins ranges that
+    /// touch or overlap.
+    ///
+    /// Units:    bytes.
+    /// Default:  off; every range is read by itself.
     fetch_ranges_options& max_gap_bytes(std::optional<std::uint64_t> bytes) {
         max_gap_bytes_ = bytes;
         return *this;
     }
     std::optional<std::uint64_t> max_gap_bytes() const noexcept { return max_gap_bytes_; }
 
-    /// Ranges are not joined beyond this length. In bytes, at least 1. Default 64 MiB.
+    /// The maximum length of a joined range.
+    ///
+    /// Units:    bytes, at least 1.
+    /// Default:  64 MiB.
     fetch_ranges_options& max_merged_bytes(std::uint64_t bytes) {
         max_merged_bytes_ = bytes;
         return *this;
     }
     std::uint64_t max_merged_bytes() const noexcept { return max_merged_bytes_; }
 
-    /// Longer ones are split into requests of this length, which travel on several streams. In bytes, at
-    /// least 1. Default 8 MiB.
+    /// The length of the requests into which longer ranges are split, which are sent on several streams.
+    ///
+    /// Units:    bytes, at least 1.
+    /// Default:  8 MiB.
     fetch_ranges_options& unit_bytes(std::uint64_t bytes) {
         unit_bytes_ = bytes;
         return *this;
     }
     std::uint64_t unit_bytes() const noexcept { return unit_bytes_; }
 
-    /// Wall time for all ranges together. Default zero: no limit; negative: it is over at once (errc::timed_out).
+    /// The time limit of all ranges together, in wall time; zero: no limit; negative: it expires at once
+    /// (errc::timed_out).
+    ///
+    /// Default:  zero.
     fetch_ranges_options& timeout(std::chrono::nanoseconds limit) {
         timeout_ = limit;
         return *this;
@@ -134,7 +154,7 @@ class object_tail {
 public:
     object_tail() = default;
 
-    /// Where `bytes` begin in the object.
+    /// The offset of `bytes` in the object.
     std::uint64_t offset = 0;
     byte_block bytes;
 };

@@ -1,6 +1,6 @@
 #pragma once
 
-// Names of the library, for headers that only pass them on.
+// Forward declarations, for headers that only pass the types on.
 
 namespace rangeio {
 

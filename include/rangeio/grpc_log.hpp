@@ -2,12 +2,13 @@
 
 namespace rangeio {
 
-/// Keeps gRPC from printing its own lines on standard error, such as those on connections that fail; nothing of them is
-/// missing from the errors of this library. For the whole process, from now on; to be called before other threads use
-/// gRPC.
+/// Suppresses gRPC's own lines on standard error, such as those about failed connections; the errors of this library
+/// have their content. For the whole process, from now on. The library never calls this and sets no log function: both
+/// belong to the host program.
 ///
-/// Without effect if the environment has GRPC_VERBOSITY or GRPC_TRACE: then the lines are wanted. The library never calls
-/// this by itself, and sets no log function: both belong to the host program.
+/// Without effect if the environment has GRPC_VERBOSITY or GRPC_TRACE, which request the lines.
+///
+/// Requires:  no other thread uses gRPC yet.
 void quiet_grpc_log() noexcept;
 
 }  // namespace rangeio

@@ -34,44 +34,52 @@ class pool_core;
 struct pool_access;
 }  // namespace engine
 
-/// Which busy stream a caller shares when no stream is idle and the pool is full.
+/// The choice of the busy stream that a caller shares when no stream is idle and the pool is full.
 enum class sharing_policy {
-    /// The next one after the one that was handed out last.
+    /// The stream after the one that was granted last.
     round_robin,
-    /// The one with the fewest bytes asked for and not yet received.
+    /// The stream with the fewest bytes requested and not yet received.
     least_outstanding,
 };
 
-/// How a pool grows and shares. Checked when the pool is made.
+/// The growth and sharing of a pool. The constructor of the pool checks the options.
 class pool_options {
 public:
     pool_options() = default;
 
-    /// The most streams that are open at once, 1 to 1024. Default 4. This is the resource limit; into how
-    /// many parts a read is split is another matter, see `fetch_options::concurrency`.
+    /// The maximum number of open streams, 1 to 1024. This is the resource limit; the number of parts of a read is set
+    /// by `fetch_options::concurrency`.
+    ///
+    /// Default:  4.
     pool_options& size(std::size_t streams) {
         size_ = streams;
         return *this;
     }
     std::size_t size() const noexcept { return size_; }
 
-    /// Default: round robin.
+    /// The choice among busy streams.
+    ///
+    /// Default:  round robin.
     pool_options& sharing(sharing_policy policy) {
         sharing_ = policy;
         return *this;
     }
     sharing_policy sharing() const noexcept { return sharing_; }
 
-    /// How long a stream may take to open, its first response included, however many calls that takes
-    /// (`retry_policy::open_attempts`). Default 30 s; zero: no limit; not negative.
+    /// The time limit of the opening of a stream, including its first response and all calls that the opening takes
+    /// (`retry_policy::open_attempts`); zero: no limit; a negative limit is rejected.
+    ///
+    /// Default:  30 s.
     pool_options& open_timeout(std::chrono::nanoseconds timeout) {
         open_timeout_ = timeout;
         return *this;
     }
     std::chrono::nanoseconds open_timeout() const noexcept { return open_timeout_; }
 
-    /// Who hears what happens, see `observer`. Default: the observer of the client, if the pool is made by one; else
-    /// of the factory. With a factory of your own the pool tells of itself, and the streams of what they choose to.
+    /// The observer of the pool and its streams, see `observer`. With a factory of your own, the pool reports its own
+    /// events, and its streams report those that the factory provides.
+    ///
+    /// Default:  the observer of the client if the pool is made by one, otherwise that of the factory.
     pool_options& observe(std::shared_ptr<observer> by) {
         observer_ = std::move(by);
         return *this;
@@ -85,12 +93,14 @@ private:
     std::shared_ptr<observer> observer_;
 };
 
-/// How long to wait for a lease.
+/// The options of a wait for a lease.
 class acquire_options {
 public:
     acquire_options() = default;
 
-    /// Default zero: no limit; negative: it is over at once (errc::timed_out).
+    /// The time limit of the wait; zero: no limit; negative: it expires at once (errc::timed_out).
+    ///
+    /// Default:  zero.
     acquire_options& timeout(std::chrono::nanoseconds limit) {
         timeout_ = limit;
         return *this;
@@ -101,14 +111,16 @@ private:
     std::chrono::nanoseconds timeout_{0};
 };
 
-/// How a pool, or a cache of pools, is closed.
+/// The way in which a pool, or a cache of pools, is closed.
 class close_options {
 public:
     close_options() = default;
 
-    /// How long leased streams may continue; then they are cancelled. Default zero: no limit; negative: they are cancelled at
-    /// once. Of several such limits the earliest holds. It is the pool's: kept by the pool's executor, whether or not the
-    /// caller still waits.
+    /// The time after which leased streams are cancelled; zero: no limit; negative: they are cancelled at once. Of
+    /// several such limits the earliest holds. The deadline belongs to the pool: its executor keeps it even if the
+    /// caller no longer waits.
+    ///
+    /// Default:  zero.
     close_options& deadline_after(std::chrono::nanoseconds limit) {
         deadline_after_ = limit;
         return *this;
@@ -119,11 +131,10 @@ private:
     std::chrono::nanoseconds deadline_after_{0};
 };
 
-/// The right to send ranges on one stream of a pool. Move-only; its destructor gives it back, without
-/// blocking.
+/// The right to send ranges on one stream of a pool. Move-only; its destructor releases it without blocking.
 ///
-/// Threads:    one at a time.
-/// Lifetimes:  keeps what it needs of the pool alive.
+/// Threads:    used by one thread at a time.
+/// Lifetimes:  keeps the parts of the pool that it needs alive.
 class lease {
 public:
     using executor_type = asio::any_io_executor;
@@ -133,17 +144,17 @@ public:
     lease& operator=(lease&& other) noexcept;
     ~lease() { release(); }
 
-    /// Whether there is a stream behind it; false when default constructed, moved from or released.
+    /// Whether the lease has a stream; false after default construction, move or release.
     explicit operator bool() const noexcept { return stream_ != nullptr; }
 
-    /// The pool's; empty if there is no stream behind it.
+    /// The executor of the pool; empty if the lease has no stream.
     executor_type get_executor() const noexcept;
 
-    /// Reads `range` into the front of `destination` on this stream, undivided. As mrd_pool::async_fetch but for that.
-    /// Signature: `void(error_code, std::size_t)`.
+    /// Reads `range` into the front of `destination` on this stream, undivided; otherwise as mrd_pool::async_fetch().
     ///
-    /// Lifetimes:  `destination` until completion; the lease may go earlier, the read continues.
-    /// Errors:     also errc::stream_closed when the stream has ended, and errc::invalid_argument on an empty lease.
+    /// Completes:  `void(error_code, std::size_t)`, the bytes read.
+    /// Lifetimes:  `destination` until completion; the lease may be destroyed earlier, and the read continues.
+    /// Errors:     also errc::stream_closed if the stream has ended, and errc::invalid_argument on an empty lease.
     template <class MutableBufferSequence, detail::token_for<std::size_t> Token = default_token>
         requires asio::is_mutable_buffer_sequence<MutableBufferSequence>::value
     auto async_fetch(
@@ -172,7 +183,7 @@ public:
         return async_fetch(range, destination, read_options(), std::forward<Token>(token));
     }
 
-    /// Gives the lease back; without effect if there is none.
+    /// Releases the lease; without effect if it has no stream.
     void release() noexcept;
 
 private:
@@ -188,24 +199,23 @@ private:
     std::uint32_t stream_id_ = 0;
 };
 
-/// Up to `pool_options::size()` streams on one object, opened as they are needed and shared when they are all
-/// busy.
+/// Up to `pool_options::size()` streams on one object, opened on demand and shared when all are busy.
 ///
-/// Threads:    all members are safe from several threads at once.
-/// Lifetimes:  movable. The destructor does not block: what is under way fails with errc::pool_closed, and
-///             the streams are cancelled. The pool may outlive the execution context of `executor`, but is of
-///             no use then; not if `executor` is a strand, which must not outlive its context.
+/// Threads:    all members may be called by several threads at once.
+/// Lifetimes:  movable. The destructor does not block: pending operations fail with errc::pool_closed, and the streams
+///             are cancelled. The pool may outlive the execution context of `executor`, but cannot be used then. If
+///             `executor` is a strand, the pool must not outlive that context, because a strand must not.
 class mrd_pool {
 public:
     using executor_type = asio::any_io_executor;
 
-    /// No pool, as one that was moved from. It may be assigned to and destroyed; stats() are zero, info() and object()
-    /// are empty, and every operation on it fails with errc::invalid_argument.
+    /// Makes an empty handle, which equals a moved-from one. It may be assigned to and destroyed; stats() are zero,
+    /// info() and object() are empty, and every operation on it fails with errc::invalid_argument.
     mrd_pool() noexcept;
-    /// An unopened pool. `client::async_open()` makes one that is open.
+    /// Makes an unopened pool; `client::async_open()` makes an open one. `executor` serves the open timeouts, and
+    /// completes operations whose handlers have no executor of their own.
     ///
-    /// `executor` serves the open timeouts, and completes operations whose handlers have no executor of their own.
-    /// Throws: `rangeio::error` with errc::invalid_argument for an option out of its range.
+    /// Throws:  `rangeio::error` with errc::invalid_argument if an option is outside of its range.
     mrd_pool(asio::any_io_executor executor, std::shared_ptr<mrd_factory> factory, pool_options options = {});
     /// The same on an execution context, such as an io_context.
     template <class ExecutionContext>
@@ -216,31 +226,33 @@ public:
     mrd_pool& operator=(mrd_pool&& other) noexcept;
     ~mrd_pool();
 
-    /// Whether there is a pool.
+    /// Whether the handle has a pool.
     explicit operator bool() const noexcept { return core_ != nullptr; }
 
-    /// As given to the constructor; empty if there is no pool.
+    /// The executor given to the constructor; empty if the handle has no pool.
     executor_type get_executor() const noexcept;
 
-    /// Opens the first stream, once, however many ask for it at once; immediate when one has been opened
-    /// before. Signature: `void(error_code)`.
+    /// Opens the first stream. Concurrent callers share one open; completes immediately if a stream was opened before.
     ///
-    /// Cancels:    terminal, partial, total: the waiting only; the open continues for the others.
-    /// Errors:     why the open failed, the same to all who wait, and the pool is ready for another try;
-    ///             errc::timed_out (pool_options::open_timeout), errc::pool_closed.
+    /// Completes:  `void(error_code)`.
+    /// Cancels:    terminal, partial, total: ends the wait only; the open continues for the other callers.
+    /// Errors:     the failure of the open, which is the same for all callers that wait, and after which the pool can
+    ///             be opened again; errc::timed_out (pool_options::open_timeout), errc::pool_closed.
     /// Guarantee:  strong, also without memory; an open that others wait for continues.
     template <detail::token_for<void> Token = default_token>
     auto async_initialize(Token&& token = Token()) {
         return detail::initiate(initialize(), std::forward<Token>(token));
     }
 
-    /// Leases a stream: an idle one, the one used last first; else a new one if the pool may grow; else a
-    /// busy one by the sharing policy, if its streams take several requests; else waits, first come first
-    /// served. Initializes the pool if nobody has. Signature: `void(error_code, lease)`.
+    /// Leases a stream: an idle one, the last used one first; otherwise a new one if the pool may grow; otherwise a
+    /// busy one by the sharing policy, if its streams take several requests; otherwise the caller waits, first come
+    /// first served. Opens the pool if it is unopened.
     ///
-    /// Cancels:    terminal, partial, total: the waiting; a lease that was granted meanwhile goes to the next in line.
-    /// Errors:     why the open that this call caused failed; errc::timed_out, errc::pool_closed.
-    /// Guarantee:  strong, also without memory: no lease is lost, and none is kept from those who wait.
+    /// Completes:  `void(error_code, lease)`.
+    /// Cancels:    terminal, partial, total: ends the wait; a lease that was granted meanwhile passes to the next
+    ///             caller in line.
+    /// Errors:     the failure of the open that this call caused; errc::timed_out, errc::pool_closed.
+    /// Guarantee:  strong, also without memory: no lease is lost, and none is withheld from the callers that wait.
     template <detail::token_for<lease> Token = default_token>
     auto async_acquire(acquire_options options, Token&& token = Token()) {
         return detail::initiate(acquire(options), std::forward<Token>(token));
@@ -250,12 +262,14 @@ public:
         return async_acquire(acquire_options(), std::forward<Token>(token));
     }
 
-    /// Ends the pool. From its first moment every async_acquire() fails, opens under way are cancelled, idle
-    /// streams are closed, and leased ones with their last lease. Completes when every stream has ended. May be
-    /// called by many, and again: all complete with the same end. Signature: `void(error_code)`.
+    /// Closes the pool. From the start of the call, every async_acquire() fails, pending opens are cancelled, idle
+    /// streams are closed, and leased ones are closed with their last lease. Completes when every stream has ended. May
+    /// be called concurrently and repeatedly: all calls complete with the same end.
     ///
-    /// Cancels:    terminal, partial, total: the waiting only; the pool closes all the same, with the deadline that was named.
-    /// Errors:     the first failure of a stream to end in order, after the last one has ended.
+    /// Completes:  `void(error_code)`.
+    /// Cancels:    terminal, partial: ends the wait only; the pool still closes, with the deadline of the call. total
+    ///             has no effect.
+    /// Errors:     the first failure of a stream that did not end in order, reported after the last stream has ended.
     /// Guarantee:  strong: without memory the pool continues as it was. The destructor needs none.
     template <detail::token_for<void> Token = default_token>
     auto async_close(close_options options, Token&& token = Token()) {
@@ -266,14 +280,14 @@ public:
         return async_close(close_options(), std::forward<Token>(token));
     }
 
-    /// How large the object is by now: what a call that is opened for the question reports, one round trip. It is
-    /// what info() says from then on, and what is read up to there is read from calls that know of it. A finalized
-    /// object does not grow: then nothing is asked. Signature: `void(error_code, std::uint64_t)`. Of the options only the time
-    /// limit has a meaning.
+    /// Asks for the current size of the object, in one round trip: a call that is opened for the question reports it.
+    /// info() has that size from then on, and reads up to it are served by calls that report it. A finalized object
+    /// does not grow, so no question is sent. Of the options, only the time limit applies.
     ///
-    /// A stream of the pool continues with another call for this, and all of them do if the object has grown. So reads
-    /// that are under way are resumed, and take a round trip longer. Initializes the pool if nobody has.
+    /// For this, a stream of the pool continues with another call, and all streams do if the object has grown. So
+    /// pending reads are resumed, and take one round trip longer. Opens the pool if it is unopened.
     ///
+    /// Completes:  `void(error_code, std::uint64_t)`, the size in bytes.
     /// Cancels:    terminal, partial, total.
     /// Errors:     as async_acquire() and async_fetch(); errc::generation_changed.
     template <detail::token_for<std::uint64_t> Token = default_token>
@@ -285,27 +299,31 @@ public:
         return async_refresh_size(read_options(), std::forward<Token>(token));
     }
 
-    /// Reads one byte range of the object into the front of `destination`, in parts, on several streams at once. Initializes
-    /// the pool if nobody has. Signature: `void(error_code, std::size_t)`.
+    /// Reads one byte range of the object into the front of `destination`, in parts, on several streams at once. Opens
+    /// the pool if it is unopened.
     ///
-    /// Returns:    the bytes read: as many as the range has, or with allow_short() as many as the object has. After a failure
-    ///             those of the complete prefix.
-    /// Lifetimes:  `destination` until completion. The pool's handle may go earlier: the read then fails.
-    /// Cancels:    terminal, partial at any stage: nothing touches `destination` after completion, the streams stay open, and
-    ///             what still arrives is dropped there; after partial the number of bytes is that of the complete prefix.
-    ///             total until something has been written to `destination`; later ones have no effect.
-    /// Errors:     errc::range_not_satisfiable (past the end), errc::not_found, errc::short_read,
-    ///             errc::data_corrupted, errc::protocol_error, errc::timed_out, errc::pool_closed,
-    ///             errc::stream_closed, errc::generation_changed (it was replaced or deleted),
-    ///             errc::invalid_argument, asio::error::operation_aborted (cancelled), a gRPC status, or
-    ///             boost::system::errc::not_enough_memory. Of the part that failed first; the others are cancelled and over by
-    ///             then: nothing touches `destination` after completion, whatever the outcome.
-    /// Throws:     std::bad_alloc, before anything has begun, as every operation does.
-    /// Guarantee:  basic: the front of `destination` may have been written. The pool stays usable, and reads of others
-    ///             continue; a stream that had no memory is resumed as one that broke.
+    /// The size of an object that is being appended to is that of info(), and a lower bound. A range past it is
+    /// requested all the same, and read if the stream has its bytes; async_refresh_size() makes sure of that.
+    ///
+    /// Completes:  `void(error_code, std::size_t)`, the bytes read: as many as the range has, or with allow_short() as
+    ///             many as the object has. After a failure, those of the complete prefix.
+    /// Lifetimes:  `destination` until completion. The handle of the pool may be destroyed earlier; the read then
+    ///             fails.
+    /// Cancels:    terminal, partial at any stage: nothing touches `destination` after completion, the streams remain
+    ///             open, and they drop the bytes that still arrive; after partial the number of bytes is that of the
+    ///             complete prefix. total until something has been written to `destination`; afterwards it has no
+    ///             effect.
+    /// Errors:     errc::range_not_satisfiable (past the end), errc::not_found, errc::short_read, errc::data_corrupted,
+    ///             errc::protocol_error, errc::timed_out, errc::pool_closed, errc::stream_closed,
+    ///             errc::generation_changed (the object was replaced or deleted), errc::invalid_argument,
+    ///             asio::error::operation_aborted (cancelled), a gRPC status, or
+    ///             boost::system::errc::not_enough_memory. The error is that of the part that failed first; the other
+    ///             parts have been cancelled and have ended by then, so nothing touches `destination` after completion,
+    ///             whatever the outcome.
+    /// Throws:     std::bad_alloc before the operation begins, as every operation does.
+    /// Guarantee:  basic: the front of `destination` may have been written. The pool remains usable, and other reads
+    ///             continue; a stream without memory is resumed as a broken one.
     /// Threads:    any number of reads may run on one pool.
-    /// Growing:    the size of an object that is being appended to is that of info(), and a lower bound. What lies
-    ///             beyond is asked for all the same, and read if the stream knows of it; async_refresh_size() makes sure.
     /// Units:      bytes.
     template <class MutableBufferSequence, detail::token_for<std::size_t> Token = default_token>
         requires asio::is_mutable_buffer_sequence<MutableBufferSequence>::value
@@ -336,11 +354,11 @@ public:
         return async_fetch(range, destination, fetch_options(), std::forward<Token>(token));
     }
 
-    /// The same into a view of a `direct_buffer`: the range goes where the view has room, and is committed if it
-    /// succeeds. The operation keeps the view.
+    /// The same into a view of a `direct_buffer`: the range is written to the unwritten bytes of the view, and
+    /// committed after success. The operation keeps the view.
     ///
     /// Errors:     also errc::buffer_misuse if the view has less room than the range has bytes.
-    /// Guarantee:  as above, and after a failure nothing is committed: the view's region is free again.
+    /// Guarantee:  as above; after a failure nothing is committed, and the region of the view is free again.
     template <detail::token_for<std::size_t> Token = default_token>
     auto async_fetch(
         byte_range range, direct_buffer::view destination, fetch_options options, Token&& token = Token()
@@ -354,11 +372,12 @@ public:
         return async_fetch(range, std::move(destination), fetch_options(), std::forward<Token>(token));
     }
 
-    /// The same into fresh memory, which is as long as what was read. None is had for bytes that are not there: where the
-    /// range is much longer than the object as it is known, and that is being appended to, its size is asked for first.
-    /// Signature: `void(error_code, byte_block)`.
+    /// The same into new memory, which is as long as the bytes read. No memory is allocated for bytes that do not
+    /// exist: if the range is much longer than the known size of an object that is being appended to, the size is
+    /// requested first.
     ///
-    /// Cancels:    terminal, partial, total: nothing of the caller's is touched.
+    /// Completes:  `void(error_code, byte_block)`.
+    /// Cancels:    terminal, partial, total: no memory of the caller is touched.
     template <detail::token_for<byte_block> Token = default_token>
     auto async_fetch(byte_range range, fetch_options options, Token&& token = Token()) const {
         return detail::initiate(fetch_block(range, options), std::forward<Token>(token));
@@ -368,15 +387,17 @@ public:
         return async_fetch(range, fetch_options(), std::forward<Token>(token));
     }
 
-    /// Reads the last `length` bytes of the object, or all of it if it has fewer. Signature:
-    /// `void(error_code, object_tail)`.
+    /// Reads the last `length` bytes of the object, or all of it if it has fewer.
     ///
-    /// Of an object that is being appended to, these are the last ones at the moment at which the service is asked,
-    /// whatever info() said before: one round trip on an open pool, on one stream, which continues with another call; another
-    /// only for an object that has more than doubled since. Memory is had for what there is, not for `length`. If
-    /// the call breaks, the same bytes are read on, however much the object has grown since.
+    /// For an object that is being appended to, these are its last bytes at the moment of the request, independent of
+    /// info(): one round trip on an open pool, on one stream, which continues with another call; a second one only if
+    /// the object has more than doubled since. The memory allocated is that of the bytes that exist, not of `length`.
+    /// If the call breaks, the same bytes are read further, however much the object has grown since.
     ///
-    /// Lifetimes, errors, cancels: as async_fetch() into fresh memory; past the end there is nothing.
+    /// Completes:  `void(error_code, object_tail)`.
+    /// Lifetimes:  as async_fetch() into new memory.
+    /// Cancels:    as async_fetch() into new memory.
+    /// Errors:     as async_fetch() into new memory; no range is past the end.
     template <detail::token_for<object_tail> Token = default_token>
     auto async_fetch_tail(std::uint64_t length, fetch_options options, Token&& token = Token()) const {
         return detail::initiate(fetch_tail(length, options), std::forward<Token>(token));
@@ -386,12 +407,13 @@ public:
         return async_fetch_tail(length, fetch_options(), std::forward<Token>(token));
     }
 
-    /// Reads adjacent chunks from `start` on, all at once, each into memory of its own. The concurrency is shared
-    /// out among them in proportion to their lengths, at least one part each. Signature:
-    /// `void(error_code, std::vector<byte_block>)`. allow_short() has no meaning here.
+    /// Reads adjacent ranges from `start` on, of the lengths `chunk_lengths`, all at once, each into memory of its own.
+    /// The concurrency is divided among them in proportion to their lengths, with at least one part each. allow_short()
+    /// has no effect here.
     ///
-    /// Errors:     as async_fetch(); errc::range_not_satisfiable if the last chunk ends past the end of the object.
-    /// Guarantee:  strong, but for what the pool has opened: there are all chunks or none.
+    /// Completes:  `void(error_code, std::vector<byte_block>)`, one block for each range.
+    /// Errors:     as async_fetch(); errc::range_not_satisfiable if the last range ends past the end of the object.
+    /// Guarantee:  strong, except for streams that the pool has opened: the result has all blocks or none.
     template <detail::token_for<std::vector<byte_block>> Token = default_token>
     auto async_fetch_split(
         std::uint64_t start,
@@ -412,12 +434,13 @@ public:
         );
     }
 
-    /// Reads scattered ranges, all at once, each into its own destination. They may overlap and come in any
-    /// order. Signature: `void(error_code)`.
+    /// Reads scattered ranges, all at once, each into its own destination. They may overlap, and may be in any order.
     ///
+    /// Completes:  `void(error_code)`.
     /// Lifetimes:  all destinations until completion.
     /// Cancels:    as async_fetch().
-    /// Errors:     as async_fetch(); a range that reaches past the end is errc::range_not_satisfiable, and nothing is read.
+    /// Errors:     as async_fetch(); a range that extends past the end is errc::range_not_satisfiable, and nothing is
+    ///             read.
     /// Guarantee:  basic: any destination may have been written.
     template <detail::token_for<void> Token = default_token>
     auto async_fetch_ranges(
@@ -432,8 +455,8 @@ public:
 
     pool_stats stats() const;
 
-    /// The object as the first stream reported it, or async_refresh_size() or async_fetch_tail() since then; empty before a
-    /// stream was opened.
+    /// The object as the first stream reported it, or a later async_refresh_size() or async_fetch_tail(); empty before
+    /// a stream was opened.
     std::optional<object_info> info() const;
 
     const object_ref& object() const noexcept;

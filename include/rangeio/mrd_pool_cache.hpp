@@ -21,41 +21,48 @@ namespace engine {
 class pool_cache_core;
 }
 
-/// How much a cache keeps, and for how long. Checked when the cache is made.
+/// The capacity of a cache and its time limits. The constructor of the cache checks the options.
 class pool_cache_options {
 public:
     pool_cache_options() = default;
 
-    /// Of how many objects that no pool is on streams are kept, 0 to 4096; those whose last pool went longest ago are
-    /// dropped. An object that a pool is on does not count and is never dropped. Default 16. Zero: streams
-    /// are kept only as long as another pool is on their object.
+    /// The maximum number of unused objects, those without a pool, whose streams are kept, 0 to 4096; the objects whose
+    /// last pool closed longest ago are dropped first. An object with a pool does not count and is never dropped. Zero:
+    /// streams are kept only while another pool is on their object.
+    ///
+    /// Default:  16.
     pool_cache_options& max_idle_pools(std::size_t objects) {
         max_idle_pools_ = objects;
         return *this;
     }
     std::size_t max_idle_pools() const noexcept { return max_idle_pools_; }
 
-    /// How many idle streams are kept on one object, 0 to 4096; the one that was given back longest ago is closed
-    /// first. Default 4, the default size of a pool. Zero: none, every pool opens its own.
+    /// The maximum number of idle streams that are kept on one object, 0 to 4096; the one that was released longest ago
+    /// is closed first. Zero: none, every pool opens its own.
+    ///
+    /// Default:  4, the default size of a pool.
     pool_cache_options& max_idle_streams_per_key(std::size_t streams) {
         max_idle_streams_per_key_ = streams;
         return *this;
     }
     std::size_t max_idle_streams_per_key() const noexcept { return max_idle_streams_per_key_; }
 
-    /// How long a stream is kept without use, 0 to 24 h. Default 60 s: a program that goes from file to file comes
-    /// back sooner, and the service ends streams that idle for long, after a time that it does not tell. Zero: no
-    /// limit.
+    /// The time for which an idle stream is kept, 0 to 24 h; zero: no limit.
+    ///
+    /// Default:  60 s: a program that reads one file after another returns sooner, and the service ends streams that
+    ///           are idle for long, after a time that it does not publish.
     pool_cache_options& idle_timeout(std::chrono::nanoseconds timeout) {
         idle_timeout_ = timeout;
         return *this;
     }
     std::chrono::nanoseconds idle_timeout() const noexcept { return idle_timeout_; }
 
-    /// For how long a generation is taken for the live one after the service said so, 0 to 24 h: async_open() without a
-    /// generation then does as if it was named, and asks nothing if an idle stream fits. Counted from the moment of the
-    /// question. So a pool may be on an object that was replaced up to so long ago; if that generation is gone, async_open()
-    /// asks by name. The newest 1024 names are remembered. Default zero: every async_open() by name asks the service.
+    /// The time for which a generation counts as the live one after the service reported it, 0 to 24 h, from the moment
+    /// of the request. Within it, async_open() without a generation behaves as if that generation was named, and sends
+    /// no request if an idle stream fits. So a pool may be on an object that was replaced up to this long ago; if that
+    /// generation no longer exists, async_open() opens the object by name. The newest 1024 names are recorded.
+    ///
+    /// Default:  zero; every async_open() by name asks the service.
     pool_cache_options& generation_max_age(std::chrono::nanoseconds age) {
         generation_max_age_ = age;
         return *this;
@@ -69,45 +76,46 @@ private:
     std::chrono::nanoseconds generation_max_age_{0};
 };
 
-/// Makes what opens the streams of one pool, on the execution context of the cache's executor. Called for
-/// async_open(), on the thread that starts it; or, when a remembered generation is gone, on the one that reports that. From
-/// several threads at once if they are.
+/// Makes the factory for the streams of one pool, on the execution context of the cache's executor. Called by
+/// async_open(), on the thread that starts it, or, when a recorded generation no longer exists, on the thread that
+/// reports that. Concurrent operations call it concurrently.
 using mrd_factory_maker =
     std::function<std::shared_ptr<mrd_factory>(const object_ref& object, const pool_options& options)>;
 
-/// Pools that leave their streams to one another. When a pool of the cache is closed or destroyed, its streams
-/// stay open, if they are healthy and nothing is due on them any more; the next pool on the same object and
-/// generation takes them and opens none.
+/// A cache of the streams of pools. When a pool of the cache is closed or destroyed, its streams remain open if they
+/// are healthy and no byte is due on them any more; the next pool on the same object and generation takes them and
+/// opens none.
 ///
-/// What a pool may take:
+/// The streams that a pool may take:
 /// - **A generation was named, and the object is finalized:** all of its streams.
-/// - **No generation was named:** its first stream is a new one, for only the service knows which generation is
-///   live. Further ones are taken from those of the generation that the first one found. With
-///   `pool_cache_options::generation_max_age`, a generation that was live so recently counts as named.
-/// - **The object is being appended to:** its first stream is a new one, so that its size is fresh. Further
-///   ones are taken if they have seen the object as large as that: an older stream may not know of newer bytes.
+/// - **No generation was named:** its first stream is a new one, because only the service can report which generation
+///   is live. Further streams are taken from those of the generation of the first one. With
+///   `pool_cache_options::generation_max_age`, a generation that was live within that time counts as named.
+/// - **The object is being appended to:** its first stream is a new one, so that its size is current. Further streams
+///   are taken if they have seen the object at least that large: an older stream may not have newer bytes.
 ///
-/// So async_open() takes a round trip, unless it names the generation (`mrd_pool::info()` of an earlier pool has it), or may
-/// take the one that was seen last, and finds a stream. A stream that broke without anybody noticing is handed out like a healthy one: the read
-/// on it fails, as on any stream that breaks.
+/// So async_open() takes a round trip, unless it finds an idle stream of the generation that is named
+/// (`mrd_pool::info()` of an earlier pool has it), or that counts as named. A stream that broke unnoticed is granted
+/// like a healthy one: a read on it is resumed or fails, as on any stream that breaks.
 ///
-/// Threads:    all members are safe from several threads at once.
-/// Lifetimes:  movable. The destructor does not block: it ends the pools of the cache as theirs would, and closes the
-///             idle streams. It may outlive the execution context of `executor`, but is of no use then;
-///             not if `executor` is a strand.
-/// Timers:     while a stream is idle a timer is pending on `executor`, so `io_context::run()` does not return.
-///             async_close() and the destructor end that.
+/// While a stream is idle, a timer is pending on `executor`, so `io_context::run()` does not return. async_close() and
+/// the destructor cancel the timer.
+///
+/// Threads:    all members may be called by several threads at once.
+/// Lifetimes:  movable. The destructor does not block: it closes the pools of the cache as their destructors would, and
+///             closes the idle streams. The cache may outlive the execution context of `executor`, but cannot be used
+///             then. If `executor` is a strand, the cache must not outlive that context.
 class mrd_pool_cache {
 public:
     using executor_type = asio::any_io_executor;
 
-    /// No cache, as one that was moved from. It may be assigned to and destroyed; stats() are zero, and every operation on
-    /// it fails with errc::invalid_argument.
+    /// Makes an empty handle, which equals a moved-from one. It may be assigned to and destroyed; stats() are zero, and
+    /// every operation on it fails with errc::invalid_argument.
     mrd_pool_cache() noexcept;
-    /// `client::pool_cache()` makes one on the client's channels.
+    /// Makes a cache; `client::pool_cache()` makes one on the channels of the client. `executor` serves open timeouts
+    /// and expiry, and completes operations whose handlers have no executor of their own.
     ///
-    /// `executor` serves open timeouts and expiry; and completes operations whose handlers have no executor of their own.
-    /// Throws: `rangeio::error` with errc::invalid_argument for an option out of its range.
+    /// Throws:  `rangeio::error` with errc::invalid_argument if an option is outside of its range.
     mrd_pool_cache(
         asio::any_io_executor executor, mrd_factory_maker make_factory, pool_cache_options options = {}
     );
@@ -120,19 +128,21 @@ public:
     mrd_pool_cache& operator=(mrd_pool_cache&& other) noexcept;
     ~mrd_pool_cache();
 
-    /// Whether there is a cache.
+    /// Whether the handle has a cache.
     explicit operator bool() const noexcept { return core_ != nullptr; }
 
-    /// As given to the constructor; empty if there is no cache.
+    /// The executor given to the constructor; empty if the handle has no cache.
     executor_type get_executor() const noexcept;
 
-    /// A pool on `object`, initialized. Signature: `void(error_code, mrd_pool)`. An ordinary pool, but for where its streams come from and go to: also one
-    /// that still reads counts as a user of the object, until the last of its handle and leases is gone.
+    /// Opens a pool on `object`. The result is an ordinary pool, except that its streams are taken from the cache and
+    /// returned to it. A pool that is still reading counts as a user of the object until its handle and its last lease
+    /// are destroyed.
     ///
-    /// Cancels:    terminal, partial, total; the open is given up.
-    /// Errors:     as mrd_pool::async_initialize(); errc::pool_closed when the cache is closed, before or meanwhile;
-    ///             errc::invalid_argument for options of the pool; what the maker of factories throws.
-    /// Guarantee:  basic: a stream that was taken or opened in vain is kept or closed.
+    /// Completes:  `void(error_code, mrd_pool)`, the open pool.
+    /// Cancels:    terminal, partial, total; the open is abandoned.
+    /// Errors:     as mrd_pool::async_initialize(); errc::pool_closed if the cache is closed, before or meanwhile;
+    ///             errc::invalid_argument for options of the pool; the exception of the mrd_factory_maker.
+    /// Guarantee:  basic: a stream that was taken or opened before the failure is kept or closed.
     template <detail::token_for<mrd_pool> Token = default_token>
     auto async_open(object_ref object, pool_options options, Token&& token = Token()) {
         return detail::initiate(open(std::move(object), std::move(options)), std::forward<Token>(token));
@@ -142,13 +152,15 @@ public:
         return async_open(std::move(object), pool_options(), std::forward<Token>(token));
     }
 
-    /// Ends the cache. From its first moment nothing is taken, kept or opened; its idle streams are closed, and
-    /// its pools as by mrd_pool::async_close(). Completes when every stream has ended. May be called by many, and again:
-    /// all complete with the same end. Signature: `void(error_code)`. The deadline of `close_options` is the cache's.
+    /// Closes the cache. From the start of the call no stream is taken, kept or opened; its idle streams are closed,
+    /// and its pools as by mrd_pool::async_close(). Completes when every stream has ended. May be called concurrently
+    /// and repeatedly: all calls complete with the same end. The deadline of `close_options` is the cache's.
     ///
-    /// Cancels:    terminal, partial, total: the waiting only; the cache closes all the same, with the deadline that was named.
-    /// Errors:     the first failure of a stream to end in order, after the last one has ended.
-    /// Guarantee:  strong: without memory the cache goes on as it was. The destructor needs none.
+    /// Completes:  `void(error_code)`.
+    /// Cancels:    terminal, partial: ends the wait only; the cache still closes, with the deadline of the call. total
+    ///             has no effect.
+    /// Errors:     the first failure of a stream that did not end in order, reported after the last stream has ended.
+    /// Guarantee:  strong: without memory the cache continues as it was. The destructor needs none.
     template <detail::token_for<void> Token = default_token>
     auto async_close(close_options options, Token&& token = Token()) {
         return detail::initiate(close(options), std::forward<Token>(token));

@@ -10,52 +10,51 @@
 
 namespace rangeio {
 
-/// What may happen to a pool and its streams; and which members of `event` say more.
+/// The kinds of events of a pool and its streams, each with the members of `event` that have details.
 enum class event_kind {
-    /// A stream is open. `time`: since its opening was begun.
+    /// A stream is open. `time`: since its opening began.
     stream_opened,
-    /// Its call ended, and not because this side wanted it. `why`, empty if with OK; `attempt`: attempts that are
-    /// used up since the last progress. What follows is stream_resuming, stream_ended, or, if no range is under way,
-    /// nothing.
+    /// Its call ended, but not by a decision of this side. `why`, empty if it ended with OK; `attempt`: the attempts
+    /// used since the last progress. The next event is stream_resuming or stream_ended, or none if no range is pending.
     stream_broke,
-    /// The same, because the service wants the next call to go elsewhere.
+    /// The same, because the service redirects the next call.
     stream_redirected,
-    /// Its call is given up, for no byte came. `time`: the stall timeout.
+    /// Its call is abandoned, because no byte arrived. `time`: the stall timeout.
     stream_stalled,
-    /// Its call is given up, for it owes too much that nobody wants. `bytes`: so many.
+    /// Its call is abandoned, because it owes too many orphan bytes. `bytes`: their number.
     stream_retired,
-    /// Another call is to be made. `attempt`; `time`: after a wait of so long.
+    /// Another call will be made. `attempt`; `time`: the wait before it.
     stream_resuming,
-    /// That call has been answered, on a stream that had opened before. `time`: since the call was begun.
+    /// That call has been answered, on a stream that had opened before. `time`: since the call began.
     stream_resumed,
-    /// Nothing of the stream is left. `why`, empty if it was closed as asked.
+    /// The stream has ended. `why`, empty if it was closed as requested.
     stream_ended,
-    /// A piece of `range` was not what was due: its checksum, its offset, surplus bytes. It is asked for again, or
-    /// the range fails with this. `why`; `bytes`: of the piece, which is dropped.
+    /// A chunk of `range` was rejected for its checksum, its offset or surplus bytes. Its bytes are requested again, or
+    /// the range fails with this error. `why`; `bytes`: the length of the chunk, which is dropped.
     rejected_chunk,
-    /// The service refused `range`. `why`.
+    /// The service rejected `range`. `why`.
     range_refused,
-    /// Bytes came for a range that was over, and were dropped. `bytes`.
+    /// Bytes arrived for a range that was done, and were dropped. `bytes`.
     orphans_dropped,
-    /// Somebody who had to wait got a lease. `time`: after so long.
+    /// A caller that had to wait was granted a lease. `time`: the length of the wait.
     lease_waited,
     /// The pool is closed and the last of its streams has ended.
     pool_closed,
-    /// The client's endpoint has not answered any call since the first one was made. Told once by a client, with no
-    /// object. `time`: for so long; `why`: which endpoint.
+    /// The endpoint of the client has not answered any call since the first one was made. Reported once by a client,
+    /// with no object. `time`: since that first call; `why`: the endpoint.
     waiting_for_connection,
-    /// A piece of `range` came without a checksum, and counts all the same. `bytes`.
+    /// A chunk of `range` arrived without a checksum, and was accepted. `bytes`.
     unchecked_chunk,
 };
 
-/// Something that happened. Valid as long as the observer is being called.
+/// An event. Valid until the observer returns.
 class event {
 public:
     event(event_kind what, const object_ref& which) noexcept : kind(what), object(which) {}
 
     event_kind kind;
     const object_ref& object;
-    /// Which stream, numbered from 1 by its pool; 0: the event is the pool's.
+    /// The number of the stream, from 1 in its pool; 0: the event is the pool's.
     std::uint64_t stream = 0;
     unsigned attempt = 0;
     std::uint64_t bytes = 0;
@@ -64,26 +63,28 @@ public:
     failure why;
 };
 
-/// Hears what happens behind the reads of a client or a pool. Set by `client_options::observe` or
-/// `pool_options::observe`; without one, nothing is done for it but to look.
+/// Receives the events behind the reads of a client or a pool. Set by `client_options::observe` or
+/// `pool_options::observe`; without an observer, the only cost is a check for one.
 ///
-/// Threads:    on whatever thread it happens: those of gRPC, those of the execution context, whoever calls the pool.
-///             Several at once. Of one stream, what concerns its calls is told in order, rejected chunks and orphans in
-///             between. Under no lock of the library, so pools may be asked for their stats().
-/// Must not:   block (one of gRPC's few threads may be waiting for it), throw, or destroy the pool or the client.
-/// Lifetimes:  kept by the client, and by pools and streams until the last has ended; so it may be dropped by any
-///             thread.
-/// Secrets:    events have neither tokens nor read handles. Texts in `why` may come from the service.
+/// Events have neither tokens nor read handles. Texts in `why` may originate from the service.
+///
+/// Threads:    called on the thread of the event: gRPC's, the execution context's, or that of a caller of the pool; by
+///             several at once. Events of the calls of one stream are in order, with those of rejected chunks and
+///             orphans in between. No lock of the library is held, so a pool may be asked for its stats().
+/// Requires:   on_event() must not block (one of gRPC's few threads may be waiting for it), throw, or destroy the pool
+///             or the client.
+/// Lifetimes:  kept by the client, and by pools and streams until the last has ended; so any thread may release it.
 class observer {
 public:
     virtual ~observer() = default;
     virtual void on_event(const event& what) noexcept = 0;
 };
 
-/// As it is written in code: "stream_opened".
+/// Returns the name of the enumerator: "stream_opened".
 const char* to_string(event_kind kind) noexcept;
 
-/// One line for people, without the object: "stream 1 opened after 3.2 ms". Allocates, so not for delivering threads.
+/// Returns one line for people, without the object: "stream 1 opened after 3.2 ms". Allocates, so it must not be called
+/// on delivering threads.
 std::string to_string(const event& what);
 
 }  // namespace rangeio

@@ -4,26 +4,27 @@
 
 namespace rangeio {
 
-/// Counters and gauges of one cache of pools, taken in one step: they always balance.
+/// Counts of one cache of pools, taken in one step, so that they always balance. Except for current numbers, they only
+/// increase.
 ///
 /// `donated == hits + expired + evicted + died + closed + idle_streams`
 class pool_cache_stats {
 public:
-    /// Gauge: objects, by generation, that a pool of the cache is on.
+    /// The current number of objects, by generation, with a pool of the cache.
     std::uint64_t keys_in_use = 0;
-    /// Gauge: objects that no pool is on, and that have idle streams. At most `max_idle_pools`.
+    /// The current number of objects without a pool, but with idle streams. At most `max_idle_pools`.
     std::uint64_t idle_keys = 0;
-    /// Gauge: streams that wait for a pool, on objects of both kinds.
+    /// The current number of idle streams, on objects of both kinds.
     std::uint64_t idle_streams = 0;
 
     /// Streams that a pool took from the cache, and those that it had to open.
     std::uint64_t hits = 0;
     std::uint64_t misses = 0;
 
-    /// Streams that a pool gave to the cache.
+    /// Streams that a pool released to the cache.
     std::uint64_t donated = 0;
-    /// What became of them, besides `hits`: idle for too long, too many, broken while they were idle, closed with
-    /// the cache.
+    /// Those of them, besides `hits`, that were idle for too long, too many, broken while they were idle, or closed
+    /// with the cache.
     std::uint64_t expired = 0;
     std::uint64_t evicted = 0;
     std::uint64_t died = 0;

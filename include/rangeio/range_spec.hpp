@@ -7,35 +7,35 @@
 
 namespace rangeio {
 
-/// A range as a person writes it, before the size of the object is known.
+/// A range in the form that people write, before the size of the object is known.
 ///
-/// | text  | bytes                                   | resolved on an object of `size` bytes           |
-/// |-------|-----------------------------------------|-------------------------------------------------|
-/// | `A-B` | from A up to B, which is excluded       | an error unless `B <= size`                     |
-/// | `A-`  | from A to the end                       | an error unless `A <= size`; empty at `A == size` |
-/// | `-N`  | the last N, or all where there are fewer | never an error                                  |
+/// | text  | bytes                                    | resolved on an object of `size` bytes             |
+/// |-------|------------------------------------------|---------------------------------------------------|
+/// | `A-B` | from A up to B, which is excluded        | an error unless `B <= size`                       |
+/// | `A-`  | from A to the end                        | an error unless `A <= size`; empty at `A == size` |
+/// | `-N`  | the last N, or all where there are fewer | never an error                                    |
 ///
-/// Decimal digits only: no sign, unit, space or separator. `A-A` and `-0` are empty ranges. `A-B` reaching
-/// past the end is an error and not cut short as HTTP would: whoever names an end expects that many bytes.
+/// Decimal digits only: no sign, unit, space or separator. `A-A` and `-0` are empty ranges. An `A-B` that extends past
+/// the end is an error, and not truncated as in HTTP: a caller that names an end expects that many bytes.
 ///
-/// Units:   bytes.
-/// Threads: as any value.
+/// Units:    bytes.
+/// Threads:  as for any value.
 class range_spec {
 public:
     /// The whole object, as `0-`.
     constexpr range_spec() noexcept = default;
 
-    /// Throws: errc::invalid_argument, saying the text and what is wrong with it: nothing in it, no dash, a
-    ///         negative number, something that is no number, one above `byte_range::max_end`, or B below A.
+    /// Throws:  errc::invalid_argument, with the text and its error: an empty text, no dash, a negative number, a part
+    ///          that is not a number, a number above `byte_range::max_end`, or B below A.
     static range_spec parse(std::string_view text);
 
-    /// The bytes meant, of an object of `object_size` bytes.
+    /// The bytes of the range, on an object of `object_size` bytes.
     ///
-    /// Throws: errc::range_not_satisfiable, saying the range and the size, when the object has no such bytes;
-    ///         errc::invalid_argument when `object_size` is above `byte_range::max_end`.
+    /// Throws:  errc::range_not_satisfiable, with the range and the size, if the object does not have these bytes;
+    ///          errc::invalid_argument if `object_size` is above `byte_range::max_end`.
     byte_range resolve(std::uint64_t object_size) const;
 
-    /// Whether it reaches to the end, wherever that is: `A-` and `-N`.
+    /// Whether the range extends to the end of the object, whatever its size: `A-` and `-N`.
     constexpr bool open_ended() const noexcept { return form_ != form::from_to; }
 
     friend constexpr bool operator==(const range_spec&, const range_spec&) noexcept = default;

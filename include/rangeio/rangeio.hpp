@@ -1,6 +1,6 @@
 #pragma once
 
-// The whole library. The emulator (rangeio/emulator.hpp) and the test kit (rangeio/testing/) are libraries of their own.
+// The whole library. The emulator (rangeio/emulator.hpp) and the test kit (rangeio/testing/) are separate libraries.
 
 #include <rangeio/byte_block.hpp>
 #include <rangeio/byte_range.hpp>

@@ -10,15 +10,15 @@
 
 namespace rangeio {
 
-/// The parts that one range is split into: a list that is computed, not stored.
+/// The parts of one range: a list that is computed, not stored.
 ///
-/// The parts are adjacent, in order, and together they are the range. All have the same length but the last,
-/// which takes the rest as well. Made by `split_range()`; allocates nothing.
+/// The parts are adjacent, in order, and together they are the range. All have the same length except the last, which
+/// also has the rest. Made by `split_range()`; allocates nothing.
 ///
-/// Threads: as any value.
+/// Threads:  as for any value.
 class range_parts {
 public:
-    /// Walks the parts in order. Holds a copy of the list, so it may outlive it.
+    /// Iterates over the parts in order. Has a copy of the list, so it may outlive it.
     class iterator {
     public:
         using iterator_category = std::input_iterator_tag;
@@ -79,22 +79,21 @@ private:
 
 /// Splits a range into `min(concurrency, length / min_chunk)` parts, at least 1.
 ///
-/// So no part is shorter than `min_chunk` bytes, unless the range itself is. An empty range is one empty
-/// part.
+/// So no part is shorter than `min_chunk` bytes, unless the range itself is. An empty range is one empty part.
 ///
-/// Units:  `min_chunk` in bytes; `concurrency` is a number of parts.
-/// Throws: errc::invalid_argument when `concurrency` or `min_chunk` is 0; the message says which.
+/// Units:   `min_chunk` in bytes; `concurrency` is a number of parts.
+/// Throws:  errc::invalid_argument if `concurrency` or `min_chunk` is 0; the message has the name.
 range_parts split_range(byte_range range, std::size_t concurrency, std::uint64_t min_chunk);
 
-/// Shares `concurrency` among the chunks of one fetch in proportion to their lengths.
+/// Divides `concurrency` among the adjacent ranges of one read in proportion to their lengths.
 ///
-/// Returns one number per chunk, in order: 0 for an empty one, at least 1 for any other. Those whose fair
-/// share is below 1 get 1, and the others divide what remains; a fraction goes to the largest remainder
-/// first, then to the longer chunk, then to the earlier one. The sum is `concurrency`, or the number of
-/// chunks that are not empty where that is larger, or 0 when there are none.
+/// A range whose fair share is below 1 gets 1, and the others divide the remainder; a fraction is assigned to the
+/// largest remainder first, then to the longer range, then to the earlier one.
 ///
-/// Units:  lengths in bytes.
-/// Throws: errc::invalid_argument when `concurrency` is 0; std::bad_alloc.
+/// Returns:  one number per range, in order: 0 for an empty one, at least 1 for any other. The sum is `concurrency`, or
+///           the number of ranges that are not empty if that is larger, or 0 if there are none.
+/// Units:    lengths in bytes.
+/// Throws:   errc::invalid_argument if `concurrency` is 0; std::bad_alloc.
 std::vector<std::size_t> share_concurrency(std::span<const std::uint64_t> lengths, std::size_t concurrency);
 
 }  // namespace rangeio

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-/// The version of these headers, to compare with in `#if`: 10000 * major + 100 * minor + patch.
+/// The version of these headers, for comparison in `#if`: 10000 * major + 100 * minor + patch.
 #define RANGEIO_VERSION 100
 /// The same as text.
 #define RANGEIO_VERSION_STRING "0.1.0"

@@ -8,13 +8,12 @@ namespace rangeio {
 void detail::throw_range_too_far(std::uint64_t offset, std::uint64_t length) {
     throw error({
         errc::invalid_argument,
-        fmt::format("range of {} bytes at {} ends above {}", length, offset, byte_range::max_end),
+        fmt::format("range: {} bytes at {} end above {}", length, offset, byte_range::max_end),
     });
 }
 
 void detail::throw_range_reversed(std::uint64_t begin, std::uint64_t end) {
-    throw error({errc::invalid_argument, fmt::format("range ends at {}, before its begin at {}", end, begin)}
-    );
+    throw error({errc::invalid_argument, fmt::format("range: end {} is before begin {}", end, begin)});
 }
 
 std::string to_string(const byte_range& range) {

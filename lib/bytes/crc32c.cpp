@@ -23,7 +23,7 @@ constexpr std::uint32_t multiply(std::uint32_t a, std::uint32_t b) noexcept {
     return product;
 }
 
-// shift_by[k] is x^(8 * 2^k): what 2^k more bytes multiply a checksum by.
+// shift_by[k] is x^(8 * 2^k), the factor by which 2^k appended bytes multiply a checksum.
 constexpr auto shift_by = [] {
     std::array<std::uint32_t, 64> powers{};
     powers[0] = 0x80000000 >> 8;
@@ -41,10 +41,10 @@ std::uint32_t crc32c(std::span<const std::byte> bytes) noexcept {
 }
 
 std::uint32_t crc32c_extend(std::uint32_t crc, std::span<const std::byte> bytes) noexcept {
-    std::uint32_t state = ~crc;  // ISA-L inverts neither what it is given nor what it returns
+    std::uint32_t state = ~crc;  // ISA-L inverts neither its argument nor its result
     while (!bytes.empty()) {
         const auto block = bytes.first(std::min(bytes.size(), isal_limit));
-        auto* data = reinterpret_cast<unsigned char*>(const_cast<std::byte*>(block.data()));  // it only reads
+        auto* data = reinterpret_cast<unsigned char*>(const_cast<std::byte*>(block.data()));  // read only
         state = crc32_iscsi(data, static_cast<int>(block.size()), state);
         bytes = bytes.subspan(block.size());
     }
@@ -64,7 +64,7 @@ std::uint32_t crc32c_copy(
     if (destination.size() < source.size()) {
         throw error({
             errc::invalid_argument,
-            fmt::format("can't copy {} bytes to {} bytes", source.size(), destination.size()),
+            fmt::format("crc32c_copy: {} bytes do not fit into {}", source.size(), destination.size()),
         });
     }
     while (!source.empty()) {

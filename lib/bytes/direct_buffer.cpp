@@ -36,21 +36,21 @@ std::unique_ptr<std::byte[]> allocate_bytes(std::uint64_t size) {
 struct direct_buffer::region {
     std::size_t begin;
     std::size_t end;  // under the mutex
-    // What the view counts, for those who look for holes meanwhile.
+    // The view's count, for a concurrent search for holes.
     std::atomic<std::size_t> written = 0;
 
     region(std::size_t b, std::size_t e) noexcept : begin(b), end(e) {}
 };
 
 struct direct_buffer::state {
-    std::unique_ptr<std::byte[]> own;  // null when the memory is the caller's, or taken
+    std::unique_ptr<std::byte[]> own;  // null if the memory is the caller's, or has been taken
     std::byte* const memory;
     const std::size_t size;
-    // Commits add with release, readers load with acquire: whoever sees the sum sees the bytes.
+    // Commits add with release, readers load with acquire: a reader that sees the sum sees the bytes.
     std::atomic<std::size_t> written = 0;
     std::atomic<bool> closed = false;
-    std::mutex mutex;                       // of the map; no commit takes it
-    std::map<std::size_t, region> regions;  // what is taken, by begin; disjoint, none is empty
+    std::mutex mutex;                       // guards the map; commits do not lock it
+    std::map<std::size_t, region> regions;  // the taken ones, by begin; disjoint, none is empty
 
     explicit state(std::span<std::byte> callers) noexcept : memory(callers.data()), size(callers.size()) {}
     state(std::unique_ptr<std::byte[]> block, std::size_t n) noexcept
@@ -77,7 +77,7 @@ direct_buffer::direct_buffer(std::span<std::byte> memory) : state_(std::make_sha
 direct_buffer::view direct_buffer::make_view(std::uint64_t offset, std::uint64_t length) {
     if (closed()) misuse(fmt::format("view of {} bytes at {}: the buffer is closed", length, offset));
     if (offset > size() || length > size() - offset) {
-        misuse(fmt::format("view of {} bytes at {} reaches out of {} bytes", length, offset, size()));
+        misuse(fmt::format("view of {} bytes at {} exceeds {} bytes", length, offset, size()));
     }
     view made;
     if (length == 0) return made;
@@ -85,7 +85,7 @@ direct_buffer::view direct_buffer::make_view(std::uint64_t offset, std::uint64_t
     const auto end = begin + static_cast<std::size_t>(length);
     const std::lock_guard lock(state_->mutex);
     auto& regions = state_->regions;
-    const auto after = regions.lower_bound(end);  // so the one before it is the last that begins below `end`
+    const auto after = regions.lower_bound(end);  // its predecessor is the last one that begins below `end`
     if (after != regions.begin()) {
         const region& other = std::prev(after)->second;
         if (other.end > begin) {
@@ -116,7 +116,7 @@ bool direct_buffer::closed() const noexcept {
 }
 
 std::span<const std::byte> direct_buffer::data() const {
-    if (closed()) misuse("its data: the buffer is closed");
+    if (closed()) misuse("data: the buffer is closed");
     if (const auto there = written(); there != size()) {
         misuse(fmt::format(
             "{} of {} bytes are written; the first hole is {}", there, size(), state_->first_hole()
@@ -127,7 +127,7 @@ std::span<const std::byte> direct_buffer::data() const {
 
 byte_block direct_buffer::take() && {
     const auto bytes = data();
-    if (!state_->own) misuse(fmt::format("the {} bytes are the caller's and can't be taken", size()));
+    if (!state_->own) misuse(fmt::format("take: the {} bytes are the caller's", size()));
     close();
     return {std::move(state_->own), bytes.size()};
 }

@@ -16,8 +16,8 @@ void read_planner::add(byte_range next) {
     end_ = next.end();
 }
 
-// Wanted bytes, behind all that came before. The parts of a merged range are counted from its start, and a part ends with
-// its unit if the merged range goes on behind it.
+// Adds requested bytes that lie after all earlier ones. The units of a merged range are counted from its start, and a
+// read ends with its unit if the merged range continues after it.
 void read_planner::extend(std::uint64_t from, std::uint64_t to) {
     const auto part_of = [this](std::uint64_t position) { return (position - start_) / options_.unit_bytes; };
     std::uint64_t at = from;

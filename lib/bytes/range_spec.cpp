@@ -36,19 +36,19 @@ range_spec range_spec::parse(std::string_view text) {
     const auto left = text.substr(0, dash);
     const auto right = text.substr(dash + 1);
     if (right.starts_with('-') || (left.empty() && right.find('-') != right.npos)) {
-        refuse(text, "a number of bytes can't be negative");
+        refuse(text, "a number of bytes is negative");
     }
     if (left.empty() && right.empty()) refuse(text, "no number; expected A-B, A- or -N");
     if (left.empty()) return {form::last, number(text, right), 0};
     const auto first = number(text, left);
     if (right.empty()) return {form::from, first, 0};
     const auto end = number(text, right);
-    if (end < first) refuse(text, fmt::format("ends at {}, before its begin at {}", end, first));
+    if (end < first) refuse(text, fmt::format("end {} is before begin {}", end, first));
     return {form::from_to, first, end};
 }
 
 byte_range range_spec::resolve(std::uint64_t object_size) const {
-    (void)byte_range(0, object_size);  // throws when there can be no such object
+    (void)byte_range(0, object_size);  // throws if no object can have this size
     if (form_ == form::last) {
         return byte_range::from_to(first_ < object_size ? object_size - first_ : 0, object_size);
     }
@@ -58,7 +58,7 @@ byte_range range_spec::resolve(std::uint64_t object_size) const {
                                                   : fmt::format("{} to the end", first_);
         throw error({
             errc::range_not_satisfiable,
-            fmt::format("range {} reaches past the end of an object of {} bytes", asked, object_size),
+            fmt::format("range {}: exceeds an object of {} bytes", asked, object_size),
         });
     }
     return byte_range::from_to(first_, end);

@@ -20,7 +20,7 @@ struct chunk {
 
 std::vector<std::size_t> share_concurrency(std::span<const std::uint64_t> lengths, std::size_t concurrency) {
     if (concurrency == 0) {
-        throw error({errc::invalid_argument, "sharing concurrency 0: it must be at least 1"});
+        throw error({errc::invalid_argument, "concurrency: 0 is less than 1"});
     }
     std::vector<std::size_t> shares(lengths.size(), 0);
     std::vector<chunk> chunks;
@@ -33,8 +33,8 @@ std::vector<std::size_t> share_concurrency(std::span<const std::uint64_t> length
     }
     if (chunks.empty() || concurrency <= chunks.size()) return shares;
 
-    // Whoever is due less than 1 gets 1, which leaves less than their due to the others: shortest first, one
-    // pass finds them all. It stops before the last chunk, for at least 1 is left for it.
+    // A chunk whose due is less than 1 gets 1, which reduces the dues of the others: in order of length, one pass finds
+    // all such chunks. The pass stops before the last chunk, because at least 1 is left for it.
     std::ranges::sort(chunks, [](const chunk& a, const chunk& b) {
         return std::tie(a.length, a.index) < std::tie(b.length, b.index);
     });

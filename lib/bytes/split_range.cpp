@@ -12,7 +12,7 @@ range_parts split_range(byte_range range, std::size_t concurrency, std::uint64_t
         throw error({
             errc::invalid_argument,
             fmt::format(
-                "splitting {}: concurrency {} and min_chunk {} must be at least 1",
+                "split of {}: concurrency {} or min_chunk {} is less than 1",
                 to_string(range),
                 concurrency,
                 min_chunk

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::size_t max_max_chunk_bytes = std::size_t{2} << 20;
 
-// What the script may ask for of memory.
+// The limits of the memory that a script may request.
 constexpr std::uint64_t max_grow_bytes = std::uint64_t{1} << 30;
 constexpr std::uint64_t max_surplus_bytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t max_details_bytes = std::uint64_t{64} << 20;
@@ -41,13 +41,14 @@ std::uint64_t most_bytes(testing::fault_kind kind) {
     }
 }
 
-// Done to connections by a proxy in front of the server.
+// These faults are applied to connections by a proxy in front of the server.
 bool needs_proxy(const testing::fault& f) {
     return f.kind == testing::fault_kind::silent_connection || f.kind == testing::fault_kind::slow_link ||
            f.kind == testing::fault_kind::too_many_pings || f.kind == testing::fault_kind::outage;
 }
 
-// More than a server bears within the time that these take: it says too_many_pings, and ends the connection.
+// More pings than a server accepts within the time that these take: it sends GOAWAY too_many_pings, and closes the
+// connection.
 std::string many_pings() {
     const std::string ping("\0\0\10\6\0\0\0\0\0are you?", 17);
     std::string out;
@@ -60,13 +61,13 @@ void check(const server_options& options) {
     for (const testing::fault& f : script.faults) {
         std::string wrong;
         if (const std::uint64_t most = most_bytes(f.kind); f.bytes > most) {
-            wrong = fmt::format("bytes is {}, more than {}", f.bytes, most);
+            wrong = fmt::format("bytes: {} is not in 0..{}", f.bytes, most);
         }
         if (needs_proxy(f) && options.listen().starts_with("unix:")) {
-            wrong = fmt::format("it needs a port, and {} is none", options.listen());
+            wrong = fmt::format("requires a port, and {} has none", options.listen());
         }
         if (f.kind == testing::fault_kind::too_many_pings && !options.certificate().empty()) {
-            wrong = "pings cannot be put into TLS";
+            wrong = "pings cannot be injected into TLS";
         }
         if (!wrong.empty()) {
             throw error(failure(
@@ -123,7 +124,7 @@ public:
     ~impl() { shutdown(); }
 
     void shutdown() {
-        // The second of two callers waits for the first.
+        // The second of two callers waits until the first has finished.
         const std::lock_guard lock(changing_);
         over_ = true;
         service_.request_stop();
@@ -155,19 +156,19 @@ private:
         if (now) now->take(std::move(connection));
     }
 
-    // The connections end as with a server that is shut down. Another one is there already, so that clients which come back
-    // at once find it.
+    // The connections end as those of a server that is shut down. Its successor exists before that, so that clients
+    // that reconnect at once reach it.
     void restart() {
         const std::lock_guard lock(changing_);
         if (over_) return;
         try {
             exchange(std::make_shared<listener>(service_, options_))->go_away();
         } catch (const std::exception&) {
-            // No room for another one. Better the old one with its connections than none.
+            // There are no resources for a successor: the old server with its connections is better than none.
         }
     }
 
-    // By a call that is under way, and the proxy outlives them.
+    // Called by a pending call; the proxy outlives all calls.
     void strike(const testing::fault& what, std::uint16_t port) {
         const std::lock_guard lock(proxy_mutex_);
         switch (what.kind) {

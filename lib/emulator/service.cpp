@@ -38,12 +38,12 @@ Message parse(std::string_view text, std::string_view name) {
 file_identity identity_of(const unique_fd& fd) {
     struct stat st{};
     if (::fstat(fd.get(), &st) != 0) {
-        throw call_error(status_code::internal, "cannot look at a directory");
+        throw call_error(status_code::internal, "cannot read the attributes of a directory");
     }
     return file_identity::of(st);
 }
 
-// For what is neither written nor deleted here: its metadata never changes.
+// For folders and buckets that are neither written nor deleted here: their metadata never changes.
 template <class Request>
 void check_metageneration(const Request& request, std::string_view name) {
     if (request.has_if_metageneration_match() && request.if_metageneration_match() != metageneration) {
@@ -59,7 +59,8 @@ void check_metageneration(const Request& request, std::string_view name) {
     }
 }
 
-// A token that leads where another one does: that, behind a number. Empty pages have them.
+// The prefix of a token that leads to the same place as another one: a number and that token follow. Empty pages have
+// such tokens.
 constexpr std::string_view detour = "detour-";
 
 std::string without_detour(std::string token) {
@@ -69,7 +70,7 @@ std::string without_detour(std::string token) {
 
 }  // namespace
 
-// `asked`: the token as it came; `place`: where that is.
+// `asked`: the token of the request; `place`: the token without its detours.
 void service::spoil(list_page& page, std::uint64_t call, const std::string& asked, const std::string& place) {
     const fault_state::place here{call};
     using testing::fault_kind;
@@ -109,7 +110,7 @@ void service::go_away() noexcept {
     try {
         connection_faults_.go_away();
     } catch (const std::bad_alloc&) {
-        // Then the fault has ended its own call, and that was all.
+        // The fault has ended its own call, but not the connections.
     }
 }
 
@@ -167,12 +168,12 @@ std::string service::list_objects(std::string_view text, const call_info& call) 
     check(call, request.parent());
     if (!request.match_glob().empty() || !request.filter().empty()) {
         throw call_error(
-            status_code::unimplemented, "the emulator does not know ListObjects with match_glob or filter"
+            status_code::unimplemented, "ListObjects: the emulator does not support match_glob and filter"
         );
     }
     if (request.include_folders_as_prefixes() && request.delimiter() != "/") {
         throw call_error(
-            status_code::invalid_argument, "include_folders_as_prefixes needs the delimiter '/'"
+            status_code::invalid_argument, "include_folders_as_prefixes requires the delimiter '/'"
         );
     }
     directory_walk walk(directories_, store_.open_bucket(bucket), fmt::format("gs://{}", bucket));
@@ -257,7 +258,7 @@ std::string service::get_folder(std::string_view text, const call_info& call) {
     const std::string_view resource = name.substr(0, at);
     const std::string bucket = bucket_of(resource);
     check(call, resource);
-    // A folder's name ends with a slash; clients may leave it out.
+    // A folder's name ends with a slash; clients may omit it.
     std::string_view folder = name.substr(at + infix.size());
     if (folder.ends_with('/')) {
         folder.remove_suffix(1);

@@ -21,15 +21,17 @@
 
 namespace rangeio::emulator {
 
-/// What all calls share, and the unary methods. Request and response are serialised messages; every method
-/// throws call_error, and may take as long as reading a directory or a whole file does.
+/// The state that all calls share, and the unary methods. Request and response are serialized messages. Every method
+/// may take as long as reading a directory or a whole file does.
+///
+/// Throws: call_error.
 class service {
 public:
-    /// What faults do to connections.
+    /// The effects of faults on connections.
     struct connection_faults {
-        /// Ends all connections, soon, and from another thread.
+        /// Ends all connections, soon, and on another thread.
         std::function<void()> go_away;
-        /// Of the connection whose client has this port, or of all; at once.
+        /// Strikes the connection whose client has this port, or all connections; at once.
         std::function<void(const testing::fault& what, std::uint16_t peer_port)> strike;
     };
     service(const server_options& options, connection_faults faults);
@@ -45,12 +47,12 @@ public:
     server_stats stats() const;
     background& workers() noexcept { return workers_; }
     request_log& log() noexcept { return log_; }
-    /// Notes what the headers of a call say of its maker.
+    /// Records what the headers of a call reveal about the client.
     void note(bool authorized, const std::vector<std::string>& user_projects);
     void compute_checksum(const stored_object& object) const;
-    /// What takes long is given up.
+    /// Stops tasks that take long.
     void request_stop() noexcept;
-    /// Null: none.
+    /// Null: the script has no faults.
     fault_state* faults() noexcept { return faults_ ? &*faults_ : nullptr; }
     void go_away() noexcept;
     void strike_connection(const testing::fault& what, std::uint16_t peer_port) {

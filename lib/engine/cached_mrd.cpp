@@ -60,7 +60,7 @@ std::int64_t cached_mrd::read(std::shared_ptr<range_sink> sink) {
     return stream->read(std::move(sink));
 }
 
-// Also when it has been given up: ids of ranges that are done mean nothing to a stream.
+// Also valid after close(): a stream ignores the ids of ranges that are done.
 void cached_mrd::cancel(std::int64_t read_id, const failure& why) noexcept {
     if (const auto s = stream()) s->cancel(read_id, why);
 }
@@ -75,7 +75,7 @@ void cached_mrd::close(const failure& why) noexcept {
         busy = reading_ > 0;
     }
     runtime::interleave("before a stream is given up");
-    // No range comes in any more, so what is idle now stays so.
+    // No further range is accepted, so a stream that is idle now remains idle.
     const bool reusable = !busy && (stream == nullptr || stream->idle());
     cache_->give_up(*this, reusable, why);
 }

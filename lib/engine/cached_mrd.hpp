@@ -14,11 +14,13 @@ namespace rangeio::engine {
 
 class pool_cache_core;
 
-/// What a pool of a cache makes its streams with. To the cache it stands for the pool: it goes when nothing of the pool
-/// is left.
+/// The factory of streams of a pool that belongs to a cache. It represents the pool in the cache: it is destroyed when
+/// nothing of the pool is left.
 class cached_factory final : public mrd_factory, public std::enable_shared_from_this<cached_factory> {
 public:
-    /// `fresh` makes the streams that the cache has not got. Throws errc::pool_closed.
+    /// `fresh` makes the streams that the cache does not have.
+    ///
+    /// Throws: errc::pool_closed.
     cached_factory(
         std::shared_ptr<pool_cache_core> cache, std::shared_ptr<mrd_factory> fresh, const object_ref& object
     );
@@ -40,10 +42,10 @@ private:
     const fsm::pool_id pool_;
 };
 
-/// A stream as its pool sees it: one from the cache, or a new one. When the pool closes it, the stream behind it may
-/// stay, and this object goes.
+/// A pool's handle on a stream from the cache, or on a new one. When the pool closes the handle, the cache may keep the
+/// stream.
 ///
-/// Takes ranges from `opened` on: a stream from the cache has sent its opening message long ago.
+/// Accepts ranges after `opened` only: a stream from the cache has sent its opening message already.
 class cached_mrd final : public multi_range_downloader, public std::enable_shared_from_this<cached_mrd> {
 public:
     cached_mrd(
@@ -74,12 +76,12 @@ private:
     const std::shared_ptr<cached_factory> factory_;
     const fsm::pool_id pool_;
     std::shared_ptr<stream_listener> owner_;
-    std::shared_ptr<cached_mrd> under_way_;  // from open() to detach(): the cache knows it by its address
+    std::shared_ptr<cached_mrd> under_way_;  // from open() to detach(): its address is its id in the cache
 
     mutable runtime::mutex mutex_;  // taken before the stream's own lock
     std::shared_ptr<multi_range_downloader> stream_;
-    std::size_t reading_ = 0;     // callers that are inside of stream_->read()
-    std::uint64_t required_ = 0;  // bytes of the object that the stream has to know of
+    std::size_t reading_ = 0;     // callers inside stream_->read()
+    std::uint64_t required_ = 0;  // the size of the object that the stream has to serve
     bool closed_ = false;
 };
 

@@ -11,13 +11,13 @@ close_deadline::armed close_deadline::arm(std::chrono::nanoseconds after, std::f
     if (after == zero) return out;
     after = std::clamp<std::chrono::nanoseconds>(
         after, zero, std::chrono::years(1)
-    );  // a time point has to hold it
+    );  // the sum has to fit into a time point
     auto hold = std::make_shared<runtime::context_core::shutdown_hold>(core_);
     {
         const std::lock_guard lock(mutex_);
         if (over_) return out;
         entered_ = entered_ || core_->enter(*this);
-        if (!entered_) return out;  // the context is going, and the streams with it
+        if (!entered_) return out;  // the context shuts down, and ends the streams
     }
     out.timer_ = core_->set_timer(executor_, after, std::move(then));
     out.hold_ = std::move(hold);

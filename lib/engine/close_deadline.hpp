@@ -10,8 +10,8 @@
 
 namespace rangeio::engine {
 
-/// When a async_close() ends what still keeps it waiting: the earliest time that a caller has named. It belongs to what is
-/// being closed, so it holds when that caller does not wait any more.
+/// The time at which async_close() ends the remaining streams: the earliest deadline of its callers. It belongs to the
+/// pool or cache that is being closed, so it remains in force after its caller has stopped waiting.
 ///
 /// Usage: arm(), which may fail; begin to close; keep().
 class close_deadline final : public runtime::tracked_operation {
@@ -26,15 +26,16 @@ public:
     private:
         friend close_deadline;
         std::shared_ptr<runtime::context_core::shutdown_hold>
-            hold_;  // first to come, last to go: the timer needs the context
+            hold_;  // constructed first, destroyed last: the timer needs the context
         std::shared_ptr<runtime::timer> timer_;
         std::chrono::steady_clock::time_point due_;
     };
 
-    /// `then` is called after so long, if this is kept and not over. Zero: never; less: at once. May throw std::bad_alloc.
+    /// Calls `then` after `after`, if the result is passed to keep() and drop() has not been called. Zero: never;
+    /// negative: at once. May throw std::bad_alloc.
     armed arm(std::chrono::nanoseconds after, std::function<void()> then);
     void keep(armed deadline) noexcept;
-    /// Nothing is left to be ended. For good.
+    /// No stream is left to end: cancels the deadline permanently.
     void drop() noexcept;
 
 private:

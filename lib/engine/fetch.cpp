@@ -23,7 +23,7 @@ namespace {
 
 using pool_ptr = std::shared_ptr<pool_core>;
 
-/// Into memory that is there.
+/// Into the caller's memory.
 class fetch_operation : public read_operation, public detail::outcome_of<std::size_t> {
 public:
     fetch_operation(
@@ -68,14 +68,14 @@ private:
     std::size_t total_ = 0;
 };
 
-/// Into a view, which is committed in the end.
+/// Into a view, which is committed at the end.
 class view_operation final : public fetch_operation {
 public:
     view_operation(pool_ptr pool, byte_range range, direct_buffer::view view, const fetch_options& options)
         : fetch_operation(std::move(pool), range, {}, options), view_(std::move(view)) {}
 
     failure outcome(std::size_t& bytes) noexcept override {
-        // Gone when the handler runs, though the operation may live a moment longer.
+        // The view is released before the handler runs, although the operation may live a moment longer.
         direct_buffer::view view = std::move(view_);
         const failure why = fetch_operation::outcome(bytes);
         if (why) return why;
@@ -92,24 +92,24 @@ private:
         if (room.size() >= range().length()) return {};
         return {
             errc::buffer_misuse,
-            fmt::format("a view with room for {} bytes cannot take {}", room.size(), range().length())
+            fmt::format("view: {} free bytes are fewer than {}", room.size(), range().length())
         };
     }
 
     direct_buffer::view view_;
 };
 
-/// Of an object that grows, memory is had for what it is known to have, and somewhat more: for a range that ends beyond, the
-/// size is asked for first.
+/// Limits the memory that is allocated for a range of a growing object to plausible_end(): for a range that ends
+/// beyond, the size is requested first.
 class known_range {
 public:
     explicit known_range(byte_range range) : range_(range) {}
 
-    /// Whether the size is to be asked for.
+    /// Whether the size has to be requested; true at most once.
     bool asks(const object_info& object) noexcept {
         return range_.end() > plausible_end(object) && !std::exchange(asked_, true);
     }
-    /// As far as it can be read; or errc::range_not_satisfiable.
+    /// The readable part of the range; or errc::range_not_satisfiable.
     result<byte_range> known(const object_info& object, bool allow_short) const {
         if (range_.end() <= plausible_end(object)) return range_;
         if (allow_short) return range_.clamp_to(std::max(range_.offset(), object.size));
@@ -146,7 +146,7 @@ private:
         }
         const auto wanted = known_.known(*object(), options_.allow_short());
         if (!wanted) return wanted.error();
-        // Planned before it is allocated: an absurd length is the range's error, not the memory's.
+        // The plan precedes the allocation: an absurd length is reported as an error of the range, not of memory.
         auto ranges = plan_fetch(*wanted, *object(), options_);
         if (!ranges) return ranges.error();
         ranges_ = std::move(*ranges);
@@ -194,7 +194,7 @@ public:
     }
 
 private:
-    /// None if it would be longer than any object.
+    /// Empty if the chunks together exceed every object.
     static std::optional<byte_range> whole_of(
         std::uint64_t start, const std::vector<std::uint64_t>& lengths
     ) noexcept {
@@ -207,7 +207,7 @@ private:
     }
     failure check() override {
         if (whole_) return {};
-        return {errc::invalid_argument, "the chunks are longer than any object"};
+        return {errc::invalid_argument, fmt::format("chunks: end above {}", byte_range::max_end)};
     }
     failure plan(read_round& round) override {
         if (known_.asks(*object())) {
@@ -215,7 +215,7 @@ private:
             return {};
         }
         if (const auto known = known_.known(*object(), false); !known) return known.error();
-        // Before anything is allocated: an absurd length is the range's error, not the memory's.
+        // The check precedes the allocation: an absurd length is reported as an error of the range, not of memory.
         if (const auto possible = plan_fetch(*whole_, *object(), options_); !possible)
             return possible.error();
         const auto shares = share_concurrency(lengths_, options_.concurrency());
@@ -246,7 +246,7 @@ private:
     range_list ranges_;
 };
 
-/// Each range on its own.
+/// Appends parts for each range separately.
 void append_each(transfer_parts& parts, const std::vector<range_request>& requests, std::uint64_t unit) {
     for (const range_request& request : requests) {
         bytes::split_to_unit(request.range, unit, [&](byte_range range) {
@@ -256,8 +256,8 @@ void append_each(transfer_parts& parts, const std::vector<range_request>& reques
     }
 }
 
-/// The ranges joined. Very many of them are expected: there is no copy of them, and no work that those in order could be
-/// spared.
+/// Appends parts for the joined ranges. A very large number of ranges is expected: they are not copied, and not sorted
+/// if they are in order.
 void append_joined(
     transfer_parts& parts, std::vector<range_request> requests, const bytes::planner_options& planning
 ) {
@@ -343,7 +343,7 @@ public:
 
 private:
     failure check() override {
-        if (pool() == nullptr) return {errc::invalid_argument, "an empty lease cannot read"};
+        if (pool() == nullptr) return {errc::invalid_argument, "lease: empty"};
         return undivided_read::check();
     }
     std::shared_ptr<const object_info> reported() const override { return pool()->info(); }

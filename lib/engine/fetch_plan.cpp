@@ -61,7 +61,7 @@ result<std::size_t> validate_fetch(
                 fmt::format("the service ended {} after {} bytes", to_string(parts[i]), came)
             );
         }
-        break;  // nothing that follows can be there
+        break;  // the object has no further bytes
     }
     if (total < asked.length() && !allow_short) {
         return failure(

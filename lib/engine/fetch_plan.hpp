@@ -11,34 +11,35 @@
 #include <cstdint>
 #include <functional>
 
-// What a fetch asks for, and what it makes of what came: rules 3.4 and S6, without any I/O.
+// The plan of a fetch, and the validation of the bytes received: rules 3.4 and S6, without I/O.
 
 namespace rangeio::engine {
 
 using range_list = boost::container::small_vector<byte_range, 4>;
 
-/// Why `range` of the object cannot be asked for, if so: errc::range_not_satisfiable.
+/// errc::range_not_satisfiable if `range` of the object must not be requested; empty otherwise.
 failure refuse_range(byte_range range, const object_info& object, bool allow_short);
 
-/// How far behind the last byte that is known memory is had for what may have been appended since: as much again, and
-/// some more. What is longer has to be known first.
+/// The end up to which memory is allocated for bytes that may have been appended to a growing object since its last
+/// report: twice the reported size plus 1 MiB. For a range that ends beyond, a new report is required first.
 constexpr std::uint64_t plausible_end(const object_info& object) noexcept {
     constexpr std::uint64_t spare = std::uint64_t{1} << 20;
     return object.finalized || object.size > byte_range::max_end / 4 ? byte_range::max_end
                                                                      : 2 * object.size + spare;
 }
 
-/// The parts in which `range` of the object is asked for; none if there is nothing to ask for.
+/// The parts in which `range` of the object is requested; none if it is empty.
 ///
-/// The object's size is exact if it is finalized, and a lower bound if it is not. What lies beyond a lower
-/// bound is asked for in one part of its own, since only its first byte is known not to be an error. Fails
-/// with errc::range_not_satisfiable, or errc::invalid_argument for an option out of its range.
+/// The size of a finalized object is exact, otherwise it is a lower bound. The bytes beyond a lower bound are requested
+/// in one part of their own, because for a part that begins later the service may report an error.
+///
+/// Errors: errc::range_not_satisfiable; errc::invalid_argument for an option out of its range.
 result<range_list> plan_fetch(byte_range range, const object_info& object, const fetch_options& options);
 
-/// How many bytes at the front of `asked` are there, when `received(i)` came for `parts[i]`.
+/// The number of bytes at the front of `asked` that have been read, if `received(i)` bytes arrived for `parts[i]`.
 ///
-/// Fails with errc::short_read where the end of the object does not explain what is missing, else with
-/// errc::range_not_satisfiable unless the caller allowed it.
+/// Errors: errc::short_read if the end of the object does not explain the missing bytes; otherwise
+///         errc::range_not_satisfiable for missing bytes unless `allow_short`.
 result<std::size_t> validate_fetch(
     byte_range asked,
     const range_list& parts,

@@ -12,8 +12,8 @@ namespace rangeio {
 namespace engine {
 namespace {
 
-/// By the generation that may be taken for the live one, if there is one; when that is gone, by name: only the service knows
-/// what is live now.
+/// Opens the known live generation, if there is one; if it does not exist any more, opens the object by name, so that
+/// the service determines the live generation.
 class open_cached final : public open_operation {
 public:
     open_cached(std::shared_ptr<pool_cache_core> cache, object_ref object, pool_options options)
@@ -47,7 +47,7 @@ asio::any_io_executor executor_of(const std::shared_ptr<pool_cache_core>& cache)
 }
 
 failure no_cache() {
-    return {errc::invalid_argument, "there is no cache: it was made by default, or moved from"};
+    return {errc::invalid_argument, "cache: none (default-constructed or moved from)"};
 }
 
 }  // namespace engine

@@ -10,9 +10,9 @@
 #include <algorithm>
 #include <utility>
 
-// What is asked of an object that is being appended to: how large it is by now, and what stands at its end. Only a
-// call that is opened now is sure to know. So one stream continues with another call, and the question rides in its
-// first message.
+// Queries of an object that is being appended to: its current size, and its last bytes. Only a new call is certain to
+// serve the newest bytes, so one stream of the pool continues with another call, and the query is sent in the first
+// message of that call.
 
 namespace rangeio {
 namespace engine {
@@ -33,7 +33,7 @@ public:
     }
 
 private:
-    // What is opened for the question reports the object anew.
+    // A pool that is opened for this operation reports the current size anyway.
     void start() noexcept override {
         asked_ = pool() != nullptr && pool()->info() == nullptr;
         read_operation::start();
@@ -48,7 +48,7 @@ private:
     bool asked_ = false;
 };
 
-/// The last bytes. Of an object that grows: into as much memory as it may have by now.
+/// The last bytes. For a growing object, memory is allocated up to plausible_end().
 class tail_operation final : public read_operation, public detail::outcome_of<object_tail> {
 public:
     tail_operation(pool_ptr pool, std::uint64_t length, const fetch_options& options)
@@ -71,8 +71,8 @@ private:
         if (object()->finalized || length_ == 0) return plan_known(round);
         if (has_read() && whole_) return {};
         const std::uint64_t room = std::min(length_, plausible_end(*object()));
-        // The service is asked again only for more: one that serves bytes behind a size that it never corrects would be
-        // asked without end.
+        // Another round must request more bytes: a service that serves bytes beyond a size that it never corrects would
+        // otherwise be asked without end.
         if (has_read() && room <= memory_.size()) {
             return {
                 errc::protocol_error,
@@ -109,9 +109,9 @@ private:
         offset_ = offset(0);
         total_ = received(0);
         whole_ = total_ == length_ || offset_ == 0;
-        // There are fewer only if the object has no more.
+        // Fewer bytes are right only if the object has no more.
         if (total_ == memory_.size() || (offset_ == 0 && total_ >= pool()->info()->size)) return {};
-        return {errc::short_read, fmt::format("the service ended it after {} bytes", total_)};
+        return {errc::short_read, fmt::format("the service ended the tail after {} bytes", total_)};
     }
     bool writes_to_caller() const noexcept override { return false; }
     std::string doing() const override { return fmt::format(" last {} bytes", length_); }

@@ -11,7 +11,7 @@ void open_operation::next() noexcept {
     const auto alive = std::static_pointer_cast<open_operation>(shared_from_this());
     failure why;
     try {
-        // One that failed is closed by this: under no lock.
+        // The assignment closes a pool that has failed: without a lock held.
         pool_ = make();
         const auto core = pool_access::core(pool_);
         {
@@ -23,7 +23,7 @@ void open_operation::next() noexcept {
             const std::lock_guard lock(mutex_);
             why = stop_;
         }
-        // It came before the pool knew of the wait.
+        // The cancellation came before the pool had the wait.
         if (why) core->cancel(*this, why);
         return;
     } catch (...) {

@@ -18,9 +18,9 @@ public:
 protected:
     ~open_operation() override = default;
 
-    /// The pool to be opened. May throw.
+    /// Makes the pool to be opened. May throw.
     virtual mrd_pool make() = 0;
-    /// Whether make() has another pool, now that this one has failed to open. On any thread.
+    /// Whether make() can make another pool after this one has failed to open with the given failure. On any thread.
     virtual bool has_another(const failure& /*why*/) noexcept { return false; }
 
 private:

@@ -36,7 +36,8 @@ pool_cache_fsm::options machine_options(const pool_cache_options& options) {
     return out;
 }
 
-// Users and waiters are known to the machine by their addresses; both stay alive until it has told them the last.
+// The machine identifies users and waiters by their addresses; both live until its last action for them has been
+// performed.
 template <class T>
 fsm::caller_id id_of(const T& who) {
     return reinterpret_cast<std::uintptr_t>(&who);
@@ -51,7 +52,7 @@ failure closed_failure(const object_ref& object) {
     return {errc::pool_closed, object.to_string() + ": the cache is closed"};
 }
 
-/// Waits for the end of a pool on behalf of nobody: the cache looks at the streams.
+/// A waiter for the end of a pool that ignores the answer: the cache observes the streams itself.
 class nobody final : public pool_waiter {
 public:
     void granted(lease) noexcept override {}
@@ -75,11 +76,11 @@ public:
         cache_->act([&](pool_cache_fsm& m, cache_actions& out) { m.ended(id_, why, out); });
     }
 
-    /// Once the machine knows that it has opened.
+    /// Valid once the machine has the event `opened`.
     const std::shared_ptr<const object_info>& info() const noexcept { return info_; }
 
 private:
-    // A stream may break any number of times, so these may need memory. Without it the stream is given up.
+    // A stream may break any number of times, so these events may allocate. Without memory the stream is closed.
     void tell(void (pool_cache_fsm::*event)(cached_id, cache_actions&)) noexcept {
         try {
             cache_->machine_.feed_reserving([&](pool_cache_fsm& m, cache_actions& out) {
@@ -120,7 +121,7 @@ pool_cache_core::~pool_cache_core() {
 
 mrd_pool pool_cache_core::make_pool(const object_ref& object, const pool_options& options) {
     auto fresh = make_factory_(object, options);
-    if (fresh == nullptr) throw error(failure(errc::invalid_argument, "there is no factory of streams"));
+    if (fresh == nullptr) throw error(failure(errc::invalid_argument, "stream factory: null"));
     auto factory = std::make_shared<cached_factory>(self(), std::move(fresh), object);
     mrd_pool out(executor_, std::move(factory), options);
     admit(pool_access::core(out));
@@ -153,7 +154,7 @@ void pool_cache_core::close(std::shared_ptr<cache_waiter> who) {
         waiter.under_way.reset();
         throw;
     }
-    stop_admitting();  // a pool that entered before this is in the list, or hears of it now
+    stop_admitting();  // a pool that was admitted before is in the list; later ones are rejected
     drain();
     for (const auto& weak : pools_) {
         const auto pool = weak.lock();
@@ -183,8 +184,8 @@ void pool_cache_core::close_now() noexcept {
     }
 }
 
-// The pools, too: the cache leaves when its last stream has ended, and a stream of somebody else's factory need not know
-// that its context goes.
+// Closes the pools, too: the cache leaves when its last stream has ended, and a stream of a foreign factory need not be
+// a tracked operation of the context.
 void pool_cache_core::on_shutdown() noexcept {
     close_now();
 }
@@ -234,7 +235,7 @@ void pool_cache_core::act(Event&& event) noexcept {
     drain();
 }
 
-// The hold goes last: what is dropped here may need the context to die.
+// The hold is released last: the destructors of objects that are dropped here may need the context.
 void pool_cache_core::drain() noexcept {
     const runtime::context_core::shutdown_hold hold(core_);
     const auto alive = shared_from_this();
@@ -255,7 +256,7 @@ void pool_cache_core::perform(cache_action& action) noexcept {
         case cache_action_kind::reconnected: user().owner().reconnected(); break;
         case cache_action_kind::detach: user().detach(action.why); break;
         case cache_action_kind::close_stream:
-            // There is none if it could not be made.
+            // There is no slot if the stream could not be made.
             if (slot* const s = slot_of(action.stream)) s->stream->close(action.why);
             break;
         case cache_action_kind::forget: forget(action.stream); break;
@@ -282,7 +283,7 @@ void pool_cache_core::open_stream(cached_mrd& user, cached_id id) noexcept {
     failure why;
     try {
         auto stream = user.fresh().create();
-        if (stream == nullptr) throw error(failure(errc::invalid_argument, "the factory has made no stream"));
+        if (stream == nullptr) throw error(failure(errc::invalid_argument, "stream factory: made no stream"));
         auto listener = std::make_shared<link>(self(), id);
         slots_.push_back({id, stream, listener});
         user.attach(stream);
@@ -312,8 +313,8 @@ void pool_cache_core::tick() noexcept {
     act([&](pool_cache_fsm& m, cache_actions& out) { m.tick(now, out); });
 }
 
-// A timer that comes too early, because the stream that it was set for has been taken, looks again. So it is not set
-// anew for each stream.
+// A timer that expires too early, because its stream has been taken meanwhile, leads to a further check. So the timer
+// is not set anew for each stream.
 void pool_cache_core::watch_expiry() noexcept {
     const std::lock_guard lock(timer_mutex_);
     if (timer_over_) return;
@@ -331,7 +332,7 @@ void pool_cache_core::watch_expiry() noexcept {
         });
         timer_due_ = *due;
     } catch (...) {
-        // Each stream's age is checked before it is taken: without a timer, idle streams only stay longer.
+        // The age of each stream is checked before it is taken: without a timer, idle streams are only kept longer.
     }
 }
 

@@ -18,14 +18,14 @@ namespace rangeio::engine {
 
 class cached_mrd;
 
-/// Whoever waits for the end of a cache. Called once, on any thread, under no lock; must neither block nor throw.
+/// A waiter for the end of a cache. Called once, on any thread, without a lock held; must neither block nor throw.
 class cache_waiter {
 public:
     virtual void answered(const failure& why) noexcept = 0;
 
     /// For the cache: keeps the object alive while it waits.
     std::shared_ptr<cache_waiter> under_way;
-    /// How long leased streams may go on; zero: without limit.
+    /// The time after which leased streams are ended; zero: no limit.
     std::chrono::nanoseconds deadline_after{0};
 
 protected:
@@ -35,12 +35,12 @@ protected:
 /// The shell around `pool_cache_fsm`: shared by the cache's handle, the factories of its pools, and its streams until
 /// they have ended.
 ///
-/// Everything that happens to a stream between two pools is an event of the one machine, and its actions are performed
-/// in order by one thread at a time. So what a stream tells its user, and who its user is, never gets out of step,
-/// whichever threads close pools, open them and report the ends of streams.
+/// Every transfer of a stream between two pools is an event of one machine, whose actions are performed in order by one
+/// thread at a time. So the reports of a stream always reach its current user, on whatever threads pools are opened and
+/// closed and streams report their ends.
 class pool_cache_core final : public runtime::tracked_operation {
 public:
-    /// Throws errc::invalid_argument for an option out of its range.
+    /// Throws: errc::invalid_argument for an option out of its range.
     static std::shared_ptr<pool_cache_core> make(
         asio::any_io_executor executor, mrd_factory_maker make_factory, const pool_cache_options& options
     );
@@ -49,17 +49,19 @@ public:
     );
     ~pool_cache_core() override;
 
-    /// The object by the generation that may be taken for the live one, if there is one.
+    /// The object with the known live generation, if there is one.
     object_ref with_known_generation(object_ref object) const;
-    /// The generation that `object` names is gone.
+    /// The generation that `object` names does not exist any more.
     void forget_generation(const object_ref& object) noexcept;
-    /// A pool whose streams come from here. Throws errc::pool_closed, and what the maker of factories throws.
+    /// Makes a pool whose streams are from this cache.
+    ///
+    /// Throws: errc::pool_closed, and the exceptions of the maker of factories.
     mrd_pool make_pool(const object_ref& object, const pool_options& options);
-    /// Closes the pools, too, as mrd_pool::close(). May throw std::bad_alloc, and have no effect then.
+    /// Closes the pools, too, as mrd_pool::close(). May throw std::bad_alloc, without effect then.
     void close(std::shared_ptr<cache_waiter> who);
     /// Answers the waiter with `why`, unless it has its answer already.
     void cancel(cache_waiter& who, const failure& why) noexcept;
-    /// Closes and ends what is still under way.
+    /// Closes, and ends leased streams at once.
     void close_now() noexcept;
     pool_cache_stats stats() const;
     const asio::any_io_executor& executor() const noexcept { return executor_; }
@@ -100,11 +102,11 @@ private:
     const std::shared_ptr<close_deadline> deadline_;
     runtime::machine_host<fsm::pool_cache_fsm, fsm::cache_action> machine_;
 
-    std::vector<slot> slots_;  // touched by perform() alone
+    std::vector<slot> slots_;  // used in perform() only
 
     runtime::mutex pools_mutex_;
     bool admitting_ = true;
-    std::vector<std::weak_ptr<pool_core>> pools_;  // does not change any more once admitting_ is false
+    std::vector<std::weak_ptr<pool_core>> pools_;  // constant once admitting_ is false
 
     runtime::mutex timer_mutex_;  // taken before the machine's
     bool timer_over_ = false;
@@ -112,9 +114,9 @@ private:
     fsm::pool_cache_fsm::time_point timer_due_;
 };
 
-/// What every operation on a handle without a cache fails with.
+/// The failure of every operation on a handle without a cache.
 failure no_cache();
-/// The cache's, for handlers that have none; of a handle without a cache Asio's own choice.
+/// The executor of the cache, for handlers without one; for a handle without a cache Asio's system executor.
 asio::any_io_executor executor_of(const std::shared_ptr<pool_cache_core>& cache);
 
 }  // namespace rangeio::engine

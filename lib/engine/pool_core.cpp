@@ -31,8 +31,8 @@ fsm::pool_fsm::options machine_options(const pool_options& options, const mrd_fa
     return out;
 }
 
-// A waiter is known to the machine by its address. Whoever cancels one owns it, so the address cannot be
-// another's.
+// The machine identifies a waiter by its address. The caller that cancels a waiter owns it, so the address cannot
+// belong to another one.
 fsm::waiter_id id_of(const pool_waiter& who) {
     return reinterpret_cast<std::uintptr_t>(&who);
 }
@@ -64,7 +64,7 @@ private:
 };
 
 failure no_pool() {
-    return {errc::invalid_argument, "there is no pool: it was made by default, or moved from"};
+    return {errc::invalid_argument, "pool: none (default-constructed or moved from)"};
 }
 
 asio::any_io_executor executor_of(const std::shared_ptr<pool_core>& pool) {
@@ -142,7 +142,7 @@ void pool_core::release(stream_id id) noexcept {
 }
 
 pool_stats pool_core::stats() const {
-    const stream_stats streams = factory_->stats();  // another's code: under no lock
+    const stream_stats streams = factory_->stats();  // foreign code: without a lock held
     pool_stats out = machine_.peek([](const pool_fsm& m) { return m.stats(); });
     out.streams = streams;
     return out;
@@ -166,7 +166,8 @@ failure pool_core::explain(const failure& why, std::string_view doing) const noe
     }
 }
 
-// Streams may be another's, so they are called under no lock; and without memory, so one at a time.
+// Streams may be foreign code, so they are called without a lock held; and without a copy of the list, which would need
+// memory, so one at a time.
 template <class F>
 void pool_core::for_each_stream(F f) noexcept {
     for (stream_id id = 0;;) {
@@ -217,7 +218,7 @@ void pool_core::perform(pool_action& action) noexcept {
             if (const auto s = machine_.peek([&](const pool_fsm& m) { return m.handle(action.stream); }))
                 s->close({});
             break;
-        case pool_action_kind::drop: break;  // with the action
+        case pool_action_kind::drop: break;  // the destructor of the action drops the handle
         case pool_action_kind::grant: grant(action); break;
         case pool_action_kind::complete: {
             pool_waiter& waiter = waiter_of(action.waiter);
@@ -244,7 +245,7 @@ void pool_core::open_stream(stream_id id) noexcept {
     failure why;
     try {
         auto s = factory_->create();
-        if (s == nullptr) throw error(failure(errc::invalid_argument, "the factory has made no stream"));
+        if (s == nullptr) throw error(failure(errc::invalid_argument, "stream factory: made no stream"));
         auto owner = std::make_shared<link>(shared_from_this(), id);
         const auto size = machine_.feed([&](pool_fsm& m, pool_actions&) { return m.made(id, s); });
         if (size != 0) s->require(size);

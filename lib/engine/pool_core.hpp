@@ -14,25 +14,24 @@
 
 namespace rangeio::engine {
 
-/// Whoever waits for a pool. One of the two is called, once, on any thread, under no lock; neither may block
+/// A waiter for a pool. One of the two functions is called, once, on any thread, without a lock held; neither may block
 /// or throw.
 class pool_waiter {
 public:
     virtual void granted(lease granted) noexcept = 0;
-    /// The answer to initialize and close, too: then `why` may be empty.
+    /// Also the answer to initialize and close: then `why` may be empty.
     virtual void answered(const failure& why) noexcept = 0;
 
     /// For the pool: keeps the object alive while it waits.
     std::shared_ptr<pool_waiter> under_way;
-    /// Of one who closes: how long leased streams may go on; zero: without limit.
+    /// For close(): the time after which leased streams are ended; zero: no limit.
     std::chrono::nanoseconds deadline_after{0};
 
 protected:
     ~pool_waiter() = default;
 };
 
-/// The shell around `pool_fsm`: shared by the pool's handle, its leases, its streams and whoever waits for
-/// it.
+/// The shell around `pool_fsm`: shared by the pool's handle, its leases, its streams and its waiters.
 class pool_core : public std::enable_shared_from_this<pool_core> {
 public:
     pool_core(
@@ -40,7 +39,7 @@ public:
     );
     ~pool_core();
 
-    // May throw std::bad_alloc, and have no effect then.
+    // These may throw std::bad_alloc, without effect then.
     void initialize(std::shared_ptr<pool_waiter> who);
     void acquire(std::shared_ptr<pool_waiter> who);
     void close(std::shared_ptr<pool_waiter> who);
@@ -51,14 +50,14 @@ public:
     void release(fsm::stream_id id) noexcept;
 
     pool_stats stats() const;
-    /// The object as the first stream reported it, or the last one that was reopened; null before that.
+    /// The object as reported by the first stream, or by the last reopened one; null before that.
     std::shared_ptr<const object_info> info() const;
-    /// `from` has continued with a call that reports the object anew; if the object has grown, all streams are to know
-    /// of that when this returns: P14.
+    /// `from` has continued with a call that reports the object anew; if the object has grown, all streams require the
+    /// new size when this returns: P14.
     void update(const multi_range_downloader& from) noexcept;
     const object_ref& object() const noexcept { return factory_->object(); }
     const asio::any_io_executor& executor() const noexcept { return executor_; }
-    /// `failure` with the object's name before its message, as callers get to see it; as it is without memory.
+    /// `why` with the object's name and `doing` before its message, as reported to callers; unchanged without memory.
     failure explain(const failure& why, std::string_view doing) const noexcept;
 
 private:
@@ -89,12 +88,12 @@ private:
     runtime::machine_host<fsm::pool_fsm, fsm::pool_action> machine_;
 };
 
-/// What every operation on a handle without a pool fails with.
+/// The failure of every operation on a handle without a pool.
 failure no_pool();
-/// The pool's, for handlers that have none; of a handle without a pool Asio's own choice.
+/// The executor of the pool, for handlers without one; for a handle without a pool Asio's system executor.
 asio::any_io_executor executor_of(const std::shared_ptr<pool_core>& pool);
 
-/// The way from the public handles to what is behind them.
+/// Access from the public handles to their implementation.
 struct pool_access {
     static const std::shared_ptr<pool_core>& core(const mrd_pool& pool) noexcept { return pool.core_; }
     static const std::shared_ptr<pool_core>& core(const lease& held) noexcept { return held.pool_; }

@@ -8,12 +8,12 @@
 
 namespace rangeio::engine {
 
-/// Waits for a pool: for it to be initialized, for a lease, or for its end.
+/// Waits for a pool: for its initialization, for a lease, or for its end.
 class pool_wait : public runtime::operation, public pool_waiter {
 public:
     using request = void (pool_core::*)(std::shared_ptr<pool_waiter>);
 
-    /// `doing` stands behind the object's name in errors.
+    /// `doing` follows the object's name in error texts.
     pool_wait(std::shared_ptr<pool_core> pool, request what, std::string_view doing)
         : pool_(std::move(pool)), what_(what), doing_(doing) {}
 

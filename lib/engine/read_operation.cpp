@@ -6,8 +6,8 @@
 
 namespace rangeio::engine {
 
-/// A transfer that belongs to a read. The read lets go of it after its own end: a part that has just ended may still be on
-/// its way back.
+/// A transfer that belongs to a read. The read releases it after its own end: a part that has just ended may still be
+/// returning from its call.
 class read_operation::running_round final : public transfer,
                                             public std::enable_shared_from_this<running_round> {
 public:
@@ -58,7 +58,7 @@ void read_operation::start() noexcept {
     wait_for_pool([this](std::shared_ptr<pool_waiter> who) { pool_->initialize(std::move(who)); });
 }
 
-// A cancellation that came before the pool knew of the wait had nothing to end.
+// A cancellation before the pool had the wait has had no effect there.
 template <class Ask>
 void read_operation::wait_for_pool(Ask ask) noexcept {
     const auto alive = std::static_pointer_cast<read_operation>(shared_from_this());
@@ -126,7 +126,7 @@ void read_operation::run(const std::shared_ptr<multi_range_downloader>& stream) 
 
 void read_operation::round_over() noexcept {
     std::shared_ptr<running_round>
-        before;  // dropped under no lock: it may have the last reference to a stream
+        before;  // dropped without a lock held: it may have the last reference to a stream
     {
         const std::lock_guard lock(mutex_);
         before = std::exchange(ended_, std::move(running_));
@@ -150,7 +150,7 @@ void read_operation::round_over() noexcept {
 
 void read_operation::refuse(const failure& why) noexcept {
     refused_ = why;
-    round_.last = false;  // it was validated
+    round_.last = false;  // so that end() does not validate
     held_.release();
     complete();
 }

@@ -17,17 +17,18 @@
 
 namespace rangeio::engine {
 
-/// Some ranges that are read at once.
+/// Ranges that are read at the same time.
 struct read_round {
     transfer_parts parts;
-    /// All on one stream of the pool, which continues with another call for them: one that reports the object anew.
+    /// All parts use one stream of the pool, which continues with another call for them, so that the object is reported
+    /// anew.
     bool anew = false;
     /// No other round follows.
     bool last = true;
 };
 
-/// One read, of whatever form: check, open, then plan, transfer and validate, once or in several rounds. This has the order;
-/// what derives from it has the rest, and the result.
+/// One read of any form: check, open, then plan, transfer and validate, once or in several rounds. This class has the
+/// order; a derived class has the steps and the result.
 ///
 /// The pool is opened, or a stream leased, by the same operation that transfers: it is cancelled and timed as one.
 class read_operation : public runtime::operation, private pool_waiter {
@@ -36,43 +37,44 @@ public:
     read_operation& operator=(const read_operation&) = delete;
 
 protected:
-    /// Each part leases a stream from `pool`, which is opened if nobody has.
+    /// Each part leases a stream from `pool`, which is opened if it is not open.
     explicit read_operation(std::shared_ptr<pool_core> pool);
-    /// All parts are on `stream`, which is one of `pool`.
+    /// All parts use `stream`, which is one of `pool`.
     read_operation(std::shared_ptr<pool_core> pool, std::shared_ptr<multi_range_downloader> stream);
     ~read_operation() override;
 
-    /// Before anything starts: what is wrong with the arguments. May throw.
+    /// Checks the arguments before anything starts. May throw.
     virtual failure check() { return {}; }
-    /// Appends the parts of the next round; none: there is nothing left to read. On any thread. May throw.
+    /// Appends the parts of the next round; none: the read is complete. On any thread. May throw.
     virtual failure plan(read_round& round) = 0;
-    /// What is wrong with what a round has brought, once all its parts have ended well. On any thread. May throw.
+    /// Checks the result of a round in which no part has failed. On any thread. May throw.
     virtual failure validate() { return {}; }
-    /// What stands behind the object's name in errors.
+    /// The text that follows the object's name in error texts.
     virtual std::string doing() const = 0;
-    /// Whether the parts are memory of the caller. Always the same.
+    /// Whether the parts are memory of the caller. Must always return the same.
     virtual bool writes_to_caller() const noexcept { return true; }
-    /// The object's name, where there is no pool.
+    /// The object's name; to be overridden by reads without a pool.
     virtual std::string subject() const;
 
-    /// How it ended, explained; for the outcome. The last round is validated by this.
+    /// The result with its context, for the outcome. Validates the last round.
     failure end() noexcept;
 
-    /// In place of start(), for a stream that does not exist before: it is opened with the parts and closed after them.
+    /// To be called before start() for a read on a new stream: the stream is opened with the parts and closed after
+    /// them.
     void use(std::shared_ptr<multi_range_downloader> stream, std::shared_ptr<stream_listener> owner) noexcept;
     void start() noexcept override;
     void reject(const failure& why) noexcept override { refused_ = why; }
-    /// Nothing more is read.
+    /// Completes without a further round.
     void refuse(const failure& why) noexcept;
 
-    /// As the pool knew it before this round was planned; null on a stream that is not a pool's.
+    /// The pool's report of the object before this round was planned; null on a stream without a pool.
     const std::shared_ptr<const object_info>& object() const noexcept { return object_; }
     const std::shared_ptr<pool_core>& pool() const noexcept { return pool_; }
-    /// Of the last round: right bytes at the front of a part, and where the part begins in the object.
+    /// Of the last round: the number of right bytes at the front of a part, and the offset of the part in the object.
     std::uint64_t received(std::size_t index) const noexcept;
     std::uint64_t offset(std::size_t index) const noexcept;
     bool has_read() const noexcept { return ended_ != nullptr; }
-    /// validate_fetch() of what the last round has brought; sets `total` if nothing is wrong.
+    /// validate_fetch() for the last round; sets `total` on success.
     failure validate_parts(
         byte_range asked,
         const range_list& parts,
@@ -80,11 +82,10 @@ protected:
         bool allow_short,
         std::size_t& total
     ) const;
-    /// After a failure: how many bytes at the front of the last round's parts are right and in their place.
+    /// After a failure: the number of contiguous right bytes at the front of the last round's parts.
     std::uint64_t prefix(const range_list& parts) const noexcept;
 
-    /// Plans a round that reads nothing but the object's size, by a byte that is there or would be the first: whatever the
-    /// size is, it can be asked for.
+    /// Plans a round for the object's size only, by a read of the first byte: that request is valid for every size.
     void ask_size(read_round& round);
 
 private:
@@ -108,17 +109,17 @@ private:
     std::shared_ptr<stream_listener> owner_;
     std::shared_ptr<const object_info> object_;
     read_round round_;
-    lease held_;       // of a round that is read anew
-    failure refused_;  // why it has not come to another round
+    lease held_;       // of a round with `anew`
+    failure refused_;  // why there was no further round
     std::shared_ptr<running_round> ended_;
     std::byte probe_{};
 
     enum class memory_state : unsigned char { untouched, touched, forgone };
     std::atomic<memory_state> memory_ = memory_state::untouched;
-    std::atomic<bool> dropped_ = false;  // bytes that came since it was forgone
+    std::atomic<bool> dropped_ = false;  // bytes have arrived since the memory was forgone
 
     runtime::mutex mutex_;
-    failure stop_;  // why it is to end
+    failure stop_;  // the reason of the cancellation
     std::shared_ptr<running_round> running_;
 };
 

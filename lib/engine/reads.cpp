@@ -37,7 +37,7 @@ byte_block allocate(std::uint64_t size) {
     auto* const memory = size > byte_range::max_end ? nullptr : new (std::nothrow) std::byte[size];
     if (memory == nullptr) {
         const auto code = make_error_code(boost::system::errc::not_enough_memory);
-        throw error(failure(code, fmt::format("there is no memory for {} bytes", size)));
+        throw error(failure(code, fmt::format("no memory for {} bytes", size)));
     }
     return {std::unique_ptr<std::byte[]>(memory), static_cast<std::size_t>(size)};
 }

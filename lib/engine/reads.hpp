@@ -12,11 +12,11 @@
 #include <cstdint>
 #include <string>
 
-// What the operations that read have in common.
+// Functions that all read operations use.
 
 namespace rangeio::engine {
 
-/// A range as it stands behind the object's name in errors.
+/// A range in the form that follows the object's name in error texts.
 inline std::string naming(byte_range range) {
     return " " + to_string(range);
 }
@@ -24,15 +24,17 @@ inline std::string naming(byte_range range) {
 /// errc::invalid_argument if `room` bytes of destination are not enough for `range`.
 failure check_destination(std::uint64_t room, byte_range range);
 
-/// Appends a part for each of `ranges`, which begin at `origin`, into memory that begins there, too.
+/// Appends a part for each of `ranges`. The first byte of the memory is for the byte at `origin` of the object.
 void append_parts(
     transfer_parts& parts, const range_list& ranges, std::uint64_t origin, const detail::destination& into
 );
 void append_parts(transfer_parts& parts, const range_list& ranges, std::uint64_t origin, std::byte* memory);
 
-/// Memory that is not zeroed: it is about to be written. Throws: boost::system::errc::not_enough_memory, which says how much.
+/// Memory that is not zeroed, because it is about to be written.
+///
+/// Throws: boost::system::errc::not_enough_memory; the text has the size.
 byte_block allocate(std::uint64_t size);
-/// The first `size` bytes of `block`, in memory that is not longer.
+/// The first `size` bytes of `block`, in memory of exactly that size.
 byte_block shrink(byte_block block, std::size_t size);
 
 }  // namespace rangeio::engine

@@ -11,12 +11,12 @@
 
 namespace rangeio::engine {
 
-/// Where the bytes of joined ranges go. The ranges stand in the order of their offsets; they may overlap, nest, repeat and
-/// leave gaps.
+/// The destinations of joined ranges. The ranges are sorted by offset; they may overlap, nest, repeat and leave gaps.
 ///
-/// Blocks of a few ranges are an interval tree, with the middle of each half as its root. So the ranges that share bytes
-/// with a slice of the object are found without a look at all the others, also where long ranges lie over short ones.
-/// Nothing is remembered between slices: one may arrive twice, after a bad checksum, and on several threads at once.
+/// Blocks of a few ranges form an implicit interval tree; the root of each subtree is its middle block. So the ranges
+/// that share bytes with a slice of the object are found without a scan of all ranges, even if long ranges overlap
+/// short ones. There is no state between slices: a slice may arrive twice, after a bad checksum, and on several threads
+/// at once.
 class scatter {
 public:
     static constexpr std::size_t block = 8;
@@ -26,17 +26,19 @@ public:
         index(0, reach_.size());
     }
 
-    /// Calls `use(memory, from, to)` for each range that shares bytes with [begin, end) of the object, in order: the shared
-    /// ones go to `memory`. Returns how many ranges it has looked at.
+    /// Calls `use(memory, from, to)` for each range that shares bytes with [begin, end) of the object, in order:
+    /// `memory` is the destination of the shared bytes [from, to). Returns the number of ranges and blocks that were
+    /// examined.
     template <class Use>
     std::size_t for_each_shared(std::uint64_t begin, std::uint64_t end, Use&& use) const {
         return visit(0, reach_.size(), begin, end, use);
     }
 
-    /// The memory for the bytes of the object from `begin` on, at most `most` of them, as far as one range alone wants them.
-    /// Empty: several do, or none.
+    /// The memory for the bytes of the object from `begin` on, at most `most` of them, as far as they belong to exactly
+    /// one range. Empty: the byte at `begin` belongs to several ranges, or to none.
     std::span<std::byte> sole_piece(std::uint64_t begin, std::uint64_t most) const {
-        // A wider look has to find more than this one did: small ranges are not looked at again for each of their neighbours.
+        // The window is widened only if it was filled: otherwise small ranges would be examined again for each
+        // neighbor.
         constexpr std::uint64_t first_look = 256;
         std::uint64_t look = std::min(most, first_look);
         auto out = sole_piece_within(begin, look);
@@ -95,7 +97,7 @@ private:
     }
 
     std::vector<range_request> requests_;
-    std::vector<std::uint64_t> reach_;  // where the last range of a block, and of the blocks below it, ends
+    std::vector<std::uint64_t> reach_;  // the largest end of the ranges of a block and of the blocks below it
 };
 
 }  // namespace rangeio::engine

@@ -164,7 +164,7 @@ void transfer::end(part& p, const range_outcome& how) noexcept {
     });
     released.release();
     if (first) cancel_parts();
-    // Only now: the caller finds its lease back in the pool.
+    // After the release: when the caller continues, the lease has returned to the pool.
     if (feed([&p](transfer_fsm& m) { return m.released(p.index); })) finish();
 }
 

@@ -19,60 +19,60 @@
 
 namespace rangeio::engine {
 
-/// One range to read, and where its bytes go.
+/// One range to read, with one of three kinds of destination.
 struct transfer_part {
     byte_range range;
-    std::byte* memory = nullptr;                  // for all of them
-    const detail::destination* pieces = nullptr;  // or: from `position` on
+    std::byte* memory = nullptr;                  // contiguous memory for all bytes
+    const detail::destination* pieces = nullptr;  // or: several buffers, from `position` on
     std::uint64_t position = 0;
-    std::shared_ptr<const scatter> into;  // or: by the ranges that were joined; the others are dropped
+    std::shared_ptr<const scatter> into;  // or: the memory of joined ranges; bytes of gaps are dropped
     bool tail = false;                    // see range_sink
 };
 
-/// A read is of one part as a rule.
+/// Most reads have one part.
 using transfer_parts = boost::container::small_vector<transfer_part, 1>;
 
 /// The shell around `transfer_fsm`: several ranges of one object, read at once, with one counter and one wake-up.
 ///
-/// When a part fails the transfer cancels the others and waits for them: no work survives it. A derived class receives the
-/// completion, and need not be a coroutine.
+/// When a part fails the transfer cancels the others and waits for them: no work outlives the transfer. A derived class
+/// receives the completion, and need not be a coroutine.
 class transfer {
 public:
     // The result, once complete.
     const failure& why() const noexcept { return machine_.why(); }
-    /// Right bytes at the front of part `index`.
+    /// The number of right bytes at the front of part `index`.
     std::uint64_t received(std::size_t index) const noexcept { return machine_.received(index); }
-    /// Where part `index` begins in the object; of a tail 0 if nothing came.
+    /// The offset of part `index` in the object; 0 for a tail of which no byte has arrived.
     std::uint64_t offset(std::size_t index) const noexcept { return machine_.offset(index); }
 
 protected:
     transfer() noexcept;
     ~transfer();
 
-    /// Each part on a stream leased from `pool`. One prepare() comes before everything else.
+    /// Each part leases a stream from `pool`. Exactly one prepare() must precede all other calls.
     void prepare(std::shared_ptr<pool_core> pool, transfer_parts parts);
-    /// All parts on one stream. With `owner` it is a fresh one, which is opened with them and closed after
-    /// them.
+    /// All parts use `stream`. With `owner` the stream is new, and is opened with the parts and closed after them.
     void prepare(
         std::shared_ptr<multi_range_downloader> stream,
         std::shared_ptr<stream_listener> owner,
         transfer_parts parts
     );
 
-    /// Begins all parts. Once.
+    /// Begins all parts. To be called once.
     void run() noexcept;
-    /// Ends it early, with `why` as its result, unless all parts have ended. From any thread, any number of times.
+    /// Ends the transfer early, with `why` as its result, unless all parts have ended. On any thread, any number of
+    /// times.
     void abort(const failure& why) noexcept;
 
 private:
     struct part final : public range_sink, public pool_waiter {
-        // Written out: the initializers below are not known yet where std::optional asks for a constructor.
+        // Not defaulted: the initializers below are not complete yet where std::optional requires a constructor.
         part() noexcept {}
 
         transfer* owner = nullptr;
         std::size_t index = 0;
         transfer_part what;
-        // Under the transfer's lock: a cancellation may look for the stream while the part ends.
+        // Guarded by the transfer's lock: a cancellation may read the stream while the part ends.
         lease held;
         std::shared_ptr<multi_range_downloader> stream;
 
@@ -89,9 +89,9 @@ private:
 
     void set_parts(transfer_parts parts);
 
-    /// Nothing of it is left. Once, from any thread, under no lock.
+    /// The transfer is complete. Called once, on any thread, without a lock held.
     virtual void transferred() noexcept = 0;
-    /// Whether the memory of the parts may be written. Asked before each write, on any thread.
+    /// Whether the memory of the parts may be written. Called before each write, on any thread.
     virtual bool touch() noexcept { return true; }
     virtual std::shared_ptr<transfer> self() noexcept = 0;
 
@@ -112,9 +112,9 @@ private:
     std::shared_ptr<stream_listener> owner_;
     std::optional<part> single_;
     std::unique_ptr<part[]> several_;
-    part* parts_ = nullptr;  // one of these
+    part* parts_ = nullptr;  // in single_ or several_
 
-    runtime::mutex mutex_;  // of what follows, and of what the parts hold
+    runtime::mutex mutex_;  // guards the machine, and the leases and streams of the parts
     fsm::transfer_fsm machine_{0, false};
 };
 

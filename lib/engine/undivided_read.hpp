@@ -23,7 +23,7 @@ public:
     }
 
 protected:
-    /// No stream: use() brings one.
+    /// A null `stream` is to be set by use().
     undivided_read(
         std::shared_ptr<pool_core> pool,
         std::shared_ptr<multi_range_downloader> stream,
@@ -43,7 +43,7 @@ protected:
     failure check() override { return check_destination(destination_.size(), range()); }
 
 private:
-    /// The object, as far as its end is known when the range has ended.
+    /// The newest report of the object when the range has ended.
     virtual std::shared_ptr<const object_info> reported() const = 0;
 
     failure plan(read_round& round) override {

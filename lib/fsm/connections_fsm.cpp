@@ -6,8 +6,8 @@
 namespace rangeio::fsm {
 namespace {
 
-// What so many bytes need, in checks. With a margin of two, and not for ever for a line that lets a byte trickle now and then.
-// `came`: between two checks; 0: not known.
+// The time that so many bytes need, in checks: with a margin of two, and bounded for a link that delivers a byte now
+// and then. `came`: bytes that arrived between two checks; 0: unknown.
 std::uint64_t checks_for(std::uint64_t bytes, std::uint64_t came) noexcept {
     const std::uint64_t on_a_slow_link = checks_per_stall * bytes / connections_fsm::slow_link;
     return came == 0 ? on_a_slow_link : std::min(2 * bytes / came, 4 * on_a_slow_link);
@@ -15,10 +15,11 @@ std::uint64_t checks_for(std::uint64_t bytes, std::uint64_t came) noexcept {
 
 }  // namespace
 
-// The fewest calls, in turn among equals: so streams that are opened in a row have a connection each.
+// Selects the connection with the fewest calls, round robin among equals: so streams that are opened in a row get
+// different connections.
 connection_id connections_fsm::place() {
     if (open_.size() < options_.spread) open_.resize(options_.spread);
-    // Whatever is open may have to be replaced, where memory must not be asked for.
+    // Every open connection may have to be replaced later, in events that must not allocate.
     replaced_.reserve(open_.size() + 1 + replaced_.size());
     const auto fewest = [this](bool with_room) {
         std::size_t best = open_.size();
@@ -34,7 +35,7 @@ connection_id connections_fsm::place() {
         if (may_grow()) {
             open_.emplace_back();
         } else {
-            chosen = fewest(false);  // it waits there for its turn
+            chosen = fewest(false);  // the call waits there for room
         }
     }
     connection& c = open_[chosen];
@@ -85,7 +86,7 @@ connections_fsm::verdict connections_fsm::silent(const silent_call& call) noexce
     const bool unsure = !alive && c->askable;
     if (!out.dead && (unsure || call.checks < time_of(call, alive))) return out;
     out.how = out.dead || call.excused >= max_excused ? silence::stalled : silence::slow;
-    // If it serves others, another one would not be served better.
+    // If the connection answers other calls, a new connection would not serve this call better.
     if (out.dead || call.answered || c->answered == 0) replace(call.on);
     return out;
 }
@@ -110,7 +111,7 @@ bool connections_fsm::may_grow() const noexcept {
     return open_.size() + replaced_.size() < options_.max_connections;
 }
 
-// The peer takes no more calls, or it is slow to open them: so the time for that doubles, too.
+// The peer accepts no more calls, or is slow to open them: so the time limit for that doubles, too.
 bool connections_fsm::crowded(connection& c, const silent_call& call) noexcept {
     if (call.answered || c.answered == 0 || call.checks < 1U << std::min(call.excused, max_excused))
         return false;
@@ -120,12 +121,12 @@ bool connections_fsm::crowded(connection& c, const silent_call& call) noexcept {
     });
     if (!elsewhere && !may_grow()) return false;
     c.room_for = std::min(c.room_for, c.answered);
-    // What is learned of a connection that may be dead concerns no other.
+    // A limit that was observed on a connection that may be dead applies to no other connection.
     if (call.heard >= call.began) limit_ = limit;
     return true;
 }
 
-// In checks. What was too short doubles.
+// The time of a call, in checks. It doubles after each call for which it was too short.
 unsigned connections_fsm::time_of(const silent_call& call, bool alive) const noexcept {
     const unsigned twice = std::min(call.excused, max_excused);
     const std::uint64_t doubled = std::uint64_t{checks_per_stall} << twice;
@@ -139,13 +140,14 @@ unsigned connections_fsm::time_of(const silent_call& call, bool alive) const noe
 std::chrono::nanoseconds connections_fsm::time_for_answer(const connection& c, unsigned excused)
     const noexcept {
     constexpr std::uint64_t most = checks_per_stall << max_excused;
-    // Before the first byte has arrived, the buffers on the way can hold far less than what is due.
+    // Before the first byte has arrived, the buffers on the path can hold far less than the bytes due.
     const std::uint64_t ahead = rate_ == 0 ? std::min(c.due, slow_link) : c.due;
     const auto checks = checks_for(ahead, rate_ / checks_per_stall) << std::min(excused, max_excused);
     return options_.stall_timeout / checks_per_stall * static_cast<int>(std::min(checks, most));
 }
 
-// At most twice as fast or as slow as before: what was underway for long is seen at once, when all of a message is here.
+// The rate changes by a factor of two at most: bytes that were in flight for long are seen at once, when a message is
+// complete.
 void connections_fsm::moved(time_point now, std::uint64_t came, bool drained) noexcept {
     using seconds = std::chrono::duration<double>;
     constexpr std::uint64_t enough = std::uint64_t{64} << 10;
@@ -164,7 +166,7 @@ void connections_fsm::moved(time_point now, std::uint64_t came, bool drained) no
 void connections_fsm::replace(connection_id id) noexcept {
     const auto it = std::ranges::find(open_, id, &connection::id);
     if (it == open_.end()) return;
-    replaced_.push_back(*it);  // there is room
+    replaced_.push_back(*it);  // place() has reserved the memory
     if (std::cmp_less(it - open_.begin(), options_.spread)) {
         *it = {};
     } else {

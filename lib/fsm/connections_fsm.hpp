@@ -8,36 +8,36 @@
 #include <limits>
 #include <vector>
 
-// The connections of one client as a machine: on which one the next call is made, and what it means that a call is
-// silent.
+// The connections of one client as a machine: it selects the connection of the next call, and classifies the silence of
+// a call.
 //
 // clang-format off
-// | connection | takes calls                      | leaves by                                                          |
-// |------------|----------------------------------|--------------------------------------------------------------------|
-// | open       | as long as it has room           | a call on it stalled -> replaced; further ones: last call -> gone  |
-// | replaced   | no: a new one stands in its place | last call -> gone                                                  |
+// | connection | accepts calls           | leaves by                                                                        |
+// |------------|-------------------------|----------------------------------------------------------------------------------|
+// | open       | while it has room       | a call on it stalled -> replaced; if beyond `spread`: last call ended -> dropped |
+// | replaced   | no: it has a successor  | last call ended -> dropped                                                       |
 //
-// | a silent call                                            | and                                      | is       |
-// |----------------------------------------------------------|------------------------------------------|----------|
-// | has no answer, on a connection that answers other calls  | a connection has room                    | crowded  |
-// | nothing was heard on its connection for the stall timeout | nor the answer, in the time it has       | stalled  |
-// | had its time                                             | less than so many times before, in a row | slow     |
-// | had its time                                             |                                          | stalled  |
+// | a silent call                                           | and                                                  | is      |
+// |---------------------------------------------------------|------------------------------------------------------|---------|
+// | has no answer, on a connection that answers other calls | a connection has room                                | crowded |
+// | its connection has sent nothing for the stall timeout   | its sign of life is overdue as well                  | stalled |
+// | has used up its time                                    | so did fewer than max_excused calls before, in a row | slow    |
+// | has used up its time                                    |                                                      | stalled |
 // clang-format on
 //
-// The first connections are as many as the calls are spread over, further ones are opened when those are full. gRPC does
-// not show how many calls the peer allows on a connection: it is an option, and learned downwards.
+// The first `spread` connections share the calls; further ones are opened when those are full. gRPC does not report how
+// many calls the peer allows on a connection: the number is an option, and is lowered by observation.
 //
-// A call's time is the stall timeout; twice as much after each call of its stream that was slow; and as much more as the
-// bytes need that may come before its own, for gRPC shows whole messages alone. How much that is tells what came meanwhile,
-// or when bytes last came; if none ever did, the link is taken for one that carries `slow_link` in a stall timeout. It is
-// given to a connection that lives.
+// The time of a call is the stall timeout, doubled after each slow call of its stream, plus the time that the bytes
+// need that may arrive before its own, because gRPC shows whole messages only. That time is estimated from the bytes
+// that arrived meanwhile, or else from the last known rate; if no byte has ever arrived, the link is assumed to carry
+// `slow_link` in a stall timeout. Only a call on a live connection has the additional time.
 //
-// A sign of life waits as well behind the bytes that are on their way when it is asked for: in the buffers of sockets and
-// routers, and in HTTP/2, whose flow control lets whole messages in. So a connection is asked early, and its answer has the
-// stall timeout; twice as much, if the connection before it seemed dead, too; and at least as long as the bytes need that were
-// due when it was asked, at the rate at which bytes last came. What is dead is left after the stall timeout, unless bytes came
-// slowly before.
+// A sign of life waits, too, behind the bytes that are in flight when it is requested: in the buffers of sockets and
+// routers, and in HTTP/2, whose flow control admits whole messages. So a connection is probed early, and the answer has
+// the stall timeout; twice as much if the previous connection seemed dead, too; and at least the time that the bytes
+// need that were due at the probe, at the last known rate. A dead connection is abandoned after the stall timeout,
+// unless bytes arrived slowly before.
 
 namespace rangeio::fsm {
 
@@ -51,45 +51,45 @@ public:
         std::size_t max_connections = 64;
         std::chrono::nanoseconds stall_timeout = std::chrono::seconds(20);
     };
-    /// 64 KiB/s, by the default timeout.
+    /// In bytes for each stall timeout; 64 KiB/s with the default timeout.
     static constexpr std::uint64_t slow_link = std::uint64_t{5} << 18;
-    /// No call waits for more bytes of another than the service puts into a message.
+    /// The most bytes of one message of the service: no call waits for more bytes of another call.
     static constexpr std::uint64_t message_bytes = std::uint64_t{2} << 20;
-    /// The time doubles as often, then slow calls are stalled ones.
+    /// The time doubles at most so many times; then a slow call counts as stalled.
     static constexpr unsigned max_excused = 4;
 
     explicit connections_fsm(const options& o) : options_(o), limit_(o.streams_per_connection) {}
 
-    /// A call is about to begin: on this connection. One that has not been named before is to be made.
+    /// A call is about to begin. Returns its connection; the shell makes the connection if the id is new.
     connection_id place();
     void answered(connection_id on) noexcept;
-    /// `answered`: it was. True: the connection is to be dropped.
+    /// A call has ended. `answered`: it had an answer. True: the shell has to drop the connection.
     bool ended(connection_id on, bool answered) noexcept;
 
-    /// A call on which nothing has come for so many checks.
+    /// A call on which nothing has arrived for `checks` stall checks.
     struct silent_call {
         connection_id on = 0;
         bool answered = false;
         unsigned checks = 0;
-        unsigned excused = 0;  // calls of its stream, in a row, that were given up for their silence
+        unsigned excused = 0;  // calls of its stream, in a row, that were abandoned for their silence
         time_point now{};
         time_point began{};
-        time_point heard{};      // when its connection last gave a sign of life, or was made
-        std::uint64_t due = 0;   // bytes that may come before its own, on all connections
-        std::uint64_t came = 0;  // that did come, meanwhile
+        time_point heard{};      // the last sign of life of its connection, or the making of it
+        std::uint64_t due = 0;   // bytes that may arrive before its own, on all connections
+        std::uint64_t came = 0;  // those that have arrived meanwhile
     };
     struct verdict {
         silence how = silence::borne;
         bool ask = false;   // ask the connection for a sign of life
-        bool dead = false;  // all calls on it are to go elsewhere
+        bool dead = false;  // all calls on it have to be moved to other connections
     };
     verdict silent(const silent_call& call) noexcept;
 
-    /// Bytes are due again, where none were. `came`: how many have come so far, on all connections.
+    /// Bytes are due again after none were. `came`: bytes received so far, on all connections.
     void busy(time_point now, std::uint64_t came) noexcept { window_ = {now, came}; }
-    /// Bytes have come. `drained`: none are due any more.
+    /// Bytes have arrived. `drained`: none are due any more.
     void moved(time_point now, std::uint64_t came, bool drained) noexcept;
-    /// It cannot be asked.
+    /// The connection cannot be asked for a sign of life.
     void unaskable(connection_id on) noexcept;
 
     // The state, for checkers.
@@ -101,14 +101,14 @@ public:
         bool asked = false;
         bool askable = true;
         time_point asked_at{};
-        std::uint64_t due = 0;  // bytes, when it was asked
+        std::uint64_t due = 0;  // bytes due when it was asked
     };
     const std::vector<connection>& open() const noexcept { return open_; }
     const std::vector<connection>& replaced() const noexcept { return replaced_; }
-    /// Calls that a connection takes, as far as is known.
+    /// Calls that a connection accepts, as far as observed.
     std::size_t limit() const noexcept { return limit_; }
     std::size_t turn() const noexcept { return turn_; }
-    /// Bytes that came in a stall timeout while they were due; 0: not known.
+    /// Bytes for each stall timeout that arrived while bytes were due; 0: unknown.
     std::uint64_t rate() const noexcept { return rate_; }
 
 private:
@@ -122,7 +122,7 @@ private:
 
     options options_;
     std::size_t limit_;
-    std::vector<connection> open_;  // those over which calls are spread come first
+    std::vector<connection> open_;  // the first `spread` share the calls
     std::vector<connection> replaced_;
     std::size_t turn_ = 0;
     connection_id last_id_ = 0;

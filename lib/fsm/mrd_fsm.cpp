@@ -10,8 +10,8 @@
 
 namespace rangeio::fsm {
 
-// Room for the largest message there can be, now: messages are taken when the wire falls free, where memory
-// must not be asked for.
+// Reserves memory for the largest possible message: messages are taken when the wire becomes free, in events that must
+// not allocate.
 mrd_fsm::mrd_fsm(const options& o) : options_(o), reconnect_(o.retry) {
     message_.reserve(options_.max_per_message);
 }
@@ -19,7 +19,7 @@ mrd_fsm::mrd_fsm(const options& o) : options_(o), reconnect_(o.retry) {
 void mrd_fsm::open(mrd_actions& out, bool further) {
     if (further) reconnect_.be_patient();
     if (state_ == mrd_state::fresh) want_call(out);
-    if (state_ == mrd_state::closing && call_ == call_state::none) end(out);  // it was closed before
+    if (state_ == mrd_state::closing && call_ == call_state::none) end(out);  // closed before it was opened
 }
 
 std::int64_t mrd_fsm::add_range(
@@ -56,11 +56,11 @@ void mrd_fsm::cancel_range(std::int64_t number, const failure& why, mrd_actions&
 
 void mrd_fsm::reopen(mrd_actions& out) {
     sight_.reopen();
-    // A call that is still to come will be new, and one that was given up is about to be followed by another.
+    // A call that has not begun will be new, and an abandoned call is about to be followed by another.
     if (opened_ && call_ == call_state::there) give_up(call_fate::reopened, out);
 }
 
-// A call that has not been answered yet may know more than was known when it began: its response says.
+// A call without a response may serve more than was reported when it began: its response decides.
 void mrd_fsm::require(std::uint64_t size, mrd_actions& out) {
     sight_.require(size);
     if (state_ == mrd_state::ready && sight_.behind()) give_up_behind(false, out);
@@ -73,14 +73,14 @@ void mrd_fsm::close(const failure& ranges_fail_with, const failure& stream_ends_
     end_ = stream_ends_with;
     fail_all(ranges_fail_with, out);
     if (call_ == call_state::none) {
-        if (!fresh) end(out);  // a fresh one has no owner yet to be told
+        if (!fresh) end(out);  // a fresh stream has no owner yet to report to
         return;
     }
-    // Nobody else should be sent here until the call has ended.
+    // The owner must send no more ranges to this stream until the call has ended.
     const bool failing = opened_ && stream_ends_with;
     if (failing && !std::exchange(told_, true)) out.push_back({mrd_action_kind::reconnecting});
     if (call_ == call_state::there) give_up(call_fate::broken, out);
-    // A call that is due, or has been given up, ends by itself.
+    // A call that is due or abandoned ends by itself.
 }
 
 void mrd_fsm::want_call(mrd_actions& out) {
@@ -93,8 +93,8 @@ void mrd_fsm::want_call(mrd_actions& out) {
     out.push_back(std::move(start));
 }
 
-// Its message is taken here and not when the call was wanted: the shell may still have been sending the last one of
-// the call before, from another thread.
+// The message of the call is taken here and not in want_call(): there, the shell may still have been sending the last
+// message of the previous call, on another thread.
 bool mrd_fsm::begin_call(mrd_actions& out) {
     if (call_ != call_state::due) return false;
     call_ = call_state::none;
@@ -112,7 +112,7 @@ bool mrd_fsm::begin_call(mrd_actions& out) {
     ranges_.take(message_, room());
     reconnect_.call_started();
     sight_.call_started();
-    moved_ = true;  // the time that it has for its first byte begins now
+    moved_ = true;  // the stall timeout for the first byte begins now
     start_stall_checks(out);
     if (opened_) ++counted_.resumed;
     return true;
@@ -156,14 +156,14 @@ void mrd_fsm::response(std::optional<std::uint64_t> size, mrd_actions& out) {
     if (sight_.behind()) give_up_behind(sight_.outdated(), out);
 }
 
-// P14. `outdated`: the service is at fault, so this costs an attempt.
+// P14. `outdated`: the fault is the service's, so this costs an attempt.
 void mrd_fsm::give_up_behind(bool outdated, mrd_actions& out) {
     sight_.reopen();
     if (call_ == call_state::there) give_up(outdated ? call_fate::outdated : call_fate::reopened, out);
 }
 
-// The service has ended a range where bytes are known to exist. A call that vouches for them may do so a few times; one
-// that does not know of them is an attempt, and what it brings is no progress: the budget bounds those.
+// The service has ended a range before bytes that exist. A call that has reported those bytes may do so range_attempts
+// times; a call that cannot serve them costs an attempt, and its bytes are no progress: the budget bounds such calls.
 bool mrd_fsm::ends_behind(const stream_range& r) const noexcept {
     return r.ending && !r.tail && r.received < r.length && sight_.covers(r.offset + r.received) &&
            r.bad < options_.retry.range_attempts();
@@ -174,8 +174,8 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
 ) {
     stream_range* const r = ranges_.find_by_read_id(read_id);
     if (r == nullptr || r->state != range_state::sent || r->read_id() != read_id) {
-        // What nobody wants any more; or a second range_end, bytes past a finished range, an id that was never
-        // ours: the stream is none the worse.
+        // Orphan bytes; or a second range_end, bytes past a finished range, an id that was never assigned. None of
+        // these damages the stream.
         if (r == nullptr || !ranges_.drop_piece(*r, read_id, size, range_end)) ++counted_.unknown_chunks;
         counted_.orphan_bytes += size;
         return {};
@@ -189,7 +189,7 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
         return said;
     }
     if (r->tail && sight_.outdated()) {
-        counted_.orphan_bytes += size;  // the end of the object lies elsewhere
+        counted_.orphan_bytes += size;  // this call has an outdated end of the object
         return {};
     }
     r->copying = true;
@@ -203,7 +203,7 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
     return said;
 }
 
-// What is wrong with a piece, as far as that can be told without its bytes.
+// The fault of a chunk, as far as it can be determined without its bytes.
 failure mrd_fsm::unfit(const stream_range& r, std::int64_t offset, std::uint64_t size) noexcept {
     const std::uint64_t expected = r.offset + r.received;
     const std::uint64_t due = r.length - r.received;
@@ -238,7 +238,7 @@ void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions
         reject_chunk(*r, damage, r->copy_size, r->ending, out);
         return;
     }
-    // Its checksum says that the service means what it says, so what it says of the offset counts, too.
+    // The checksum is right, so the offset of the chunk is trusted, too.
     if (r->copy_size > 0 && std::exchange(r->tail, false)) r->offset = r->copy_offset;
     r->received += r->copy_size;
     outstanding_bytes_ -= r->copy_size;
@@ -246,18 +246,18 @@ void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions
     const bool behind = ends_behind(*r);
     if (!sight_.outdated() && (r->copy_size > 0 || (r->ending && !behind))) reconnect_.progress();
     if (r->received == r->length) {
-        finish(*r, {}, true, out);  // whoever cancelled it meanwhile was too late
+        finish(*r, {}, true, out);  // a cancellation during the copy was too late
     } else if (r->verdict) {
         finish(*r, std::exchange(r->verdict, {}), r->ending, out);
     } else if (behind) {
         if (vouches()) ++r->bad;
-        give_up_behind(true, out);  // it is resumed with the next call
+        give_up_behind(true, out);  // the next call resumes the range
     } else if (r->ending) {
         finish(*r, {}, true, out);
     }
 }
 
-// S4: asked for again from the last good byte, under another name; its neighbours do not notice.
+// S4: the range is requested again from the last good byte, under another id; other ranges are not affected.
 void mrd_fsm::reject_chunk(
     stream_range& r, const failure& why, std::uint64_t size, bool range_end, mrd_actions& out
 ) {
@@ -277,7 +277,7 @@ void mrd_fsm::reject_chunk(
 void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_actions& out) {
     if (call_ == call_state::none) return;
     assert(std::ranges::none_of(ranges_.all(), &stream_range::copying));
-    // It may have ended by itself before it was told to.
+    // The call may have ended by itself before the cancellation.
     const bool given_up = call_ == call_state::given_up && end_of_call.why.kind() == error_class::cancelled;
     call_ = call_state::none;
     if (state_ == mrd_state::closing) {
@@ -292,12 +292,12 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
     }
     failure why = end_of_call.why;
     if (fate == call_fate::stalled || fate == call_fate::slow)
-        why = described(errc::stalled, "no byte came for the stall timeout");
+        why = described(errc::stalled, "no byte arrived for the stall timeout");
     if (fate == call_fate::crowded)
-        why = described(errc::stalled, "no answer came on a connection that serves others");
+        why = described(errc::stalled, "no answer on a connection that serves other calls");
     if (fate == call_fate::broken && end_of_call.unconnected) fate = call_fate::unconnected;
     if (fate == call_fate::unwanted)
-        why = described(errc::stalled, "no answer came until the last reader left");
+        why = described(errc::stalled, "no answer before the last range was cancelled");
     if (fate == call_fate::outdated) {
         why = described(errc::short_read, "the service knows of fewer than {} bytes", sight_.required());
     }
@@ -327,7 +327,7 @@ void mrd_fsm::follow(const reconnect_policy::verdict& next, mrd_actions& out) {
     using what_next = reconnect_policy::what_next;
     if (next.then == what_next::fail) return fail(next.why, out);
     if (next.then == what_next::sleep) return sleep(out);
-    // A dormant stream that wakes without a wait is no different from one that was open.
+    // For its owner, a dormant stream that wakes without a wait does not differ from an open one.
     const bool broke = state_ != mrd_state::dormant || next.then == what_next::wait;
     if (opened_ && broke && !std::exchange(told_, true)) out.push_back({mrd_action_kind::reconnecting});
     if (next.then == what_next::call) return want_call(out);
@@ -352,20 +352,20 @@ void mrd_fsm::fail(const failure& why, mrd_actions& out) {
     end(out);
 }
 
-// The last range is done.
+// No range is pending any more.
 void mrd_fsm::all_done(mrd_actions& out) {
     stop_stall_checks(out);
-    // A call that has to bring the stream back may never answer, and who waits for the stream would wait as long.
+    // A call that reopens the stream may never answer, and the callers that wait for the stream would wait as long.
     if (told_ && state_ == mrd_state::reopening && call_ == call_state::there) {
         give_up(call_fate::unwanted, out);
     }
-    if (state_ != mrd_state::waiting || !opened_) return;  // an opening goes on without ranges
+    if (state_ != mrd_state::waiting || !opened_) return;  // an opening continues without ranges
     wait_timer_ = 0;
     out.push_back({mrd_action_kind::cancel_wait});
     sleep(out);
 }
 
-// The call goes on until its end is told; what still arrives counts.
+// The call continues until call_ended(); chunks that still arrive count.
 void mrd_fsm::give_up(call_fate fate, mrd_actions& out) {
     call_ = call_state::given_up;
     fate_ = fate;
@@ -383,20 +383,20 @@ void mrd_fsm::send_if_possible(mrd_actions& out) {
     out.push_back({mrd_action_kind::write});
 }
 
-// A call that owes nothing is not watched, but for an opening: there it is the answer that is due.
+// A call on which nothing is due is not checked, except for an opening: there the response is due.
 bool mrd_fsm::stall_checked() const noexcept {
     return call_ == call_state::there && (outstanding_bytes_ != 0 || !opened_) &&
            options_.retry.stall_timeout() > std::chrono::nanoseconds::zero();
 }
 
-// S9. Sets the stall timer, unless it is set: there is one at the most.
+// S9. Sets the stall timer, unless it is set: there is at most one.
 void mrd_fsm::start_stall_checks(mrd_actions& out) {
     if (stall_timer_ != 0 || !stall_checked()) return;
-    moved_ = true;  // the time begins now
+    moved_ = true;  // the stall timeout begins now
     check_stall_later(out);
 }
 
-// A timer that is still set would keep a context running that has nothing else to do.
+// A timer that remains set would keep an otherwise idle context running.
 void mrd_fsm::stop_stall_checks(mrd_actions& out) {
     if (stall_timer_ == 0 || outstanding_bytes_ != 0 || !opened_) return;
     stall_timer_ = 0;
@@ -412,10 +412,10 @@ void mrd_fsm::check_stall_later(mrd_actions& out) {
 void mrd_fsm::check_stall(timer_id timer, mrd_actions& out) {
     if (timer != stall_timer_) return;
     stall_timer_ = 0;
-    if (!stall_checked()) return;  // the next range begins to check
+    if (!stall_checked()) return;  // the next range starts the checks again
     stall_checks_ = std::exchange(moved_, false) ? 0 : stall_checks_ + 1;
     if (stall_checks_ == 0) return check_stall_later(out);
-    // Whether that is too long depends on what else there is on the connection.
+    // Whether the silence is too long depends on the other calls on the connection.
     stall_timer_ = ++last_timer_;
     mrd_action ask{mrd_action_kind::classify_silence, stall_timer_};
     ask.checks = stall_checks_;
@@ -433,7 +433,7 @@ void mrd_fsm::silence_classified(timer_id timer, silence how, mrd_actions& out) 
     give_up(how == silence::slow ? call_fate::slow : call_fate::stalled, out);
 }
 
-// `service_is_done`: nothing more will come for this range, it need not be remembered.
+// `service_is_done`: nothing more will arrive for this range, so its id need not be kept.
 void mrd_fsm::finish(
     stream_range& r, const failure& why, bool service_is_done, mrd_actions& out, bool refused
 ) {
@@ -465,8 +465,8 @@ void mrd_fsm::fail_all(const failure& why, mrd_actions& out) {
     }
 }
 
-// S10. A range that was named and not failed makes the end one that can be resumed, for the code of the call was
-// that of others.
+// S10. If the service names a range and does not fail it, the call can be resumed, because its status belongs to other
+// ranges.
 call_fate mrd_fsm::fail_named(const call_end& end_of_call, mrd_actions& out) {
     auto fate = call_fate::broken;
     for (const range_error& e : end_of_call.errors) {
@@ -477,23 +477,23 @@ call_fate mrd_fsm::fail_named(const call_end& end_of_call, mrd_actions& out) {
         const bool exists = !r->tail && sight_.covers(r->offset + r->received);
         if (e.why.kind() == error_class::out_of_range && exists &&
             (!vouches() || r->bad++ < options_.retry.range_attempts())) {
-            sight_.reopen();  // it is the call that is behind
+            sight_.reopen();  // the call is behind, the range is good
             continue;
         }
-        // An orphan may be at fault, too: it does not come along to the next call.
+        // An orphan may be at fault, too: it is not part of the next call.
         fate = call_fate::ranges_failed;
         if (r->pending()) finish(*r, e.why, true, out, true);
     }
     return fate;
 }
 
-// S10. The call ended because of a range, and does not say of which.
+// S10. The call ended because of a range, and its status does not name the range.
 call_fate mrd_fsm::seek_refused(const call_end& end_of_call, mrd_actions& out) {
     const error_class kind = end_of_call.why.kind();
     const std::size_t under_way = ranges_.under_way();
     if (under_way == 0 || !end_of_call.why) return call_fate::broken;
     if (!end_of_call.unreadable && kind != error_class::out_of_range) return call_fate::broken;
-    // What may be another's fault as well is an attempt like others.
+    // A status that may have another cause as well costs an attempt like any other.
     const bool passes = options_.retry.retries(kind, opened_);
     if (under_way > 1) {
         most_under_way_ = std::min(under_way / 2, options_.max_per_message);
@@ -503,15 +503,15 @@ call_fate mrd_fsm::seek_refused(const call_end& end_of_call, mrd_actions& out) {
     stream_range& r = *std::ranges::find_if(ranges_.all(), &stream_range::under_way);
     if (kind == error_class::out_of_range && !r.tail && !sight_.anew() &&
         sight_.covers(r.offset + r.received)) {
-        sight_.reopen();  // it may be the call that is behind: the next one is not
+        sight_.reopen();  // the call may be behind: the next one is not
         return call_fate::ranges_failed;
     }
-    // Under another name, or cancelled, it does not come along to the next call as it was.
+    // A range that was renamed or cancelled is not part of the next call in the refused form.
     if (r.state == range_state::sent && r.stale == 0) finish(r, end_of_call.why, true, out, true);
     return call_fate::ranges_failed;
 }
 
-// For how many more ranges there is room in a message. Orphans take none: the service may never end them.
+// The number of further ranges that fit into a message. Orphans do not count: the service may never end them.
 std::size_t mrd_fsm::room() const noexcept {
     if (most_under_way_ == no_limit) return options_.max_per_message;
     const auto sent =
@@ -519,7 +519,7 @@ std::size_t mrd_fsm::room() const noexcept {
     return std::min(options_.max_per_message, most_under_way_ - std::min(sent, most_under_way_));
 }
 
-// S8. To open another call costs less than to wait for what nobody wants.
+// S8. Another call costs less than the wait for orphan bytes.
 void mrd_fsm::retire_if_due(mrd_actions& out) {
     const bool bearable = ranges_.orphans_due() <= options_.retry.max_orphan_bytes() &&
                           ranges_.orphan_ranges_due() <= options_.retry.max_orphan_ranges();
@@ -532,7 +532,7 @@ std::optional<event_kind> mrd_action::event() const noexcept {
     switch (kind) {
         case mrd_action_kind::opened: return event_kind::stream_opened;
         case mrd_action_kind::start_call:
-            // A wait has been reported by its own action.
+            // The action of the wait has reported it.
             return first || waited ? std::nullopt : std::optional(event_kind::stream_resuming);
         case mrd_action_kind::wait: return event_kind::stream_resuming;
         case mrd_action_kind::ended: return event_kind::stream_ended;
@@ -544,7 +544,7 @@ std::optional<event_kind> mrd_action::event() const noexcept {
             if (fate == call_fate::redirected) return event_kind::stream_redirected;
             if (fate == call_fate::stalled || fate == call_fate::slow || fate == call_fate::crowded ||
                 fate == call_fate::retired || fate == call_fate::reopened) {
-                return std::nullopt;  // it was given up on this side, and reported before
+                return std::nullopt;  // abandoned by the stream itself, and reported before
             }
             return event_kind::stream_broke;
         default: return std::nullopt;

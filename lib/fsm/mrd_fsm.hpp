@@ -15,8 +15,8 @@
 #include <span>
 #include <vector>
 
-// One multi-range downloader as a machine: what is sent when, what to make of what arrives, and what follows
-// the end of a call (rules S1-S10).
+// One multi-range downloader as a machine: the order of requests, the judgment of responses, and the successor of a
+// call that ended (rules S1-S10).
 //
 // clang-format off
 // | stream    | call          | add_range     | leaves by                                                              |
@@ -24,29 +24,28 @@
 // | fresh     | none          | queues        | open -> opening; close -> closing                                      |
 // | opening   | due or there  | queues, sends | first response -> ready; its end -> opening, waiting, failed; closing  |
 // | ready     | there         | queues, sends | its end -> reopening, waiting, dormant, failed; close -> closing       |
-// | waiting   | none          | queues        | timer -> opening, reopening; nothing is left -> dormant; close -> closed |
-// | reopening | due or there  | queues, sends | first response -> ready; its end as ready; closing. Nothing is left:   |
-// |           |               |               | given up, if the owner has been told of reconnecting and so waits      |
+// | waiting   | none          | queues        | timer -> opening, reopening; no range left -> dormant; close -> closed |
+// | reopening | due or there  | queues, sends | first response -> ready; its end as ready; closing. No range left:     |
+// |           |               |               | abandoned, if the owner has been told of reconnecting and so waits     |
 // | dormant   | none          | wakes it      | a range -> reopening, waiting; close -> closed                         |
-// | closing   | due or there  | refused       | its end -> closed, or failed if it was closed with a reason            |
-// |           | none          | refused       | open -> the same: it was closed before it was opened                   |
-// | closed    | none          | refused       | (the end)                                                              |
-// | failed    | none          | refused       | (the end)                                                              |
+// | closing   | due or there  | rejected      | its end -> closed, or failed if it was closed with a reason            |
+// |           | none          | rejected      | open -> the same: it was closed before it was opened                   |
+// | closed    | none          | rejected      | (the end)                                                              |
+// | failed    | none          | rejected      | (the end)                                                              |
 // clang-format on
 //
-// There is never more than one call (S7). range_table has the states of a range, reconnect_policy what follows the end
-// of a call. A dormant stream is as good as an open one: its next range opens a call and rides in its first message,
-// at no more cost than on a stream that is open. So an idle time-out of the service costs nothing.
+// There is never more than one call (S7). range_table has the states of a range; reconnect_policy decides what follows
+// the end of a call. A dormant stream is as good as an open one: the next range opens a call and is sent in its first
+// message, at the same cost as on an open stream. So an idle timeout of the service costs nothing.
 //
-// A service may refuse a range without a name that can be read: OUT_OF_RANGE alone, or details that are malformed or did
-// not fit. Then the ranges are resumed in half the number, again and again, until the one that is alone under way when it
-// happens is the one that is refused; meanwhile the others wait in the queue. With each range that goes well one more may
-// be under way.
+// A service may refuse a range without a readable name: with OUT_OF_RANGE alone, or with details that are malformed or
+// did not fit. Then the number of ranges in flight is halved on each resumption, until a range that is alone in flight
+// is refused; meanwhile the others wait in the queue. Each range that completes allows one more in flight.
 //
-// A range whose bytes are being copied answers only when the copy is over, whatever happens meanwhile.
+// A range whose bytes are being copied completes only after the copy, whatever happens meanwhile.
 //
-// A tail is asked for from the end of the object until a byte of it has come, then from where that lay: the object
-// may have grown when it is asked for again.
+// A tail is requested from the end of the object until a byte of it has arrived, and from the position of that byte
+// afterwards: the object may have grown when the tail is requested again.
 
 namespace rangeio::fsm {
 
@@ -65,43 +64,53 @@ enum class mrd_state : std::uint8_t {
 /// The service allows this many ranges in one message.
 inline constexpr std::size_t max_ranges_per_message = 100;
 
-/// What the service says of one range at the end of a call (S10).
+/// The service's report on one range at the end of a call (S10).
 struct range_error {
     std::int64_t read_id = 0;
-    failure why;  // empty, or ABORTED: it is not this range's fault
+    failure why;  // empty, or ABORTED: this range is not at fault
 };
 
-/// Stall checks are stall_timeout / this apart: a stall is seen after the timeout, and no later than one check more.
+/// The interval of stall checks is stall_timeout / checks_per_stall: a stall is seen after the timeout, at most one
+/// interval later.
 inline constexpr unsigned checks_per_stall = 4;
 
-/// What the connection of a call makes of its silence.
+/// The classification of a call's silence by its connection.
 enum class silence : std::uint8_t {
-    borne,    // it is to wait
-    stalled,  // the connection is dead, or the call has had time enough
+    borne,    // the call continues to wait
+    stalled,  // the connection is dead, or the call has used up its time
     slow,     // the same, but the connection may be alive and slow
-    crowded,  // the call waits for its turn on a connection that serves others
+    crowded,  // the call waits for its turn on a connection that serves other calls
 };
 
 using timer_id = std::uint64_t;  // 0 is none
 
 enum class mrd_action_kind : std::uint8_t {
-    start_call,  // ask begin_call(), then open a call; its first message has the spec and message(). `attempt`
-    write,       // ask begin_write(), then send message()
-    cancel_call,  // end the call; call_ended() follows. `fate` says why, `received` how many bytes it owes
-    wait,  // call wait_over(timer) after `at_least` and a time drawn evenly from zero to `delay`. `attempt`
-    set_stall_timer,  // call check_stall(timer) after `delay`
-    classify_silence,  // ask the connection what it makes of `checks` without a byte, after so many calls that were
-                       // excused in a row; call silence_classified(timer) with its answer
-    cancel_wait,         // drop that timer
-    cancel_stall_timer,  // and that one
+    /// If begin_call(), open a call; its first message has the spec and message(). `attempt`: attempts used up.
+    start_call,
+    /// If begin_write(), send message().
+    write,
+    /// End the call; call_ended() follows. `fate`: the reason; `received`: the bytes that are still due on it.
+    cancel_call,
+    /// Call wait_over(timer) after `at_least` plus a time drawn uniformly from zero to `delay`. `attempt`: as above.
+    wait,
+    /// Call check_stall(timer) after `delay`.
+    set_stall_timer,
+    /// Have the connection classify `checks` stall checks without a byte, after `excused` silent calls in a row; call
+    /// silence_classified(timer) with the result.
+    classify_silence,
+    cancel_wait,         // drop the timer of `wait`
+    cancel_stall_timer,  // drop the timer of `set_stall_timer`
     opened,              // report to the owner: ready
     reconnecting,        // report to the owner; reconnected or ended follows
-    reconnected,
-    call_over,  // tell who watches: a call ended by `fate` with `why`, `attempt` are used up; not if it was closed
-    complete,  // the range `number` of `sink` is done: `received` bytes from `offset` on are right, or `why`; nothing
-               // touches its memory. `refused`: `why` is what the service says of it
-    ended,  // tell the owner: over; only ranges that come later are answered after it. `why` is empty after
-            // close()
+    reconnected,         // report to the owner
+    /// Report to observers: a call ended by `fate` with `why`, `attempt` attempts are used up; not for a closed stream.
+    call_over,
+    /// The range `number` of `sink` is done: `received` bytes from `offset` on are right, and `why` is the failure, if
+    /// any. Nothing touches its memory any more. `refused`: `why` is the service's error for this range.
+    complete,
+    /// Report to the owner: the end; only ranges that are added later are answered after it. `why` is empty after
+    /// close().
+    ended,
 };
 
 struct mrd_action {
@@ -122,7 +131,7 @@ struct mrd_action {
     bool first = false;   // start_call: the first one
     bool waited = false;  // start_call: after a wait
 
-    /// What an observer hears of it.
+    /// The event that observers get for this action, if any.
     std::optional<event_kind> event() const noexcept;
 };
 using mrd_actions = std::vector<mrd_action>;
@@ -137,10 +146,10 @@ public:
     explicit mrd_fsm(const options& o);
 
     // Events from the owner.
-    /// `further`: a stream of the same pool has been open, so this opening is as patient as one that goes on.
+    /// `further`: a stream of the same pool has been open, so this opening has the retry limits of a reopening.
     void open(mrd_actions& out, bool further = false);
-    /// Queues a range of at least one byte and sends it as soon as the wire is free. Returns its number, also if it is
-    /// refused at once. `tail`: the last `length` bytes are meant.
+    /// Queues a range of at least one byte and sends it as soon as the wire is free. Returns its number, even if the
+    /// range is rejected at once. `tail`: the range is the last `length` bytes of the object.
     std::int64_t add_range(
         std::shared_ptr<range_sink> sink,
         std::uint64_t offset,
@@ -151,61 +160,61 @@ public:
     );
     /// No effect on a range that is done.
     void cancel_range(std::int64_t number, const failure& why, mrd_actions& out);
-    /// What has been opened continues with another call, which brings no read handle.
+    /// A stream that has been open continues with another call, without the read handle.
     void reopen(mrd_actions& out);
-    /// Ranges are served by calls that know of so many bytes of the object: P14.
+    /// From now on, ranges require calls that can serve the first `size` bytes of the object: P14.
     void require(std::uint64_t size, mrd_actions& out);
-    /// Ends the stream. Ranges that are under way fail with the one, `ended` tells the other; empty: closed
-    /// as asked.
+    /// Ends the stream. Pending ranges fail with `ranges_fail_with`; `ended` reports `stream_ends_with`, which is empty
+    /// for an orderly close.
     void close(const failure& ranges_fail_with, const failure& stream_ends_with, mrd_actions& out);
 
-    // Events from the shell, as it performs actions. True: do it, message() is what to send. False: it is not
-    // wanted any more.
+    // Events from the shell, as it performs actions. True: perform the action with message(). False: the action is
+    // obsolete.
     bool begin_call(mrd_actions& out);
     bool begin_write();
-    /// There was no memory to send that message on, or to set the watch: another call goes on.
+    /// There was no memory to send that message, or for the stall timer: the stream continues with another call.
     void out_of_memory(mrd_actions& out);
     void stall_timer_failed(timer_id timer, mrd_actions& out);
-    // The timers, which may come late: those that were cancelled or have a successor have no effect.
+    // Timers, which may expire late: a timer that was cancelled or has a successor has no effect.
     void wait_over(timer_id timer, mrd_actions& out);
     void check_stall(timer_id timer, mrd_actions& out);
     void silence_classified(timer_id timer, silence how, mrd_actions& out);
 
     // Events from the wire, one at a time.
-    /// `size`: of the object, if the response tells it; the largest number if it will not grow.
+    /// `size`: of the object, if the response reports it; the largest number if the object will not grow.
     void response(std::optional<std::uint64_t> size, mrd_actions& out);
     void response(mrd_actions& out) { response(std::nullopt, out); }
     struct verdict {
         bool accept = false;
-        range_sink* sink = nullptr;  // there until end_chunk()
+        range_sink* sink = nullptr;  // valid until end_chunk()
         std::uint64_t position = 0;  // where in the range the chunk belongs
-        // For those who watch.
-        failure why;                           // not accepted: it is a rejected chunk; empty: nobody wants it
+        // For observers.
+        failure why;                           // not accepted: why the chunk is rejected; empty: orphan bytes
         std::uint64_t offset = 0, length = 0;  // of the range
     };
-    /// A chunk has been parsed. Accepted: copy it, then call end_chunk. Else its bytes are to be dropped.
+    /// A chunk has been parsed. If accepted, copy it, then call end_chunk(); else drop its bytes.
     verdict begin_chunk(
         std::int64_t read_id, std::int64_t offset, std::uint64_t size, bool range_end, mrd_actions& out
     );
     void end_chunk(std::int64_t read_id, const failure& damage, mrd_actions& out);
     void write_done(mrd_actions& out);
     struct call_end {
-        failure why;                          // empty: the service said OK
-        bool redirected = false;              // the next call has to go elsewhere, and the shell knows where
-        std::span<const range_error> errors;  // those that the service names
+        failure why;                          // empty: status OK
+        bool redirected = false;              // the next call follows a redirect that the shell has
+        std::span<const range_error> errors;  // ranges that the service names
         bool unconnected = false;             // there was no connection
-        bool unreadable = false;              // it may have named others
+        bool unreadable = false;              // the details may have named other ranges
     };
-    /// Last of its call, and never during a copy.
+    /// The last event of its call, and never during a copy.
     void call_ended(const call_end& end_of_call, time_point now, mrd_actions& out);
 
-    /// Whether the call that has begun comes without the read handle.
+    /// Whether the current call was made without the read handle.
     bool call_is_new() const noexcept { return sight_.anew(); }
     /// The ranges of the message to be sent; unchanged until begin_call() or begin_write().
     const std::vector<wire_range>& message() const noexcept { return message_; }
 
     mrd_state state() const noexcept { return state_; }
-    /// The call has had no response yet, and nobody has given the stream up.
+    /// The call has had no response yet, and the stream has not been closed.
     bool awaits_response() const noexcept {
         return state_ == mrd_state::opening || state_ == mrd_state::reopening;
     }
@@ -214,26 +223,26 @@ public:
     /// How the last call failed; empty if none has.
     const failure& last_failure() const noexcept { return last_; }
     std::uint64_t outstanding_bytes() const noexcept { return outstanding_bytes_; }
-    /// Usable, with no range queued, under way or orphaned: nothing is due any more.
+    /// Usable, with no range queued, in flight or orphaned: nothing is due any more.
     bool idle() const noexcept {
         return (state_ == mrd_state::ready || state_ == mrd_state::dormant) && ranges_.settled();
     }
 
-    /// Counts, since the stream was made.
+    /// Counts since the stream was made.
     struct counts {
         std::uint64_t resumed = 0;     // calls begun after the one that opened the stream
         std::uint64_t redirected = 0;  // calls that ended with a redirect
-        std::uint64_t stalled = 0;     // calls given up by the stall check, slow ones too
-        std::uint64_t retired = 0;     // calls given up for their orphans
+        std::uint64_t stalled = 0;     // calls abandoned by the stall check, slow ones too
+        std::uint64_t retired = 0;     // calls abandoned for their orphans
         std::uint64_t checksum_failures = 0;
-        std::uint64_t orphan_bytes = 0;    // arrived and dropped
-        std::uint64_t unknown_chunks = 0;  // of ranges that were not expected
+        std::uint64_t orphan_bytes = 0;    // received and dropped
+        std::uint64_t unknown_chunks = 0;  // with an id that was not expected
     };
     const counts& counted() const noexcept { return counted_; }
 
-    /// Room for so many actions, besides those that are waiting to be performed, is enough for whatever may
-    /// happen before the next newcomer: each range is answered once, and of any other action no second one
-    /// comes before the first has been performed.
+    /// Room for so many actions, besides those that wait to be performed, suffices for all events before the next
+    /// add_range(): each range is answered once, and no other action is repeated before the first one has been
+    /// performed.
     std::size_t action_bound() const noexcept { return ranges_.all().size() + 14; }
 
     // The state, for checkers.
@@ -291,16 +300,16 @@ private:
     static constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
 
     std::vector<wire_range> message_;
-    std::size_t most_under_way_ = no_limit;  // less while a range is sought that is refused without a name
+    std::size_t most_under_way_ = no_limit;  // less during the search for a range refused without a name
     call_state call_ = call_state::none;
-    call_fate fate_ = call_fate::broken;  // why the call was given up, if it was
-    wire_state wire_ = wire_state::free;  // of the call that is there
+    call_fate fate_ = call_fate::broken;  // why the call was abandoned, if it was
+    wire_state wire_ = wire_state::free;  // of the current call
     bool opened_ = false;
-    bool told_ = false;  // the owner knows of reconnecting
+    bool told_ = false;  // `reconnecting` has been reported to the owner
     timer_id last_timer_ = 0;
-    timer_id wait_timer_ = 0;    // the timer that is to come, 0: none
+    timer_id wait_timer_ = 0;    // the pending timer, 0: none
     timer_id stall_timer_ = 0;   // the same
-    bool moved_ = false;         // bytes have come since the last stall check
+    bool moved_ = false;         // bytes have arrived since the last stall check
     unsigned stall_checks_ = 0;  // without bytes, in a row
     failure last_;               // how the last call failed
     failure end_;                // how the stream ended, or is to end

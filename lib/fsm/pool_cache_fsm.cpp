@@ -6,7 +6,7 @@
 namespace rangeio::fsm {
 namespace {
 
-constexpr std::size_t max_live = 1024;  // names whose generations are remembered
+constexpr std::size_t max_live = 1024;  // names whose generations are kept
 
 bool same_name(const object_ref& a, const object_ref& b) noexcept {
     return a.name() == b.name() && a.bucket() == b.bucket();
@@ -16,7 +16,7 @@ bool same_name(const object_ref& a, const object_ref& b) noexcept {
 
 pool_id pool_cache_fsm::enter(const object_ref& object) {
     if (state_ != cache_state::open) return 0;
-    // Without a generation it cannot be known yet which key it is: each such pool begins with one of its own.
+    // Without a generation the final key is not determined yet: each such pool begins with a key of its own.
     key* k = object.generation() == 0 ? nullptr : find_key(object);
     if (pools_.capacity() == pools_.size()) pools_.reserve(2 * pools_.size() + 4);
     if (k == nullptr) {
@@ -45,7 +45,7 @@ void pool_cache_fsm::open(caller_id user, pool_id id, time_point now, cache_acti
         out.push_back({cache_action_kind::detach, 0, user, errc::pool_closed});
         return;
     }
-    // First of all: without memory nothing may have changed.
+    // First, because a failed allocation must leave the state unchanged.
     if (streams_.capacity() == streams_.size()) streams_.reserve(2 * streams_.size() + 4);
     if (const key& k = *find_key(p->key); k.object.generation() == 0) remember_question(k.object, now);
     expire(now, out);
@@ -85,7 +85,7 @@ void pool_cache_fsm::give_up(
 
 void pool_cache_fsm::opened(cached_id id, const sight& seen, cache_actions& out) {
     stream* const s = find(id);
-    if (s == nullptr || s->state != cached_state::opening) return;  // given up meanwhile
+    if (s == nullptr || s->state != cached_state::opening) return;  // released meanwhile
     s->state = cached_state::up;
     s->seen = seen;
     if (pool* const p = find_pool(s->pool)) {
@@ -115,7 +115,7 @@ void pool_cache_fsm::remember_question(const object_ref& object, time_point now)
     live_.push_back({object, now});
 }
 
-// As old as the question: it may have been replaced since the service looked.
+// The answer is as old as the request: the object may have been replaced since.
 void pool_cache_fsm::remember_answer(const object_ref& object, const stream& s) noexcept {
     const auto it = std::ranges::find_if(live_, [&](const live& x) { return same_name(x.object, object); });
     if (it == live_.end() || s.seen.generation <= 0) return;
@@ -131,7 +131,7 @@ void pool_cache_fsm::reconnecting(cached_id id, cache_actions& out) {
         s->state = cached_state::reconnecting;
         out.push_back({cache_action_kind::reconnecting, id, s->user});
     } else if (s->state == cached_state::idle) {
-        fail(id, {}, out);  // whether it comes back is its user's risk to take, and it has none
+        fail(id, {}, out);  // only a user may wait for the reconnection, and an idle stream has none
     }
 }
 
@@ -242,9 +242,9 @@ std::size_t pool_cache_fsm::idle_streams(std::uint64_t id) const {
     }));
 }
 
-// The pool's first stream says what its users take for the object's size. So it is one that has seen the object
-// finished; and a further one has seen at least as much as the first, for a stream may not know of bytes that were
-// appended after it was opened.
+// The first stream of a pool determines the object size for its users, so a cached one must have seen the object
+// finalized. A further one must have seen at least the size of the first: a stream may be unable to serve bytes that
+// were appended after it was opened.
 pool_cache_fsm::stream* pool_cache_fsm::newest_that_fits(const pool& p) {
     stream* best = nullptr;
     for (stream& s : streams_) {
@@ -255,7 +255,7 @@ pool_cache_fsm::stream* pool_cache_fsm::newest_that_fits(const pool& p) {
     return best;
 }
 
-// Under which key a stream of this pool can be kept; 0: none.
+// The key under which a stream of this pool can be kept; 0: none.
 std::uint64_t pool_cache_fsm::update_key(pool& p, std::int64_t generation) {
     key* const own = find_key(p.key);
     if (generation <= 0) return 0;
@@ -283,7 +283,7 @@ void pool_cache_fsm::keep(stream& s, time_point now, cache_actions& out) {
     s.idle_since = now;
     s.turn = ++turns_;
     if (idle_streams(s.key) <= options_.max_idle_streams_per_key) return;
-    // One too many: not the one that has just proved that it works.
+    // One stream too many: close the oldest, not the one that has just worked.
     stream* oldest = &s;
     for (stream& other : streams_) {
         const bool idle = other.state == cached_state::idle && other.key == s.key;

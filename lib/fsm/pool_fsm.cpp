@@ -62,7 +62,7 @@ void pool_fsm::close_now(pool_actions& out) {
 
 bool pool_fsm::cancel(waiter_id who, pool_actions&) {
     if (waiter* w = find_waiter(who)) {
-        // Its open goes on, for whoever comes next; a failure of it is nobody's then.
+        // Its open continues for the next waiter; a failure of that open is then reported to no waiter.
         if (stream* s = find(w->open)) s->asker = 0;
         std::erase_if(waiters_, [who](const waiter& x) { return x.id == who; });
         return true;
@@ -93,7 +93,7 @@ std::uint64_t pool_fsm::made(stream_id id, std::shared_ptr<multi_range_downloade
 void pool_fsm::opened(stream_id id, std::shared_ptr<const object_info> info, pool_actions& out) {
     if (info_ == nullptr) info_ = std::move(info);
     stream* s = find(id);
-    if (s == nullptr || s->state != stream_state::opening) return;  // told to close meanwhile
+    if (s == nullptr || s->state != stream_state::opening) return;  // closed meanwhile
     s->state = stream_state::ready;
     s->idle_since = ++releases_;
     state_ = pool_state::open;
@@ -120,7 +120,7 @@ void pool_fsm::ended(stream_id id, const failure& why, pool_actions& out) {
     if (s == nullptr || s->state == stream_state::gone) return;
     const stream_state was = std::exchange(s->state, stream_state::gone);
     const waiter_id asker = std::exchange(s->asker, 0);
-    // An open that ends in good order has failed all the same: nobody may take that for a stream.
+    // An open that ends without an error has failed, too: no waiter may get it as a stream.
     if (was == stream_state::opening) {
         const failure reason = why ? why : failure(errc::stream_closed);
         if (state_ == pool_state::fresh) {
@@ -128,7 +128,7 @@ void pool_fsm::ended(stream_id id, const failure& why, pool_actions& out) {
         } else if (waiter* const w = find_waiter(asker)) {
             w->open = 0;
             w->declined = reason;
-            // That is no fault of the stream's, and the others will meet it.
+            // The fault is not the stream's, and the other waiters will meet it, too.
             if (reason.code() == errc::generation_changed) {
                 out.push_back({pool_action_kind::complete, 0, asker, reason});
                 std::erase_if(waiters_, [asker](const waiter& x) { return x.id == asker; });
@@ -157,8 +157,8 @@ std::uint64_t pool_fsm::updated(std::shared_ptr<const object_info> info) {
     return info_->size > before ? info_->size : 0;
 }
 
-// P14. Checked again when a lease is granted: a caller that has read a larger size from the pool's info() may acquire before
-// the shell has updated all streams.
+// P14. Also checked at each grant: a caller that has read a larger size from the pool's info() may acquire a lease
+// before the shell has updated all streams.
 std::uint64_t pool_fsm::size_to_know() const {
     return info_ == nullptr || info_->finalized ? 0 : info_->size;
 }
@@ -204,7 +204,7 @@ pool_stats pool_fsm::stats() const noexcept {
 }
 
 std::size_t pool_fsm::action_bound() const noexcept {
-    // Each waiter is answered once and may have one open begun for it; each stream, theirs too, is closed once and dropped
+    // Each waiter is answered once and may start one open; each stream, including those, is closed once and dropped
     // once.
     return 4 * waiters_.size() + initializers_.size() + closers_.size() + 2 * streams_.size();
 }
@@ -219,14 +219,14 @@ pool_fsm::waiter* pool_fsm::find_waiter(waiter_id id) {
     return it == waiters_.end() ? nullptr : &*it;
 }
 
-// Events that come from the network and from destructors must not need memory, so the callers bring it: each
-// waiter may open one more stream, and those that died before stay as long as leases on them are out.
+// Events from the network and from destructors must not allocate, so the callers' events reserve the memory: each
+// waiter may open one more stream, and ended streams are kept as long as they have leases.
 void pool_fsm::reserve_for_one_more() {
     const std::size_t room = streams_.size() + waiters_.size() + 1;
     if (streams_.capacity() < room) streams_.reserve(2 * room);
 }
 
-// A stream that is closing still is a connection: it counts against the limit until its end.
+// A closing stream is still a connection: it counts against the limit until its end.
 std::size_t pool_fsm::live() const {
     return static_cast<std::size_t>(std::ranges::count_if(streams_, [](const stream& s) {
         return s.state != stream_state::gone;
@@ -249,11 +249,11 @@ pool_fsm::stream* pool_fsm::shared_by_policy() {
         if (best == nullptr) {
             best = &s;
         } else if (options_.sharing == share_policy::least_outstanding) {
-            // Leases break a tie: those handed out a moment ago have asked for nothing yet.
+            // Leases break a tie: the holders of new leases have not requested any range yet.
             if (std::pair(s.load, s.leases) < std::pair(best->load, best->leases)) best = &s;
         } else if ((s.id > last_shared_) != (best->id > last_shared_)) {
             if (s.id > last_shared_)
-                best = &s;  // the next one after the last, before any that came round again
+                best = &s;  // those after the last shared one come before those of the next round
         } else if (s.id < best->id) {
             best = &s;
         }
@@ -277,8 +277,8 @@ void pool_fsm::start_close(stream& s, pool_actions& out) {
 }
 
 void pool_fsm::grant(waiter& w, stream& s, pool_actions& out) {
-    // An open is asked for by one waiter and may serve an older one. Then the two trade places: the younger
-    // inherits the open of the older, or its failure, so that none is left without somebody to tell it to.
+    // An open that one waiter requested may serve an older one. Then the two trade places: the younger waiter inherits
+    // the open of the older one, or its failure, so that each open has a waiter for its failure.
     waiter* const other = s.asker == w.id ? nullptr : find_waiter(s.asker);
     if (stream* own = find(w.open); own != nullptr && own != &s)
         own->asker = other != nullptr ? other->id : 0;
@@ -293,12 +293,12 @@ void pool_fsm::grant(waiter& w, stream& s, pool_actions& out) {
     if (w.waited) out.back().since = w.since;
 }
 
-// Serves whom it can, in the order in which they came (P8), each by the order of rule P2. A waiter that has
-// asked for an open waits for a stream of its own, the new one or one that falls idle first; sharing is for
-// callers for whom the pool cannot grow.
+// Serves the waiters in order of arrival (P8), each by the order of rule P2. A waiter that has requested an open waits
+// for a stream of its own, the new one or one that becomes idle before; only callers for whom the pool cannot grow
+// share.
 void pool_fsm::pump(pool_actions& out) {
     if (state_ == pool_state::fresh) {
-        // P1: one first stream, whoever asks. Its failure is everybody's, so it has no asker.
+        // P1: one first stream for all callers. Its failure is reported to all of them, so it has no asker.
         if ((!initializers_.empty() || !waiters_.empty()) && live() == 0) start_open(0, out);
         return;
     }
@@ -309,7 +309,7 @@ void pool_fsm::pump(pool_actions& out) {
         if (s == nullptr) {
             const bool can_open = !w.declined && live() < options_.pool_size;
             stream* const busy = options_.multi_request && !can_open ? shared_by_policy() : nullptr;
-            // Nor is there anything for those who came later, unless they may open what this one may not.
+            // Later waiters cannot be served either, unless they may open a stream and this one may not.
             if (!can_open && busy == nullptr && !w.declined) break;
             if (w.open != 0 || (w.declined && busy == nullptr)) {
                 ++i;
@@ -327,7 +327,7 @@ void pool_fsm::pump(pool_actions& out) {
     }
 }
 
-// One that is reconnecting serves, too: it does so until its budget is over, and tells how it went.
+// A reconnecting stream counts, too: it reports its reconnection or its end, within its budget.
 bool pool_fsm::any_serves() const {
     return std::ranges::any_of(streams_, [](const stream& s) {
         return s.state == stream_state::ready || s.state == stream_state::reconnecting;
@@ -357,8 +357,8 @@ void pool_fsm::finish_close_if_over(pool_actions& out) {
     closers_.clear();
 }
 
-// A stream that has ended is kept as long as leases on it are out, or are being granted: a lease reports the end of its
-// stream.
+// A stream that has ended is kept as long as it has leases, or a grant of one is being performed: a lease reports the
+// end of its stream.
 void pool_fsm::forget_if_over(stream_id id, pool_actions& out) {
     const auto it = std::ranges::find(streams_, id, &stream::id);
     if (it == streams_.end() || it->state != stream_state::gone || it->leases > 0) return;

@@ -18,8 +18,9 @@ class multi_range_downloader;
 
 }
 
-// The pool as a machine: leases, waiters, growth and close of the streams on one object (rules P1-P11), and what is known of
-// the object's size (P14). It is the one owner of the pool's streams, and calls none of them: they belong to a transport.
+// The pool as a machine: leases, waiters, growth and close of the streams on one object (rules P1-P11), and the
+// object's size as last reported (P14). It is the only owner of the pool's streams, and calls none of them: they belong
+// to a transport.
 //
 // clang-format off
 // | stream       | counted as     | takes leases | leaves by                                               |
@@ -28,7 +29,7 @@ class multi_range_downloader;
 // | ready        | ready          | yes          | reconnecting; ended -> gone; closing                    |
 // | reconnecting | reconnecting   | no           | reconnected -> ready; ended -> gone; closing            |
 // | closing      | closed         | no           | ended -> gone                                           |
-// | gone         | closed, failed | no           | kept only while leases on it are out                    |
+// | gone         | closed, failed | no           | kept only while it has leases                           |
 //
 // | pool    | acquire, initialize          | leaves by                                                    |
 // |---------|------------------------------|--------------------------------------------------------------|
@@ -41,7 +42,7 @@ class multi_range_downloader;
 namespace rangeio::fsm {
 
 using stream_id = std::uint32_t;
-using waiter_id = std::uint64_t;  // 0 is nobody
+using waiter_id = std::uint64_t;  // 0 is none
 
 enum class stream_state : std::uint8_t { opening, ready, reconnecting, closing, gone };
 enum class pool_state : std::uint8_t { fresh, open, closing, closed };
@@ -52,9 +53,9 @@ enum class share_policy : std::uint8_t { round_robin, least_outstanding };
 enum class pool_action_kind : std::uint8_t {
     open_stream,   // begin to open `stream`
     close_stream,  // end `stream`: cancel its open, or its call
-    grant,         // `waiter` gets a lease on `stream`; it is already counted
-    complete,      // `waiter` (of initialize, acquire or close) is done, with `why`
-    drop,          // the pool refers to `stream` no more: its `handle` may be the last
+    grant,         // give `waiter` a lease on `stream`; it is counted already
+    complete,      // complete `waiter` (of initialize, acquire or close), with `why`
+    drop,          // release `handle`, which may be the last reference to `stream`
 };
 
 struct pool_action {
@@ -63,9 +64,9 @@ struct pool_action {
     waiter_id waiter = 0;
     failure why{};
     std::shared_ptr<multi_range_downloader> handle{};  // of grant and drop
-    std::uint64_t size = 0;  // of grant: so much the stream is to know of before; 0: any
+    std::uint64_t size = 0;  // of grant: the size that the stream has to serve first; 0: any
     std::optional<std::chrono::steady_clock::time_point> since{
-    };  // of grant: when the waiter came, if it had to wait
+    };  // of grant: the arrival of the waiter, if it had to wait
 };
 using pool_actions = std::vector<pool_action>;
 
@@ -79,49 +80,49 @@ public:
 
     explicit pool_fsm(options o) : options_(o) {}
 
-    // Events. Waiter ids are the caller's, each used once.
+    // Events. The callers choose the waiter ids, each used once.
     void initialize(waiter_id who, pool_actions& out);
     void acquire(waiter_id who, std::chrono::steady_clock::time_point now, pool_actions& out);
     void close(waiter_id who, pool_actions& out);
-    /// Ends leased streams too: the deadline of close() has passed, or nobody is left who could wait for it.
+    /// Ends leased streams, too: the deadline of close() has expired, or no caller is left that could wait for it.
     void close_now(pool_actions& out);
-    /// Forgets a waiter. False: it has been answered already, a lease that it was granted comes back by
-    /// release().
+    /// Removes a waiter. False: it has been answered already; a lease that it was granted returns by release().
     bool cancel(waiter_id who, pool_actions& out);
     void release(stream_id id, pool_actions& out);
 
-    /// The stream exists; the machine keeps it until `drop`. Returns how much of the object it is to know of before it opens;
-    /// 0: any.
+    /// The stream exists; the machine keeps it until `drop`. Returns the size of the object that the stream has to
+    /// require before it opens; 0: any.
     std::uint64_t made(stream_id id, std::shared_ptr<multi_range_downloader> handle);
-    /// `info` counts if nothing was known of the object before.
+    /// `info` is used if no stream has reported the object before.
     void opened(stream_id id, std::shared_ptr<const object_info> info, pool_actions& out);
     void reconnecting(stream_id id, pool_actions& out);
     void reconnected(stream_id id, pool_actions& out);
-    /// The stream is no more: its open failed, it died, or it closed as it was told (then `why` is empty).
+    /// The stream has ended: its open failed, it failed, or it closed on request (then `why` is empty).
     void ended(stream_id id, const failure& why, pool_actions& out);
 
     /// Bytes outstanding on a stream, for share_policy::least_outstanding; refreshed before acquire() and ended(). The
-    /// other events never choose between busy streams: before them, nobody waits beside a stream that is ready.
+    /// other events never choose between busy streams: before them, no caller waits while a stream is ready.
     void set_load(stream_id id, std::uint64_t bytes);
 
-    /// A newer call has reported the object. Returns how much of it all streams are to know of from now on; 0: nothing new.
+    /// A newer call has reported the object. Returns the size that all streams have to require from now on; 0: nothing
+    /// new.
     std::uint64_t updated(std::shared_ptr<const object_info> info);
     /// A lease was handed to a caller that has waited for `time`.
     void count_wait(std::chrono::nanoseconds time);
 
     pool_state state() const noexcept { return state_; }
-    /// The object as the first stream reported it, or a newer call; null before that.
+    /// The object as reported by the first stream, or by a newer call; null before that.
     const std::shared_ptr<const object_info>& info() const noexcept { return info_; }
-    /// Whether the stream is there, or is gone with leases on it still out.
+    /// Whether the machine has the stream, or it is gone but has leases.
     bool knows(stream_id id) const noexcept;
-    /// As made() left it: when the close of a stream is decided it may not have been made yet.
+    /// The handle from made(); null before: the close of a stream may be decided before it is made.
     std::shared_ptr<multi_range_downloader> handle(stream_id id) const noexcept;
-    /// The first stream behind `id` in the order of ids; 0: there is none.
+    /// The first stream after `id` in the order of ids; 0: none.
     stream_id next(stream_id id) const noexcept;
     pool_stats stats() const noexcept;
     const options& config() const noexcept { return options_; }
-    /// So many actions at the most can still come of what is known now; room for them makes every event but
-    /// initialize, acquire and close free of allocation.
+    /// The number of actions that can still follow from the current state; with room for them, no event except
+    /// initialize, acquire and close allocates.
     std::size_t action_bound() const noexcept;
 
     // The state, for checkers.
@@ -129,7 +130,7 @@ public:
         stream_id id = 0;
         stream_state state = stream_state::opening;
         std::uint32_t leases = 0;
-        waiter_id asker = 0;           // the waiter that a failure of this open belongs to
+        waiter_id asker = 0;           // the waiter to which a failure of this open is reported
         std::uint64_t idle_since = 0;  // a count of releases, not a time: the largest was used last
         std::uint64_t load = 0;
         std::shared_ptr<multi_range_downloader> handle{};
@@ -137,9 +138,9 @@ public:
     struct waiter {
         waiter_id id = 0;
         std::chrono::steady_clock::time_point since{};
-        stream_id open = 0;  // the open that this waiter asked for, 0: none
+        stream_id open = 0;  // the open that this waiter requested, 0: none
         failure declined{
-        };  // why that has failed: it takes what others leave it, as long as there are others
+        };  // the failure of that open: the waiter may share other streams, as long as there are any
         bool waited = false;  // it was not served at once
     };
     /// By their ids.

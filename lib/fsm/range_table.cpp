@@ -8,7 +8,7 @@ namespace rangeio::fsm {
 stream_range& range_table::add(
     std::shared_ptr<range_sink> sink, std::uint64_t offset, std::uint64_t length, bool tail
 ) {
-    // Here memory may be asked for anyway; what comes from the wire only ever marks.
+    // Erasing is done here, where allocation is allowed; events from the wire only mark ranges.
     if (forgotten_ != 0 && 2 * forgotten_ >= ranges_.size()) {
         std::erase_if(ranges_, [](const stream_range& r) { return r.state == range_state::forgotten; });
         forgotten_ = 0;
@@ -66,7 +66,7 @@ bool range_table::drop_piece(
     const std::uint64_t paid = std::min(size, r.orphans);
     r.orphans -= paid;
     orphans_due_ -= paid;
-    // After the last byte nothing more is due, even if range_end never comes.
+    // After the last byte nothing more is due, even if range_end never arrives.
     set_stale(r, r.orphans == 0 ? 0 : r.stale - (range_end ? 1 : 0));
     settle(r);
     return true;

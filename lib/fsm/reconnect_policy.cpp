@@ -8,11 +8,12 @@
 namespace rangeio::fsm {
 namespace {
 
-// Less than the longest back-off of gRPC for a connection: that is what the service's return is noticed by.
+// Shorter than the longest back-off of gRPC for a connection: that back-off decides when a service that is back is
+// noticed.
 constexpr std::chrono::seconds longest_wait_for_connection{1};
 
 bool retries(const retry_policy& policy, const failure& why, bool established) {
-    if (!why) return true;  // the service said OK and owes us bytes
+    if (!why) return true;  // status OK, although bytes are due
     if (why.code() == errc::stalled) return true;
     if (why.code() == boost::system::errc::not_enough_memory) return established;
     return policy.retries(why.kind(), established);
@@ -23,7 +24,7 @@ bool retries(const retry_policy& policy, const failure& why, bool established) {
 reconnect_policy::verdict reconnect_policy::call_ended(
     call_fate fate, const failure& why, bool pending, bool established, time_point now
 ) noexcept {
-    // A connection that is slow, and not dead, is given its time.
+    // The time of a slow call, whose connection is not dead, does not count against the budget.
     if (fate == call_fate::slow && trying_) since_ += now - ended_;
     ended_ = now;
     if (fate == call_fate::broken || fate == call_fate::ranges_named) {
@@ -37,7 +38,7 @@ reconnect_policy::verdict reconnect_policy::call_ended(
     const bool theirs = fate == call_fate::broken || fate == call_fate::unconnected;
     if (theirs && !retries(policy_, why, established)) return {what_next::fail, {}, why};
     if (!pending && established) {
-        // A call that was answered and owed nothing was a good one, whatever ended it.
+        // A call that was answered and on which nothing was due counts as good, whatever ended it.
         if (answered_) start_anew();
         if (answered_ || !at_fault) return {what_next::sleep, {}, {}};
     }
@@ -47,7 +48,7 @@ reconnect_policy::verdict reconnect_policy::call_ended(
         return {
             what_next::fail,
             {},
-            described(errc::too_many_redirects, "{} redirects in a row, and nothing came", redirects_)
+            described(errc::too_many_redirects, "{} redirects in a row without progress", redirects_)
         };
     }
     return {what_next::call, {}, {}};
@@ -63,7 +64,7 @@ reconnect_policy::verdict reconnect_policy::attempt(
     if (limit == 0) return {what_next::fail, {}, cause};
     const bool timed = policy_.budget() > none;
     const bool counts = fate != call_fate::unconnected || !timed;
-    // Without memory there may be no timer to wait for either: then time would pass in circles.
+    // Without memory there may be no timer for a wait either: then the attempts have to be limited, not the time.
     const bool no_memory =
         fate == call_fate::out_of_memory || why.code() == boost::system::errc::not_enough_memory;
     if (attempts_ >= limit && counts && (!patient || !timed || no_memory)) {
@@ -77,13 +78,11 @@ reconnect_policy::verdict reconnect_policy::attempt(
         return {
             what_next::fail,
             {},
-            remarked(
-                cause, "nothing came for {:.3g} s, attempt {}", seconds(tried_for).count(), attempts_ + 1
-            )
+            remarked(cause, "no progress for {:.3g} s, attempt {}", seconds(tried_for).count(), attempts_ + 1)
         };
     }
     if (counts) ++attempts_;
-    // By its own silence, or because its connection was found dead by another's.
+    // By its own silence, or because the silence of another call showed that the connection is dead.
     const bool stalled =
         fate == call_fate::stalled || (fate == call_fate::broken && why.code() == errc::stalled);
     if (stalled) ++silent_;
@@ -102,7 +101,7 @@ reconnect_policy::verdict reconnect_policy::attempt(
 
 reconnect_policy::verdict reconnect_policy::woken(time_point now) noexcept {
     const auto slept = now - ended_;
-    trying_ = false;  // nobody has waited for anything meanwhile
+    trying_ = false;  // no range was pending meanwhile
     if (slept >= policy_.max_backoff()) start_anew();
     std::chrono::nanoseconds delay{0};
     if (attempts_ > 0) delay = std::max(delay, backoff() - slept);

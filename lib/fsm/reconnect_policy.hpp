@@ -6,35 +6,36 @@
 #include <chrono>
 #include <cstdint>
 
-// What to do after a call that ended: the retry policy as a machine. It is a part of mrd_fsm, which tells it
-// what happens and asks it what follows.
+// The retry policy as a machine: it decides what follows the end of a call. A part of mrd_fsm and of unary_fsm, which
+// report the events and perform the verdicts.
 //
 // clang-format off
-// | the call ended           | with ranges pending, or never opened yet      | with nothing pending                    |
-// |--------------------------|-----------------------------------------------|-----------------------------------------|
-// | with a redirect          | another at once; too many in a row: fail      | sleep                                   |
-// | by us: too many orphans  | another at once                               | sleep                                   |
-// | by us: to be reopened    | another at once                               | sleep                                   |
-// | naming ranges that fail  | another at once: there are fewer of them now  | sleep                                   |
-// | by us: slow              | another at once; the budget stood still       | sleep                                   |
-// | by us: crowded           | another at once                               | sleep                                   |
-// | by us: it stalled        | an attempt, at once                           | sleep; if unanswered, an attempt is gone |
-// | by us: behind the object | an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | by us: out of memory     | an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | by us: nobody waited     | an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | naming ranges, no more   | an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | without a connection     | no attempt, but budget; after a second        | sleep                                   |
-// | with a retryable class   | an attempt                                    | sleep; if unanswered, an attempt is gone |
-// | with another class       | fail                                          | fail                                    |
+// | the call ended             | with ranges pending, or never opened          | with nothing pending                      |
+// |----------------------------|-----------------------------------------------|-------------------------------------------|
+// | with a redirect            | another at once; too many in a row: fail      | sleep                                     |
+// | by us: too many orphans    | another at once                               | sleep                                     |
+// | by us: to be reopened      | another at once                               | sleep                                     |
+// | with ranges that fail      | another at once: fewer ranges are left        | sleep                                     |
+// | by us: slow                | another at once; its time is no budget        | sleep                                     |
+// | by us: crowded             | another at once                               | sleep                                     |
+// | by us: it stalled          | an attempt, at once                           | sleep; if unanswered, it costs an attempt |
+// | by us: behind the object   | an attempt                                    | sleep; if unanswered, it costs an attempt |
+// | by us: out of memory       | an attempt                                    | sleep; if unanswered, it costs an attempt |
+// | by us: no range is left    | an attempt                                    | sleep; if unanswered, it costs an attempt |
+// | with names of ranges only  | an attempt                                    | sleep; if unanswered, it costs an attempt |
+// | without a connection       | no attempt, but budget; after a second        | sleep                                     |
+// | with a retryable class     | an attempt                                    | sleep; if unanswered, it costs an attempt |
+// | with another class         | fail                                          | fail                                      |
 // clang-format on
 //
-// An attempt is made at once if the call before it had brought anything, for most breaks come alone, and after a stall,
-// which was a wait; else after a wait. The loop without waits that this allows pays for each of its rounds with progress
-// or time. Memory that was not there counts as a retryable error once the stream has been open; before, it is told.
+// An attempt is made at once if the call before it made progress, because most breaks are single ones, and after a
+// stall, which was a wait; else after a wait. The loop without waits that this allows pays for each round with progress
+// or time. Missing memory counts as a retryable error if the stream has been open; before, it is reported.
 //
-// What ends a stream that was open, or that is a further one of a pool that was, is its budget of time; without one, its
-// attempts. A first opening has attempts of its own. Both go without a connection as long as the budget lasts. It does not
-// run while a stream sleeps; and a sleep as long as the longest wait makes a new start.
+// A stream that has been open, or that is a further one of a pool that has been open, is limited by its budget of time;
+// without a budget, by its attempts. A first opening has attempts of its own. Without a connection both continue as
+// long as the budget lasts. The budget does not run while a stream sleeps; a sleep of at least max_backoff resets all
+// counts.
 
 namespace rangeio::fsm {
 
@@ -43,9 +44,9 @@ using time_point = std::chrono::steady_clock::time_point;  // an input: nothing 
 enum class call_fate : std::uint8_t {
     broken,
     redirected,
-    stalled,      // no byte came, and its connection is dead, or has had time enough
-    slow,         // no byte came, but the connection may be slow
-    crowded,      // the connection serves others and not this call
+    stalled,      // no byte arrived, and its connection is dead, or its time is used up
+    slow,         // no byte arrived, but the connection may be slow
+    crowded,      // the connection serves other calls and not this one
     unconnected,  // there was no connection
     retired,
     reopened,
@@ -61,25 +62,25 @@ public:
     enum class what_next : std::uint8_t { call, wait, sleep, fail };
     struct verdict {
         what_next then = what_next::fail;
-        std::chrono::nanoseconds delay{0};     // wait: at most so much longer than
-        failure why;                           // fail: with this
-        std::chrono::nanoseconds at_least{0};  // wait: so long, as the service asks
+        std::chrono::nanoseconds delay{0};     // wait: at most this long, at random, after `at_least`
+        failure why;                           // fail: the reason
+        std::chrono::nanoseconds at_least{0};  // wait: the least time, on request of the service
     };
 
     explicit reconnect_policy(const retry_policy& policy) : policy_(policy) {}
 
-    /// `pending`: there are ranges to go on with. `established`: the stream has been open.
+    /// `pending`: ranges are left. `established`: the stream has been open.
     verdict call_ended(
         call_fate fate, const failure& why, bool pending, bool established, time_point now
     ) noexcept;
-    /// A range comes to a stream that sleeps.
+    /// A range is added to a stream that sleeps.
     verdict woken(time_point now) noexcept;
-    /// A first opening of a pool that has been open is as patient as a stream that has been.
+    /// The first opening of a stream has the limits of one that has been open, because its pool has been open.
     void be_patient() noexcept { patient_ = true; }
 
     void call_started() noexcept { moved_ = answered_ = false; }
     void responded() noexcept { answered_ = true; }
-    /// A good byte, a range that is over, the first opening.
+    /// A good byte, a completed range, or the first opening.
     void progress() noexcept;
 
     // The state, for checkers.
@@ -105,9 +106,9 @@ private:
     unsigned redirects_ = 0;   // the same
     unsigned silent_ = 0;      // the same
     bool trying_ = false;      // the budget runs
-    time_point since_{};       // since then
-    time_point ended_{};       // the last call
-    time_point not_before_{};  // the service has asked for no call until then
+    time_point since_{};       // the start of the budget
+    time_point ended_{};       // the end of the last call
+    time_point not_before_{};  // no call before, on request of the service
     bool moved_ = false;       // the call has made progress
     bool answered_ = false;    // the call has had a response
 };

@@ -15,7 +15,7 @@ step transfer_fsm::begin(std::size_t index) {
     return {leased_ ? kind::acquire : kind::read};
 }
 
-// A cancellation that came before the pool knew of the wait has had nothing to cancel.
+// A cancellation before the pool had the wait has had no effect there.
 step transfer_fsm::asked(std::size_t index) {
     return why_ ? cancel_part(index) : step();
 }
@@ -27,7 +27,7 @@ step transfer_fsm::granted(std::size_t index) {
     return {why_ ? kind::end : kind::read};
 }
 
-// Nor could a range be cancelled before its id was known.
+// A cancellation before the id was assigned has had no effect on the stream.
 step transfer_fsm::sent(std::size_t index, std::int64_t read_id) {
     parts_[index].read_id = read_id;
     return why_ ? cancel_part(index) : step();

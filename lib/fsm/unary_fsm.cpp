@@ -8,7 +8,7 @@
 namespace rangeio::fsm {
 namespace {
 
-constexpr auto longest_stall = std::chrono::hours(24 * 365);  // 16 of them can be counted
+constexpr auto longest_stall = std::chrono::hours(24 * 365);  // 16 times this is representable
 
 }  // namespace
 
@@ -29,7 +29,7 @@ void unary_fsm::call(unary_actions& out) {
     state_ = unary_state::calling;
     stalled_ = false;
     reconnect_.call_started();
-    // Watched first: the call may end while it is being made.
+    // The timer is set first: the call may end while it is being made.
     if (stall_limit_ > std::chrono::nanoseconds::zero()) {
         out.push_back({unary_action_kind::set_stall_timer, false, ++turn_, stall_limit_, {}});
     }
@@ -37,7 +37,7 @@ void unary_fsm::call(unary_actions& out) {
 }
 
 void unary_fsm::call_ended(const failure& why, time_point now, unary_actions& out, bool unconnected) {
-    if (!why) return complete({}, out);  // also if it was given up: it is what was asked for
+    if (!why) return complete({}, out);  // an answer counts even if the call was abandoned
     if (stop_) return complete(stop_reason(), out);
     using what_next = reconnect_policy::what_next;
     using seconds = std::chrono::duration<double>;
@@ -87,7 +87,7 @@ void unary_fsm::complete(const failure& why, unary_actions& out) {
     out.push_back({unary_action_kind::complete, false, 0, {}, why});
 }
 
-// Of a time limit that is over, people want to know what took so long.
+// After a timeout the text names the failure of the last attempt, the probable cause.
 failure unary_fsm::stop_reason() const noexcept {
     if (stop_.code() != errc::timed_out || !last_) return stop_;
     try {

@@ -10,22 +10,22 @@
 #include <cstdint>
 #include <vector>
 
-// A question for metadata: one call after another until one is answered, the retry policy has had enough, or the
-// question is cancelled. Reading metadata twice does no harm, so each question may be asked again.
+// A metadata request: one call after another until one is answered, the retry policy is exhausted, or the request is
+// cancelled. Each request may be sent again, because reads of metadata are idempotent.
 //
 // clang-format off
-// | state     | the call ended with an answer | the call ended with a failure     | the timer        | cancelled        |
-// |-----------|-------------------------------|-----------------------------------|------------------|------------------|
-// | ready     |                               |                                   |                  | note it          |
-// | calling   | complete                      | as the reconnect policy says      | stalled: give up | give up          |
-// | giving_up | complete: it came after all   | cancelled: complete; else as said |                  | note it          |
-// | waiting   |                               |                                   | next call        | complete         |
-// | ended     |                               |                                   |                  |                  |
+// | state     | the call ended with an answer | the call ended with a failure          | the timer             | cancelled   |
+// |-----------|-------------------------------|----------------------------------------|-----------------------|-------------|
+// | ready     |                               |                                        |                       | record it   |
+// | calling   | complete                      | by the reconnect policy                | stalled: cancel call  | cancel call |
+// | giving_up | complete                      | cancelled: complete; else as `calling` |                       | record it   |
+// | waiting   |                               |                                        | next call             | complete    |
+// | ended     |                               |                                        |                       |             |
 // clang-format on
 //
-// A call without an answer for the stall timeout is given up. The limit doubles with each such call, for the service may
-// need that long, up to 16 times of it. The time limit of the question is a cancellation, and
-// so is that of an endpoint which has never answered.
+// A call without an answer for the stall timeout is abandoned. The limit doubles with each such call, up to 16 times
+// the timeout, because the service may need that long. The time limit of the request is a cancellation, and so is the
+// limit for an endpoint that has never answered.
 
 namespace rangeio::fsm {
 
@@ -33,11 +33,11 @@ enum class unary_state : std::uint8_t { ready, calling, giving_up, waiting, ende
 
 enum class unary_action_kind : std::uint8_t {
     call,             ///< make a call; call_ended() follows
-    cancel_call,      ///< end it early; `stalled`: for it had no answer in time
-    set_stall_timer,  ///< timer_expired(turn) after `delay`, unless cancelled
-    wait,             ///< the same, `at_least` and a time drawn from zero to `delay` from now
-    drop_timer,       ///< no timer is due any more
-    complete,         ///< the question is over, with `why`
+    cancel_call,      ///< end the call early; `stalled`: it had no answer in time
+    set_stall_timer,  ///< call timer_expired(turn) after `delay`, unless cancelled
+    wait,             ///< the same after `at_least` plus a time drawn from zero to `delay`
+    drop_timer,       ///< cancel the timer, if any
+    complete,         ///< complete the request with `why`
 };
 
 struct unary_action {
@@ -55,13 +55,14 @@ public:
     explicit unary_fsm(const retry_policy& policy);
 
     void start(unary_actions& out);
-    /// `unconnected`: there was no connection, the service has not seen it.
+    /// `unconnected`: there was no connection, so the call has not reached the service.
     void call_ended(const failure& why, time_point now, unary_actions& out, bool unconnected = false);
-    /// A timer that was dropped may go off all the same.
+    /// A timer that was dropped may expire nevertheless; that has no effect.
     void timer_expired(std::uint64_t turn, unary_actions& out);
-    /// The question is not wanted any more. The first reason counts.
+    /// Cancels the request. The first reason counts.
     void cancel(const failure& why, unary_actions& out);
-    /// The endpoint has not answered anything in time: as cancel(), and a cause that has a status says more than the limit.
+    /// The endpoint has not answered any call in time: as cancel(), but the last failure, if it has a status, is the
+    /// reason, and `why` a remark.
     void unanswered(const failure& why, unary_actions& out);
 
     unary_state state() const noexcept { return state_; }
@@ -83,9 +84,9 @@ private:
     std::chrono::nanoseconds max_stall_limit_;
     unary_state state_ = unary_state::ready;
     std::uint64_t turn_ = 0;  // of the newest timer
-    bool stalled_ = false;    // the call is given up for that reason
-    failure stop_;            // why the question was cancelled
-    failure last_;            // how the last call failed
+    bool stalled_ = false;    // the call was abandoned because it stalled
+    failure stop_;            // the reason of the cancellation
+    failure last_;            // the failure of the last call
 };
 
 }  // namespace rangeio::fsm

@@ -16,7 +16,7 @@ namespace rangeio {
 namespace gcs {
 namespace {
 
-/// The owner of a stream that serves one read: it remembers what the stream said of the object.
+/// The owner of a stream that serves one read: it stores the stream's report of the object.
 class single_owner final : public stream_listener {
 public:
     void opened(std::shared_ptr<const object_info> info) noexcept override {
@@ -80,7 +80,7 @@ private:
         if (why) return refuse(why);
         read_operation::start();
     }
-    // A range that ended well was in a response, and the first response has reported the object.
+    // A range that has completed was in a response, and the first response has reported the object.
     std::shared_ptr<const object_info> reported() const override { return owner_->info(); }
     std::string subject() const override { return object_.to_string(); }
 
@@ -92,8 +92,7 @@ private:
 }  // namespace
 
 void require_client(const std::shared_ptr<client_core>& core) {
-    if (core == nullptr)
-        throw error(failure(errc::invalid_argument, "there is no client: it was moved from"));
+    if (core == nullptr) throw error(failure(errc::invalid_argument, "client: none (moved from)"));
 }
 
 asio::any_io_executor executor_of(const std::shared_ptr<client_core>& core) {

@@ -9,7 +9,7 @@
 
 namespace rangeio::gcs {
 
-/// What a client and its operations share.
+/// The state that a client and its operations share.
 class client_core {
 public:
     client_core(asio::any_io_executor executor, std::shared_ptr<gcs::service> service)
@@ -23,9 +23,9 @@ private:
     const std::shared_ptr<gcs::service> service_;
 };
 
-/// Throws what every operation on a client that was moved from fails with.
+/// Throws the failure of every operation on a client that was moved from, if `core` is null.
 void require_client(const std::shared_ptr<client_core>& core);
-/// The client's, for handlers that have none; of one that was moved from Asio's own choice.
+/// The executor of the client, for handlers without one; for a client that was moved from Asio's system executor.
 asio::any_io_executor executor_of(const std::shared_ptr<client_core>& core);
 
 }  // namespace rangeio::gcs

@@ -40,7 +40,7 @@ failure malformed(const std::string& subject, const wire::decode_result& how) {
     return {errc::protocol_error, fmt::format("{}: malformed response: {}", subject, how.what)};
 }
 
-/// A request for metadata, and how its answer is read: `read(bytes, out)`, which may throw.
+/// A request for metadata; `read(bytes, out)` decodes the answer and may throw.
 template <class T, class Read>
 class metadata_operation final : public grpc_transport::unary_call, public detail::outcome_of<T> {
 public:
@@ -57,7 +57,7 @@ public:
     }
 
 private:
-    const std::string subject_;  // leads the message of a failure
+    const std::string subject_;  // the beginning of the message of a failure
     Read read_;
 };
 

@@ -19,7 +19,7 @@ namespace {
 
 constexpr int max_page_size = 1000;
 constexpr int max_empty_pages = 1'000'000;
-constexpr std::size_t max_text_bytes = 1024;  // of what names begin with, or are cut at
+constexpr std::size_t max_text_bytes = 1024;  // of a prefix or a delimiter
 
 void check_text(std::string_view what, std::string_view text) {
     if (text.size() > max_text_bytes) {
@@ -28,11 +28,10 @@ void check_text(std::string_view what, std::string_view text) {
             fmt::format("{}: {} bytes are more than {}", what, text.size(), max_text_bytes)
         ));
     }
-    if (!is_utf8(text))
-        throw error(failure(errc::invalid_argument, fmt::format("{}: it is not UTF-8", what)));
+    if (!is_utf8(text)) throw error(failure(errc::invalid_argument, fmt::format("{}: not UTF-8", what)));
 }
 
-/// What could not be asked.
+/// A request that was rejected before it was sent.
 template <class T>
 class refused_operation final : public runtime::operation, public detail::outcome_of<T> {
 public:
@@ -48,7 +47,7 @@ private:
     failure why_;
 };
 
-/// What `ask(service)` returns, or fails with.
+/// The initiation that `ask(service)` returns, or one that completes with its failure.
 template <class T, class Ask>
 detail::initiation<T> asked_of(const std::shared_ptr<gcs::client_core>& core, Ask ask) {
     failure why;

@@ -13,11 +13,11 @@ namespace rangeio::gcs {
 namespace {
 
 constexpr std::string_view mark = "rangeio-1.";
-// Both are far beyond what a service has; a token travels with every request.
+// Both are far above the names and tokens of a service; a token is part of every request.
 constexpr std::size_t max_name_bytes = 4096;
 constexpr std::size_t max_token_bytes = 16384;
 
-// FNV-1a. Tokens of one listing that differ and have the same hash are not to be expected, and end it with an error.
+// FNV-1a. Two different tokens of one listing with the same hash are improbable, and end the listing with an error.
 std::uint64_t hash_of(std::string_view text) {
     std::uint64_t out = 0xcbf29ce484222325;
     for (const char c : text) out = (out ^ static_cast<unsigned char>(c)) * 0x100000001b3;
@@ -32,13 +32,13 @@ std::uint64_t take_number(std::string_view& text) {
     std::uint64_t out = 0;
     const char* const end = text.data() + text.size();
     const auto [at, problem] = std::from_chars(text.data(), end, out);
-    if (problem != std::errc() || at == end || *at != '.') reject("it is not one that a listing returned");
+    if (problem != std::errc() || at == end || *at != '.') reject("not a token of a listing");
     text.remove_prefix(static_cast<std::size_t>(at - text.data()) + 1);
     return out;
 }
 
 std::string take_text(std::string_view& text, std::uint64_t size) {
-    if (size > text.size()) reject("it is not one that a listing returned");
+    if (size > text.size()) reject("not a token of a listing");
     std::string out(text.substr(0, size));
     text.remove_prefix(size);
     return out;
@@ -50,7 +50,7 @@ failure broken(std::string what) {
 
 failure increase(std::string& last, const std::string& next, std::string_view what) {
     if (next.size() > max_name_bytes) {
-        return broken(fmt::format("a name of {} bytes among the {}", next.size(), what));
+        return broken(fmt::format("a name of {} bytes in the {}", next.size(), what));
     }
     if (next <= last) return broken(fmt::format("the names of the {} do not increase", what));
     last = next;
@@ -60,10 +60,10 @@ failure increase(std::string& last, const std::string& next, std::string_view wh
 }  // namespace
 
 page_cursor page_cursor::parse(std::string_view token) {
-    if (!is_utf8(token)) reject("it is not UTF-8");
+    if (!is_utf8(token)) reject("not UTF-8");
     page_cursor out;
     if (!token.starts_with(mark)) {
-        if (token.size() > max_token_bytes) reject(fmt::format("it has {} bytes", token.size()));
+        if (token.size() > max_token_bytes) reject(fmt::format("{} bytes are too many", token.size()));
         out.token_ = token;
         return out;
     }
@@ -77,7 +77,7 @@ page_cursor page_cursor::parse(std::string_view token) {
     out.last_object_ = take_text(token, object_bytes);
     out.last_prefix_ = take_text(token, prefix_bytes);
     out.token_ = token;
-    if (token.empty() || token.size() > max_token_bytes) reject("it is not one that a listing returned");
+    if (token.empty() || token.size() > max_token_bytes) reject("not a token of a listing");
     return out;
 }
 
@@ -126,7 +126,7 @@ failure page_cursor::check_token(const std::string& next) {
         );
     }
     const std::uint64_t hash = hash_of(next);
-    if (next == token_ || (pages_ > 0 && hash == kept_token_)) return broken("a page token comes again");
+    if (next == token_ || (pages_ > 0 && hash == kept_token_)) return broken("a page token is repeated");
     if (++pages_ >= keep_after_) {
         kept_token_ = hash;
         pages_ = 1;

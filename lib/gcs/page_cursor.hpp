@@ -9,21 +9,23 @@
 
 namespace rangeio::gcs {
 
-/// How far a listing has come: what tells one that makes progress from one that goes round in circles. It travels in the
-/// page token, from one page to the next, so that it is there whoever follows the pages.
+/// The position of a listing, with the state that detects a listing without progress. It is stored in the page token,
+/// from one page to the next, so that it does not depend on which client requests the next page.
 class page_cursor {
 public:
     page_cursor() = default;
-    /// Of a token that take() made, or of one of the service's own, for which nothing is known.
-    /// Throws: errc::invalid_argument for one that was cut or changed.
+    /// The cursor in a token that take() made; for a token of the service itself, a new cursor.
+    ///
+    /// Throws: errc::invalid_argument for a token that was cut or changed.
     static page_cursor parse(std::string_view token);
 
-    /// What the service gets.
+    /// The token for the next request to the service.
     const std::string& service_token() const noexcept { return token_; }
 
-    /// Takes a page as the service sent it, and puts a token of this kind in place of its own. Fails, with
-    /// errc::protocol_error, if the names do not increase, if the token is one that was there before, and if too many
-    /// pages in a row had no name.
+    /// Checks a page from the service, and replaces its token by one of this kind.
+    ///
+    /// Errors: errc::protocol_error if the names do not increase, if the token is repeated, or if more than
+    ///         `max_empty_pages` pages in a row had no name.
     failure take(list_page& page, unsigned max_empty_pages);
 
 private:
@@ -37,7 +39,7 @@ private:
     std::uint64_t empty_pages_ = 0;  // in a row
     // Brent's search for a cycle: one token is kept, and replaced after 1, 2, 4, ... pages.
     std::uint64_t kept_token_ = 0;  // a hash
-    std::uint64_t pages_ = 0;       // since it was kept
+    std::uint64_t pages_ = 0;       // since that token
     std::uint64_t keep_after_ = 1;
 };
 

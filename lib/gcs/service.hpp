@@ -9,17 +9,19 @@
 
 namespace rangeio::gcs {
 
-/// What a client asks of the service: streams, metadata, listings. There is one implementation for each transport.
+/// The service as a client uses it: streams, metadata, listings. There is one implementation for each transport.
 ///
-/// Arguments have been checked. Safe to use from any thread. What it returns runs on the client's executor by default, and
-/// keeps what it needs of the service.
+/// Arguments have been checked by the client. The returned operations complete on the client's executor by default, and
+/// keep alive the parts of the service that they need.
+///
+/// Threads: safe on any thread.
 class service {
 public:
     virtual ~service() = default;
 
-    /// The address, for people.
+    /// The address, in readable form.
     virtual const std::string& endpoint() const noexcept = 0;
-    /// Streams on `object`. They share what the first of them learns: generation, read handle.
+    /// The factory of streams on `object`. The streams share the pinned generation and the newest read handle.
     virtual std::shared_ptr<mrd_factory> streams(object_ref object, const pool_options& options) = 0;
 
     virtual detail::initiation<object_info> stat(const object_ref& object) = 0;
@@ -27,8 +29,8 @@ public:
     struct list_request {
         std::string bucket;
         list_options options;
-        std::string page_token;  // the service's own; empty: the first page
-        /// Takes the page as the service sent it, and says what is wrong with it.
+        std::string page_token;  // of the service; empty: the first page
+        /// Checks and converts a page from the service; a failure ends the listing.
         std::function<failure(list_page&)> accept;
     };
     virtual detail::initiation<list_page> list(list_request request) = 0;

@@ -30,9 +30,9 @@ constexpr std::size_t most_message_bytes = std::numeric_limits<int>::max();
     throw error(failure(errc::invalid_argument, std::move(message)));
 }
 
-// gRPC aborts the process for a header value that it cannot send, so nothing else gets that far.
+// gRPC aborts the process for a header value that it cannot send, so such values are rejected here.
 void check_header(std::string_view what, std::string_view value) {
-    if (!fits_header(value)) reject(fmt::format("the {} has characters that no header can have", what));
+    if (!fits_header(value)) reject(fmt::format("{}: contains characters invalid in a header", what));
 }
 
 std::shared_ptr<grpc::ChannelCredentials> make_credentials(
@@ -50,9 +50,9 @@ std::shared_ptr<grpc::ChannelCredentials> make_credentials(
             return grpc::InsecureChannelCredentials();
         case credentials::kind::google_default: break;
         case credentials::kind::access_token:
-            if (how.token().empty()) reject("the access token is empty");
+            if (how.token().empty()) reject("access token: empty");
             check_header("access token", how.token());
-            if (wanted == security::plain) contradicts("no credentials travel over http://");
+            if (wanted == security::plain) contradicts("credentials must not be sent over http://");
             return grpc::CompositeChannelCredentials(
                 grpc::SslCredentials({}), grpc::AccessTokenCredentials(how.token())
             );
@@ -64,13 +64,13 @@ std::shared_ptr<grpc::ChannelCredentials> make_credentials(
                 return grpc::InsecureChannelCredentials();
             break;
     }
-    if (wanted == security::plain) contradicts("no credentials travel over http://");
+    if (wanted == security::plain) contradicts("credentials must not be sent over http://");
     auto out = grpc::GoogleDefaultCredentials();
     if (out == nullptr) {
         throw error(failure(
             errc::unauthenticated,
-            "there are no Google default credentials here: set GOOGLE_APPLICATION_CREDENTIALS, or log in "
-            "with gcloud"
+            "Google default credentials: not found; set GOOGLE_APPLICATION_CREDENTIALS, or log in with "
+            "gcloud"
         ));
     }
     return out;
@@ -120,21 +120,21 @@ grpc::ChannelArguments channels::arguments() const {
     grpc::ChannelArguments arguments;
     arguments.SetUserAgentPrefix(fmt::format("rangeio/{}", version));
     arguments.SetMaxReceiveMessageSize(static_cast<int>(max_message_bytes_));
-    // Where many ranges are refused at once, what is said of them is more than the default of 8 KiB.
+    // If many ranges are refused at once, the errors exceed gRPC's default limit of 8 KiB.
     arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, static_cast<int>(max_header_bytes));
-    // Else gRPC would give all channels to one target the same connection.
+    // Otherwise all channels to one target would share one connection.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    // A service that comes back is to be noticed within seconds, where gRPC would wait for up to two minutes. The
-    // minimum is what an attempt to connect has, with its handshakes: a packet that is dropped is sent again after one
-    // second and after three. Attempts that are refused at once are half a second apart, then a second and a half.
+    // A service that is back must be noticed within seconds; gRPC's default is up to two minutes. The minimum is the
+    // time limit of an attempt to connect, with its handshakes: a lost packet is sent again after one second and after
+    // three. Attempts that are refused at once follow each other after half a second, later after a second and a half.
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 250);
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 3000);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1500);
-    // For connections that are idle with streams open, which nothing else asks for a sign of life. Servers end
-    // connections on which more than two pings come within five minutes of each other while they send nothing.
+    // For idle connections with open streams, which nothing else asks for a sign of life. Servers end connections on
+    // which more than two pings arrive within five minutes of each other while the server sends nothing.
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 330'000);
     arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0);
-    // Proxies of the environment are for the way to other machines.
+    // The proxies of the environment are for connections to other machines.
     if (endpoint_.local()) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     return arguments;
 }
@@ -154,7 +154,7 @@ std::shared_ptr<grpc::Channel> channels::metadata() {
 }
 
 void channels::replace_metadata(const grpc::Channel* stalled) noexcept {
-    std::shared_ptr<grpc::Channel> dropped;  // under no lock
+    std::shared_ptr<grpc::Channel> dropped;  // destroyed after the lock is released
     const std::lock_guard lock(mutex_);
     if (metadata_.get() == stalled) dropped = std::move(metadata_);
 }
@@ -162,7 +162,7 @@ void channels::replace_metadata(const grpc::Channel* stalled) noexcept {
 void channels::prepare(
     grpc::ClientContext& context, const std::string& bucket, const std::string& routing_token
 ) const {
-    // Verbatim, as the other clients send it: no percent encoding.
+    // Verbatim, without percent encoding, as other clients send it.
     std::string params = "bucket=" + bucket_resource(bucket);
     if (!routing_token.empty()) params += "&routing_token=" + routing_token;
     context.AddMetadata("x-goog-request-params", params);

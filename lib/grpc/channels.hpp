@@ -21,10 +21,11 @@ class ClientContext;
 
 namespace rangeio::grpc_transport {
 
-/// Makes the channels of one client, and knows what each call on them carries.
+/// Makes the channels of one client, and sets the headers of each call on them.
 ///
-/// Shared by the client and all streams and calls. It and each channel are destroyed on the client's executor, whoever
-/// lets go of them last: on a gRPC thread, dropping the last channel would make gRPC join that very thread.
+/// Shared by the client and all streams and calls. This object and each channel are destroyed on the client's executor,
+/// whichever thread drops the last reference: on a gRPC thread, the end of the last channel would make gRPC join that
+/// thread.
 class channels {
 public:
     static std::shared_ptr<channels> make(
@@ -36,11 +37,12 @@ public:
 
     /// A new channel with a connection of its own, which is made when a call needs it.
     std::shared_ptr<grpc::Channel> connect() const;
-    /// What such a channel is made with.
+    /// The arguments of such a channel.
     grpc::ChannelArguments arguments() const;
-    /// For calls that are soon over: always the same, so that streams cannot take its room, until it is replaced.
+    /// The channel for short calls: a separate one, so that streams cannot use up its capacity; the same until it is
+    /// replaced.
     std::shared_ptr<grpc::Channel> metadata();
-    /// A call on `stalled` had no answer: later ones go to another.
+    /// A call on `stalled` had no answer: later calls use another channel.
     void replace_metadata(const grpc::Channel* stalled) noexcept;
     /// Puts the headers of a call on `bucket` into its context. `routing_token` may be empty.
     void prepare(grpc::ClientContext& context, const std::string& bucket, const std::string& routing_token)
@@ -68,7 +70,7 @@ private:
     std::shared_ptr<grpc::Channel> metadata_;
 };
 
-/// `projects/_/buckets/B`, as requests name the bucket.
+/// `projects/_/buckets/B`, the name of the bucket in requests.
 std::string bucket_resource(const std::string& bucket);
 
 }  // namespace rangeio::grpc_transport

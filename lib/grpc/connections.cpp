@@ -7,7 +7,7 @@
 
 namespace rangeio::grpc_transport {
 
-/// A connection, and when it last gave a sign of life.
+/// A connection, and the time of its last sign of life.
 struct connections::line {
     line(fsm::connection_id number, std::shared_ptr<connection> made, fsm::time_point now)
         : id(number), to(std::move(made)), heard(now) {}
@@ -32,7 +32,7 @@ public:
             inner_ = inner;
             inner->start(spec, ranges);
         } catch (...) {
-            inner_.reset();  // it keeps this call, and will report no end
+            inner_.reset();  // it owns this call, and will not report an end
             owner_->leave(*this);
             if (owner_->env_.watch != nullptr) owner_->env_.watch->end({});
             throw;
@@ -57,7 +57,7 @@ public:
         return owner_->classify(*this, checks, excused);
     }
 
-    /// Its connection is dead. It may not have been started yet, or be over.
+    /// The connection of this call is dead. The call may not have been started yet, or may have ended.
     void abandon() noexcept {
         {
             const std::lock_guard lock(mutex_);
@@ -67,13 +67,13 @@ public:
         inner_->cancel();
     }
 
-    // Of the owner, under its lock.
+    // State of the owner, under its lock.
     std::shared_ptr<line> line_;  // set by start()
     fsm::time_point began_{};
-    bool counted_ = false;   // among the calls under way
-    bool answered_ = false;  // and counted as such
-    // Read while messages come.
-    std::atomic<std::int64_t> due_{0};           // bytes; a service may send more than it was asked for
+    bool counted_ = false;   // among the calls in flight
+    bool answered_ = false;  // counted as answered
+    // Read while messages arrive.
+    std::atomic<std::int64_t> due_{0};           // bytes; negative if the service sent more than requested
     std::atomic<std::uint64_t> came_before_{0};  // on all calls, up to the last byte of this one
 
 private:
@@ -103,13 +103,13 @@ private:
             abandoned = abandoned_;
         }
         if (!abandoned || end.why.kind() != error_class::cancelled) return events->on_done(end);
-        events->on_done(failure(errc::stalled, "the connection fell silent"));
+        events->on_done(failure(errc::stalled, "the connection gave no sign of life"));
     }
 
     const std::shared_ptr<connections> owner_;
     std::shared_ptr<bidi_call_events> events_;
     std::shared_ptr<bidi_call> inner_;  // set by start()
-    bool responded_ = false;            // of the responses, which come one at a time
+    bool responded_ = false;            // used by on_response() only, which runs once at a time
     std::mutex mutex_;
     bool started_ = false;
     bool abandoned_ = false;
@@ -157,7 +157,7 @@ void connections::answered(call& which) noexcept {
 
 void connections::leave(call& which) noexcept {
     runtime::interleave("before a call leaves its connection");
-    std::shared_ptr<line> dropped;  // under no lock
+    std::shared_ptr<line> dropped;  // destroyed after the lock is released
     const std::lock_guard lock(mutex_);
     if (!std::exchange(which.counted_, false)) return;
     std::erase(calls_, &which);
@@ -172,7 +172,7 @@ void connections::expect(call& which, std::span<const fsm::wire_range> ranges) n
     std::int64_t bytes = 0;
     for (const fsm::wire_range& r : ranges) bytes += r.length;
     const std::lock_guard lock(mutex_);
-    if (!which.counted_) return;  // it has ended
+    if (!which.counted_) return;  // the call has ended
     which.due_ += bytes;
     if (due_.fetch_add(bytes) <= 0 && bytes > 0) machine_.busy(env_.core->now(), came_);
 }
@@ -181,12 +181,12 @@ void connections::came(std::uint64_t bytes, fsm::time_point now) noexcept {
     came_ += bytes;
     const auto size = static_cast<std::int64_t>(bytes);
     const bool drained = due_.fetch_sub(size) <= size;
-    // Deliveries do not wait for each other: one that is left out is a part of the next.
+    // Deliveries do not wait for each other: bytes that are left out here are part of the next report.
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (lock.owns_lock()) machine_.moved(now, came_, drained);
 }
 
-// One message of each call may have to come first, those of its own included.
+// One message of each call, this one included, may have to arrive first.
 fsm::connections_fsm::silent_call connections::look_at(const call& which, unsigned checks, unsigned excused)
     const {
     fsm::connections_fsm::silent_call out;
@@ -211,7 +211,7 @@ fsm::silence connections::classify(call& which, unsigned checks, unsigned excuse
     std::vector<std::shared_ptr<call>> others;
     {
         const std::lock_guard lock(mutex_);
-        if (!which.counted_) return fsm::silence::borne;  // its end is being told
+        if (!which.counted_) return fsm::silence::borne;  // its end is being reported
         said = machine_.silent(look_at(which, checks, excused));
         if (said.dead) {
             try {
@@ -220,7 +220,7 @@ fsm::silence connections::classify(call& which, unsigned checks, unsigned excuse
                         others.push_back(other->shared_from_this());
                 }
             } catch (...) {
-                // Those that are left out find out by themselves.
+                // The calls that are left out stall by themselves.
             }
         }
     }

@@ -17,8 +17,8 @@ namespace rangeio::grpc_transport {
 
 /// The shell around `connections_fsm`: makes each call on one of the connections of a client.
 ///
-/// Its calls stand between a stream and the call on the wire: they see what comes, and are told apart by it when one of
-/// them is silent. No call waits for another: the lock is held for decisions and for making connections.
+/// Its calls wrap the calls on the wire: they record what arrives on each connection, so that the silence of a call can
+/// be classified. No call waits for another: the lock is held only for decisions and while a connection is made.
 class connections final : public bidi_connector, public std::enable_shared_from_this<connections> {
 public:
     struct environment {
@@ -53,7 +53,7 @@ private:
     std::mutex mutex_;
     fsm::connections_fsm machine_;
     std::unordered_map<fsm::connection_id, std::shared_ptr<line>> lines_;
-    std::vector<call*> calls_;  // those that are under way
+    std::vector<call*> calls_;  // the calls in flight
 };
 
 }  // namespace rangeio::grpc_transport

@@ -35,7 +35,7 @@ std::string printable(std::string_view text) {
     return out;
 }
 
-/// One text on its way through the grammar.
+/// The parser of one text.
 class reader {
 public:
     explicit reader(std::string_view text) : whole_(text) {}
@@ -53,11 +53,11 @@ public:
 
     place host_and_port(std::string_view text) const {
         if (text.find('/') != text.npos)
-            reject(fmt::format("a path behind the host means nothing here; {}", forms));
+            reject(fmt::format("a path after the host is not allowed; {}", forms));
         if (text.starts_with('[')) return bracketed(text);
         const std::size_t colon = text.find(':');
         if (colon != text.npos && text.find(':', colon + 1) != text.npos) {
-            reject(fmt::format("an IPv6 address stands in brackets; {}", forms));
+            reject(fmt::format("an IPv6 address must be in brackets; {}", forms));
         }
         place out = named(text.substr(0, colon));
         if (colon != text.npos) out.port = port(text.substr(colon + 1));
@@ -81,7 +81,7 @@ private:
         in6_addr address{};
         const std::string inner(text.substr(1, close == text.npos ? close : close - 1));
         if (close == text.npos || ::inet_pton(AF_INET6, inner.c_str(), &address) != 1) {
-            reject(fmt::format("there is no IPv6 address in the brackets; {}", forms));
+            reject(fmt::format("the text in brackets is not an IPv6 address; {}", forms));
         }
         const std::string_view rest = text.substr(close + 1);
         if (!rest.empty() && !rest.starts_with(':')) {
@@ -91,7 +91,7 @@ private:
         char text6[INET6_ADDRSTRLEN] = {};
         ::inet_ntop(AF_INET6, &address, text6, sizeof text6);
         out.host = fmt::format("[{}]", text6);
-        // What is written to listen everywhere is reached here.
+        // The address that listens on all interfaces is reached on this machine.
         if (IN6_IS_ADDR_UNSPECIFIED(&address)) out.host = "[::1]";
         const bool mapped = IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == 127;
         out.local = out.host == "[::1]" || mapped;
@@ -110,18 +110,18 @@ private:
             out.host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-_") == out.host.npos;
         if (!spelled || out.host.size() > max_host_bytes || out.host.find("..") != out.host.npos ||
             out.host.starts_with('.')) {
-            reject(fmt::format("that is no name of a host; {}", forms));
+            reject(fmt::format("not a host name; {}", forms));
         }
-        // The root of all names.
+        // A trailing dot is the root domain.
         if (out.host.ends_with('.')) out.host.pop_back();
         if (out.host == "localhost") out.local = true;
-        // A last part that is a number makes an address of it, for some resolvers also with fewer numbers than four, or
-        // with hexadecimal ones.
+        // A name whose last label is a number is an address; some resolvers accept fewer than four numbers, or
+        // hexadecimal ones.
         const std::string last = out.host.substr(out.host.rfind('.') + 1);
         if (!last.starts_with("0x") && last.find_first_not_of("0123456789") != last.npos) return out;
         in_addr address{};
         if (::inet_pton(AF_INET, out.host.c_str(), &address) != 1) {
-            reject("an IPv4 address has four numbers in 0..255, as 127.0.0.1");
+            reject("an IPv4 address has four numbers in 0..255, such as 127.0.0.1");
         }
         if (address.s_addr == 0) out.host = "127.0.0.1";
         out.local = out.host.starts_with("127.");
@@ -131,7 +131,7 @@ private:
     std::string_view whole_;
 };
 
-// `name` without regard to case, taken off the front.
+// Removes `name` from the front of `text`, ignoring case. False: `text` does not begin with it.
 bool take(std::string_view& text, std::string_view name) {
     if (text.size() < name.size()) return false;
     const bool same = std::ranges::equal(text.substr(0, name.size()), name, [](char a, char b) {
@@ -141,7 +141,7 @@ bool take(std::string_view& text, std::string_view name) {
     return same;
 }
 
-// gRPC reads the path as that of a URI.
+// gRPC decodes the path as a part of a URI.
 std::string encoded(std::string_view path) {
     std::string out;
     for (const char c : path) {
@@ -155,10 +155,10 @@ std::string encoded(std::string_view path) {
 std::string socket_path(const reader& in, std::string_view text) {
     if (text.starts_with("//")) {
         text.remove_prefix(2);
-        if (!text.starts_with('/')) in.reject("two slashes begin the name of a host; write unix:/PATH");
+        if (!text.starts_with('/')) in.reject("a host name is not allowed; write unix:/PATH");
     }
     if (text.empty() || text.size() > max_path_bytes || text.find('\0') != text.npos) {
-        in.reject(fmt::format("the path of a socket has 1 to {} bytes, and no NUL", max_path_bytes));
+        in.reject(fmt::format("a socket path must have 1 to {} bytes, and no NUL", max_path_bytes));
     }
     return std::string(text);
 }
@@ -169,8 +169,8 @@ endpoint endpoint::parse(std::string_view text) {
     const std::size_t begin = std::min(text.find_first_not_of(blanks), text.size());
     text = text.substr(begin, text.find_last_not_of(blanks) + 1 - begin);
     const reader in(text);
-    if (text.empty()) in.reject(fmt::format("it is empty; {}", forms));
-    if (text.size() > max_text_bytes) in.reject(fmt::format("it has more than {} bytes", max_text_bytes));
+    if (text.empty()) in.reject(fmt::format("empty; {}", forms));
+    if (text.size() > max_text_bytes) in.reject(fmt::format("more than {} bytes", max_text_bytes));
     endpoint out;
     std::string_view rest = text;
     if (take(rest, "unix:")) {
@@ -196,9 +196,9 @@ endpoint endpoint::parse(std::string_view text) {
     } else if (take(rest, "ipv6:")) {
         family = "ipv6";
     } else if (take(rest, "dns:")) {
-        if (rest.starts_with("//")) in.reject("a name server cannot be named; write dns:///HOST:PORT");
+        if (rest.starts_with("//")) in.reject("a name server is not allowed; write dns:///HOST:PORT");
     } else if (text.find("://") != text.npos) {
-        in.reject(fmt::format("'{}' is no scheme; {}", printable(text.substr(0, text.find(':'))), forms));
+        in.reject(fmt::format("'{}' is not a scheme; {}", printable(text.substr(0, text.find(':'))), forms));
     }
     if (!family.empty() && rest.starts_with("///")) rest.remove_prefix(3);
     while (rest.ends_with('/')) rest.remove_suffix(1);
@@ -206,10 +206,10 @@ endpoint endpoint::parse(std::string_view text) {
     const bool is_v6 = where.host.starts_with('[');
     const bool is_v4 = !is_v6 && where.host.find_first_not_of("0123456789.") == std::string::npos;
     if ((family == "ipv4" && !is_v4) || (family == "ipv6" && !is_v6)) {
-        in.reject(fmt::format("that is no address of {}", family));
+        in.reject(fmt::format("not an {} address", family));
     }
     if (c2p) {
-        if (where.local) in.reject("that is a way to the service, not to this machine; write HOST:PORT");
+        if (where.local) in.reject("google-c2p does not reach this machine; write HOST:PORT");
         out.shown_ = "google-c2p:///" + where.host;
         if (where.port != 0) out.shown_ += fmt::format(":{}", where.port);
         out.target_ = out.shown_;

@@ -26,7 +26,7 @@ endpoint_watch::endpoint_watch(
       endpoint_(std::move(endpoint)),
       over_(observer_ == nullptr) {}
 
-// Calls that are refused come and go, so it is the first one that counts.
+// The time counts from the first call, because later calls may be refused and replaced again and again.
 void endpoint_watch::begin() noexcept {
     if (over_) return;
     {
@@ -41,7 +41,7 @@ void endpoint_watch::begin() noexcept {
                     if (const auto alive = weak.lock()) alive->tell();
                 });
             } catch (...) {
-                // Without memory it is told with a later call.
+                // Without memory for the timer, a later call reports.
             }
             return;
         }
@@ -58,7 +58,7 @@ void endpoint_watch::answered() noexcept {
 
 void endpoint_watch::end(const failure& why) noexcept {
     if (answered_) return;
-    // These are made on this side, too, where there is nobody.
+    // These statuses may be gRPC's own, without any answer from the endpoint.
     const error_class kind = why.kind();
     const error_code internal(status_number::internal, grpc_category());
     const bool ours = kind == error_class::none || kind == error_class::cancelled ||

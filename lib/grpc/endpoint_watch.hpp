@@ -14,8 +14,8 @@
 
 namespace rangeio::grpc_transport {
 
-/// Records whether an endpoint has ever answered, and reports to the observer, once, that calls wait for one that has not. The
-/// client's calls report to it from any thread; after the first answer that costs nothing.
+/// Records whether an endpoint has ever answered, and reports to the observer, once, that calls wait for one that has
+/// not. The client's calls report to it from any thread; after the first answer that costs nothing.
 class endpoint_watch : public std::enable_shared_from_this<endpoint_watch> {
 public:
     endpoint_watch(
@@ -26,11 +26,11 @@ public:
     );
 
     void begin() noexcept;
-    /// The endpoint has, by whatever.
+    /// The endpoint has answered a call in any way.
     void answered() noexcept;
     bool has_answered() const noexcept { return answered_; }
     const std::string& endpoint() const noexcept { return endpoint_; }
-    /// A call has ended so; empty: well, or before it was made.
+    /// A call has ended with `why`; empty: with OK, or before it was made.
     void end(const failure& why) noexcept;
 
 private:
@@ -41,11 +41,11 @@ private:
     const std::shared_ptr<observer> observer_;
     const std::string endpoint_;
     std::atomic<bool> answered_ = false;
-    std::atomic<bool> over_;  // there is nothing left to report
+    std::atomic<bool> over_;  // nothing is left to report
     std::mutex mutex_;
     std::size_t calls_ = 0;
     std::optional<std::chrono::steady_clock::time_point> since_;  // the first call
-    std::shared_ptr<runtime::timer> timer_;  // set while there are calls, so it keeps no context running
+    std::shared_ptr<runtime::timer> timer_;  // set only while there are calls: keeps no idle context running
 };
 
 }  // namespace rangeio::grpc_transport

@@ -20,7 +20,7 @@
 namespace rangeio::grpc_transport {
 namespace {
 
-/// A BidiReadObject call: its messages on a stream of messages.
+/// A BidiReadObject call on a message_stream.
 class read_call final : public bidi_call,
                         public std::enable_shared_from_this<read_call>,
                         private message_events {
@@ -41,7 +41,7 @@ public:
                 "/google.storage.v2.Storage/BidiReadObject", spec.object.bucket(), spec.routing_token, request
             );
         } catch (...) {
-            stream_.reset();  // it keeps this object, and will report no end
+            stream_.reset();  // it owns this object, and will not report an end
             throw;
         }
     }
@@ -73,11 +73,11 @@ private:
     const std::shared_ptr<channels> channels_;  // destroyed last: the context must not hold the last channel
     const std::shared_ptr<grpc::Channel> channel_;
     std::shared_ptr<bidi_call_events> events_;
-    std::shared_ptr<message_stream> stream_;  // from start(); it keeps this object until its end
+    std::shared_ptr<message_stream> stream_;  // from start(); owns this object until its end
 };
 
-/// A call that any server answers, if only by saying that it does not know it. Its context waits for its end: the channel
-/// must not outlive that.
+/// A call that every server answers, at least with UNIMPLEMENTED. Its context waits for its end, because the channel
+/// must not outlive the context.
 class probe_call final : public runtime::tracked_operation {
 public:
     probe_call(std::shared_ptr<channels> by, std::function<void()> answered)
@@ -107,7 +107,7 @@ public:
 
 private:
     void ended(grpc::StatusCode code) {
-        // What this side makes of silence, and of a connection that is no more.
+        // Statuses that gRPC sets on this side, for silence and for a lost connection.
         const bool silent = code == grpc::StatusCode::DEADLINE_EXCEEDED ||
                             code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::CANCELLED;
         if (!silent) answered_();

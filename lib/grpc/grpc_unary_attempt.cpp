@@ -38,7 +38,7 @@ public:
             &request_,
             &response_,
             [self = shared_from_this()](const grpc::Status& status) mutable {
-                // What is dropped here may be the last of a client, and that needs the context to die.
+                // The last reference to a client may be dropped here, and its destructor needs the context.
                 const runtime::context_core::shutdown_hold hold(self->channels_->core());
                 const auto alive = std::move(self);
                 const auto events = std::move(alive->events_);
@@ -66,7 +66,7 @@ private:
             }
             std::vector<grpc::Slice> slices;
             if (!out.why && !response_.Dump(&slices).ok()) {
-                out.why = {errc::protocol_error, "a response could not be read"};
+                out.why = {errc::protocol_error, "a response cannot be read"};
             }
             for (const grpc::Slice& slice : slices) {
                 out.response.append(reinterpret_cast<const char*>(slice.begin()), slice.size());

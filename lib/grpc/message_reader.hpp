@@ -9,10 +9,10 @@
 
 namespace rangeio::wire {
 
-/// Reads the fields of a message that lies in one piece, and rejects texts that protobuf's parser rejects: those that are
-/// not UTF-8. The parser itself prints a line on the process's stderr for each of them.
+/// Reads the fields of a contiguous message, and rejects strings that are not UTF-8, as protobuf's parser does. The
+/// parser itself prints a line on the process's stderr for each of them.
 ///
-/// Lifetimes: the message until the last use.
+/// Lifetimes: the message must outlive the last use.
 class message_reader {
 public:
     explicit message_reader(std::string_view message) noexcept
@@ -31,7 +31,7 @@ public:
         out = bytes();
         all_utf8_ = all_utf8_ && is_utf8(out);
     }
-    /// What was wrong, a static string; null if nothing was.
+    /// The first error, a static string; null if there was none.
     const char* error() const noexcept {
         if (fields.error() != nullptr) return fields.error();
         return all_utf8_ ? nullptr : "a text that is not UTF-8";

@@ -51,7 +51,7 @@ void message_stream::OnReadInitialMetadataDone(bool ok) {
     reached_ = ok;
 }
 
-// Nothing may leave a reaction as an exception: gRPC would swallow it, and the call would never end.
+// No exception may leave a reaction: gRPC would swallow it, and the call would never end.
 void message_stream::OnReadDone(bool ok) {
     if (!ok) {
         {
@@ -62,7 +62,7 @@ void message_stream::OnReadDone(bool ok) {
         return;
     }
     if (const failure why = take(); why && !broken_) {
-        // The call continues until gRPC reports its end; what it ended with is decided here.
+        // The call continues until gRPC reports its end; the reason of the end is decided here.
         broken_ = why;
         context_.TryCancel();
     }
@@ -75,7 +75,7 @@ void message_stream::OnWriteDone(bool ok) {
 }
 
 void message_stream::OnDone(const grpc::Status& status) {
-    // What is dropped here may be the last of a pool or a client, and those need the context to die.
+    // The last reference to a pool or a client may be dropped here, and their destructors need the context.
     const runtime::context_core::shutdown_hold hold(channels_->core());
     const auto alive = std::move(self_);
     const auto events = std::move(events_);
@@ -85,9 +85,9 @@ void message_stream::OnDone(const grpc::Status& status) {
 failure message_stream::take() noexcept {
     if (broken_) return {};
     try {
-        // Locals: a stream that is idle holds on to nothing of its last message.
+        // Local variables, so that an idle stream keeps no part of its last message.
         std::vector<grpc::Slice> slices;
-        if (!response_.Dump(&slices).ok()) return {errc::protocol_error, "a response could not be read"};
+        if (!response_.Dump(&slices).ok()) return {errc::protocol_error, "a response cannot be read"};
         boost::container::small_vector<wire::slice, 8> message;
         for (const grpc::Slice& slice : slices) {
             message.emplace_back(reinterpret_cast<const std::byte*>(slice.begin()), slice.size());

@@ -17,22 +17,23 @@
 
 namespace rangeio::grpc_transport {
 
-/// Called by a message_stream, on gRPC's few threads, which serve all calls of the process. on_message() and on_write_done()
-/// may run at the same time; on_done() is last.
+/// Called by a message_stream, on gRPC's few threads, which serve all calls of the process. on_message() and
+/// on_write_done() may run at the same time; on_done() is the last call.
 class message_events {
 public:
-    /// A message, whose bytes are valid during the call. A failure ends the stream.
+    /// A message; its bytes are valid during this call only. A failure ends the stream.
     virtual failure on_message(std::span<const wire::slice> message) noexcept = 0;
     virtual void on_write_done() noexcept = 0;
-    /// `broken`: this side ended it, for that reason; empty: it ended with `status`. `reached`: the service has answered.
+    /// `broken`: the reason why this side ended the call; empty: it ended with `status`. `reached`: the service has
+    /// answered.
     virtual void on_done(const grpc::Status& status, const failure& broken, bool reached) noexcept = 0;
 
 protected:
     ~message_events() = default;
 };
 
-/// One call of gRPC with a stream of messages each way, as bytes: what is in them is its user's affair. Messages are read one
-/// after another from the beginning; they are written when the one before is done.
+/// One bidirectional streaming call of gRPC. Messages are bytes, which its user encodes and decodes. They are read one
+/// after another from the start of the call; each write requires the end of the previous one.
 class message_stream final : public std::enable_shared_from_this<message_stream>,
                              private grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
 public:
@@ -50,9 +51,9 @@ public:
         const std::string& routing_token,
         const grpc::ByteBuffer& first
     );
-    /// Only after the on_write_done() of the message before; without effect after on_done().
+    /// Only after the on_write_done() of the previous message; without effect after on_done().
     void write(const grpc::ByteBuffer& message);
-    /// Ends the call; on_done() follows. At any time after start(), from any thread.
+    /// Ends the call; on_done() follows. At any time after start(), on any thread.
     void cancel() noexcept;
 
 private:
@@ -71,10 +72,10 @@ private:
     grpc::ByteBuffer request_;
     grpc::ByteBuffer response_;
 
-    failure broken_;  // of the reads, which run one at a time
+    failure broken_;  // used by the reads only, which run one at a time
 
     std::mutex mutex_;
-    bool reading_ended_ = false;  // nothing may be written any more
+    bool reading_ended_ = false;  // no write may be started any more
 };
 
 }  // namespace rangeio::grpc_transport

@@ -9,7 +9,7 @@
 namespace rangeio::wire {
 namespace {
 
-// An empty one takes two bytes of the message and hundreds of memory.
+// An empty entry takes two bytes of the message and hundreds of bytes of memory.
 constexpr const char* too_many_entries = "more than 10000 entries";
 static_assert(grpc_transport::max_page_entries == 10'000);
 

@@ -87,7 +87,7 @@ void mrd::on_shutdown() noexcept {
 }
 
 void mrd::on_response(const incoming& response) noexcept {
-    // All but the first response of a call have nothing but chunks as a rule.
+    // As a rule, only the first response of a call has more than chunks.
     const bool plain = response.metadata == nullptr && response.read_handle == nullptr;
     const bool first = machine_.feed([plain](mrd_fsm& m, mrd_actions& out) {
         const bool awaited = m.awaits_response();
@@ -168,7 +168,7 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
 }
 
 void mrd::report_rejected(const mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept {
-    if (!why && bytes == 0) return;  // a range_end that nobody waits for
+    if (!why && bytes == 0) return;  // a range_end of an abandoned range
     event what = about(why ? event_kind::rejected_chunk : event_kind::orphans_dropped);
     what.bytes = bytes;
     if (why) what.range = {said.offset, said.length};
@@ -254,7 +254,7 @@ void mrd::perform(mrd_action& action) noexcept {
             break;
         }
         case mrd_action_kind::classify_silence: {
-            if (call_ == nullptr) break;  // it could not be started
+            if (call_ == nullptr) break;  // the call could not be started
             const auto how = call_->classify_silence(action.checks, action.excused);
             machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.silence_classified(action.timer, how, out); }
             );
@@ -288,7 +288,7 @@ void mrd::perform(mrd_action& action) noexcept {
     }
 }
 
-// What concerns a call as a whole is reported from here, in the order in which the machine decided it.
+// Events of a call as a whole are reported here, in the order of the machine's decisions.
 void mrd::report_call(const mrd_action& action) noexcept {
     const auto kind = action.event();
     if (!kind) return;
@@ -319,11 +319,11 @@ event mrd::about(event_kind what) const noexcept {
 void mrd::start_call(const mrd_action& action) noexcept {
     call_.reset();
     if (action.first && env_.open_timeout > std::chrono::nanoseconds::zero()) {
-        // Of all calls that the opening may take, and the waits between them.
+        // The limit covers all calls of the opening, and the waits between them.
         const auto late = [](mrd_fsm& m, mrd_actions& out) {
             if (m.has_opened()) return;
             failure why = described(errc::timed_out, "the stream did not open in time");
-            // A cause that the service reported says more than the limit.
+            // A status from the service explains more than the limit, so it leads the text.
             if (m.last_failure().kind() != error_class::none) {
                 why = remarked(m.last_failure(), "the stream did not open in time");
             } else if (m.last_failure()) {
@@ -388,7 +388,7 @@ void mrd::drop_timers() noexcept {
     stall_timer_.reset();
 }
 
-// Full jitter: streams that broke together do not come back together.
+// Full jitter: streams that broke at the same time do not reconnect at the same time.
 std::chrono::nanoseconds mrd::jittered(std::chrono::nanoseconds bound) {
     using count = std::chrono::nanoseconds::rep;
     return std::chrono::nanoseconds(std::uniform_int_distribution<count>(0, bound.count())(chance_));

@@ -27,11 +27,11 @@ public:
         std::shared_ptr<object_source> source;
         std::shared_ptr<transport::stream_reports> reports;
         std::shared_ptr<runtime::context_core> core;  // of the executor
-        asio::any_io_executor executor;               // for the timers, nothing else runs there
+        asio::any_io_executor executor;               // for the timers only
         std::chrono::nanoseconds open_timeout{0};     // 0: none
         retry_policy retry;
         bool require_checksums = false;
-        std::function<std::uint64_t()> seed;  // of a stream's chance, for its waits; empty: by chance
+        std::function<std::uint64_t()> seed;  // of the random waits of a stream; empty: std::random_device
     };
 
     explicit mrd(environment env);
@@ -83,8 +83,8 @@ private:
     const std::uint64_t number_;
     runtime::machine_host<fsm::mrd_fsm, fsm::mrd_action> machine_;
 
-    // Touched by perform() alone, or before open(). The timers go before the stream leaves its context.
-    std::shared_ptr<mrd> self_;  // from open() to the end: between calls nothing else may hold the stream
+    // Used in perform() only, or before open(). The timers are dropped before the stream leaves its context.
+    std::shared_ptr<mrd> self_;  // from open() to the end: between calls there may be no other reference
     std::shared_ptr<stream_listener> owner_;
     std::shared_ptr<bidi_call> call_;
     std::shared_ptr<runtime::timer> open_timer_;
@@ -93,7 +93,7 @@ private:
     fsm::time_point open_since_{};
     // Read on the delivering thread, too.
     std::atomic<fsm::time_point> call_since_{};
-    std::atomic<bool> brought_handle_{false};  // the call did: its response need not tell of the object
+    std::atomic<bool> brought_handle_{false};  // the call had a read handle: its response may omit the object
     std::minstd_rand chance_;
 };
 

@@ -9,7 +9,7 @@
 
 namespace rangeio::grpc_transport {
 
-/// Streams of one object, all in the same environment.
+/// Makes the streams of one object, all with the same environment.
 class mrd_maker : public mrd_factory {
 public:
     explicit mrd_maker(mrd::environment environment, bool multi_request = true)

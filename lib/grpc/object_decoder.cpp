@@ -20,7 +20,7 @@ class object_reader {
 public:
     explicit object_reader(std::string_view serialised) : message_(serialised) {}
 
-    // What is wrong, or null.
+    // The error, or null.
     const char* read(object_info& out) {
         std::int64_t size = 0;
         std::optional<stamp> created;

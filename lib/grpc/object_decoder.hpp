@@ -8,11 +8,11 @@
 
 namespace rangeio::wire {
 
-/// Decodes a serialised Object. By hand, for protobuf prints a line on the process's stderr when a string is not UTF-8.
-/// Several parts of an object one after the other are one object, as everywhere in protobuf.
+/// Decodes a serialized Object. Without protobuf, which prints a line on the process's stderr if a string is not UTF-8.
+/// Several concatenated fragments of an object are one object, as everywhere in protobuf.
 ///
-/// Result:    the bucket without its `projects/_/buckets/`; times that no clock can express are the nearest that one
-///            can.
+/// Returns:   the bucket without its `projects/_/buckets/`; a time that the clock cannot represent becomes the nearest
+///            one that it can.
 /// Errors:    malformed, where protobuf would reject it, and for a negative size; out_of_memory.
 /// Guarantee: no exception.
 decode_result decode_object(std::string_view serialised, object_info& out) noexcept;

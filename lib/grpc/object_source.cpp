@@ -11,7 +11,8 @@ namespace rangeio::grpc_transport {
 
 call_spec object_source::spec(bool anew) const {
     call_spec out{object(), {}, {}};
-    // Who comes with a handle may not be told of the object; a redirect can bring one before anybody was.
+    // The response to a call with a handle may omit the object, and a redirect can bring a handle before the first
+    // report.
     const bool with_handle = known() && !anew;
     if (const std::int64_t pinned = generation(); pinned != 0) out.object.generation(pinned);
     const std::lock_guard lock(mutex_);
@@ -29,14 +30,14 @@ failure object_source::update(
     try {
         read_handle_ = *read_handle;
     } catch (const std::bad_alloc&) {
-        // The last one still serves, and so does none.
+        // The previous handle remains valid, and a call without one is possible, too.
     }
     return {};
 }
 
 failure object_source::redirect(const call_end::redirection& where) noexcept {
     if (!fits_header(where.routing_token)) {
-        return described(errc::protocol_error, "the service redirects with a token that no header can have");
+        return described(errc::protocol_error, "the service redirects with a token invalid in a header");
     }
     if (where.routing_token.size() > max_token_bytes) {
         return described(

@@ -9,20 +9,20 @@
 
 namespace rangeio::grpc_transport {
 
-/// What all streams on one object share: what is known of it, and the newest read handle and routing token.
+/// The state that all streams on one object share: pinned_object, and the newest read handle and routing token.
 class object_source : public transport::pinned_object {
 public:
     using pinned_object::pinned_object;
 
-    /// Of the next call. `anew`: without what the last ones said, so that its response reports the object; one to a
-    /// handle need not.
+    /// The spec of the next call. `anew`: without the read handle, so that the response reports the object; the
+    /// response to a call with a handle may omit it.
     call_spec spec(bool anew = false) const;
-    /// As that of the base, and takes the handle if all is well.
+    /// As pinned_object::update(); stores the handle on success.
     failure update(
         const object_info* reported, const std::string* read_handle, bool required = false
     ) noexcept;
-    /// Takes where a redirect points to. What it does not say stays as it was. Fails for a token that no header can
-    /// have, and for what is longer than limits.hpp allows.
+    /// Stores the token and the handle of a redirect; an absent one leaves the stored one unchanged. Fails for a token
+    /// that is invalid in a header, and for a token or handle above the limits of limits.hpp.
     failure redirect(const call_end::redirection& where) noexcept;
 
 private:

@@ -8,9 +8,9 @@
 
 namespace rangeio::grpc_transport {
 
-/// The first message of a BidiReadObject call: what is read, and the first ranges.
+/// The first message of a BidiReadObject call: the object, and the first ranges.
 grpc::ByteBuffer encode_opening(const call_spec& spec, std::span<const fsm::wire_range> ranges);
-/// A further one.
+/// A further message.
 grpc::ByteBuffer encode_ranges(std::span<const fsm::wire_range> ranges);
 
 }  // namespace rangeio::grpc_transport

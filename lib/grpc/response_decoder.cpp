@@ -41,7 +41,7 @@ void decode_object_range_data(wire_reader& in, data_chunk& chunk) noexcept {
     }
 }
 
-// `handle` keeps its value when a second BidiReadHandle comes without one: merging, not replacing.
+// `handle` keeps its value if a second BidiReadHandle has none: messages are merged, not replaced.
 void decode_read_handle(wire_reader& in, extent& handle) noexcept {
     for (auto tag = in.next(); tag != 0; tag = in.next()) {
         if (tag == length_delimited_field(1)) {
@@ -52,13 +52,13 @@ void decode_read_handle(wire_reader& in, extent& handle) noexcept {
     }
 }
 
-// An empty one takes two bytes of the message and many more of memory.
-constexpr const char* too_many_pieces = "more than 16384 pieces in one message";
+// An empty chunk takes two bytes of the message and many more bytes of memory.
+constexpr const char* too_many_pieces = "more than 16384 chunks in one message";
 static_assert(grpc_transport::max_pieces == 16384);
 constexpr const char* too_many_parts = "more than 64 parts of metadata in one message";
 static_assert(grpc_transport::max_metadata_parts == 64);
 
-// Returns which limit it is above, or null.
+// Returns the limit that is exceeded, or null.
 const char* decode_response(wire_reader& in, read_response& out) {
     for (auto tag = in.next(); tag != 0; tag = in.next()) {
         switch (tag) {
@@ -97,7 +97,7 @@ decode_result decode_read_response(std::span<const slice> message, read_response
     try {
         limit = decode_response(in, out);
     } catch (const std::exception&) {
-        // A vector that can't grow, by memory or by its maximum: the one thing here that throws.
+        // The growth of a vector, beyond the memory or its maximum size, is the only source of exceptions here.
         out.clear();
         return {decode_status::out_of_memory, "no memory for the chunks of a response"};
     }

@@ -9,10 +9,10 @@
 
 namespace rangeio::grpc_transport {
 
-/// Takes a response in, as the bytes that it came as, and hands it on. Nothing of it is kept.
+/// Decodes a response and passes it to `to`. No reference to `message` is kept.
 ///
-/// Not handed on, if that fails: errc::protocol_error for what is malformed or above one of the limits of limits.hpp,
-/// not_enough_memory. The call is to be given up with it.
+/// Errors: errc::protocol_error for a response that is malformed or above one of the limits of limits.hpp;
+///         not_enough_memory. The response is not passed on then, and the caller has to end the call with the failure.
 failure take_response(std::span<const wire::slice> message, bidi_call_events& to) noexcept;
 
 }  // namespace rangeio::grpc_transport

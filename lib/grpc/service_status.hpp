@@ -6,9 +6,9 @@
 
 namespace rangeio::grpc_transport {
 
-/// A status of the service as a failure; 0, OK, is none. Statuses that have a name in `errc` get it, others keep their
-/// number. One that gRPC does not know is UNKNOWN, as the specification of gRPC has it, with its number in the text. The
-/// service's text becomes printable(), for it goes into messages.
+/// A status of the service as a failure; empty for 0, OK. A status with a counterpart in `errc` gets that code, another
+/// one keeps its number. A number that gRPC does not define is UNKNOWN, as the specification of gRPC requires, with the
+/// number in the text. The service's text is made printable().
 failure from_status(int code, std::string_view text);
 
 }  // namespace rangeio::grpc_transport

@@ -16,8 +16,8 @@
 namespace rangeio::grpc_transport {
 namespace {
 
-// gRPC ends a call with RESOURCE_EXHAUSTED when it does not take what has come, and marks such an end in no way but by
-// its text. A service that says just this of itself has its way: its call is not tried again.
+// gRPC ends a call with RESOURCE_EXHAUSTED if it rejects a message that has arrived, and only the text identifies such
+// an end. If a service sends the same text itself, its call is not retried either.
 bool is_too_long(const std::string& text, std::size_t max_message_bytes) {
     return text.find("eceived message larger than max (") != text.npos &&
            text.ends_with(fmt::format(" vs. {})", max_message_bytes));

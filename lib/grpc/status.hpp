@@ -12,13 +12,13 @@ class Status;
 
 namespace rangeio::grpc_transport {
 
-/// How a call ended, as end_of_call() has it. What gRPC itself refused on this side is errc::protocol_error: a message
-/// that is longer than `max_message_bytes`, or trailers that are longer than limits.hpp allows; the end is unreadable
-/// then.
+/// The end of a call, as by end_of_call(). Data that gRPC itself rejected on this side is errc::protocol_error: a
+/// message longer than `max_message_bytes`, or trailers longer than limits.hpp allows; in the latter case the end is
+/// `unreadable`.
 call_end end_from_status(const grpc::Status& status, std::size_t max_message_bytes) noexcept;
 
-/// What a status says of a call that the service has not seen, for there is no connection to `endpoint`; empty: it may
-/// have.
+/// The failure of a call that has not reached the service, because there was no connection to `endpoint`; empty if the
+/// call may have reached it.
 failure no_connection(const grpc::Status& status, grpc::Channel& on, const std::string& endpoint) noexcept;
 
 }  // namespace rangeio::grpc_transport

@@ -16,7 +16,7 @@ namespace {
 using wire::length_delimited_field;
 using wire::varint_field;
 
-/// One message that lies in one piece.
+/// A reader of one contiguous message.
 class flat_reader {
 public:
     explicit flat_reader(std::string_view message)
@@ -26,7 +26,8 @@ public:
     flat_reader(const flat_reader&) = delete;
     flat_reader& operator=(const flat_reader&) = delete;
 
-    /// Calls `field(tag)` for each field; true: it has read it.
+    /// Calls `field(tag)` for each field; the result is true if `field` has read the field. Returns whether all was
+    /// well-formed.
     template <class Field>
     bool each(Field field) {
         for (auto tag = in_.next(); tag != 0; tag = in_.next()) {
@@ -92,7 +93,7 @@ bool read_redirect(std::string_view bytes, call_end& out) {
     if (!whole || !good) return false;
     auto& where = out.redirect.emplace();
     where.routing_token = token;
-    // A handle without content is none: the one we have is better.
+    // An empty handle is none: the stored one remains.
     if (!handle.empty()) where.read_handle = handle;
     return true;
 }
@@ -113,7 +114,7 @@ bool read_range_error(std::string_view bytes, const plain_status& call, call_end
         return true;
     });
     if (!whole || !good) return false;
-    // An entry without a text of its own shares the call's.
+    // An entry without a text of its own gets the call's.
     failure why = said.message.empty() && said.code == call.code
                       ? out.why
                       : from_status(said.code, said.message.empty() ? call.message : said.message);
@@ -154,7 +155,7 @@ bool read_retry_info(std::string_view bytes, call_end& out) {
         }) && good;
         return true;
     });
-    // What cannot be read says nothing; in any case it says nothing of ranges.
+    // Malformed details of this type are ignored: they contain nothing about ranges.
     if (!whole || !good) return true;
     if (seconds < 0 || nanos < 0 || nanos >= 1'000'000'000) return true;
     const auto delay =
@@ -178,7 +179,7 @@ bool read_detail(std::string_view bytes, const plain_status& call, call_end& out
         return true;
     });
     if (!whole) return false;
-    // Only what follows the last slash counts, as everywhere with Any.
+    // The type name is the part after the last slash, as for every Any.
     const auto slash = url.rfind('/');
     if (slash == url.npos) return true;
     const std::string_view type = url.substr(slash + 1);

@@ -6,12 +6,11 @@
 
 namespace rangeio::grpc_transport {
 
-/// The end of a BidiReadObject call: its status, and what the details (a serialised google.rpc.Status) say of it: a
-/// redirect, the ranges at fault. Details of types that we do not know say nothing; with those that are malformed
-/// the end is `unreadable`.
+/// The end of a BidiReadObject call: its status, and its details (a serialized google.rpc.Status): a redirect, or the
+/// ranges at fault. Details of unknown types are ignored; with malformed details the end is `unreadable`.
 ///
-/// Decoded by hand: protobuf refuses a text that is not UTF-8, prints a line on the process's stderr, and makes objects
-/// of what nobody asks for.
+/// Decoded without protobuf, which rejects a string that is not UTF-8, prints a line on the process's stderr, and
+/// creates objects for fields that are not used.
 call_end end_of_call(int status, std::string_view text, std::string_view details) noexcept;
 
 }  // namespace rangeio::grpc_transport

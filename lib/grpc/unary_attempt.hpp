@@ -6,27 +6,27 @@
 #include <memory>
 #include <string>
 
-// One call for metadata: the seam between a question, which may take several, and the wire. No gRPC header here, so that
-// scripted calls can stand in.
+// The interface of one metadata call, between a request, which may take several calls, and the wire. It includes no
+// gRPC header, so scripted calls can implement it.
 
 namespace rangeio::grpc_transport {
 
 struct unary_request {
     std::string method;   // `/package.Service/Method`
-    std::string bucket;   // what the routing header names
+    std::string bucket;   // for the routing header
     std::string message;  // serialized
 };
 
 struct unary_end {
     failure why;                // empty: `response` is the answer
     std::string response = {};  // serialized
-    bool unconnected = false;   // there was no connection: the service has not seen the call
+    bool unconnected = false;   // there was no connection: the call has not reached the service
 };
 
 /// Called by the attempt, on the delivering thread.
 class unary_attempt_events {
 public:
-    /// Once; it is the last.
+    /// Called once, as the last call.
     virtual void on_done(unary_end end) noexcept = 0;
 
 protected:
@@ -40,7 +40,7 @@ public:
     virtual ~unary_attempt() = default;
 
     virtual void start() = 0;
-    /// Ends it early; on_done() follows. At any time after start(), from any thread.
+    /// Ends the call early; on_done() follows. At any time after start(), on any thread.
     virtual void cancel(cancel_reason why) noexcept = 0;
 };
 

@@ -21,7 +21,8 @@ unary_call::unary_call(environment env, unary_request request)
 
 unary_call::~unary_call() = default;
 
-/// The question on the context of its timers: that of the client, which may go before the context of the handler.
+/// Represents the request on the context of its timers, the client's, which may be destroyed before the handler's
+/// context.
 class unary_call::guest final : public runtime::tracked_operation {
 public:
     explicit guest(std::weak_ptr<unary_call> of) : of_(std::move(of)) {}
@@ -106,7 +107,7 @@ void unary_call::make_call() noexcept {
     }
 }
 
-// A first opening of a stream has the same limit.
+// The same limit as for the first opening of a stream.
 bool unary_call::limit_opening() noexcept {
     const auto& watch = env_.watch;
     if (watch == nullptr || watch->has_answered()) return true;
@@ -136,7 +137,7 @@ bool unary_call::set_timer(
     }
 }
 
-// Full jitter: clients whose questions failed together do not ask again together.
+// Full jitter: requests that failed at the same time are not sent again at the same time.
 std::chrono::nanoseconds unary_call::jittered(std::chrono::nanoseconds bound) const noexcept {
     using count = std::chrono::nanoseconds::rep;
     std::uniform_int_distribution<count> evenly(0, bound.count());

@@ -16,7 +16,7 @@
 
 namespace rangeio::grpc_transport {
 
-/// A question for metadata, asked until there is an answer: the shell of unary_fsm. What derives from it reads the answer.
+/// A metadata request, sent until there is an answer: the shell of unary_fsm. A derived class decodes the answer.
 class unary_call : public runtime::operation, private unary_attempt_events {
 public:
     struct environment {
@@ -26,7 +26,7 @@ public:
         retry_policy retry;
         std::shared_ptr<endpoint_watch> watch;     // null: none
         std::chrono::nanoseconds open_timeout{0};  // for an endpoint that has never answered; 0: none
-        std::function<std::uint32_t()> seed;       // of the waits; empty: a random one
+        std::function<std::uint32_t()> seed;       // of the random waits; empty: std::random_device
     };
 
     unary_call(environment env, unary_request request);
@@ -59,7 +59,7 @@ private:
     const std::shared_ptr<const unary_request> request_;
     runtime::machine_host<fsm::unary_fsm, fsm::unary_action> machine_;
     std::shared_ptr<guest> guest_;
-    // Of whichever thread performs.
+    // Used only by the thread that performs actions.
     std::shared_ptr<unary_attempt> attempt_;
     std::shared_ptr<runtime::timer> timer_;
     std::shared_ptr<runtime::timer> open_timer_;

@@ -129,7 +129,7 @@ void wire_reader::advance(std::size_t size) noexcept {
     }
 }
 
-// Only while bytes are to come: else there would be no slice to stop at.
+// Only while bytes are left: otherwise there would be no slice to stop at.
 void wire_reader::skip_empty_slices() noexcept {
     while (offset_ == message_[index_].size()) {
         ++index_;
@@ -138,7 +138,7 @@ void wire_reader::skip_empty_slices() noexcept {
 }
 
 void wire_reader::fail(const char* what) noexcept {
-    // The first failure is the cause, what follows from it is not.
+    // The first failure is the cause; later ones are consequences.
     if (error_ == nullptr) {
         error_ = what;
     }

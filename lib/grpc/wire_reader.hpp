@@ -9,8 +9,8 @@ namespace rangeio::wire {
 
 using slice = std::span<const std::byte>;
 
-/// A run of bytes of a message that is a list of slices: `size` bytes that begin `offset` bytes into slice
-/// number `slice` and go on in the slices after it. All zero when empty.
+/// A run of bytes of a message that is a list of slices: `size` bytes that begin at `offset` of slice number `slice`
+/// and continue in the following slices. All zero if empty.
 struct extent {
     std::size_t slice = 0;
     std::size_t offset = 0;
@@ -31,7 +31,7 @@ constexpr std::uint32_t fixed32_field(std::uint32_t number) noexcept {
     return number << 3 | 5;
 }
 
-/// Reads the fields of a protobuf message that lies in a list of slices, one after the other:
+/// Reads the fields of a protobuf message in a list of slices, one after the other:
 ///
 ///     for (auto tag = in.next(); tag != 0; tag = in.next()) {
 ///         switch (tag) {
@@ -40,11 +40,12 @@ constexpr std::uint32_t fixed32_field(std::uint32_t number) noexcept {
 ///         }
 ///     }
 ///
-/// Each tag is followed by exactly one read or skip. Failure is sticky: after the first one everything reads
-/// as zero or empty and next() as the end, so only error() at the very end has to be looked at. It accepts
-/// and rejects what protobuf's own parser does.
+/// Each tag must be followed by exactly one read or skip. Failure is sticky: after the first one all values are zero or
+/// empty and next() returns 0, so a check of error() at the end suffices. The reader accepts and rejects the same bytes
+/// as protobuf's own parser.
 ///
-/// Lifetimes: the slices and their list until the last use. Guarantee: no member throws or allocates.
+/// Lifetimes: the slices and their list must outlive the last use.
+/// Guarantee: no member throws or allocates.
 class wire_reader {
 public:
     explicit wire_reader(std::span<const slice> message) noexcept;
@@ -56,11 +57,11 @@ public:
     bool boolean() noexcept { return varint(max_value_bytes) != 0; }
     std::uint32_t fixed32() noexcept;
 
-    /// Where the content of a length-delimited field lies; steps over it.
+    /// The extent of the content of a length-delimited field; skips the content.
     extent bytes() noexcept;
 
-    /// Reads a length-delimited field as a message: to `read_fields`, its end looks like the end of
-    /// everything. It is to read until next() returns 0.
+    /// Reads a length-delimited field as a message: within `read_fields`, next() returns 0 at the end of the field.
+    /// `read_fields` must read until then.
     template <class ReadFields>
     void nested(ReadFields read_fields) {
         const std::size_t size = length();
@@ -73,21 +74,20 @@ public:
         left_ = error_ == nullptr ? outside : 0;
     }
 
-    /// Steps over the field with this tag, whatever it holds.
+    /// Skips the field with this tag, of any type.
     void skip(std::uint32_t tag) noexcept;
 
-    /// What was wrong, a static string; null as long as nothing was.
+    /// The first error, a static string; null if there was none.
     const char* error() const noexcept { return error_; }
 
 private:
-    // Padding with zeros is legal up to these lengths, and bits that do not fit are dropped: as protobuf does
-    // it.
+    // Padding with zeros is legal up to these lengths, and bits that do not fit are dropped, as in protobuf.
     static constexpr int max_tag_bytes = 5;
     static constexpr int max_length_bytes = 5;
     static constexpr int max_value_bytes = 10;
 
     std::uint64_t varint(int max_bytes) noexcept;
-    std::size_t length() noexcept;  // never more than left_
+    std::size_t length() noexcept;  // at most left_
     std::uint8_t byte() noexcept;
     void advance(std::size_t size) noexcept;
     void skip_group(std::uint32_t number) noexcept;

@@ -22,7 +22,7 @@ public:
 
     void start(std::chrono::nanoseconds delay) {
         const std::lock_guard lock(mutex_);
-        // A time point has to hold it.
+        // Bounded, because the sum has to fit into a time point.
         timer_.expires_after(std::min<std::chrono::nanoseconds>(delay, std::chrono::years(1)));
         timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
             const auto self = weak.lock();
@@ -36,7 +36,7 @@ public:
         });
     }
 
-    // Asio's timers are not safe to use from two threads; this one is cancelled from whichever ends the
+    // Asio's timers must not be used from two threads at once; this one is cancelled on the thread that ends the
     // operation.
     void cancel() noexcept override {
         std::function<void()> dropped;
@@ -45,7 +45,7 @@ public:
         try {
             timer_.cancel();
         } catch (...) {
-            // It then expires in vain: there is nothing left to call.
+            // The timer then expires without effect: there is nothing left to call.
         }
     }
 
@@ -55,7 +55,7 @@ private:
     std::function<void()> then_;
 };
 
-/// Time and threads as a simulation has them.
+/// Time and threads of a simulation.
 class clocked_core final : public context_core {
 public:
     explicit clocked_core(std::shared_ptr<context_clock> clock) : clock_(std::move(clock)) {}
@@ -73,7 +73,7 @@ private:
     const std::shared_ptr<context_clock> clock_;
 };
 
-// The one who comes later with a clock of its own is refused: this leaves a service without one.
+// Without a clock this makes a service that has none, so a later use_clock() is rejected.
 std::shared_ptr<context_core> core_for(asio::execution_context& context) {
     const auto& clock = asio::use_service<detail::clock_service>(context).clock;
     if (clock != nullptr) return std::make_shared<clocked_core>(clock);
@@ -126,7 +126,7 @@ void context_core::destroy_later(
     const asio::any_io_executor& executor, std::shared_ptr<void> thing
 ) noexcept {
     const std::lock_guard lock(mutex_);
-    if (over_) return;  // everything has ended: the threads that are left are the program's own
+    if (over_) return;  // all work has ended: this thread is one of the program's own
     try {
         if (shut_down_) {
             to_destroy_.push_back(std::move(thing));
@@ -134,12 +134,12 @@ void context_core::destroy_later(
             asio::post(executor, [thing = std::move(thing)] {});
         }
     } catch (...) {
-        // Without memory to move it elsewhere it is dropped here.
+        // There is no memory for the transfer to another thread, so the object is dropped here.
     }
 }
 
 void context_core::shut_down() noexcept {
-    // Without a list of its own, for which there might be no memory: those that have been told move to the back.
+    // A list of the notified operations might need memory, so they are moved to the back of this one instead.
     for (;;) {
         std::shared_ptr<tracked_operation> next;
         {
@@ -170,16 +170,17 @@ void context_core::shut_down() noexcept {
 
 context_service::context_service(asio::execution_context& context)
     : service(context), core_(core_for(context)) {
-    // Made before this one is registered, so shut down after it: completions are posted to strands until the last
-    // tracked_operation has left, and a strand destroys what comes after its own shutdown on the thread that posts it.
+    // The strand service is made before this one is registered, so it is shut down after it: completions are posted to
+    // strands until the last tracked_operation has left, and after its shutdown a strand destroys them on the posting
+    // thread.
     asio::use_service<asio::detail::strand_executor_service>(context);
 }
 
 std::shared_ptr<context_core> core_of(const asio::any_io_executor& executor) {
     asio::execution_context& context = asio::query(executor, asio::execution::context);
     if (!asio::has_service<context_service>(context)) {
-        // Services are shut down in the reverse order of their making, and ours needs timers to the last. With a clock of
-        // its own a context needs none, and one would start a thread of Asio's.
+        // Services are shut down in the reverse order of their creation, and this one needs timers until its end. A
+        // context with a clock of its own needs none, and there one would start a thread of Asio's.
         if (!asio::has_service<detail::clock_service>(context)) {
             const asio::steady_timer older_than_our_service(executor);
         }

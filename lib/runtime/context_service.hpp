@@ -23,8 +23,7 @@ namespace rangeio::runtime {
 
 class context_core;
 
-/// Something under way that must have ended before its execution context is gone: a suspended operation, a
-/// call.
+/// Work that must end before its execution context is destroyed: a suspended operation, a call.
 class tracked_operation : public std::enable_shared_from_this<tracked_operation>,
                           public boost::intrusive::list_base_hook<> {
 public:
@@ -36,14 +35,14 @@ protected:
 
 private:
     friend context_core;
-    bool told_ = false;  // of the shutdown
+    bool told_ = false;  // on_shutdown() has been called
 };
 
 using timer = clock_timer;
 
-/// What the engine keeps for each execution context: who is under way there, and what time it is.
+/// The state for each execution context: its tracked operations, its timers and its clock.
 ///
-/// Outlives the context, since pools and clients do; it then refuses newcomers.
+/// Outlives the context, because pools and clients do; then it rejects new operations.
 class context_core {
 public:
     virtual ~context_core() = default;
@@ -52,8 +51,8 @@ public:
     bool enter(tracked_operation& p) noexcept;
     void leave(tracked_operation& p) noexcept;
 
-    /// While one of these lives, the context's destruction does not go on. Held by whoever lets a tracked_operation leave
-    /// and still has references to drop, for what those keep alive may need the context to die.
+    /// Delays the destruction of the context while it exists. Held by code that lets a tracked_operation leave and
+    /// still has references to drop: the destructors that follow may need the context.
     class shutdown_hold {
     public:
         explicit shutdown_hold(std::shared_ptr<context_core> core) noexcept;
@@ -74,11 +73,11 @@ public:
         return std::chrono::steady_clock::now();
     }
 
-    /// Drops `thing` on `executor`, or on the thread that destroys the context: for what must not die on the thread
-    /// that lets go of it last.
+    /// Drops `thing` on `executor`, or on the thread that destroys the context: for objects that must not be destroyed
+    /// on the thread that releases the last reference.
     void destroy_later(const asio::any_io_executor& executor, std::shared_ptr<void> thing) noexcept;
 
-    /// Ends everything under way and waits for it. Called once, by the context's destructor.
+    /// Cancels all tracked operations and waits until they have left. Called once, by the context's destructor.
     void shut_down() noexcept;
 
 protected:
@@ -90,12 +89,12 @@ private:
     std::condition_variable all_left_;
     boost::intrusive::list<tracked_operation, boost::intrusive::constant_time_size<false>> inside_;
     std::size_t stays_ = 0;
-    std::vector<std::shared_ptr<void>> to_destroy_;  // to be destroyed while the context was shutting down
+    std::vector<std::shared_ptr<void>> to_destroy_;  // from destroy_later() during the shutdown
     bool shut_down_ = false;
     bool over_ = false;
 };
 
-/// Ties a `context_core` to the life of an execution context.
+/// Ties a `context_core` to the lifetime of an execution context.
 class context_service : public asio::execution_context::service {
 public:
     static inline asio::execution_context::id id;

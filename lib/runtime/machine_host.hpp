@@ -12,11 +12,10 @@
 
 namespace rangeio::runtime {
 
-/// Feeds a machine under a lock, and performs its actions outside of it: in order, by one thread at a time.
+/// Feeds a machine under a lock, and performs its actions without the lock: in order, on one thread at a time.
 ///
-/// A thread that finds another one performing leaves its actions to that one. So an action may feed the
-/// machine again, on the same thread or another, without deadlock or recursion, and nobody else's code ever
-/// runs under the lock.
+/// A thread leaves its actions to another one that is already performing. So an action may feed the machine again, on
+/// the same thread or another, without deadlock or recursion, and no foreign code runs under the lock.
 template <class Machine, class Action>
 class machine_host {
 public:
@@ -25,8 +24,8 @@ public:
         pending_.reserve(machine_.action_bound() + 4);
     }
 
-    /// `event(machine, actions)`, and what it returns. For events that may ask for memory: what they could
-    /// need later is reserved first, so that a failure to get it changes nothing.
+    /// Calls `event(machine, actions)` and returns its result. For events that may allocate: the memory that later
+    /// actions could need is reserved first, so a failure to allocate changes nothing.
     template <class Event>
     auto feed_reserving(Event&& event) {
         const std::lock_guard lock(mutex_);
@@ -42,21 +41,21 @@ public:
         return event(machine_, pending_);
     }
 
-    /// Looks at the machine.
+    /// Calls `look(machine)` under the lock and returns its result.
     template <class F>
     auto peek(F&& look) const {
         const std::lock_guard lock(mutex_);
         return look(std::as_const(machine_));
     }
 
-    /// Performs what is pending by `perform(action)`, unless another thread is at it.
+    /// Performs the pending actions by `perform(action)`, unless another thread is performing.
     template <class Perform>
     void drain(Perform&& perform) noexcept {
         std::unique_lock lock(mutex_);
         drain_under(lock, perform);
     }
 
-    /// feed() or feed_reserving(), and drain(): with one lock less.
+    /// feed() or feed_reserving(), then drain(), with one lock operation less.
     template <class Event, class Perform>
     void act(Event&& event, Perform&& perform) noexcept {
         std::unique_lock lock(mutex_);
@@ -73,7 +72,7 @@ public:
     }
 
 private:
-    // Some at a time: a lock for each action would be most of what a small read costs.
+    // Actions are taken in groups: a lock operation for each action would be most of the cost of a small read.
     static constexpr std::size_t at_a_time = 4;
 
     template <class Perform>
@@ -95,7 +94,7 @@ private:
                 interleave("before an action is performed");
                 perform(action);
             }
-            some.clear();  // what an action holds may be another's
+            some.clear();  // without the lock: the destructor of an action may run foreign code
             lock.lock();
         }
         performing_ = false;
@@ -107,7 +106,7 @@ private:
         if (pending_.capacity() < room) pending_.reserve(2 * room);
     }
     void make_room() noexcept {
-        // The room is there; what has been performed may stand in it, if the queue has never run dry since.
+        // The capacity suffices, but performed actions may occupy it, if the queue has not been empty since.
         if (pending_.capacity() - pending_.size() < machine_.action_bound() + 4) drop_performed();
     }
     void drop_performed() noexcept {
@@ -118,7 +117,7 @@ private:
     mutable mutex mutex_;
     Machine machine_;
     std::vector<Action> pending_;
-    std::size_t next_ = 0;  // those before it have been performed
+    std::size_t next_ = 0;  // actions before this index have been taken
     bool performing_ = false;
 };
 

@@ -8,8 +8,8 @@ namespace rangeio::runtime {
 
 #if RANGEIO_PREEMPTION_POINTS
 
-/// std::mutex, for the shells. Whatever several threads share there is touched under one, so what they can do to each other
-/// is decided by the order in which they take their locks: a simulation may let others go on before each.
+/// std::mutex, for the shells. All state that several threads share there is guarded by one, so the order of lock
+/// operations determines all interactions of the threads: a simulation may switch to another thread before each lock.
 class mutex {
 public:
     void lock() {

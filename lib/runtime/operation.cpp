@@ -18,12 +18,12 @@ namespace {
 
 thread_local completion_batch* current_batch = nullptr;
 
-// More than this many resumed in one go would gain little, and keep them from other threads of the executor.
+// A larger batch would save little, and would keep the handlers from other threads of the executor.
 constexpr std::size_t max_batch = 16;
 
 }  // namespace
 
-// The caller may be suspended already: what is thrown from here would not reach it, but destroy it.
+// The caller may be suspended already: an exception from here would not reach the caller, but destroy it.
 void operation::launch(asio::any_io_executor executor, asio::cancellation_slot slot) noexcept {
     // Another thread may complete the operation while start() runs, so everything else comes first.
     executor_ = std::move(executor);
@@ -33,7 +33,7 @@ void operation::launch(asio::any_io_executor executor, asio::cancellation_slot s
     failure obstacle;
     try {
         work_.emplace(executor_);
-        // It is the guard that tracks work: the executors of all callers on one context are alike then.
+        // The guard alone tracks work, so the executors of all callers on one context compare equal.
         executor_ = asio::prefer(executor_, asio::execution::outstanding_work.untracked);
         core_ = core_of(executor_);
         const std::weak_ptr<operation> weak = self_;
@@ -70,15 +70,16 @@ void operation::cancel_by(asio::cancellation_type type) noexcept {
         cancel(make_error_code(asio::error::operation_aborted));
 }
 
-// While start() runs there may be nothing yet to cancel. So of start() and the first cancellation, the later one stops the work.
+// While start() runs there may be nothing to cancel yet. So the later of start() and the first cancellation stops the
+// work.
 void operation::cancel(const failure& why) noexcept {
     if (cancelled_.exchange(true)) return;
     cancellation_ = why;
     if (second_.exchange(true)) stop(cancellation_);
 }
 
-// The reference goes along: if the context dies with the completion in its queue, the operation, and with it the
-// handler and what it owns, has to die there too.
+// The completion owns the operation: if the context is destroyed with the completion in its queue, the operation, with
+// its handler and all that the handler owns, has to be destroyed there, too.
 void operation::complete() noexcept {
     completion_batch::add(std::move(self_));
 }
@@ -86,14 +87,14 @@ void operation::complete() noexcept {
 void operation::resume(std::shared_ptr<operation> op) {
     if (op->timer_ != nullptr) op->timer_->cancel();
     if (op->slot_.is_connected()) op->slot_.clear();
-    // Until the handler has returned: it may be the one that continues.
+    // The guard must exist until the handler has returned: the handler may start further work.
     const auto work = std::move(op->work_);
     op->leave_context();
     auto& handler = op->handler;
     handler(std::move(op));
 }
 
-// The thread that completed the operation may hold it for longer than the handler's context lives.
+// The thread that completed the operation may hold it beyond the lifetime of the handler's context.
 void operation::leave_context() noexcept {
     timer_.reset();
     work_.reset();
@@ -109,7 +110,7 @@ completion_batch::completion_batch() noexcept : outer_(std::exchange(current_bat
 completion_batch::~completion_batch() {
     current_batch = outer_;
     while (first_ != nullptr) {
-        // Runs of the same executor travel together; in a program with one executor that is all of them.
+        // Consecutive operations on one executor are posted together; in a program with one executor these are all.
         auto run = std::move(first_);
         operation* last = run.get();
         for (std::size_t n = 1; n < max_batch && last->next_ != nullptr; ++n) {
@@ -133,7 +134,7 @@ void completion_batch::add(std::shared_ptr<operation> op) noexcept {
 }
 
 void completion_batch::post(std::shared_ptr<operation> first) noexcept {
-    // Those of a run share their executor, hence their core; one that could not start may have none.
+    // The operations of a run share their executor, hence their core; an operation that could not start may have none.
     std::shared_ptr<context_core> core;
     for (auto* op = first.get(); op != nullptr && core == nullptr; op = op->next_.get()) core = op->core_;
     const context_core::shutdown_hold hold(std::move(core));
@@ -141,15 +142,14 @@ void completion_batch::post(std::shared_ptr<operation> first) noexcept {
     std::size_t count = 0;
     for (auto op = first; op != nullptr; op = op->next_) members[count++] = op;
     post_list(std::move(first));
-    // They leave after the posting: a context that shuts down waits for that, and then destroys what was
-    // posted.
+    // The operations leave after the post: a context that shuts down waits for that, and then destroys the completions.
     for (const auto& op : std::span(members).first(count)) {
         if (op->core_ != nullptr) op->core_->leave(*op);
     }
 }
 
-// A completion in the queue of an executor. If the queue dies first, so must the coroutines that wait: their frames hold
-// their operations, and those hold the frames, as handlers.
+// A completion in the queue of an executor. If the queue is destroyed first, the waiting coroutines must be destroyed,
+// too: their frames own their operations, and the operations own the frames, as handlers.
 class completion_batch::delivery {
 public:
     explicit delivery(std::shared_ptr<operation> first) noexcept : first_(std::move(first)) {}
@@ -166,13 +166,13 @@ public:
     std::shared_ptr<operation> take() noexcept { return std::move(first_); }
 
     static inline thread_local bool* dropped =
-        nullptr;  // while it is being posted: whether it was destroyed instead
+        nullptr;  // during a post: set to true if the delivery was destroyed instead
 
 private:
     std::shared_ptr<operation> first_;
 };
 
-/// Memory for the post of an operation, inside of it: it is given back before the operation is resumed.
+/// Memory for the post of an operation, inside the operation; released before the operation is resumed.
 template <class T>
 class completion_batch::post_allocator {
 public:
@@ -217,7 +217,7 @@ void completion_batch::post_list(std::shared_ptr<operation> first) noexcept {
         delivery::dropped = &dropped;
         try {
             auto resume = [next = delivery(first)]() mutable { resume_all(next.take()); };
-            // Through any_io_executor a post asks for memory twice, and has no use for an allocator.
+            // A post through any_io_executor allocates twice, and ignores the allocator.
             using io_executor = asio::io_context::executor_type;
             if (const auto* const io = first->executor_.target<io_executor>()) {
                 asio::post(*io, asio::bind_allocator(post_allocator<void>(*first), std::move(resume)));
@@ -225,11 +225,11 @@ void completion_batch::post_list(std::shared_ptr<operation> first) noexcept {
                 asio::post(first->executor_, std::move(resume));
             }
             delivery::dropped = nullptr;
-            // An executor whose queue has been shut down takes a completion only to destroy it.
+            // An executor whose queue has been shut down destroys the completion instead of queueing it.
             if (dropped) abandon(std::move(first));
             return;
         } catch (const std::bad_alloc&) {
-            // There is no other way to wake the callers, and they must be woken: insist.
+            // The callers must be woken, and there is no other way: retry.
         }
     }
 }
@@ -241,7 +241,7 @@ void completion_batch::resume_all(std::shared_ptr<operation> first) {
         try {
             operation::resume(std::move(op));
         } catch (...) {
-            // A handler may throw out of run(); the others have to be resumed all the same.
+            // A handler may throw out of run(); the others must be resumed nevertheless.
             if (first != nullptr) post_list(std::move(first));
             throw;
         }

@@ -20,35 +20,36 @@ namespace rangeio::runtime {
 
 /// An asynchronous operation: the one place where handlers are kept and called.
 ///
-/// A derived class starts its work in `start()`, ends it early in `stop()`, and calls `complete()` when nothing of the work
-/// is left. It keeps itself alive (`shared_from_this`) as long as somebody may call it. Its result is an `outcome_of<T>`.
+/// A derived class starts its work in `start()`, ends it early in `stop()`, and calls `complete()` when nothing of the
+/// work is left. It keeps itself alive (`shared_from_this`) as long as other objects may call it. Its result is an
+/// `outcome_of<T>`.
 class operation : public tracked_operation, public detail::operation_base {
 public:
     using clock_duration = std::chrono::nanoseconds;
 
-    /// Before it is launched: how long it may take; then it is cancelled with errc::timed_out. Zero, the default: without
-    /// limit. Negative: over before it starts.
+    /// The time limit, to be set before the launch; when it expires, the operation is cancelled with errc::timed_out.
+    /// Zero, the default: no limit. Negative: the operation fails with errc::timed_out without a start.
     void limit(clock_duration timeout) noexcept { timeout_ = timeout; }
 
-    /// The work is over. Once, from any thread; the handler is called on its own executor, never from in here.
+    /// The work has ended. Called once, on any thread; the handler is called on its own executor, never from in here.
     void complete() noexcept;
 
-    /// Ends the work early. From any thread, any number of times: the first one counts. One that arrives before start() has
+    /// Ends the work early. On any thread, any number of times: the first call counts. A call before start() has
     /// returned takes effect then.
     void cancel(const failure& why) noexcept;
 
 protected:
-    /// Begins the work. Must not throw: what goes wrong is the operation's result.
+    /// Begins the work. Must not throw: a failure is the operation's result.
     virtual void start() noexcept = 0;
 
-    /// Ends the work early. Once at the most, after start(), perhaps after complete().
+    /// Ends the work early. Called at most once, after start(), perhaps after complete().
     virtual void stop(const failure& why) noexcept = 0;
 
-    /// In place of start(), when that is out of the question: notes `why` as the result.
+    /// Called instead of start() if the operation cannot start: records `why` as the result.
     virtual void reject(const failure& why) noexcept = 0;
 
-    /// Whether nothing has been taken from anybody and no memory of the caller was touched, and nothing will be from now on:
-    /// then cancellation of the type `total` is honoured. On any thread.
+    /// Whether the operation has had no side effect and has not touched memory of the caller, and will not from now on:
+    /// then cancellation of the type `total` is honored. On any thread.
     virtual bool untouched() noexcept { return true; }
 
 private:
@@ -61,7 +62,7 @@ private:
     void on_shutdown() noexcept override;
 
     clock_duration timeout_{0};
-    asio::cancellation_slot slot_;  // of the handler; it outlives the suspension
+    asio::cancellation_slot slot_;  // of the handler; outlives the suspension
     asio::any_io_executor executor_;
     std::optional<asio::executor_work_guard<asio::any_io_executor>> work_;
     std::shared_ptr<context_core> core_;
@@ -69,21 +70,22 @@ private:
     failure cancellation_;
     std::atomic<bool> cancelled_ = false;
     std::atomic<bool> second_ =
-        false;  // start() has returned, or cancel() has come: the later of the two stops the work
+        false;  // start() has returned, or cancel() was called: the later of the two stops the work
     std::shared_ptr<operation> self_;  // from launch to complete
     std::shared_ptr<operation> next_;  // in a completion_batch
-    // Of its completion in the queue of an io_context.
+    // For the completion in the queue of an io_context.
     alignas(std::max_align_t) std::byte post_memory_[96];
 };
 
-/// What a public function hands to a completion token. `executor`: of handlers that have none of their own.
+/// The initiation that a public function passes to a completion token. `executor`: for handlers without one of their
+/// own.
 template <class T, class Op>
 detail::initiation<T> to_initiate(const std::shared_ptr<Op>& op, asio::any_io_executor executor) {
     return {op, *op, std::move(executor)};
 }
 
-/// While one of these is on a thread's stack, operations that complete there are resumed together when it
-/// goes: one hop to an executor for many, for the hop is what costs.
+/// While a batch is on a thread's stack, operations that complete on this thread are collected, and its destructor
+/// posts them together: the post to the executor is the expensive part.
 class completion_batch {
 public:
     completion_batch() noexcept;

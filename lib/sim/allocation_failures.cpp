@@ -88,7 +88,7 @@ std::string allocation_failures::where() const {
             if (!out.empty()) out += "; ";
             out += fmt::format("addr2line -Cpfe {}", module);
         }
-        // The call, not what it returns to.
+        // The call, not its return address.
         out += fmt::format(" {:#x}", address - reinterpret_cast<std::uintptr_t>(info.dli_fbase) - 1);
     }
     return out;

@@ -24,7 +24,7 @@ struct attempt {
     std::string trace;
     std::uint64_t fingerprint = 0;
     bool injected = false;
-    std::int64_t blocks = 0;  // of this itself
+    std::int64_t blocks = 0;  // owned by this object itself
 };
 
 void run_once(const program& p, std::uint64_t n, const sweep_options& options, bool traced, attempt& out) {
@@ -39,7 +39,7 @@ void run_once(const program& p, std::uint64_t n, const sweep_options& options, b
         thrown = std::current_exception();
     }
     if (!thrown && failures.injected() == 0) w.check_was_run();
-    // What the program did not wait for ends nevertheless.
+    // Work that the program did not wait for has to end nevertheless.
     while (w.step()) {
     }
     const allocation_exemption from_here;
@@ -56,13 +56,13 @@ void run_once(const program& p, std::uint64_t n, const sweep_options& options, b
     const std::int64_t before = live_allocations();
     out.violation = w.violation();
     out.fingerprint = w.fingerprint();
-    out.where = out.injected ? failures.where() : "it is not asked for";
+    out.where = out.injected ? failures.where() : "not reached";
     if (traced) out.trace = w.trace();
     out.blocks = live_allocations() - before;
 }
 
 attempt run_checked(const program& p, std::uint64_t n, const sweep_options& options, bool traced) {
-    // What is made once and kept looks like a leak the first time.
+    // An object that is made once and kept looks like a leak in the first run.
     for (bool again = false;; again = true) {
         const std::int64_t before = live_allocations();
         attempt out;
@@ -70,7 +70,7 @@ attempt run_checked(const program& p, std::uint64_t n, const sweep_options& opti
         const std::int64_t left = live_allocations() - before - out.blocks;
         if (left == 0 || !out.violation.empty()) return out;
         if (!again) continue;
-        out.violation = fmt::format("{} blocks of memory are not given back", left);
+        out.violation = fmt::format("{} blocks of memory are not freed", left);
         return out;
     }
 }
@@ -104,17 +104,17 @@ sweep_result sweep(const program& p, const sweep_options& options) {
     if (options.times() == 0) throw std::invalid_argument("times: 0 is not at least 1");
     sweep_result out;
     std::uint64_t without_failure = 0;
-    // Without a failure first: who cannot do that need not be asked for more. And what is made once is made now.
+    // First without a failure: a program that fails then needs no sweep. Objects that are made once are also made here.
     for (std::uint64_t n = 0; out.points < options.most(); ++n) {
         attempt result = run_checked(p, n, options, false);
-        std::string all;  // what is wrong with the runs as a whole
+        std::string all;  // the violation of the runs as a whole
         if (n == 0) without_failure = result.fingerprint;
         if (n != 0 && !result.injected && result.violation.empty()) {
             // The second run without a failure.
             if (result.fingerprint != without_failure) {
                 all = not_deterministic("");
             } else if (out.points == 0) {
-                all = "nothing was swept: the program asks for no memory";
+                all = "nothing was swept: the program allocates no memory";
             } else {
                 out.exhausted = true;
                 return out;

@@ -17,7 +17,7 @@
 namespace rangeio::sim {
 namespace {
 
-// Owns the queues, so that they go when services do: in the reverse order of their making, this one last.
+// Owns the queues, so that they are destroyed with the services: in reverse order of their making, this one last.
 class queues final : public asio::execution_context::service {
 public:
     static inline asio::execution_context::id id;
@@ -58,7 +58,7 @@ public:
             const allocation_exemption own;
             out = std::make_shared<virtual_timer>(world_);
         }
-        // A timer of a strand needs no strand: its callback is safe on any thread.
+        // A timer on a strand does not need the strand: its function is safe on any thread.
         const auto* const own = executor.target<sim::executor>();
         const actor_id who = (own != nullptr ? *own : context_of(executor).get_executor()).actor();
         out->timer = world_.call_after(who, delay, task(std::move(then)), "a timer is due");
@@ -67,10 +67,10 @@ public:
 
     std::chrono::steady_clock::time_point now() const noexcept override { return world_.now(); }
 
-    // The thread that waits for the others is the only one there is.
+    // The caller waits for other threads, and runs on the only thread there is.
     progress run_one_step() noexcept override {
         if (world_.step_outside()) return progress::made;
-        world_.violate("a context is being destroyed, and what has to end there never does");
+        world_.violate("a context is being destroyed, and an operation that has to end there never ends");
         return progress::none;
     }
 
@@ -115,7 +115,7 @@ public:
         : in_(in), name_(name), operation_(in.expect_end(std::move(name))) {}
     supervisor(supervisor&& other) noexcept
         : in_(other.in_), name_(std::move(other.name_)), operation_(std::exchange(other.operation_, 0)) {}
-    // Dropped with its context: nobody can expect an end any more.
+    // Dropped with its context: its end is no longer expected.
     ~supervisor() {
         if (operation_ != 0) in_.ended(operation_);
     }
@@ -138,8 +138,8 @@ private:
     std::uint64_t operation_;
 };
 
-// Before and after the operation Asio asks for memory, to begin and to call the handler. Without it the coroutine, or the
-// handler, is dropped, and what Asio throws goes to whoever runs the executor.
+// Asio allocates before and after the operation, to begin it and to call the handler. If that fails the coroutine, or
+// the handler, is dropped, and the exception of Asio reaches the code that runs the executor.
 asio::awaitable<void> supervised(supervisor watch, asio::awaitable<void> operation) {
     std::exception_ptr thrown;
     detail::exempt_from_here(false);

@@ -19,7 +19,7 @@ run_name run_name::random(std::uint64_t seed) {
 
 run_name run_name::pct(std::size_t depth, std::uint64_t seed) {
     if (depth < 1 || depth > 16)
-        throw std::invalid_argument(fmt::format("PCT depth {} is not between 1 and 16", depth));
+        throw std::invalid_argument(fmt::format("PCT depth: {} is not in 1..16", depth));
     run_name out;
     out.kind_ = kind::pct;
     out.depth_ = depth;
@@ -39,7 +39,7 @@ namespace {
 std::uint64_t read_number(std::string_view text, std::string_view whole) {
     const auto out = whole_number(text);
     if (!out)
-        throw std::invalid_argument(fmt::format("\"{}\" names no run: \"{}\" is not a number", whole, text));
+        throw std::invalid_argument(fmt::format("run \"{}\": \"{}\" is not a whole number", whole, text));
     return *out;
 }
 
@@ -54,7 +54,7 @@ run_name run_name::parse(std::string_view text) {
     if (colon != text.npos && how.starts_with("pct"))
         return pct(read_number(how.substr(3), text), read_number(rest, text));
     throw std::invalid_argument(
-        fmt::format("\"{}\" names no run: it is random:SEED, pctDEPTH:SEED or run:DECISIONS", text)
+        fmt::format("run \"{}\": not random:SEED, pctDEPTH:SEED or run:DECISIONS", text)
     );
 }
 
@@ -84,7 +84,7 @@ public:
     shrinker(const program& p, const world_options& options, std::size_t budget, run_result failing)
         : program_(p), options_(options), budget_(budget), best_(std::move(failing)) {}
 
-    /// Its decisions are without the plainest at their end, which follow of themselves.
+    /// The decisions of the result omit the plainest ones at their end, which are implied.
     const run_result& run() {
         trim();
         for (bool better = true; better && budget_ != 0;) {
@@ -103,7 +103,7 @@ private:
         while (!best_.decisions.empty() && best_.decisions.back() == 0) best_.decisions.pop_back();
     }
 
-    // Without the chunks that are not needed, or with plainest decisions in their place.
+    // Tries to erase each chunk, or to replace it by plainest decisions.
     bool try_chunks(std::size_t size, bool erase) {
         bool better = false;
         for (std::size_t at = 0; at < best_.decisions.size();) {
@@ -132,7 +132,7 @@ private:
         replay_strategy decides(candidate);
         run_result result = run_once(program_, decides, options_);
         if (kind_of(result.violation) != kind_of(best_.violation) || result.violation.empty()) return false;
-        // What was decided counts, not what was asked for: they differ where the run took another way.
+        // The decisions taken count, not those requested: they differ where the run took another way.
         const std::size_t before = weight(best_.decisions);
         run_result old = std::exchange(best_, std::move(result));
         trim();
@@ -168,7 +168,7 @@ finding replay(const program& p, const run_name& name, world_options options) {
 
 namespace {
 
-/// A run that went wrong, as it is shown: shrunk if it repeats itself, for else there is nothing to hold on to.
+/// A failing run for display: shrunk if it repeats itself, because otherwise the shrinker could not compare runs.
 finding found(
     const program& p,
     const explore_options& options,
@@ -190,7 +190,7 @@ finding found(
         decides = shrunk.make_strategy();
     }
     run_result shown = run_once(p, *decides, traced);
-    // Of the two, the shrunk one has lost the plainest decisions at its end.
+    // Of the two, the shrunk run lacks the plainest decisions at its end.
     best.decisions = shown.decisions;
     steady = steady && is_same(best, shown);
     out.what = steady ? shown.violation : not_deterministic(failing.violation);
@@ -220,8 +220,8 @@ exploration explore(const program& p, const explore_options& options) {
         out.steps += result.steps;
         out.longest = std::max(out.longest, result.decisions.size());
         const bool wrong = !result.violation.empty();
-        // A few runs are repeated in any case; and when one is wrong, so is the first, which was not: what one run leaves
-        // to the next makes a violation that looks the same each time.
+        // A few runs are repeated in any case. After a failing run the first one, which did not fail, is repeated, too:
+        // state that one run leaves to the next causes a violation that looks the same each time.
         bool steady = !depth_first.diverged();
         if (steady && (wrong || std::has_single_bit(out.schedules))) {
             steady = repeats(p, untraced.world(), result);

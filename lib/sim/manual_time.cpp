@@ -13,7 +13,7 @@ namespace {
 
 using time_point = std::chrono::steady_clock::time_point;
 
-/// `from + delay`; or the last time point, which never comes, where the clock cannot count so far.
+/// `from + delay`, or the last time point, which is never reached, if the sum is out of the clock's range.
 time_point after(time_point from, std::chrono::nanoseconds delay) {
     const bool too_far = delay > time_point::max() - from;
     return too_far ? time_point::max() : from + delay;

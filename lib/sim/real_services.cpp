@@ -30,7 +30,7 @@ using timers =
 
 }  // namespace
 
-// The first object of a kind makes the service of that kind. The services are details of Asio, and nothing else tells.
+// The first object of a kind makes the service of that kind. The services are details of Asio; there is no other sign.
 std::string real_services(asio::execution_context& context, std::string_view name) {
     using namespace asio::detail;
     const std::array<std::pair<const char*, bool>, 9> kinds{{
@@ -49,7 +49,7 @@ std::string real_services(asio::execution_context& context, std::string_view nam
     for (const auto& [kind, there] : kinds) {
         if (there) found += (found.empty() ? "" : ", ") + std::string(kind);
     }
-    // Whatever else is done by a thread of Asio's.
+    // All other work of a thread of Asio's.
     if (found.empty() && asio::has_service<scheduler>(context)) found = "an I/O object or timer of Asio's";
     if (found.empty()) return found;
     return fmt::format(
@@ -61,9 +61,9 @@ std::string real_services(asio::execution_context& context, std::string_view nam
     );
 }
 
-// The reactor empties its timer queue without a lock, while the thread that Asio joins only afterwards may still read it
-// (epoll_reactor::shutdown and scheduler::shutdown of Boost 1.81). A resolver's thread hands its results to the other's
-// queue, so it ends first. The context's own shutdown finds nothing left to do.
+// The reactor empties its timer queue without a lock, while the thread that Asio joins only afterwards may still read
+// it (epoll_reactor::shutdown and scheduler::shutdown of Boost 1.81). A resolver's thread posts its results to the
+// scheduler's queue, so it ends first. The context's own shutdown finds nothing left to do.
 void end_real_threads(asio::execution_context& context) {
     using namespace asio::detail;
     const auto shut_down = [&context]<class Service>(std::type_identity<Service>) {

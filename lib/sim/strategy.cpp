@@ -22,7 +22,7 @@ pct_strategy::pct_strategy(std::uint64_t seed, std::size_t depth) : random_(seed
 
 std::uint64_t pct_strategy::priority_of(actor_id who) {
     const auto [it, fresh] = priorities_.try_emplace(who, 0);
-    // Above those that a change of priority hands out.
+    // Above all priorities that a change hands out.
     if (fresh) it->second = depth_ + (random_.next() >> 1);
     return it->second;
 }

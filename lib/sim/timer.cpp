@@ -15,15 +15,15 @@ using handler_type = asio::any_completion_handler<void(boost::system::error_code
 struct timer::state : std::enable_shared_from_this<timer::state> {
     explicit state(asio::any_io_executor on) : executor(std::move(on)), in(context_of(executor).in()) {}
 
-    /// Owned by the world's timer alone: a coroutine that waits here goes when its context drops that, for the frame owns
-    /// the timer which would own it.
+    /// Owned by the world's timer alone: a coroutine that waits here is destroyed when its context drops that timer. If
+    /// the `timer` owned the wait that would be a cycle, because the coroutine's frame owns the `timer`.
     struct wait {
         std::optional<handler_type> handler;  // 1.81: its move assignment never returns
         asio::any_io_executor where;
         world::timer_id id = 0;
     };
 
-    // The real one needs no memory here.
+    // Asio's timer needs no memory here.
     void complete(const std::shared_ptr<wait>& w, boost::system::error_code ec) {
         const allocation_exemption own;
         std::erase_if(waits, [&](const std::weak_ptr<wait>& x) { return x.lock() == w; });
@@ -37,7 +37,7 @@ struct timer::state : std::enable_shared_from_this<timer::state> {
     }
 
     bool cancel(const std::shared_ptr<wait>& w) {
-        // Too late if it is due already: it then completes without an error, as Asio's timers do.
+        // Too late if the timer is already due: the wait then completes without an error, as with Asio's timers.
         if (w == nullptr || !in.cancel_timer(w->id)) return false;
         complete(w, asio::error::operation_aborted);
         return true;

@@ -25,10 +25,10 @@ std::string place_of(const std::source_location& where) {
     return fmt::format("{}:{}", file, where.line());
 }
 
-// Also the clock, where it is one more candidate of a choice.
+// Also stands for the clock, where time passing is one more candidate of a choice.
 constexpr actor_id nobody = ~actor_id{0};
 
-constexpr world::time_point the_beginning{std::chrono::hours(1)};  // not zero, which some take for "no time"
+constexpr world::time_point the_beginning{std::chrono::hours(1)};  // not zero, which may mean "no time"
 
 const world_options& checked(const world_options& options) {
     if (options.max_steps() == 0) throw std::invalid_argument("max_steps: 0 is not at least 1");
@@ -43,7 +43,7 @@ const world_options& checked(const world_options& options) {
     return options;
 }
 
-/// `from + delay`; or the last time point, which never comes, where the clock cannot count so far.
+/// `from + delay`, or the last time point, which is never reached, if the sum is out of the clock's range.
 world::time_point after(world::time_point from, std::chrono::nanoseconds delay) {
     const bool too_far = delay > world::time_point::max() - from;
     return too_far ? world::time_point::max() : from + delay;
@@ -85,7 +85,7 @@ void world::remove_actor(actor_id who) noexcept {
             it->second.who == who ? timers_.extract(it++) : (++it, decltype(timers_)::node_type());
         if (dropped) due_.erase(dropped.key().second);
     }
-    // What is dropped may drop more, and post.
+    // A dropped task may drop others, and post.
     while (!actors_[who].queue.empty()) {
         const item dropped = std::move(actors_[who].queue.front());
         actors_[who].queue.pop_front();
@@ -136,7 +136,7 @@ world::timer_id world::call_at(actor_id who, time_point when, task t, const char
 bool world::cancel_timer(timer_id id) noexcept {
     const auto it = due_.find(id);
     if (it == due_.end()) return false;
-    // Dropped last: what it holds may come back here.
+    // Dropped last: its destructor may call the world again.
     const auto dropped = timers_.extract(std::pair(it->second, id));
     due_.erase(it);
     return true;
@@ -157,7 +157,7 @@ bool world::is_due_some_time() const noexcept {
     return !timers_.empty() && timers_.begin()->first.first <= end_of_time_;
 }
 
-// Nobody can go on, and what has not ended by now ends later or never.
+// No actor can continue; operations that have not ended by now end later or never.
 void world::check_in_time() {
     if (!is_due_some_time()) return;
     for (const auto& [id, e] : expected_) {
@@ -242,9 +242,9 @@ void world::run_one(actor_id who) {
         const allocation_exemption::lift for_the_task;
         detail::exempt_from_here(next.exempt);
         next.run();
-        next.run = task();  // what it holds goes while it is still known who drops it
+        next.run = task();  // destroys its objects while the actor is the running one
     } catch (const std::bad_alloc&) {
-        // One that was injected, and not the caller's to handle: it would leave the run() of an io_context.
+        // An injected one, and not for the caller to handle: it would leave the run() of an io_context.
         if (allocation_failures::any_injected())
             violate("std::bad_alloc leaves a task instead of reaching its coroutine");
         if (thrown_ == nullptr) thrown_ = std::current_exception();
@@ -268,7 +268,7 @@ void world::run() {
         has_strangers_ = true;
         violate(fmt::format("{} waits for something that is not in this world: {}", operation, real));
     } else {
-        violate(fmt::format("never ends: {}; nobody is left to wake it", operation));
+        violate(fmt::format("never ends: {}; nothing is left to wake it", operation));
     }
 }
 
@@ -292,7 +292,7 @@ void world::look_for_strays() noexcept {
     const std::string real = strangers();
     has_strangers_ = true;
     violate(
-        "a task comes from another thread: " + (real.empty() ? "no strategy decides when it does" : real)
+        "a task arrives from another thread: " + (real.empty() ? "no strategy decides its arrival" : real)
     );
 }
 

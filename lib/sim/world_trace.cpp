@@ -7,7 +7,7 @@
 
 namespace rangeio::sim {
 
-// Of a long run only both ends are kept. Two rows make one line at most, see trace().
+// Only both ends of a long run are kept. Two rows make one line at most, see trace().
 void world::record(actor_id who, std::string what, std::string where) {
     if (!options_.traced()) return;
     const allocation_exemption own;
@@ -27,7 +27,7 @@ std::string world::trace() const {
     for (const row& r : last_rows_) all.push_back(&r);
     std::vector<const row*> lines;
     for (std::size_t i = 0; i < all.size(); ++i) {
-        // What is said in a step tells more than that there was one.
+        // A note in a step replaces the row of the step itself.
         const bool told =
             i + 1 < all.size() && all[i + 1]->step == all[i]->step && all[i + 1]->who == all[i]->who;
         if (!all[i]->where.empty() || !told) lines.push_back(all[i]);

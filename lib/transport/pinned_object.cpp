@@ -21,11 +21,11 @@ failure pinned_object::update(const object_info* reported, bool required) noexce
     const std::lock_guard lock(mutex_);
     if (reported == nullptr) {
         if (is_known() && !required) return {};
-        return described(errc::protocol_error, "the first response does not tell of the object");
+        return described(errc::protocol_error, "the first response does not report the object");
     }
     if (reported->generation <= 0) {
         return described(
-            errc::protocol_error, "a response tells of generation {} of the object", reported->generation
+            errc::protocol_error, "a response reports generation {} of the object", reported->generation
         );
     }
     if (generation_ != 0 && reported->generation != generation_) {
@@ -36,17 +36,17 @@ failure pinned_object::update(const object_info* reported, bool required) noexce
             reported->generation
         );
     }
-    // Calls of several streams may answer out of turn, and an object only ever grows.
+    // Calls of several streams may answer out of order, and an object never shrinks.
     if (is_known() && !reported->finalized && reported->size < info_->size) return {};
     try {
-        // The service names buckets in full; callers name them as they address them.
+        // The service reports the full resource name of a bucket; info() has the caller's name.
         object_info known = *reported;
         known.bucket = object_.bucket();
         info_ = std::make_shared<const object_info>(std::move(known));
         generation_ = reported->generation;
         return {};
     } catch (const std::bad_alloc&) {
-        if (is_known()) return {};  // that is good enough to continue with
+        if (is_known()) return {};  // the older report suffices to continue
         return make_error_code(boost::system::errc::not_enough_memory);
     }
 }
@@ -54,13 +54,13 @@ failure pinned_object::update(const object_info* reported, bool required) noexce
 failure pinned_object::explain(const failure& why) const noexcept {
     if (why.code() != errc::not_found && why.code() != errc::precondition_failed) return why;
     const std::lock_guard lock(mutex_);
-    if (!is_known()) return why;  // it was never there
+    if (!is_known()) return why;  // the object has never been reported
     try {
         return {
             errc::generation_changed,
             error_info{
                 fmt::format(
-                    "generation {} is being read, and is not there any more: {}", generation_, why.message()
+                    "generation {} is being read, and does not exist any more: {}", generation_, why.message()
                 ),
                 why.kind(),
                 why.retry_after(),

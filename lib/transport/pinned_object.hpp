@@ -11,24 +11,25 @@
 
 namespace rangeio::transport {
 
-/// What all streams on one object know of it: the generation that is pinned, and the newest report.
+/// The state that all streams on one object share: the pinned generation, and the newest report.
 class pinned_object {
 public:
-    /// A generation that `object` names is pinned from the beginning.
+    /// If `object` names a generation, it is pinned from the beginning.
     explicit pinned_object(object_ref object);
 
-    /// Takes what a response reports. Fails if that has no generation, or another one than the pinned one. Without a report
-    /// it fails as well if `required`, or as long as nothing is known: nothing would be pinned then.
+    /// Takes over the report of a response; null if the response has none. Fails if the report has no generation, or
+    /// another one than the pinned one. A missing report is a failure if `required`, or before the first report: no
+    /// generation would be pinned then.
     failure update(const object_info* reported, bool required = false) noexcept;
-    /// What the end of a call means: that the object which was being read is not there any more is an error of its
-    /// own.
+    /// Translates the failure of a call: if the pinned object does not exist any more, that is
+    /// errc::generation_changed.
     failure explain(const failure& why) const noexcept;
 
     /// 0: none is pinned yet.
     std::int64_t generation() const noexcept;
-    /// Whether anything has been reported.
+    /// Whether the object has been reported.
     bool known() const noexcept;
-    /// As last reported. Never null: before the first response it has the object's name only.
+    /// The last report. Never null: before the first response it has the object's name only.
     std::shared_ptr<const object_info> info() const noexcept;
     const object_ref& object() const noexcept { return object_; }
 

@@ -13,14 +13,14 @@
 
 namespace rangeio::transport {
 
-/// What the streams of one factory tell: counted, and handed to the observer if there is one. All of it is rare:
-/// what goes well is not reported, but for the opening of a stream and its end.
+/// The events of the streams of one factory: counted, and passed to the observer if there is one. Events are rare:
+/// successful work is not reported, except for the opening of a stream and its end.
 class stream_reports {
 public:
     explicit stream_reports(std::shared_ptr<observer> to) : observer_(std::move(to)) {}
 
     std::uint64_t number_stream() noexcept { return ++last_stream_; }
-    /// To be called under no lock.
+    /// Must be called without a lock held.
     void tell(const event& what) noexcept;
 
     stream_stats counted() const noexcept;

@@ -45,10 +45,10 @@
 #include <utility>
 #include <vector>
 
-// What one read of 4 KiB costs in mutex acquisitions and in heap allocations, beside the leanest client of the same service
-// that is written by hand: gRPC's callback API, one post for what a message completes, one message for the ranges that
-// gather. The service is another process. Both are counted where they are called from: by gRPC and what it stands on, by
-// Asio, by the library, or by the program itself.
+// What one read of 4 KiB costs in mutex acquisitions and in heap allocations, beside the leanest client of the same
+// service that is written by hand: gRPC's callback API, one post for what a message completes, one message for the
+// ranges that gather. The service is another process. Both are counted where they are called from: by gRPC and what it
+// stands on, by Asio, by the library, or by the program itself.
 
 namespace {
 
@@ -150,7 +150,7 @@ int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
 
 }  // extern "C"
 
-// operator new of libstdc++ would hide who asks.
+// operator new of libstdc++ would hide the caller.
 void* operator new(std::size_t size) {
     allocations.add(__builtin_return_address(0));
     if (void* const memory = __libc_malloc(size)) return memory;
@@ -287,8 +287,8 @@ cost of_the_library(const std::string& address, std::size_t depth) {
     return out;
 }
 
-/// The client that is written by hand: one call, as few locks and allocations as its coroutines, the batching and gRPC's
-/// callbacks leave.
+/// The client that is written by hand: one call, as few locks and allocations as its coroutines, the batching and
+/// gRPC's callbacks leave.
 class lean_client final : private grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
 public:
     lean_client(asio::io_context& context, const std::string& address) : context_(context) {
@@ -509,7 +509,7 @@ void print(const char* who, std::size_t depth, const char* what, const std::arra
 
 }  // namespace
 
-TEST_CASE("a read of 4 KiB: what it costs in locks and allocations beside a client that is written by hand") {
+TEST_CASE("read_cost: a read of 4 KiB takes as few locks and allocations as a hand-written client") {
     const remote_service service;
     for (const std::size_t depth : {std::size_t{1}, std::size_t{64}}) {
         const cost lean = of_the_lean_client(service.address(), depth);

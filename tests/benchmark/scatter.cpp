@@ -17,8 +17,8 @@
 #include <string>
 #include <vector>
 
-// What joined ranges cost: the CPU time of a client that reads all of an object as one range, and as many small ones that
-// lie next to each other. The emulator has a process of its own.
+// What joined ranges cost: the CPU time of a client that reads all of an object as one range, and as many small ones
+// that lie next to each other. The emulator has a process of its own.
 
 namespace {
 

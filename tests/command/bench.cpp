@@ -24,7 +24,7 @@ outcome bench(const fixture& here, const words& further) {
 
 TEST_SUITE_BEGIN("bench");
 
-TEST_CASE("bench: shows throughput, latencies, CPU time and memory") {
+TEST_CASE("bench: the report has throughput, latencies, CPU time and memory") {
     const fixture here;
     here.put("object", pattern(4 * mib));
     const outcome got = bench(here, {});
@@ -38,7 +38,7 @@ TEST_CASE("bench: shows throughput, latencies, CPU time and memory") {
     CHECK(got.out.find("sequential reads of 4 MiB") != std::string::npos);
 }
 
-TEST_CASE("bench --json: its numbers agree with each other") {
+TEST_CASE("bench --json: the numbers of the report are consistent") {
     const fixture here;
     here.put("object", pattern(4 * mib));
     words further{"--json", "--io-size", "64KiB", "--depth", "8", "--pool-size", "2", "--seed", "7"};
@@ -65,7 +65,7 @@ TEST_CASE("bench --json: its numbers agree with each other") {
     CHECK(json.at("streams").at("failed").as_int64() == 0);
 }
 
-TEST_CASE("bench: has a result even if the time is over before the first read") {
+TEST_CASE("bench: a run whose time ends before the first read completes still reports a result") {
     const fixture here;
     here.put("object", pattern(16 * mib));
     const outcome got =
@@ -74,7 +74,7 @@ TEST_CASE("bench: has a result even if the time is over before the first read") 
     CHECK(boost::json::parse(got.out).at("operations").as_int64() >= 1);
 }
 
-TEST_CASE("bench: the warm-up takes its time, and is measured neither in seconds nor in reads") {
+TEST_CASE("bench: the warm-up runs for its time and counts neither as seconds nor as reads") {
     // No read is over sooner, so that the one that ends the measurement is the first.
     const fixture here({"--faults", "latency delay=100ms times=0"});
     here.put("object", pattern(mib));
@@ -98,7 +98,7 @@ TEST_CASE("bench: an empty object is an error") {
     CHECK(got.one_line());
 }
 
-TEST_CASE("bench: SIGINT ends it, whatever it is doing") {
+TEST_CASE("bench: SIGINT ends every phase of the measurement") {
     const fixture here;
     here.put("object", pattern(mib));
     process running({"bench", "gs://bucket/object", "--duration", "1h"}, here.here());

@@ -59,15 +59,15 @@ void read_with(const read_ahead& ahead, asio::io_context& loop, const block_sink
 
 TEST_SUITE_BEGIN("block reader");
 
-TEST_CASE("read_in_order: the bytes come in order, round a ring of blocks many times") {
+TEST_CASE("read_in_order: the bytes arrive in order when the ring of blocks is reused many times") {
     std::uint64_t block = 0;
     SUBCASE("the last block is full") {
         block = 1000;
     }
-    SUBCASE("and one that is not") {
+    SUBCASE("the last block is partial") {
         block = 999;
     }
-    SUBCASE("one block is the whole") {
+    SUBCASE("one block holds the whole object") {
         block = object_bytes;
     }
     std::vector<std::byte> got;
@@ -81,7 +81,7 @@ TEST_CASE("read_in_order: the bytes come in order, round a ring of blocks many t
     }
 }
 
-TEST_CASE("read_in_order: the event loop runs while bytes are written, however long that takes") {
+TEST_CASE("read_in_order: the event loop runs during a write, however long the write takes") {
     asio::io_context loop(1);
     bool ran = true;
     read_with(blocks_of(10'000), loop, [&loop, &ran](std::span<const std::byte>) {
@@ -94,7 +94,7 @@ TEST_CASE("read_in_order: the event loop runs while bytes are written, however l
 }
 
 TEST_CASE(
-    "read_in_order: a sink that takes longer than the limits of reads and of silence has nobody fail or stall"
+    "read_in_order: a sink slower than the read timeout and the stall timeout causes no error and no stall"
 ) {
     constexpr auto limit = 500ms;
     threaded_service service(threaded_service_options().object_bytes(object_bytes).max_chunk_bytes(3000));
@@ -123,7 +123,7 @@ TEST_CASE(
     CHECK(service.calls_resumed() == 0);
 }
 
-TEST_CASE("read_in_order: what a sink throws ends the read") {
+TEST_CASE("read_in_order: an exception of the sink ends the read") {
     asio::io_context loop(1);
     std::uint64_t seen = 0;
     const auto fail_later = [&seen](std::span<const std::byte> bytes) {
@@ -134,7 +134,7 @@ TEST_CASE("read_in_order: what a sink throws ends the read") {
     CHECK(seen == 50'000);
 }
 
-TEST_CASE("read_in_order: cancelled while bytes are written, it returns when they are") {
+TEST_CASE("read_in_order: a read cancelled during a write returns when the write has ended") {
     threaded_service service(threaded_service_options().object_bytes(object_bytes).max_chunk_bytes(3000));
     asio::io_context loop(1);
     asio::cancellation_signal stop;

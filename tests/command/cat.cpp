@@ -14,7 +14,7 @@ namespace {
 
 TEST_SUITE_BEGIN("cat");
 
-TEST_CASE("cat: writes objects of any size byte by byte") {
+TEST_CASE("cat: objects of any size are written byte for byte") {
     std::size_t size = 0;
     SUBCASE("0") {
         size = 0;
@@ -34,13 +34,13 @@ TEST_CASE("cat: writes objects of any size byte by byte") {
     SUBCASE("a block") {
         size = block_bytes;
     }
-    SUBCASE("a block and a bit") {
+    SUBCASE("a block and a partial block") {
         size = block_bytes + 1;
     }
     SUBCASE("a ring of blocks") {
         size = 4 * block_bytes;
     }
-    SUBCASE("three rings and a bit") {
+    SUBCASE("three rings and a partial block") {
         size = 12 * block_bytes + 7;
     }
     const fixture here;
@@ -53,7 +53,7 @@ TEST_CASE("cat: writes objects of any size byte by byte") {
     CHECK((got.out == content));
 }
 
-TEST_CASE("cat: pool size and concurrency change no byte") {
+TEST_CASE("cat: the output does not depend on pool size and concurrency") {
     const fixture here;
     // With one stream a block, seven streams have the largest ring.
     const std::string content = beyond_a_ring_of(7 + 2);
@@ -71,7 +71,7 @@ TEST_CASE("cat: pool size and concurrency change no byte") {
     }
 }
 
-TEST_CASE("cat: writes several objects one after the other") {
+TEST_CASE("cat: several objects are written one after the other") {
     const fixture here;
     here.put("dir/one", "first ");
     here.put("two", "");
@@ -81,7 +81,7 @@ TEST_CASE("cat: writes several objects one after the other") {
     CHECK(got.out == "first third");
 }
 
-TEST_CASE("cat: writes ranges in the order given") {
+TEST_CASE("cat: ranges are written in the order of the command line") {
     const fixture here;
     here.put("object", "0123456789");
     const outcome got = here.run(
@@ -91,7 +91,7 @@ TEST_CASE("cat: writes ranges in the order given") {
     CHECK(got.out == "890129");
 }
 
-TEST_CASE("cat: ranges at the end of the object") {
+TEST_CASE("cat: ranges at the end of the object are written or rejected according to its size") {
     const fixture here;
     here.put("object", "0123456789");
     here.put("empty", "");
@@ -119,7 +119,7 @@ TEST_CASE("cat: ranges at the end of the object") {
     }
 }
 
-TEST_CASE("cat: reads an object that is still being appended to") {
+TEST_CASE("cat: an object that is still being appended to is written up to its current end") {
     const fixture here({"--unfinalized", "bucket/log"});
     here.put("log", "so far");
     CHECK(here.run({"cat", "gs://bucket/log"}).out == "so far");
@@ -127,7 +127,7 @@ TEST_CASE("cat: reads an object that is still being appended to") {
     CHECK(here.run({"cat", "gs://bucket/log"}).out == "so far, and on");
 }
 
-TEST_CASE("cat: ends quietly when nobody reads any more") {
+TEST_CASE("cat: a closed output pipe ends the command without a message") {
     const fixture here;
     here.put("object", beyond_one_block());
     process cat({"cat", "gs://bucket/object"}, here.here());
@@ -138,7 +138,7 @@ TEST_CASE("cat: ends quietly when nobody reads any more") {
     CHECK(got.err.empty());
 }
 
-TEST_CASE("cat: a reader that pauses for longer than the time limit costs no time-out, stall or byte") {
+TEST_CASE("cat: a reader that pauses for longer than the time limit causes no timeout, stall or lost byte") {
     // Meanwhile the stream breaks, and its next call is refused: a wait, for which the event loop has to run.
     const fixture here({"--faults", "reset call=1 byte=4194304; fail-open call=2 status=UNAVAILABLE"});
     // Blocks beyond the ring are asked for after the pause.
@@ -150,7 +150,7 @@ TEST_CASE("cat: a reader that pauses for longer than the time limit costs no tim
     words.insert(words.end(), {"--range", "0-" + std::to_string(more_than_a_pipe), "--range", "0-"});
     process cat(words, here.here());
     const std::string first = cat.read(1);
-    // Nobody reads while another process waits until the same limit is over.
+    // The pipe is not read while another process waits until the same limit has passed.
     const silent_peer nobody;
     const outcome waited = support::run(
         {"stat", "--timeout", limit, "--endpoint", nobody.address(), "--insecure", "gs://bucket/object"}
@@ -163,7 +163,7 @@ TEST_CASE("cat: a reader that pauses for longer than the time limit costs no tim
     CHECK(rest.err.find(" resumed=1 redirected=0 stalled=0 retired=0 ") != std::string::npos);
 }
 
-TEST_CASE("cat: output that cannot be written is an error") {
+TEST_CASE("cat: an output that rejects writes is an error") {
     const fixture here;
     here.put("object", "content");
     process::settings how;
@@ -180,11 +180,11 @@ TEST_CASE("cat: output that cannot be written is an error") {
     CHECK(got.err.find("standard output") != std::string::npos);
 }
 
-TEST_CASE("cat: a signal ends it at once") {
+TEST_CASE("cat: a signal ends the command at once") {
     const fixture here;
     here.put("object", pattern(20 * mib));
     process cat({"cat", "gs://bucket/object"}, here.here());
-    // It is blocked on the pipe from here on, for nobody reads what follows.
+    // The command is blocked on the pipe from here on, because the rest is not read.
     cat.read(1);
     cat.signal(SIGINT);
     CHECK(cat.wait().code == 128 + SIGINT);

@@ -40,7 +40,7 @@ std::string no_option(const std::string& typed, const std::string& near = "") {
 
 TEST_SUITE_BEGIN("command line");
 
-TEST_CASE("check_options: what the command has is left to CLI11") {
+TEST_CASE("check_options: options that the command has are left to CLI11") {
     for (const words& line : std::vector<words>{
              {"read"},
              {"read", "-", "gs://b/o"},
@@ -56,7 +56,7 @@ TEST_CASE("check_options: what the command has is left to CLI11") {
     }
 }
 
-TEST_CASE("check_options: an option that is not there is named, with the nearest") {
+TEST_CASE("check_options: an unknown option is named, with the nearest known one") {
     CHECK(checked({"read", "--concurency", "3", "o"}) == no_option("--concurency", "--concurrency"));
     CHECK(checked({"read", "o", "--concurency=3"}) == no_option("--concurency", "--concurrency"));
     CHECK(checked({"read", "--conc", "3"}) == no_option("--conc", "--concurrency"));
@@ -74,7 +74,7 @@ TEST_CASE("check_options: an option that is not there is named, with the nearest
     CHECK(checked({"--hepl"}) == no_option("--hepl", "--help"));
 }
 
-TEST_CASE("find_command: a command that is not there is named, with the nearest") {
+TEST_CASE("find_command: an unknown command is named, with the nearest known one") {
     CHECK(checked({}) == "a command is required");
     CHECK(checked({"raed"}) == "there is no command 'raed'; the nearest is 'read'");
     CHECK(checked({"reayd"}) == "there is no command 'reayd'; the nearest is 'read'");
@@ -83,8 +83,8 @@ TEST_CASE("find_command: a command that is not there is named, with the nearest"
     CHECK(checked({""}) == "there is no command ''");
 }
 
-TEST_CASE("advice: habits from elsewhere are answered with what to type") {
-    const auto say = [](const std::string& text) { return "; say '" + text + '\''; };
+TEST_CASE("advice: an object name in the form of another tool is answered with the form to type") {
+    const auto say = [](const std::string& text) { return "; use '" + text + '\''; };
     CHECK(advice_on_uri("GS://data/a") == say("gs://data/a"));
     CHECK(advice_on_uri("gs:/data/a") == say("gs://data/a"));
     CHECK(advice_on_uri("data/a") == say("gs://data/a"));

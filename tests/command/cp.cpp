@@ -24,7 +24,7 @@ using names = std::vector<std::string>;
 
 TEST_SUITE_BEGIN("cp");
 
-TEST_CASE("cp: copies objects of any size byte by byte") {
+TEST_CASE("cp: objects of any size are copied byte for byte") {
     std::size_t size = 0;
     SUBCASE("0") {
         size = 0;
@@ -44,10 +44,10 @@ TEST_CASE("cp: copies objects of any size byte by byte") {
     SUBCASE("a block") {
         size = block_bytes;
     }
-    SUBCASE("a block and a bit") {
+    SUBCASE("a block and a partial block") {
         size = block_bytes + 1;
     }
-    SUBCASE("three rings of blocks and a bit") {
+    SUBCASE("three rings of blocks and a partial block") {
         size = 12 * block_bytes + 7;
     }
     const fixture here;
@@ -62,7 +62,7 @@ TEST_CASE("cp: copies objects of any size byte by byte") {
     CHECK(out.names() == names{"file"});
 }
 
-TEST_CASE("cp: an object of which the service does not tell is an error, and no file") {
+TEST_CASE("cp: a response without metadata or generation is an error and leaves no file") {
     for (const char* faults : {"no-metadata call=1 times=0", "no-generation times=0"}) {
         CAPTURE(faults);
         const fixture here({"--faults", faults});
@@ -87,7 +87,7 @@ TEST_CASE("cp: a new file has the permissions that the umask leaves") {
     CHECK((st.st_mode & 07777) == 0640);
 }
 
-TEST_CASE("cp: a file that is replaced keeps its permissions, its other names keep the old bytes") {
+TEST_CASE("cp: a replaced file keeps its permissions, and its other hard links keep the old bytes") {
     const fixture here;
     const scratch out;
     here.put("object", "new");
@@ -102,7 +102,7 @@ TEST_CASE("cp: a file that is replaced keeps its permissions, its other names ke
     CHECK((st.st_mode & 07777) == 0600);
 }
 
-TEST_CASE("cp: follows a symbolic link to the file that it replaces") {
+TEST_CASE("cp: a symbolic link is followed to the file that is replaced") {
     const fixture here;
     const scratch out;
     here.put("object", "new");
@@ -113,7 +113,7 @@ TEST_CASE("cp: follows a symbolic link to the file that it replaces") {
     CHECK(std::filesystem::is_symlink(out.path() / "link"));
 }
 
-TEST_CASE("cp: writes into a directory, under the last part of the object's name") {
+TEST_CASE("cp: the copy in a target directory has the last part of the object's name") {
     const fixture here;
     const scratch out;
     here.put("a/b/object", "content");
@@ -126,7 +126,7 @@ TEST_CASE("cp: writes into a directory, under the last part of the object's name
     CHECK(out.read("object") == "content");
 }
 
-TEST_CASE("cp: writes to descriptors and devices, from where they are") {
+TEST_CASE("cp: descriptors and devices are written from their current position") {
     const fixture here;
     const scratch out;
     here.put("object", "content");
@@ -145,7 +145,7 @@ TEST_CASE("cp: writes to descriptors and devices, from where they are") {
         CHECK(cp(out / "link") == "content");
         CHECK(cp("link", {.shell = "cd " + out.path().string()}) == "content");
     }
-    SUBCASE("a file that is standard output and has been written to") {
+    SUBCASE("a file that is standard output and has content already") {
         for (const char* target : {"-", "/dev/stdout", "/dev/fd/1"}) {
             process::settings how;
             how.shell = "echo before";
@@ -160,7 +160,7 @@ TEST_CASE("cp: writes to descriptors and devices, from where they are") {
         cp("/dev/fd/3", how);
         CHECK(out.read("file") == "before\ncontent");
     }
-    SUBCASE("a file under its name, though it is standard output") {
+    SUBCASE("a file given by its name while it is also standard output") {
         process::settings how;
         how.shell = "echo before";
         how.out_path = out / "file";
@@ -183,7 +183,7 @@ TEST_CASE("cp: writes to descriptors and devices, from where they are") {
     CHECK(std::filesystem::is_symlink(out.path() / "link"));
 }
 
-TEST_CASE("cp: descriptors and devices that cannot be written to are told by name") {
+TEST_CASE("cp: a descriptor or device that rejects writes is named in the error") {
     const fixture here;
     here.put("object", "content");
     const auto check =
@@ -210,7 +210,7 @@ TEST_CASE("cp: an empty target is a usage error that names it") {
     CHECK(got.err.find("TARGET") != std::string::npos);
 }
 
-TEST_CASE("cp: refuses names of objects that are no names of files") {
+TEST_CASE("cp: object names that are not file names are rejected") {
     const fixture here;
     const scratch out;
     for (const char* object :
@@ -224,7 +224,7 @@ TEST_CASE("cp: refuses names of objects that are no names of files") {
     }
 }
 
-TEST_CASE("cp: says which file cannot be written and why, and leaves nothing behind") {
+TEST_CASE("cp: an error names the file that cannot be written and the cause, and leaves nothing behind") {
     const fixture here;
     const scratch out;
     here.put("object", "content");
@@ -240,7 +240,7 @@ TEST_CASE("cp: says which file cannot be written and why, and leaves nothing beh
         target = out / "file/object";
         cause = std::strerror(ENOTDIR);
     }
-    SUBCASE("a file that is to be a directory") {
+    SUBCASE("a file given with a slash at its end") {
         target = out / "file/";
         cause = std::strerror(ENOTDIR);
     }
@@ -249,10 +249,10 @@ TEST_CASE("cp: says which file cannot be written and why, and leaves nothing beh
         target = out / "dir";
         cause = std::strerror(EISDIR);
     }
-    SUBCASE("a link to nowhere") {
+    SUBCASE("a dangling link") {
         std::filesystem::create_symlink("nowhere", out.path() / "link");
         target = out / "link";
-        cause = "a symbolic link to nowhere";
+        cause = "a broken symbolic link";
     }
     SUBCASE("a link to itself") {
         std::filesystem::create_symlink("link", out.path() / "link");
@@ -269,7 +269,7 @@ TEST_CASE("cp: says which file cannot be written and why, and leaves nothing beh
     CHECK(out.names() == before);
 }
 
-TEST_CASE("cp: a missing object leaves nothing behind, and an old file as it was") {
+TEST_CASE("cp: a missing object leaves no new file, and an old file unchanged") {
     const fixture here;
     const scratch out;
     out.write("file", "old");
@@ -280,13 +280,13 @@ TEST_CASE("cp: a missing object leaves nothing behind, and an old file as it was
     CHECK(out.read("file") == "old");
 }
 
-TEST_CASE("cp: a write that fails in the middle leaves nothing behind, and an old file as it was") {
+TEST_CASE("cp: a write that fails midway leaves no new file, and an old file unchanged") {
     const fixture here;
     const scratch out;
     here.put("object", beyond_a_ring_of(4));
     names before;
     SUBCASE("a new file") {}
-    SUBCASE("a file that is replaced") {
+    SUBCASE("a file that would be replaced") {
         out.write("file", "old");
         before = {"file"};
     }
@@ -304,7 +304,7 @@ TEST_CASE("cp: a write that fails in the middle leaves nothing behind, and an ol
     if (!before.empty()) CHECK(out.read("file") == "old");
 }
 
-// As the wire has it; `stat` tells it in hexadecimal digits.
+// In the byte order of the wire; `stat` prints hexadecimal digits.
 std::string checksum_of(const fixture& service, const std::string& object) {
     const std::string told = service.run({"stat", object}).out;
     const auto crc = static_cast<std::uint32_t>(std::stoul(told.substr(told.find("(0x") + 3), nullptr, 16));
@@ -313,12 +313,12 @@ std::string checksum_of(const fixture& service, const std::string& object) {
     return bytes;
 }
 
-TEST_CASE("cp: bytes that the checksums do not confirm leave nothing behind, and an old file as it was") {
+TEST_CASE("cp: a checksum mismatch leaves no new file, and an old file unchanged") {
     const fixture here;
     const scratch out;
     out.write("file", "old");
     proxy::filter damage;
-    SUBCASE("those of the messages") {
+    SUBCASE("the checksums of the messages") {
         here.put("object", std::string(5 * mib, 'x'));
         damage = replace(std::string(64, 'x'), std::string(64, 'y'));
     }
@@ -330,13 +330,13 @@ TEST_CASE("cp: bytes that the checksums do not confirm leave nothing behind, and
         wrong.back() ^= 1;
         damage = replace(right, wrong);
     };
-    SUBCASE("that of the whole, which is one block") {
+    SUBCASE("the checksum of the whole object, of one block") {
         damage_whole(pattern(5 * mib));
     }
-    SUBCASE("that of the whole, which is a block and one byte") {
+    SUBCASE("the checksum of the whole object, of one block and one byte") {
         damage_whole(beyond_one_block());
     }
-    SUBCASE("that of the whole, which is more than there are blocks") {
+    SUBCASE("the checksum of the whole object, of more blocks than the ring has") {
         damage_whole(beyond_a_ring_of(4));
     }
     const proxy between(here.address, damage);
@@ -351,7 +351,7 @@ TEST_CASE("cp: bytes that the checksums do not confirm leave nothing behind, and
 }
 
 // The emulator has the checksum of an object as large as this at hand only later, so cp asks for it at the end.
-TEST_CASE("cp: a complete copy stays, though the checksum of the whole cannot be asked for") {
+TEST_CASE("cp: a complete copy is kept when the query for the checksum of the whole object fails") {
     const fixture here({"--faults", "fail-metadata times=0 status=PERMISSION_DENIED"});
     const scratch out;
     const std::string content = pattern(65 * mib);
@@ -362,12 +362,12 @@ TEST_CASE("cp: a complete copy stays, though the checksum of the whole cannot be
     // It may have been there after all.
     if (!got.err.empty()) {
         CHECK(got.err.starts_with(
-            "rangeio: warning: the checksum of the whole is not known: gs://bucket/object: "
+            "rangeio: warning: the checksum of the whole object is unknown: gs://bucket/object: "
         ));
     }
 }
 
-TEST_CASE("cp: a signal in the middle leaves nothing behind") {
+TEST_CASE("cp: a signal during the copy leaves nothing behind") {
     const fixture here;
     const scratch out;
     here.put("object", pattern(32 * mib));
@@ -405,7 +405,7 @@ TEST_CASE("cp: a signal in the middle leaves nothing behind") {
     }
 }
 
-TEST_CASE("cp: the next copy to a name removes what a killed one left, and nothing of a living one") {
+TEST_CASE("cp: a copy removes what a killed copy to the same name left, and nothing of a running one") {
     const fixture here;
     const scratch out;
     here.put("object", pattern(32 * mib));
@@ -425,7 +425,7 @@ TEST_CASE("cp: the next copy to a name removes what a killed one left, and nothi
     CHECK(out.names() == names{"file", "other"});
 }
 
-TEST_CASE("cp: a read that takes too long leaves nothing behind") {
+TEST_CASE("cp: a read that exceeds its timeout leaves nothing behind") {
     const fixture here;
     const scratch out;
     here.put("object", pattern(32 * mib));
@@ -441,7 +441,7 @@ TEST_CASE("cp: a read that takes too long leaves nothing behind") {
     CHECK(out.names().empty());
 }
 
-TEST_CASE("cp: shows how far it is on a terminal, within its width") {
+TEST_CASE("cp: the progress line fits the width of the terminal") {
     const fixture here;
     const scratch out;
     here.put("object", pattern(32 * mib));

@@ -14,7 +14,7 @@ namespace {
 
 TEST_SUITE_BEGIN("emulate");
 
-TEST_CASE("emulate: stops cleanly on SIGTERM and SIGINT") {
+TEST_CASE("emulate: SIGTERM and SIGINT stop the server cleanly") {
     int signal = 0;
     SUBCASE("SIGTERM") {
         signal = SIGTERM;
@@ -33,14 +33,14 @@ TEST_CASE("emulate: stops cleanly on SIGTERM and SIGINT") {
     CHECK(got.err.empty());
 }
 
-TEST_CASE("emulate: stops while somebody reads") {
+TEST_CASE("emulate: a signal stops the server while a client reads") {
     fixture here;
     here.put("object", pattern(std::size_t{32} << 20));
     process cat({"cat", "gs://bucket/object"}, here.here());
     cat.read(1);
     here.server.signal(SIGTERM);
     CHECK(here.server.wait().code == 0);
-    // It would wait a minute for a server that comes back, unless it had read ahead to the end.
+    // The command would wait a minute for the server's return, unless it had read ahead to the end.
     cat.signal(SIGTERM);
     const outcome got = cat.wait();
     CAPTURE(got.err);
@@ -54,11 +54,11 @@ TEST_CASE("emulate: a root that cannot be served is an error") {
     SUBCASE("missing") {
         path = root / "missing";
     }
-    SUBCASE("a file") {
+    SUBCASE("a regular file") {
         path = root / "file";
     }
     SUBCASE("not readable") {
-        if (::geteuid() == 0) return;  // for whom everything is
+        if (::geteuid() == 0) return;  // root can read every directory
         path = root / "closed";
         ::mkdir(path.c_str(), 0);
     }
@@ -70,7 +70,7 @@ TEST_CASE("emulate: a root that cannot be served is an error") {
     CHECK(got.err.find(path) != std::string::npos);
 }
 
-TEST_CASE("emulate: an address that cannot be listened on is an error") {
+TEST_CASE("emulate: an address that cannot be bound is an error") {
     const scratch root;
     const silent_peer taken;
     std::string address;
@@ -87,7 +87,7 @@ TEST_CASE("emulate: an address that cannot be listened on is an error") {
     CHECK(got.err.find(address) != std::string::npos);
 }
 
-TEST_CASE("emulate: warns when others can reach it") {
+TEST_CASE("emulate: an address reachable from other machines causes a warning") {
     const scratch root;
     process server({"emulate", "--root", root.path(), "--listen", "0.0.0.0:0"});
     CHECK(server.read_line().starts_with("0.0.0.0:"));
@@ -98,7 +98,7 @@ TEST_CASE("emulate: warns when others can reach it") {
     CHECK(got.err.starts_with("rangeio: warning: "));
 }
 
-TEST_CASE("emulate: faults from the command line, and the reader gets every byte all the same") {
+TEST_CASE("emulate: faults from the command line are injected, and the reader still gets every byte") {
     fixture here({"--faults", "reset byte=100000; redirect byte=200000 token=there; bad-checksum call=3"});
     const std::string content = pattern(300'000);
     here.put("object", content);
@@ -108,7 +108,7 @@ TEST_CASE("emulate: faults from the command line, and the reader gets every byte
     CHECK(got.out == content);
 }
 
-TEST_CASE("emulate: says at its end which routing tokens nobody has brought") {
+TEST_CASE("emulate: the exit report lists the routing tokens that no call carried") {
     // The client follows three in a row, and not the fourth.
     fixture here({"--faults", "redirect times=3 token=used; redirect token=last"});
     here.put("object", "content");
@@ -119,7 +119,7 @@ TEST_CASE("emulate: says at its end which routing tokens nobody has brought") {
     CHECK(got.err == "rangeio: warning: no call has brought routing_token=last of gs://bucket/object\n");
 }
 
-TEST_CASE("emulate: says at its end what was given and had no effect") {
+TEST_CASE("emulate: the exit report lists the settings that had no effect") {
     fixture here(
         {"--faults",
          "reset byte=1 status=INTERNAL; reset byte=5000000; chunk bytes=3",
@@ -166,7 +166,7 @@ TEST_CASE("emulate: --verbose writes a line for each request and each failure") 
     CHECK(got.err.find(" ListObjects gs://bucket/dir/\n") != std::string::npos);
 }
 
-TEST_CASE("emulate: faults from a file, as text and as JSON") {
+TEST_CASE("emulate: faults are read from a file, as text and as JSON") {
     const scratch root;
     std::string script;
     SUBCASE("text") {
@@ -185,7 +185,7 @@ TEST_CASE("emulate: faults from a file, as text and as JSON") {
     CHECK(here.run({"cat", "gs://bucket/object"}).out == "content");
 }
 
-TEST_CASE("emulate: a fault script that is wrong is an error, and says what and where") {
+TEST_CASE("emulate: a malformed fault script is an error that gives the fault and its place") {
     const scratch root;
     root.write("wrong", "[{\"kind\": \"reset\"}, {\"kind\": \"rest\"}]");
     root.write("large", std::string((std::size_t{1} << 20) + 1, '#'));
@@ -194,20 +194,20 @@ TEST_CASE("emulate: a fault script that is wrong is an error, and says what and 
     int code = 2;
     SUBCASE("text") {
         given = "reset speed=1";
-        expected = "--faults: fault \"reset speed=1\": \"speed\" is no key";
+        expected = "--faults: fault \"reset speed=1\": \"speed\" is not a key";
     }
     SUBCASE("a file") {
         given = "@" + root / "wrong";
-        expected = "--faults: " + root / "wrong" + ": fault 2: \"rest\" is no kind of fault";
+        expected = "--faults: " + root / "wrong" + ": fault 2: \"rest\" is not a fault kind";
     }
-    SUBCASE("no file") {
+    SUBCASE("a missing file") {
         given = "@" + root / "missing";
         expected = root / "missing" + ": cannot be read: No such file or directory";
         code = 1;
     }
-    SUBCASE("too large") {
+    SUBCASE("a file that is too large") {
         given = "@" + root / "large";
-        expected = root / "large" + ": more than 1048576 bytes are no fault script";
+        expected = root / "large" + ": the fault script is larger than 1048576 bytes";
         code = 1;
     }
     const outcome got = run({"emulate", "--root", root.path(), "--faults", given});

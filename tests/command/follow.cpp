@@ -29,8 +29,7 @@ struct growing : fixture {
 
 TEST_SUITE_BEGIN("follow");
 
-TEST_CASE("cat --follow: writes what is there, then what is appended, and ends when the object is finalized"
-) {
+TEST_CASE("cat --follow: existing bytes are written, then appended ones, until the object is finalized") {
     const growing here;
     process cat({"cat", "--follow", "--poll", "10ms", "gs://bucket/log"}, here.here());
     CHECK(cat.read_line() == "first line");
@@ -47,7 +46,7 @@ TEST_CASE("cat --follow: writes what is there, then what is appended, and ends w
     CHECK(got.err.empty());
 }
 
-TEST_CASE("cat --follow: begins at the last bytes, or at an offset") {
+TEST_CASE("cat --follow: output begins at the last N bytes or at an offset") {
     const growing here;
     std::string first;
     std::string range;
@@ -59,7 +58,7 @@ TEST_CASE("cat --follow: begins at the last bytes, or at an offset") {
         range = "6-";
         first = "line";
     }
-    SUBCASE("more than there is") {
+    SUBCASE("more bytes than the object has") {
         range = "-100";
         first = "first line";
     }
@@ -72,7 +71,7 @@ TEST_CASE("cat --follow: begins at the last bytes, or at an offset") {
     CHECK(cat.wait().code == 0);
 }
 
-TEST_CASE("cat --follow: of a finalized object it writes what there is and ends") {
+TEST_CASE("cat --follow: a finalized object is written once, then the command ends") {
     const fixture here;
     here.put("object", "content");
     const outcome got = here.run({"cat", "--follow", "gs://bucket/object"});
@@ -100,7 +99,7 @@ TEST_CASE("cat --follow: an object that is replaced or deleted is an error") {
     CHECK(got.err.find("generation") != std::string::npos);
 }
 
-TEST_CASE("cat --follow: SIGINT ends it while it waits") {
+TEST_CASE("cat --follow: SIGINT ends the command while it waits for appended bytes") {
     const growing here;
     process cat({"cat", "--follow", "--poll", "1h", "gs://bucket/log"}, here.here());
     CHECK(cat.read_line() == "first line");
@@ -108,7 +107,7 @@ TEST_CASE("cat --follow: SIGINT ends it while it waits") {
     CHECK(cat.wait().code == 128 + SIGINT);
 }
 
-TEST_CASE("cat --follow: one object, and a range that reaches to the end, or it is a usage error") {
+TEST_CASE("cat --follow: several objects, or a range with an end, are a usage error") {
     const fixture here;
     here.put("a", "");
     for (const std::vector<std::string>& words : {
@@ -123,7 +122,7 @@ TEST_CASE("cat --follow: one object, and a range that reaches to the end, or it 
     }
 }
 
-TEST_CASE("--verbose: a line an event and a summary on standard error, the output is none the worse") {
+TEST_CASE("--verbose: standard error has a line for each event and a summary, the output is unchanged") {
     const fixture here;
     here.put("a b\n", "content");
     const auto lines_with = [](const outcome& got, std::string_view what) {
@@ -161,7 +160,7 @@ TEST_CASE("--verbose: a line an event and a summary on standard error, the outpu
         CHECK(lines_with(got, "stream 1 opened after ") == 1);
         CHECK(lines_with(got, "summary: opened=1 ") == 1);
     }
-    SUBCASE("a failure comes after the summary") {
+    SUBCASE("a failure is printed after the summary") {
         const outcome got = here.run({"cat", "-v", "gs://bucket/missing"});
         CAPTURE(got.err);
         CHECK(got.code == 1);
@@ -171,7 +170,7 @@ TEST_CASE("--verbose: a line an event and a summary on standard error, the outpu
         REQUIRE(summary != std::string::npos);
         CHECK(got.err.find("gs://bucket/missing", summary) != std::string::npos);
     }
-    SUBCASE("streams that go elsewhere and break") {
+    SUBCASE("streams that are redirected and break") {
         const fixture faulty({"--faults", "redirect byte=100000; reset byte=1000 call=2"});
         const std::string content = pattern(300'000);
         faulty.put("object", content);
@@ -179,15 +178,15 @@ TEST_CASE("--verbose: a line an event and a summary on standard error, the outpu
         CAPTURE(got.err);
         CHECK(got.code == 0);
         CHECK(got.out == content);
-        CHECK(lines_with(got, "gs://bucket/object: stream 1 is redirected\n") == 1);
-        CHECK(lines_with(got, "gs://bucket/object: stream 1 goes on with another call\n") == 1);
+        CHECK(lines_with(got, "gs://bucket/object: stream 1 was redirected\n") == 1);
+        CHECK(lines_with(got, "gs://bucket/object: stream 1 continues with another call\n") == 1);
         CHECK(lines_with(got, "gs://bucket/object: stream 1 broke: the stream broke (UNAVAILABLE)\n") == 1);
         CHECK(lines_with(got, "gs://bucket/object: stream 1 resumes after ") == 1);
         CHECK(lines_with(got, "gs://bucket/object: stream 1 resumed after ") == 2);
         CHECK(lines_with(got, "summary: opened=1 ") == 1);
         CHECK(lines_with(got, " resumed=2 redirected=1 ") == 1);
     }
-    SUBCASE("without it there is nothing on standard error") {
+    SUBCASE("without the option standard error is empty") {
         CHECK(here.run({"cat", "gs://bucket/object"}).err.empty());
     }
 }

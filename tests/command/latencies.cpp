@@ -13,14 +13,14 @@ namespace {
 
 TEST_SUITE_BEGIN("latencies");
 
-TEST_CASE("latencies: without any, all is zero") {
+TEST_CASE("latencies: all values are zero before the first sample") {
     const latencies none;
     CHECK(none.count() == 0);
     CHECK(none.percentile(0.5).count() == 0);
     CHECK(none.max().count() == 0);
 }
 
-TEST_CASE("latencies: percentiles are those of the sorted times, at most 1.6 % too long") {
+TEST_CASE("latencies: percentiles are those of the sorted samples, at most 1.6 % too long") {
     std::mt19937_64 random(1);
     for (int round = 0; round < 50; ++round) {
         latencies times;
@@ -44,7 +44,7 @@ TEST_CASE("latencies: percentiles are those of the sorted times, at most 1.6 % t
     }
 }
 
-TEST_CASE("latencies: those of several add up") {
+TEST_CASE("latencies: the samples of several recorders add up") {
     latencies all;
     latencies some;
     latencies others;
@@ -58,7 +58,7 @@ TEST_CASE("latencies: those of several add up") {
     for (const double share : {0.1, 0.5, 0.99}) CHECK(some.percentile(share) == all.percentile(share));
 }
 
-TEST_CASE("latencies: a time before its beginning counts as none") {
+TEST_CASE("latencies: a negative duration counts as zero") {
     latencies times;
     times.add(std::chrono::nanoseconds(-5));
     CHECK(times.count() == 1);

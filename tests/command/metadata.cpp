@@ -22,7 +22,7 @@ using text_lines = std::vector<std::string>;
 
 TEST_SUITE_BEGIN("metadata");
 
-TEST_CASE("stat: shows size, generation and checksum") {
+TEST_CASE("stat: size, generation and checksum are printed") {
     const fixture here;
     here.put("dir/object", "123456789");
     const outcome got = here.run({"stat", "gs://bucket/dir/object"});
@@ -33,7 +33,7 @@ TEST_CASE("stat: shows size, generation and checksum") {
     CHECK(got.err.empty());
 }
 
-TEST_CASE("stat --json: is one line, with the generation as a string") {
+TEST_CASE("stat --json: the output is one line, with the generation as a string") {
     const fixture here({"--unfinalized", "bucket/log"});
     here.put("object", "123456789");
     here.put("log", "abc");
@@ -55,7 +55,7 @@ TEST_CASE("stat --json: is one line, with the generation as a string") {
     CHECK_FALSE(unfinalized.contains("crc32c"));
 }
 
-TEST_CASE("ls: folds names after a slash, or not") {
+TEST_CASE("ls: a delimiter folds names after a slash, without it all names are listed") {
     const fixture here;
     for (const char* name : {"a", "b/1", "b/2", "b/c/3", "z"}) here.put(name, "x");
     const auto ls = [&here](const std::vector<std::string>& arguments) {
@@ -81,7 +81,7 @@ TEST_CASE("ls: folds names after a slash, or not") {
     CHECK(details[1].ends_with("-  gs://bucket/b/"));
 }
 
-TEST_CASE("ls: reads every page, and in JSON lines if asked to") {
+TEST_CASE("ls: every page is listed, as JSON lines on request") {
     const fixture here;
     constexpr std::size_t count = 2345;
     for (std::size_t i = 0; i < count; ++i) here.put("object-" + std::to_string(i), "");
@@ -94,7 +94,7 @@ TEST_CASE("ls: reads every page, and in JSON lines if asked to") {
     CHECK(first == text_lines{R"({"bucket":"bucket","prefix":"dir/"})"});
 }
 
-TEST_CASE("ls: an empty bucket is fine, a prefix that nothing has is not") {
+TEST_CASE("ls: an empty bucket lists nothing, a prefix without a match is an error") {
     const fixture here;
     const outcome empty = here.run({"ls", "gs://bucket"});
     CHECK(empty.code == 0);
@@ -105,7 +105,7 @@ TEST_CASE("ls: an empty bucket is fine, a prefix that nothing has is not") {
     CHECK(none.err.find("gs://bucket/nothing") != std::string::npos);
 }
 
-TEST_CASE("ls: a prefix is any beginning of a name") {
+TEST_CASE("ls: a prefix matches any beginning of a name") {
     const fixture here;
     for (const char* name : {".hidden", "..data", "...", "a"}) here.put(name, "x");
     const auto ls = [&here](const char* prefix) { return lines(here.run({"ls", prefix}).out); };
@@ -114,7 +114,7 @@ TEST_CASE("ls: a prefix is any beginning of a name") {
     CHECK(ls("gs://bucket/...") == text_lines{"gs://bucket/..."});
 }
 
-TEST_CASE("what names have in them cannot change what a terminal shows") {
+TEST_CASE("printable names: control characters of a name do not reach the terminal") {
     const fixture here;
     const std::string name = "red\x1b[31m\xe2\x80\xae\xe2\x80\xa8\xef\xbb\xbf\xc2\x9b";
     const std::string shown = R"(red\x1b[31m\xe2\x80\xae\xe2\x80\xa8\xef\xbb\xbf\xc2\x9b)";

@@ -101,12 +101,12 @@ bool locked(const std::string& path) {
 
 TEST_SUITE_BEGIN("output file");
 
-TEST_CASE("output_file: each call that fails is told with file and cause, and leaves what was there") {
+TEST_CASE("output_file: a failed call is reported with file and cause, and leaves the old content") {
     bool replaces = false;
     SUBCASE("a new file") {
         replaces = false;
     }
-    SUBCASE("one that is replaced") {
+    SUBCASE("a file that is replaced") {
         replaces = true;
     }
     const scratch dir;
@@ -157,7 +157,7 @@ TEST_CASE("output_file: each call that fails is told with file and cause, and le
     }
 }
 
-TEST_CASE("output_file: calls that are interrupted, and writes that are cut short, are made again") {
+TEST_CASE("output_file: interrupted calls and partial writes are repeated") {
     class slow_calls : public file_calls {
     public:
         ssize_t write(int fd, const std::byte* bytes, std::size_t) override {
@@ -184,13 +184,13 @@ TEST_CASE("output_file: calls that are interrupted, and writes that are cut shor
     CHECK(dir.read("file") == "all of it.");
 }
 
-TEST_CASE("output_file: a file system that reserves nothing is written to, a full one is not") {
+TEST_CASE("output_file: a file system that cannot reserve space is written to, a full one is an error") {
     const scratch dir;
     scripted_calls calls;
     calls.before = [&calls](const std::string& call, const std::string&) {
         if (call == "reserve") calls.failing = calls.made.size() - 1;
     };
-    SUBCASE("reserves nothing") {
+    SUBCASE("no reservation of space") {
         calls.error = EOPNOTSUPP;
         write_file(dir / "file", calls);
         CHECK(dir.read("file") == "new conte");
@@ -205,7 +205,7 @@ TEST_CASE("output_file: a file system that reserves nothing is written to, a ful
     }
 }
 
-TEST_CASE("output_file: a write that takes no byte is a full device") {
+TEST_CASE("output_file: a write of zero bytes is reported as a full device") {
     class full_calls : public file_calls {
         ssize_t write(int, const std::byte*, std::size_t) override { return 0; }
     };
@@ -215,7 +215,7 @@ TEST_CASE("output_file: a write that takes no byte is a full device") {
     CHECK_THROWS_AS(file.append(bytes_of("x")), rangeio::tool::failed);
 }
 
-TEST_CASE("output_stream: each call that fails is told with name and cause, and leaves no descriptor") {
+TEST_CASE("output_stream: a failed call is reported with name and cause, and leaves no open descriptor") {
     const scratch dir;
     dir.write("device", "");
     const std::string path = dir / "device";
@@ -244,7 +244,7 @@ TEST_CASE("output_stream: each call that fails is told with name and cause, and 
     CHECK(dir.read("device").size() > 1);
 }
 
-TEST_CASE("write_all: a pipe that somebody has made non-blocking is written to its end, as it is read") {
+TEST_CASE("write_all: a non-blocking pipe is written to the end as its reader takes the bytes") {
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
     REQUIRE(::fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
@@ -264,7 +264,7 @@ TEST_CASE("write_all: a pipe that somebody has made non-blocking is written to i
     CHECK((got == all));
 }
 
-TEST_CASE("close_out: what the system only tells then is an error, but not that it was closed before") {
+TEST_CASE("close_out: an error of the close is reported, except that the descriptor was closed already") {
     class failing_close : public file_calls {
     public:
         explicit failing_close(int error) : error_(error) {}
@@ -282,7 +282,7 @@ TEST_CASE("close_out: what the system only tells then is an error, but not that 
     CHECK_NOTHROW(rangeio::tool::close_out(closed));
 }
 
-TEST_CASE("temporary_file: it is locked from its first byte until it is renamed or removed") {
+TEST_CASE("temporary_file: the file is locked from its first byte until it is renamed or removed") {
     const scratch dir;
     std::size_t seen = 0;
     scripted_calls calls;
@@ -299,7 +299,7 @@ TEST_CASE("temporary_file: it is locked from its first byte until it is renamed 
     CHECK(seen == 2);
 }
 
-TEST_CASE("temporary_file: one that another process takes for a leftover is not written to") {
+TEST_CASE("temporary_file: a file that another process takes for a leftover is not written to") {
     const scratch dir;
     const std::string target = dir / "file";
     // Between its creation and its lock the file looks as a dead process's does.
@@ -319,7 +319,8 @@ TEST_CASE("temporary_file: one that another process takes for a leftover is not 
     CHECK(dir.names() == names{"file"});
 }
 
-TEST_CASE("temporary_file: leftovers of the same name are removed, those of others and living ones are not") {
+TEST_CASE("temporary_file: leftovers of the same target are removed, those of others and locked ones are not"
+) {
     const scratch dir;
     names leftovers;
     const auto leave = [&](const std::string& target) {
@@ -341,7 +342,7 @@ TEST_CASE("temporary_file: leftovers of the same name are removed, those of othe
     CHECK(dir.names().front().starts_with(".rangeio-"));
 }
 
-TEST_CASE("temporary_file: as many copies to one name as there may be, and no more") {
+TEST_CASE("temporary_file: copies to one target are limited to max_copies at a time") {
     const scratch dir;
     std::vector<std::unique_ptr<output_file>> copies;
     for (int i = 0; i < temporary_file::max_copies; ++i) {
@@ -352,7 +353,7 @@ TEST_CASE("temporary_file: as many copies to one name as there may be, and no mo
     CHECK_NOTHROW(output_file(dir / "file", 0));
 }
 
-TEST_CASE("temporary_file: copies to one name that come and go at once disturb none of them") {
+TEST_CASE("temporary_file: concurrent copies to one target do not disturb each other") {
     const scratch dir;
     constexpr int rounds = 200;
     std::vector<std::string> wrong(4);
@@ -392,7 +393,7 @@ std::string list_with_a_user() {
     return list;
 }
 
-TEST_CASE("output_file: a file that is replaced passes on its access control list, or that it has none") {
+TEST_CASE("output_file: a replaced file passes its access control list on, or the absence of one") {
     const scratch dir;
     const std::string path = dir / "file";
     const std::string list = list_with_a_user();
@@ -425,7 +426,7 @@ TEST_CASE("output_file: a file that is replaced passes on its access control lis
     CHECK_FALSE(list_of(dir / "other").empty());
 }
 
-TEST_CASE("output_file: a file that is replaced passes on permissions, and to root its owner and group") {
+TEST_CASE("output_file: a replaced file passes its permissions on, and for root its owner and group") {
     const scratch dir;
     const std::string path = dir / "file";
     for (const mode_t mode : {0600U, 0755U, 0444U, 0666U}) {
@@ -456,7 +457,7 @@ TEST_CASE("output_file: a file that is replaced passes on permissions, and to ro
     CHECK(st.st_gid == 2345);
     CHECK(mode_of(path) == 0664);
     CHECK(std::ranges::count(calls.made, "change_owner") == 1);
-    SUBCASE("root is told if it cannot have that") {
+    SUBCASE("root gets an error if the owner cannot be kept") {
         calls.before = [&calls](const std::string& call, const std::string&) {
             if (call == "change_owner") calls.failing = calls.made.size() - 1;
         };
@@ -464,7 +465,7 @@ TEST_CASE("output_file: a file that is replaced passes on permissions, and to ro
         CHECK_THROWS_AS(write_file(path, calls), rangeio::tool::failed);
         CHECK(dir.names() == names{"file"});
     }
-    SUBCASE("for others, a group that cannot be kept loses what all others do not have") {
+    SUBCASE("without root, a group that cannot be kept loses the permissions that others lack") {
         ::chmod(dir.path().c_str(), 0777);
         REQUIRE(::seteuid(65534) == 0);
         write_file(path, calls);

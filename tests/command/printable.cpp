@@ -11,7 +11,7 @@ namespace {
 
 TEST_SUITE_BEGIN("printable");
 
-TEST_CASE("printable: what shows a character of its own stays") {
+TEST_CASE("printable: characters with a glyph of their own are unchanged") {
     for (const char* text :
          {"plain",
           "",
@@ -26,7 +26,7 @@ TEST_CASE("printable: what shows a character of its own stays") {
     }
 }
 
-TEST_CASE("printable: controls, format characters and separators are shown byte by byte") {
+TEST_CASE("printable: controls, format characters and separators are escaped byte by byte") {
     CHECK(printable("a\x1b[0m\n\x7f") == "a\\x1b[0m\\x0a\\x7f");
     CHECK(printable(std::string_view("\0", 1)) == "\\x00");
     CHECK(printable("\xc2\x9b") == "\\xc2\\x9b");
@@ -40,7 +40,7 @@ TEST_CASE("printable: controls, format characters and separators are shown byte 
     CHECK(printable("\xf0\x91\x82\xbd") == "\\xf0\\x91\\x82\\xbd");  // U+110BD
 }
 
-TEST_CASE("printable: what is not UTF-8 is shown byte by byte") {
+TEST_CASE("printable: bytes that are not UTF-8 are escaped one by one") {
     CHECK(
         printable("\x9b"
                   "31m") ==
@@ -57,7 +57,7 @@ TEST_CASE("printable: what is not UTF-8 is shown byte by byte") {
     CHECK(printable("\xff\xfe") == "\\xff\\xfe");
 }
 
-TEST_CASE("json_text: shows the same, and means what it meant") {
+TEST_CASE("json_text: characters are escaped as in printable, and the parsed value is unchanged") {
     const boost::json::object value{
         {"name", "a\x1b\xc2\x9b\xe2\x80\xae\xf3\xa0\x81\xbf\x7f\xc3\xa4"}, {"size", 5}
     };

@@ -83,7 +83,7 @@ process::process(const std::vector<std::string>& arguments, const settings& how)
     const int err = how.err_fd >= 0 ? how.err_fd : err_write.get();
     ::posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
 
-    // Whoever runs the tests may ignore some of them.
+    // The parent of the tests may ignore some of the signals.
     posix_spawnattr_t attributes;
     ::posix_spawnattr_init(&attributes);
     sigset_t all;

@@ -29,7 +29,7 @@ private:
 
 /// How a process ended, and what it wrote.
 struct outcome {
-    /// As a shell tells it: the exit code, or 128 + the signal.
+    /// As in a shell: the exit code, or 128 + the signal.
     int code = -1;
     std::string out;
     std::string err;
@@ -69,7 +69,7 @@ public:
     std::string read_line();
     /// Exactly as many bytes of its standard output.
     std::string read(std::size_t bytes);
-    /// Nobody reads its standard output any more.
+    /// Closes the reading end of its standard output.
     void close_out() { out_.reset(); }
     void signal(int number) const;
     /// Reads what is left of its output, until it ends. Throws at the deadline.

@@ -70,7 +70,7 @@ std::string errors_of(Action action) {
 
 TEST_SUITE_BEGIN("reports");
 
-TEST_CASE("bench: the table of a measurement") {
+TEST_CASE("bench report: the table shows the measurement") {
     CHECK(
         bench_table(measured()) ==
         "gs://b-1/o: random (seed 5) reads of 64 KiB, depth 8, pool size 2, concurrency 3\n"
@@ -83,7 +83,7 @@ TEST_CASE("bench: the table of a measurement") {
     );
 }
 
-TEST_CASE("bench: the JSON of a measurement") {
+TEST_CASE("bench report: the JSON form holds the measurement") {
     CHECK(
         bench_json(measured()) ==
         R"({"object":"gs://b-1/o","pattern":"rand","io_bytes":65536,"depth":8,"seed":5,"pool_size":2,)"
@@ -96,7 +96,7 @@ TEST_CASE("bench: the JSON of a measurement") {
     );
 }
 
-TEST_CASE("event_log: the summary counts each kind, and adds up bytes and waits") {
+TEST_CASE("event_log: the summary counts each kind of event and adds up bytes and waits") {
     const object_ref object("b-1", "o");
     const std::string written = errors_of([&] {
         event_log log;
@@ -135,7 +135,7 @@ TEST_CASE("event_log: the summary counts each kind, and adds up bytes and waits"
     CHECK(written.ends_with(summary));
 }
 
-TEST_CASE("event_log: lines that nobody takes in time are counted as lost, and none is lost uncounted") {
+TEST_CASE("event_log: lines that a slow reader misses are dropped, and each dropped line is counted") {
     constexpr std::size_t told = 5000;
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);

@@ -25,7 +25,7 @@ outcome stress(const std::vector<std::string>& arguments) {
 
 TEST_SUITE_BEGIN("stress");
 
-TEST_CASE("stress: the shipped programs hold, by each strategy") {
+TEST_CASE("stress: the shipped programs hold under each strategy") {
     const auto names = stress({"--list"});
     CHECK(names.code == 0);
     CHECK(names.out.find("cancelled-reads\n") != std::string::npos);
@@ -37,7 +37,7 @@ TEST_CASE("stress: the shipped programs hold, by each strategy") {
     }
 }
 
-TEST_CASE("stress: a violation is shown, ends with 1, and is replayed by its name") {
+TEST_CASE("stress: a violation is printed, gives exit status 1 and is replayed by its name") {
     const scratch here;
     here.write("hopeless", hopeless);
     const auto got = stress({"--program", here / "hopeless", "--seed", "7"});
@@ -52,7 +52,7 @@ TEST_CASE("stress: a violation is shown, ends with 1, and is replayed by its nam
     CHECK(shown.out == stress({"--program", here / "hopeless", "--replay", "random:7"}).out);
 }
 
-TEST_CASE("stress: what --json calls a run is what --replay takes") {
+TEST_CASE("stress: the name of a run in --json is accepted by --replay") {
     const scratch here;
     here.write("hopeless", hopeless);
     for (const char* how : {"dfs", "pct", "random"}) {
@@ -84,31 +84,31 @@ TEST_CASE("stress: what --json calls a run is what --replay takes") {
     CHECK(stress({"--program", "abandoned", "--list", "--json"}).out == "{\"program\":\"abandoned\"}\n");
 }
 
-TEST_CASE("stress: a program that cannot be understood, or read, is named") {
+TEST_CASE("stress: a program that cannot be parsed or read is named") {
     const scratch here;
     here.write("typo", "object 8\ntask a: raed 0-8\n");
     const auto typo = stress({"--program", here / "typo"});
     CHECK(typo.code == 2);
-    CHECK(typo.err.find("typo: line 2: \"raed\" is no operation") != std::string::npos);
+    CHECK(typo.err.find("typo: line 2: \"raed\" is not an operation") != std::string::npos);
     const auto missing = stress({"--program", here / "missing"});
     CHECK(missing.code == 1);
     CHECK(missing.err.find("missing: cannot be read") != std::string::npos);
     const auto name = stress({"--program", "abandoned", "--replay", "dfs"});
     CHECK(name.code == 2);
-    CHECK(name.err.find("\"dfs\" names no run") != std::string::npos);
+    CHECK(name.err.find("run \"dfs\": not random:SEED") != std::string::npos);
     CHECK(stress({"--explore", "all"}).code == 2);
 }
 
-TEST_CASE("stress: an option that would be ignored is named") {
+TEST_CASE("stress: an option without effect is rejected by name") {
     struct row {
         std::vector<std::string> arguments;
         const char* complaint;
     };
     const row rows[] = {
-        {{"--explore", "dfs", "--seed", "7"}, "--seed is of pct and random, not of dfs"},
-        {{"--explore", "dfs", "--depth", "4"}, "--depth is of --explore pct, not of dfs"},
-        {{"--depth", "4"}, "--depth is of --explore pct, not of random"},
-        {{"--explore", "pct", "--deviations", "1"}, "--deviations is of --explore dfs, not of pct"},
+        {{"--explore", "dfs", "--seed", "7"}, "--seed is for pct and random, not for dfs"},
+        {{"--explore", "dfs", "--depth", "4"}, "--depth is for --explore pct, not for dfs"},
+        {{"--depth", "4"}, "--depth is for --explore pct, not for random"},
+        {{"--explore", "pct", "--deviations", "1"}, "--deviations is for --explore dfs, not for pct"},
         {{"--program", "abandoned", "--replay", "random:1", "--seed", "7"}, "--seed excludes --replay"},
         {{"--list", "--depth", "4"}, "--depth excludes --list"},
     };
@@ -120,7 +120,7 @@ TEST_CASE("stress: an option that would be ignored is named") {
     }
 }
 
-TEST_CASE("stress: progress within a program is shown when asked for") {
+TEST_CASE("stress: progress within a program is printed on request") {
     process::settings errors_first = stress_settings();
     errors_first.shell = "exec 3>&1 1>&2 2>&3";
     process running({"--program", "abandoned", "--schedules", "1000000000000", "--progress"}, errors_first);
@@ -132,7 +132,7 @@ TEST_CASE("stress: progress within a program is shown when asked for") {
     CHECK(running.wait().code == 128 + SIGINT);
 }
 
-TEST_CASE("stress: depth first says whether there are other schedules") {
+TEST_CASE("stress: depth first reports whether other schedules exist") {
     const auto all = stress({"--explore", "dfs", "--program", "first-opens", "--deviations", "1"});
     CHECK(all.out.find("; there are no others with so few deviations") != std::string::npos);
     const std::vector<std::string> some{"--explore", "dfs", "--program", "first-opens", "--schedules", "9"};

@@ -37,7 +37,8 @@ circumstances when(bool cancelled, bool hurried, bool closed) {
 
 TEST_SUITE_BEGIN("stress parts");
 
-TEST_CASE("stress outcome: an error needs its reason, and another one is none") {
+TEST_CASE("stress outcome: an error with its own reason is accepted, one with another reason is a violation"
+) {
     const possible_faults none;
     CHECK(judge({}, {}, none) == stress_outcome::done);
     struct row {
@@ -64,7 +65,7 @@ TEST_CASE("stress outcome: an error needs its reason, and another one is none") 
     }
 }
 
-TEST_CASE("stress outcome: a fault explains what it causes, and nothing else") {
+TEST_CASE("stress outcome: a fault explains the errors that it causes and no others") {
     const possible_faults some(fault_script::parse("reset status=INTERNAL; bad-checksum; mute"));
     for (const failure& why : {status(13), failure(errc::data_corrupted), failure(errc::stalled)}) {
         CAPTURE(why.message());
@@ -86,7 +87,7 @@ TEST_CASE("stress outcome: a fault explains what it causes, and nothing else") {
     }
 }
 
-TEST_CASE("stress memory: what is written in time, and where it belongs, is nobody's fault") {
+TEST_CASE("stress memory: writes in time and in bounds leave the memory intact") {
     stress_memory memory;
     for (std::size_t i = 0; i < 100; ++i) {
         const stress_memory::loan first(memory, 1 + i * 7);
@@ -99,13 +100,13 @@ TEST_CASE("stress memory: what is written in time, and where it belongs, is nobo
     CHECK(memory.intact());
 }
 
-TEST_CASE("stress memory: a byte that is written too late, or too far, is noticed") {
+TEST_CASE("stress memory: a byte written too late or out of bounds is detected") {
     std::size_t at = 0;
-    SUBCASE("the first one") {}
-    SUBCASE("the last one") {
+    SUBCASE("the first byte, too late") {}
+    SUBCASE("the last byte, too late") {
         at = 999;
     }
-    SUBCASE("the one behind it") {
+    SUBCASE("the byte behind the end") {
         at = 1000;
     }
     for (const bool in_time : {false, true}) {
@@ -134,7 +135,7 @@ TEST_CASE("stress memory: a byte that is written too late, or too far, is notice
     }
 }
 
-TEST_CASE("stress tally: tells what is under way, since when, and what it came to") {
+TEST_CASE("stress tally: each worker's current operation, its start and the outcomes are recorded") {
     stress_tally tally;
     stress_tally::activity does;
     CHECK_FALSE(tally.busy(does));
@@ -181,7 +182,7 @@ stress_counts numbered_counts(std::uint64_t n) {
 
 }  // namespace
 
-TEST_CASE("stress tally: what several workers did adds up, and the longest of all is the longest") {
+TEST_CASE("stress tally: the counts of several workers add up, and the longest time is the maximum") {
     for (const bool longest_first : {false, true}) {
         stress_counts sum = numbered_counts(longest_first ? 2 : 1);
         sum.add(numbered_counts(longest_first ? 1 : 2));
@@ -202,7 +203,7 @@ TEST_CASE("stress tally: what several workers did adds up, and the longest of al
     }
 }
 
-TEST_CASE("stress report: each number stands where it belongs") {
+TEST_CASE("stress report: each number is printed at its place") {
     stress_result result;
     result.target = "scripts";
     result.threads = 2;
@@ -262,7 +263,7 @@ TEST_CASE("stress violations: the first twenty are kept") {
     CHECK(all.list().back() == "19");
 }
 
-TEST_CASE("stress report: what does not add up is a violation") {
+TEST_CASE("stress report: an imbalance of the counts is a violation") {
     stress_result result;
     result.counts.started = 2;
     result.counts.outcomes[static_cast<std::size_t>(stress_outcome::done)] = 2;
@@ -277,7 +278,7 @@ TEST_CASE("stress report: what does not add up is a violation") {
     SUBCASE("a complaint of the service") {
         result.service->complaint = "a range is asked for twice";
     }
-    SUBCASE("nothing that was done") {
+    SUBCASE("a run without operations") {
         result.counts.started = 0;
         result.counts.outcomes = {};
     }
@@ -289,13 +290,13 @@ TEST_CASE("stress report: what does not add up is a violation") {
     CHECK(json.at("violations").as_array().at(0).as_string() == result.violations[0]);
 }
 
-TEST_CASE("stress report: a run that was interrupted at once has done nothing wrong") {
+TEST_CASE("stress report: a run interrupted at once has no violation") {
     stress_result result;
     result.interrupted = true;
     CHECK(imbalances(result).empty());
 }
 
-TEST_CASE("stress report: progress names the slowest worker") {
+TEST_CASE("stress report: the progress line names the slowest worker") {
     stress_progress now;
     now.recent_seconds = 2;
     now.recent.started = 10;

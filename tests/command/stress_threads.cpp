@@ -52,7 +52,7 @@ process::settings inside(const scratch& here) {
 
 TEST_SUITE_BEGIN("stress threads");
 
-TEST_CASE("stress --threads: over a scripted service with all faults, nothing is violated and all adds up") {
+TEST_CASE("stress --threads: a run over a scripted service with all faults has no violation") {
     const outcome got =
         run(stress_words({"--scripted", "--faults", "all", "--duration", "1500ms", "--seed", "5", "--json"}),
             stress_settings());
@@ -70,7 +70,7 @@ TEST_CASE("stress --threads: over a scripted service with all faults, nothing is
     CHECK(report.at("resumed").as_int64() > 0);
 }
 
-TEST_CASE("stress --threads: over its own emulator, which leaves nothing behind") {
+TEST_CASE("stress --threads: a run over an emulator of its own leaves nothing behind") {
     const scratch here;
     const outcome got = run(stress_words({"--duration", "1s", "--workers", "2"}), inside(here));
     CAPTURE(got.err);
@@ -82,18 +82,18 @@ TEST_CASE("stress --threads: over its own emulator, which leaves nothing behind"
     CHECK(here.names().empty());
 }
 
-TEST_CASE("stress --threads: streams that are resumed are counted, whatever serves them") {
+TEST_CASE("stress --threads: resumed streams are counted with every kind of service") {
     const std::string resets = "reset chance=20% times=0";
     const fixture server({"--faults", resets});
     server.put("object", pattern(300'000));
     words how{"--duration", "1200ms", "--json", "--progress"};
-    SUBCASE("scripts") {
+    SUBCASE("a scripted service") {
         how.insert(how.end(), {"--scripted", "--faults", resets});
     }
-    SUBCASE("an emulator in the process") {
+    SUBCASE("an emulator in the same process") {
         how.insert(how.end(), {"--faults", resets});
     }
-    SUBCASE("a server elsewhere") {
+    SUBCASE("a server in another process") {
         how.insert(how.end(), {"--endpoint", server.address, "gs://bucket/object"});
     }
     const outcome got = run(stress_words(how), stress_settings());
@@ -103,7 +103,7 @@ TEST_CASE("stress --threads: streams that are resumed are counted, whatever serv
     CHECK(got.err.find(" resumed  ") != std::string::npos);
 }
 
-TEST_CASE("stress --threads: over an object of a server that runs already") {
+TEST_CASE("stress --threads: a run over an object of a running server succeeds") {
     const fixture server;
     server.put("object", pattern(300'000));
     const outcome got = run(
@@ -119,7 +119,7 @@ TEST_CASE("stress --threads: over an object of a server that runs already") {
     CHECK(report.at("outcomes").at("done").as_int64() > 0);
 }
 
-TEST_CASE("stress --threads: an object that turns into another one is a violation, and the end") {
+TEST_CASE("stress --threads: a replaced object is a violation and ends the run") {
     const fixture server;
     server.put("object", pattern(300'000));
     process running(
@@ -134,14 +134,14 @@ TEST_CASE("stress --threads: an object that turns into another one is a violatio
     const outcome got = running.wait();
     CAPTURE(got.err);
     CHECK(got.code == 1);
-    // Whoever reads next is the first to see it: on a pool that was open before, or on a new one.
+    // The next reader is the first to see the change: on a pool that was open before, or on a new one.
     const bool gone = got.err.find(": no generation ") != std::string::npos;
     CHECK((gone || got.err.find(" are other bytes than the object has") != std::string::npos));
     const auto report = report_of(got.out);
     CHECK_FALSE(report.at("violations").as_array().empty());
 }
 
-TEST_CASE("stress --threads: SIGINT ends it in order, with its report") {
+TEST_CASE("stress --threads: SIGINT ends the run in order, with a report") {
     const scratch here;
     process running(stress_words({"--duration", "1h", "--json"}), inside(here));
     running.read_line();
@@ -155,15 +155,15 @@ TEST_CASE("stress --threads: SIGINT ends it in order, with its report") {
     CHECK(here.names().empty());
 }
 
-TEST_CASE("stress --threads: a worker without progress is named, and not waited for") {
+TEST_CASE("stress --threads: a worker without progress is named, and the run does not wait for it") {
     const scratch here;
     words how{"--duration", "1h"};
-    SUBCASE("for a service that does not answer") {
+    SUBCASE("a service that never responds") {
         how.insert(
             how.end(), {"--stall", "300ms", "--scripted", "--faults", "slow-open delay=3600s times=0"}
         );
     }
-    SUBCASE("for a stall that is shorter than anything takes") {
+    SUBCASE("a stall limit shorter than any operation") {
         how.insert(how.end(), {"--stall", "1ms"});
     }
     const outcome got = run(stress_words(how), inside(here));
@@ -175,7 +175,7 @@ TEST_CASE("stress --threads: a worker without progress is named, and not waited 
     CHECK(here.names().empty());
 }
 
-TEST_CASE("stress --threads: progress is shown when asked for") {
+TEST_CASE("stress --threads: progress is printed on request") {
     process running(
         stress_words({"--duration", "1h", "--scripted", "--json", "--progress"}), stress_settings()
     );
@@ -187,7 +187,7 @@ TEST_CASE("stress --threads: progress is shown when asked for") {
     CHECK(got.err.find(" p99 ") != std::string::npos);
 }
 
-TEST_CASE("stress --threads: options that do not go together are named") {
+TEST_CASE("stress --threads: options that exclude each other are named") {
     struct row {
         words arguments;
         const char* complaint;
@@ -197,10 +197,10 @@ TEST_CASE("stress --threads: options that do not go together are named") {
         {{"--duration", "1s"}, "--duration requires --threads"},
         {{"--endpoint", "127.0.0.1:1"}, "--endpoint requires --threads"},
         {{"--threads", "1", "--explore", "dfs"}, "--explore excludes --threads"},
-        {{"--threads", "1", "--endpoint", "127.0.0.1:1"}, "--endpoint needs an object"},
+        {{"--threads", "1", "--endpoint", "127.0.0.1:1"}, "--endpoint requires an object"},
         {{"--threads", "1", "--scripted", "gs://bucket/o"}, "--scripted has an object of its own"},
         {{"--threads", "1", "--faults", "reset", "gs://bucket/o"}, "rangeio emulate --faults"},
-        {{"--threads", "1", "--scripted", "--faults", "rest"}, "\"rest\" is no kind of fault"},
+        {{"--threads", "1", "--scripted", "--faults", "rest"}, "\"rest\" is not a fault kind"},
     };
     for (const row& r : rows) {
         const outcome got = run(r.arguments, stress_settings());
@@ -215,7 +215,7 @@ TEST_CASE("stress --threads: options that do not go together are named") {
     CHECK(missing.err.find("missing: cannot be read") != std::string::npos);
 }
 
-TEST_CASE("stress --threads: faults come from a file") {
+TEST_CASE("stress --threads: faults are read from a file") {
     const scratch here;
     here.write("faults", "# harmless\nbatch bytes=2\nchunk bytes=500\n");
     const outcome got = run(

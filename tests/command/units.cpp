@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 
 TEST_SUITE_BEGIN("units");
 
-TEST_CASE("units: sizes are read, and shown as they are read") {
+TEST_CASE("units: sizes are parsed, and printed in a form that is parsed again") {
     CHECK(parse_size("0") == 0);
     CHECK(parse_size("17") == 17);
     CHECK(parse_size("17B") == 17);
@@ -26,7 +26,7 @@ TEST_CASE("units: sizes are read, and shown as they are read") {
     }
 }
 
-TEST_CASE("units: times are read, and shown as they are read") {
+TEST_CASE("units: times are parsed, and printed in a form that is parsed again") {
     CHECK(parse_duration("0") == 0ms);
     CHECK(parse_duration("500ms") == 500ms);
     CHECK(parse_duration("90s") == 90s);
@@ -41,7 +41,7 @@ TEST_CASE("units: times are read, and shown as they are read") {
     }
 }
 
-TEST_CASE("units: what people read has few digits") {
+TEST_CASE("units: values printed for people have few digits") {
     CHECK(size_text(0) == "0 B");
     CHECK(size_text(1023) == "1023 B");
     CHECK(size_text(1024) == "1 KiB");

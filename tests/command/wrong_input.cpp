@@ -23,7 +23,7 @@ void check_failure(const outcome& got, int code, const words& said) {
 
 TEST_SUITE_BEGIN("wrong input");
 
-TEST_CASE("what does not exist is told by name") {
+TEST_CASE("wrong input: a missing bucket, object or generation is named") {
     const fixture here;
     here.put("object", "content");
     const std::string object = "gs://bucket/object";
@@ -38,8 +38,8 @@ TEST_CASE("what does not exist is told by name") {
     check_failure(here.run({"cp", "--generation", "5", object, "/dev/null"}), 1, {object, "generation 5"});
 }
 
-TEST_CASE("an endpoint that refuses is told by its address") {
-    const std::string address = silent_peer().address();  // nobody listens there any more
+TEST_CASE("wrong input: an endpoint that refuses connections is named by its address") {
+    const std::string address = silent_peer().address();  // closed: no process listens there
     const words connection{"--endpoint", address, "--timeout", "1s", "gs://bucket/object"};
     for (const char* command : {"cat", "stat", "bench"}) {
         words all{command};
@@ -48,7 +48,7 @@ TEST_CASE("an endpoint that refuses is told by its address") {
     }
 }
 
-TEST_CASE("an endpoint that has not answered for two seconds is named meanwhile") {
+TEST_CASE("wrong input: an endpoint that has not answered for two seconds is named during the wait") {
     const std::string address = silent_peer().address();
     for (const char* command : {"cat", "stat"}) {
         CAPTURE(command);
@@ -61,7 +61,7 @@ TEST_CASE("an endpoint that has not answered for two seconds is named meanwhile"
     }
 }
 
-TEST_CASE("an endpoint that does not speak gRPC is an error") {
+TEST_CASE("wrong input: an endpoint that does not speak gRPC is an error") {
     const babbling_peer peer("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     for (const char* command : {"cat", "stat"}) {
         const outcome got =
@@ -70,7 +70,7 @@ TEST_CASE("an endpoint that does not speak gRPC is an error") {
     }
 }
 
-TEST_CASE("an endpoint that never answers is given up") {
+TEST_CASE("wrong input: an endpoint that never answers fails at the time limit") {
     const silent_peer peer;
     const auto ask = [&peer](const char* command) {
         return run({command, "--endpoint", peer.address(), "--timeout", "300ms", "gs://bucket/object"});
@@ -79,7 +79,7 @@ TEST_CASE("an endpoint that never answers is given up") {
     check_failure(ask("stat"), 1, {"gs://bucket/object", "timed out"});
 }
 
-TEST_CASE("ranges that cannot be are usage errors") {
+TEST_CASE("wrong input: an invalid range is a usage error") {
     for (const char* range :
          {"",
           "5",
@@ -101,7 +101,7 @@ TEST_CASE("ranges that cannot be are usage errors") {
     }
 }
 
-TEST_CASE("limits that cannot be are usage errors, and say what can") {
+TEST_CASE("wrong input: an invalid limit is a usage error that gives the valid values") {
     const auto check = [](const words& option, const words& said) {
         words all{"bench", "gs://bucket/object"};
         all.insert(all.end(), option.begin(), option.end());
@@ -132,7 +132,7 @@ TEST_CASE("limits that cannot be are usage errors, and say what can") {
     check({"--io-size", "4GiB", "--depth", "1024"}, {"--depth", "16 GiB"});
 }
 
-TEST_CASE("a command line that cannot be is a usage error") {
+TEST_CASE("wrong input: an invalid command line is a usage error") {
     const std::vector<words> wrong{
         {},
         {"frobnicate"},
@@ -167,7 +167,7 @@ TEST_CASE("a command line that cannot be is a usage error") {
     }
 }
 
-TEST_CASE("an option that is not there is named, not its value") {
+TEST_CASE("wrong input: an unknown option is named without its value") {
     for (const char* command : {"cat", "cp", "stat", "ls", "bench"}) {
         CAPTURE(command);
         check_failure(
@@ -184,7 +184,7 @@ TEST_CASE("an option that is not there is named, not its value") {
     check_failure(run({"cta", "gs://bucket/object"}), 2, {"'cta'", "'cat'"});
 }
 
-TEST_CASE("an error that a habit explains says what to type") {
+TEST_CASE("wrong input: an error caused by a habit from another tool gives the right form") {
     const fixture here;
     here.put("dir/object", "content");
     here.put("a*", "star");
@@ -210,11 +210,11 @@ TEST_CASE("an error that a habit explains says what to type") {
     check_failure(run({"ls", "bucket/dir"}), 2, {"'gs://bucket/dir'"});
     check_failure(run({"stat", "https://storage.googleapis.com/bucket/dir/o"}), 2, {"'gs://bucket/dir/o'"});
     check_failure(
-        run({"cp", "gs://bucket/object", "gs://bucket/other"}), 2, {"TARGET", "only files are written"}
+        run({"cp", "gs://bucket/object", "gs://bucket/other"}), 2, {"TARGET", "the target must be a file"}
     );
 }
 
-TEST_CASE("an access token is read from its file, and never shown") {
+TEST_CASE("wrong input: an access token is read from its file and never printed") {
     const fixture here;
     const scratch files;
     files.write("token", "secret-token\n");
@@ -233,14 +233,14 @@ TEST_CASE("an access token is read from its file, and never shown") {
     check_failure(cat("missing"), 1, {files / "missing"});
     check_failure(cat("empty"), 1, {files / "empty"});
     check_failure(cat(""), 1, {files / "", "Is a directory"});
-    check_failure(cat("longer"), 1, {files / "longer", "more than 65536 bytes"});
-    CHECK(cat("longest").err.find("more than") == std::string::npos);
+    check_failure(cat("longer"), 1, {files / "longer", "larger than 65536 bytes"});
+    CHECK(cat("longest").err.find("larger than") == std::string::npos);
     const outcome strange = cat("strange");
     check_failure(strange, 1, {"access token"});
     CHECK(strange.err.find("secret") == std::string::npos);
 }
 
-TEST_CASE("help and version go to standard output") {
+TEST_CASE("wrong input: the texts of --help and --version go to standard output") {
     for (const words& line : std::vector<words>{
              {"--help"},
              {"--version"},

@@ -14,7 +14,7 @@ storage::BidiReadObjectRequest open_request(const std::string& object = "o") {
 
 }  // namespace
 
-TEST_CASE("a replaced file is a newer generation, and open streams go on with the old one") {
+TEST_CASE("generations: a replaced file is a newer generation, and open streams continue with the old one") {
     fixture f;
     const std::string old_content = pattern(1000, 1);
     const std::string new_content = pattern(1000, 2);
@@ -36,10 +36,10 @@ TEST_CASE("a replaced file is a newer generation, and open streams go on with th
     got.read(call, 1);
     CHECK(got.bytes[1] == old_content);
 
-    SUBCASE("a new stream reads the new one") {
+    SUBCASE("a new stream reads the new generation") {
         CHECK(read_ranges(f, open_request()).got.bytes[1] == new_content);
     }
-    SUBCASE("the old generation cannot be opened again") {
+    SUBCASE("a new stream for the old generation is rejected") {
         storage::BidiReadObjectRequest request = open_request();
         request.mutable_read_object_spec()->set_generation(before.generation());
         const call_outcome outcome = read_ranges(f, request).outcome;
@@ -55,7 +55,7 @@ TEST_CASE("a replaced file is a newer generation, and open streams go on with th
     }
 }
 
-TEST_CASE("generations grow with every replacement, however fast") {
+TEST_CASE("generations: numbers increase with every replacement, however fast") {
     fixture f;
     std::int64_t last = 0;
     for (unsigned i = 0; i < 50; ++i) {
@@ -66,19 +66,19 @@ TEST_CASE("generations grow with every replacement, however fast") {
     }
 }
 
-TEST_CASE("a file modified in place ends the streams that read it") {
+TEST_CASE("generations: a file modified in place ends the streams that read it") {
     fixture f;
     f.files.write("b/o", pattern(1000));
     raw_call call = f.open_stream();
     call.write(bidi_request("o", {}).SerializeAsString());
     REQUIRE(call.read());
-    SUBCASE("cut short") {
+    SUBCASE("truncated") {
         std::filesystem::resize_file(f.files.path() / "b/o", 10);
     }
-    SUBCASE("cut to nothing") {
+    SUBCASE("truncated to zero bytes") {
         std::filesystem::resize_file(f.files.path() / "b/o", 0);
     }
-    SUBCASE("grown") {
+    SUBCASE("extended") {
         std::ofstream(f.files.path() / "b/o", std::ios::app) << "more";
     }
     call.write(bidi_request("", {{0, 0, 1}}).SerializeAsString());
@@ -89,7 +89,7 @@ TEST_CASE("a file modified in place ends the streams that read it") {
     CHECK(got.responses.empty());
 }
 
-TEST_CASE("a deleted object stays readable by open streams only") {
+TEST_CASE("generations: a deleted object stays readable on open streams only") {
     fixture f;
     f.files.write("b/o", "text");
     raw_call call = f.open_stream();
@@ -103,7 +103,7 @@ TEST_CASE("a deleted object stays readable by open streams only") {
     CHECK(read_ranges(f, open_request()).outcome.code == code::not_found);
 }
 
-TEST_CASE("an unfinalized object grows and keeps its generation, also on an open stream") {
+TEST_CASE("generations: an unfinalized object grows and keeps its generation, also on an open stream") {
     fixture f(rangeio::emulator::server_options().unfinalized("b/log"));
     f.files.write("b/log", "one");
     f.files.write("b/o", "done");
@@ -132,7 +132,7 @@ TEST_CASE("an unfinalized object grows and keeps its generation, also on an open
     CHECK(got.read_all(call).code == code::not_found);
 }
 
-TEST_CASE("read handles: accepted for their object, refused otherwise") {
+TEST_CASE("read handles: a handle is accepted for its own object and rejected otherwise") {
     fixture f;
     f.files.write("b/o", "text");
     f.files.write("b/p", "other");
@@ -171,7 +171,7 @@ TEST_CASE("preconditions: match fails as FAILED_PRECONDITION, not_match as ABORT
         spec.set_if_generation_match(generation + 1);
         expected = code::failed_precondition;
     }
-    SUBCASE("if_generation_match zero: there must be none") {
+    SUBCASE("if_generation_match zero: rejected for an existing object") {
         spec.set_if_generation_match(0);
         expected = code::failed_precondition;
     }

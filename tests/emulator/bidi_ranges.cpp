@@ -7,7 +7,7 @@
 
 using namespace support;
 
-TEST_CASE("BidiReadObject: serves what each kind of range stands for") {
+TEST_CASE("BidiReadObject: each kind of range is served with the bytes that it denotes") {
     fixture f;
     const std::string content = pattern(100'000);
     f.files.write("b/o", content);
@@ -51,7 +51,7 @@ TEST_CASE("BidiReadObject: serves what each kind of range stands for") {
     }
 }
 
-TEST_CASE("BidiReadObject: serves several ranges in turn, a chunk of at most 2 MiB each") {
+TEST_CASE("BidiReadObject: several ranges are served in turn, in chunks of at most 2 MiB") {
     fixture f;
     const std::string content = pattern(5 * mib + 17);
     f.files.write("b/o", content);

@@ -38,7 +38,7 @@ std::vector<std::int64_t> named_ids(const call_outcome& outcome) {
 
 }  // namespace
 
-TEST_CASE("BidiReadObject: an opening without ranges is answered at once, without data") {
+TEST_CASE("BidiReadObject: an opening message without ranges is answered at once, without data") {
     one_object f;
     raw_call call = f.open_stream();
     REQUIRE(call.write(bidi_request("o", {}).SerializeAsString()));
@@ -75,7 +75,7 @@ TEST_CASE("BidiReadObject: an opening without ranges is answered at once, withou
     }
 }
 
-TEST_CASE("BidiReadObject: metadata and handle ride once, with the first data") {
+TEST_CASE("BidiReadObject: metadata and handle are sent once, with the first data") {
     one_object f;
     const auto [got, outcome] = read_ranges(f, bidi_request("o", {{0, 1, 1}, {1, 1, 2}}));
     CHECK(outcome.code == code::ok);
@@ -86,7 +86,7 @@ TEST_CASE("BidiReadObject: metadata and handle ride once, with the first data") 
     CHECK_FALSE(got.responses[1].has_read_handle());
 }
 
-TEST_CASE("BidiReadObject: what is asked before the half-close is served after it") {
+TEST_CASE("BidiReadObject: ranges requested before the half-close are served after it") {
     one_object f;
     raw_call call = f.open_stream();
     call.write(bidi_request("o", {}).SerializeAsString());
@@ -99,7 +99,7 @@ TEST_CASE("BidiReadObject: what is asked before the half-close is served after i
     CHECK(std::count_if(got.ended.begin(), got.ended.end(), [](const auto& e) { return e.second; }) == 50);
 }
 
-TEST_CASE("BidiReadObject: one bad range ends the stream and alone is named") {
+TEST_CASE("BidiReadObject: one bad range ends the stream and is the only one that the error names") {
     one_object f;
     SUBCASE("in the opening message: nothing else is sent") {
         const auto [got, outcome] = read_ranges(f, bidi_request("o", {{0, 1, 4}, {1001, 1, 5}, {0, -1, 6}}));
@@ -121,7 +121,7 @@ TEST_CASE("BidiReadObject: one bad range ends the stream and alone is named") {
     }
 }
 
-TEST_CASE("BidiReadObject: a hundred bad ranges of a long name fit into the trailers") {
+TEST_CASE("BidiReadObject: errors of a hundred bad ranges of a long object name fit into the trailers") {
     fixture f;
     std::string name;
     for (int i = 0; i < 4; ++i) {
@@ -142,7 +142,7 @@ TEST_CASE("BidiReadObject: a hundred bad ranges of a long name fit into the trai
     CHECK(named_ids(outcome) == ids);
 }
 
-TEST_CASE("BidiReadObject: a client that asks faster than it reads is made to wait, and loses nothing") {
+TEST_CASE("BidiReadObject: a client that requests faster than it reads is slowed down and loses no byte") {
     one_object f;
     raw_call call = f.open_stream();
     call.write(bidi_request("o", {}).SerializeAsString());
@@ -172,7 +172,7 @@ TEST_CASE("BidiReadObject: a client that asks faster than it reads is made to wa
     CHECK(served == count);
 }
 
-TEST_CASE("BidiReadObject: refuses what breaks the protocol") {
+TEST_CASE("BidiReadObject: a message that violates the protocol is rejected") {
     one_object f;
     received got;
     const auto refused = [&](std::vector<std::string> messages, const std::string& params = bucket_params) {
@@ -192,16 +192,16 @@ TEST_CASE("BidiReadObject: refuses what breaks the protocol") {
     SUBCASE("no message") {
         check(refused({}), "read_object_spec");
     }
-    SUBCASE("no spec first") {
+    SUBCASE("no spec in the first message") {
         check(refused({bidi_request("", {{0, 1, 1}}).SerializeAsString()}), "first message");
     }
     SUBCASE("a second spec") {
         check(refused({opening, opening}), "only the first message");
     }
-    SUBCASE("garbage first") {
+    SUBCASE("garbage in the first message") {
         check(refused({"\xff\xff\xff"}), "malformed");
     }
-    SUBCASE("garbage later") {
+    SUBCASE("garbage in a later message") {
         check(refused({opening, "\x0a\x05x"}), "malformed");
     }
     SUBCASE("an id twice in one message") {
@@ -222,13 +222,13 @@ TEST_CASE("BidiReadObject: refuses what breaks the protocol") {
     SUBCASE("another bucket in the header") {
         check(refused({opening}, "bucket=projects/_/buckets/c"), "x-goog-request-params");
     }
-    SUBCASE("a header that only contains the bucket somewhere") {
+    SUBCASE("a header that contains the bucket at another place only") {
         check(refused({opening}, "xbucket=projects/_/buckets/b"), "x-goog-request-params");
         check(refused({opening}, "bucket=projects/_/buckets/bb"), "x-goog-request-params");
     }
 }
 
-TEST_CASE("BidiReadObject: an id that is still being served can't be used again") {
+TEST_CASE("BidiReadObject: an id of a range that is still being served cannot be reused") {
     fixture f;
     // More than the flow-control windows hold, so that it is certainly not done.
     f.files.write("b/o", pattern(std::size_t{64} << 20));
@@ -245,7 +245,7 @@ TEST_CASE("BidiReadObject: an id that is still being served can't be used again"
     CHECK(outcome.message.find("read_id 1") != std::string::npos);
 }
 
-TEST_CASE("BidiReadObject: every spelling of the routing header is understood") {
+TEST_CASE("BidiReadObject: every encoding of the routing header is accepted") {
     one_object f;
     for (const std::string params :
          {"bucket=projects/_/buckets/b",
@@ -264,7 +264,8 @@ TEST_CASE("BidiReadObject: every spelling of the routing header is understood") 
     CHECK(read_ranges(f, request, "routing_token=c&" + bucket_params).outcome.code == code::invalid_argument);
 }
 
-TEST_CASE("BidiReadObject: not strict, it lets pass what the service's testbench does") {
+TEST_CASE("BidiReadObject: without strict mode, any message that the service's testbench accepts is accepted"
+) {
     fixture f(rangeio::emulator::server_options().strict(false));
     f.files.write("b/o", content);
     std::vector<asked> many(150, asked{0, 1, 3});

@@ -75,7 +75,8 @@ private:
 
 }  // namespace
 
-TEST_CASE("connections: after running out of descriptors all is served again when some are free") {
+TEST_CASE("connections: after descriptors ran out, waiting clients are served when descriptors are free again"
+) {
     fixture f;
     f.files.write("b/o", "text");
     f.files.write("b/other", "text");
@@ -103,7 +104,7 @@ TEST_CASE("connections: after running out of descriptors all is served again whe
     CHECK(f.server.stats().connections == 2);
 }
 
-TEST_CASE("connections: each is counted, and none is served after shutdown") {
+TEST_CASE("connections: each connection is counted, and none is served after shutdown") {
     fixture f;
     CHECK(f.server.stats().connections == 0);
     const plain_socket first;
@@ -117,7 +118,7 @@ TEST_CASE("connections: each is counted, and none is served after shutdown") {
     CHECK(f.server.stats().connections == 2);
 }
 
-TEST_CASE("connections: over a Unix socket, which replaces one that was left behind and is gone at the end") {
+TEST_CASE("connections: a Unix socket replaces a leftover one and is removed at the end") {
     const scratch files;
     files.write("b/o", "text");
     const std::string path = (files.path() / "socket").string();
@@ -133,7 +134,7 @@ TEST_CASE("connections: over a Unix socket, which replaces one that was left beh
     CHECK_FALSE(std::filesystem::exists(path));
 }
 
-TEST_CASE("connections: a name listens on each of its addresses, all with one port") {
+TEST_CASE("connections: a host name is bound at each of its addresses, with one port") {
     fixture f(server_options().listen("localhost:0"));
     f.files.write("b/o", "text");
     CHECK(f.server.address().starts_with("localhost:"));

@@ -20,8 +20,8 @@ using rangeio::mrd_pool;
 using rangeio::mrd_pool_cache;
 using rangeio::object_ref;
 
-// Client, cache, pools and context may go in any order, over real calls, and a lease before or after them all. What is left
-// of a call is counted by the server; what is left in memory, the address sanitizer tells.
+// Client, cache, pools and context may be destroyed in any order, over real calls, and a lease before or after them.
+// The server counts calls that stay open; the address sanitizer reports memory that is not freed.
 
 namespace {
 
@@ -137,7 +137,7 @@ void destroy_in_every_order(bool reading) {
             }
             t.destroy(what);
         }
-        // The context has gone: the coroutines have, too, and nothing may be writing any more.
+        // The context is destroyed, and so are the coroutines: nothing may write any more.
         CHECK(frames.expired());
         for (auto& m : memory) m = {};
         t.held.release();
@@ -150,10 +150,12 @@ void destroy_in_every_order(bool reading) {
 
 }  // namespace
 
-TEST_CASE("lifetimes: client, cache, pools and context go in every order, idle, and no call stays open") {
+TEST_CASE(
+    "lifetimes: client, cache, idle pools and context are destroyed in any order, and no call stays open"
+) {
     destroy_in_every_order(false);
 }
 
-TEST_CASE("lifetimes: client, cache, pools and context go in every order of a read, and no call stays open") {
+TEST_CASE("lifetimes: client, cache, pools and context are destroyed in any order during reads") {
     destroy_in_every_order(true);
 }

@@ -75,8 +75,8 @@ server_options with(const fault_script& script) {
     return out;
 }
 
-/// Two reads through a pool of one stream while a script is played, and the end of the pool. Or one read, which is given
-/// up at some moment.
+/// Two reads through a pool of one stream while a script is played, and the end of the pool. Or one read, which is
+/// given up at some moment.
 class loopback_cell {
 public:
     loopback_cell(const fault_script& script, stage when)
@@ -163,8 +163,8 @@ private:
         return is(std::byte{0}) || (has(script_, fault_kind::new_generation) && is(std::byte{0xff}));
     }
 
-    // Until the service has ended a call, or left it alone for good. It may have done so before the first read was over,
-    // for a stream is idle until it is asked for something, and then there is another.
+    // Until the service has ended a call, or left it alone for good. It may have done so before the first read was
+    // over, for a stream is idle until it is asked for something, and then there is another.
     asio::awaitable<void> call_ended() {
         asio::steady_timer look(co_await asio::this_coro::executor);
         const auto calls = [this] { return fixture_.server.stats().bidi_read_object; };
@@ -210,7 +210,7 @@ std::string complaint_of(const fault_script& script) {
 
 }  // namespace
 
-TEST_CASE("faults: a reader sees over gRPC what it sees in simulation, for each fault at each stage") {
+TEST_CASE("faults: a reader gets over gRPC the same result as in simulation, for each fault at each stage") {
     for (const auto& when : stages) {
         for (const fault_kind kind : rangeio::testing::fault_kinds()) {
             const auto script = script_of(kind, when.what);
@@ -220,7 +220,7 @@ TEST_CASE("faults: a reader sees over gRPC what it sees in simulation, for each 
             loopback_cell cell(fault_script::parse(*script), when.what);
             const std::string seen = cell.run();
             CHECK(cell.complaint() == "");
-            // How far the service is when somebody gives up depends on the clock here; in simulation it does not.
+            // The progress of the service at a cancellation depends on the clock here; in simulation it does not.
             if (when.what == stage::cancelled || when.what == stage::closing) continue;
             CHECK(seen == in_simulation(kind, when.what));
             CHECK(cell.all_struck());
@@ -228,9 +228,7 @@ TEST_CASE("faults: a reader sees over gRPC what it sees in simulation, for each 
     }
 }
 
-TEST_CASE(
-    "faults: scripts that chance makes cost time or an error that they explain over gRPC, and nothing else"
-) {
+TEST_CASE("faults: scripts drawn at random cost over gRPC only time or an error that they explain") {
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         const fault_script drawn = draw_faults(seed);
         CAPTURE(drawn.text());
@@ -242,7 +240,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("faults: scripts that once broke something do so no more over gRPC") {
+TEST_CASE("faults: scripts of past failures pass over gRPC") {
     std::size_t scripts = 0;
     const char* const folder = std::getenv("RANGEIO_FAULT_SCRIPTS");
     REQUIRE_MESSAGE(folder != nullptr, "RANGEIO_FAULT_SCRIPTS names no tests/simulation/faults");

@@ -48,8 +48,7 @@ std::string complaint(const server_options& options) {
 
 }  // namespace
 
-TEST_CASE("fault silent-connection: nothing passes on it any more, no call on it ends, and others are served"
-) {
+TEST_CASE("fault silent-connection: its calls get no byte and no end, and other connections are served") {
     faulty_fixture f("silent-connection call=2 byte=500");
     connected other(f);
     connected silent(f);
@@ -73,7 +72,7 @@ TEST_CASE("fault silent-connection: nothing passes on it any more, no call on it
     CHECK(f.server.stats().bidi_read_object.open == 0);
 }
 
-TEST_CASE("fault slow-link: all calls of all connections share its rate, and are served in full") {
+TEST_CASE("fault slow-link: all calls of all connections share the rate and are served in full") {
     faulty_fixture f("slow-link bytes=100000", 20'000);
     const auto begun = std::chrono::steady_clock::now();
     connected a(f);
@@ -86,10 +85,10 @@ TEST_CASE("fault slow-link: all calls of all connections share its rate, and are
     CHECK(f.server.stats().faults_struck[0] == 1);
 }
 
-TEST_CASE("fault max-streams: a call beyond the limit of its connection waits until another one has ended") {
+TEST_CASE("fault max-streams: a call beyond the limit of its connection waits until another call ends") {
     faulty_fixture f("max-streams bytes=1");
     connected first(f);
-    // gRPC holds it back, and whoever starts it.
+    // gRPC holds the call back, and blocks the thread that starts it.
     auto second = std::async(std::launch::async, [&] {
         raw_call call = first.client.start(bidi_read_object, bucket_params);
         call.write(bidi_request("o", {{0, 1000, 1}}).SerializeAsString());
@@ -105,7 +104,7 @@ TEST_CASE("fault max-streams: a call beyond the limit of its connection waits un
     CHECK(f.server.stats().faults_struck[0] == 1);
 }
 
-TEST_CASE("fault too-many-pings: the calls of one connection end with it, others are served") {
+TEST_CASE("fault too-many-pings: the calls of one connection end with it, other connections are served") {
     faulty_fixture f("too-many-pings call=3 byte=500");
     connected other(f);
     connected struck(f);
@@ -119,7 +118,7 @@ TEST_CASE("fault too-many-pings: the calls of one connection end with it, others
     CHECK(connected(f).read(1, 1000) == f.content);
 }
 
-TEST_CASE("fault outage: all connections end, new ones are refused, and then all is well") {
+TEST_CASE("fault outage: all connections end, new ones are refused, then clients are served again") {
     faulty_fixture f("outage call=2 byte=500 delay=300ms");
     connected other(f);
     connected struck(f);
@@ -135,14 +134,14 @@ TEST_CASE("fault outage: all connections end, new ones are refused, and then all
     CHECK(connected(f).read(1, 1000) == f.content);
 }
 
-TEST_CASE("fault outage: the emulator ends while it is away") {
+TEST_CASE("fault outage: shutdown during the outage ends the emulator") {
     faulty_fixture f("outage delay=86400s");
     CHECK(seen_stream(f, {{0, 10, 1}}).outcome.code == code::unavailable);
     f.server.shutdown();
     CHECK(f.server.stats().bidi_read_object.open == 0);
 }
 
-TEST_CASE("faults of connections: they need a free port of the loopback interface") {
+TEST_CASE("faults of connections: any other address than a free loopback port is rejected") {
     const fixture taken;
     for (const char* kind : {"silent-connection", "slow-link bytes=1", "too-many-pings", "outage delay=1s"}) {
         CAPTURE(kind);
@@ -151,7 +150,7 @@ TEST_CASE("faults of connections: they need a free port of the loopback interfac
         CHECK(complaint(options).find("none") == 0);
         CHECK(
             complaint(server_options(options).listen("unix:/tmp/x"))
-                .find("it needs a port, and unix:/tmp/x is none") != std::string::npos
+                .find("requires a port, and unix:/tmp/x has none") != std::string::npos
         );
         CHECK(
             complaint(server_options(options).listen("0.0.0.0:0")) ==
@@ -162,7 +161,7 @@ TEST_CASE("faults of connections: they need a free port of the loopback interfac
     }
 }
 
-TEST_CASE("fault goaway: next to faults of connections, whoever comes back is served") {
+TEST_CASE("fault goaway: beside faults of connections, a client that reconnects is served") {
     faulty_fixture f("goaway call=1 byte=500; silent-connection call=100");
     CHECK(seen_stream(f, {{0, 1000, 1}}).outcome.code == code::unavailable);
     for (;;) {

@@ -11,7 +11,7 @@ using namespace support;
 
 // Faults that change what is sent. Each test sees the whole stream.
 
-TEST_CASE("fault bad-checksum: one chunk has a checksum that is not that of its bytes") {
+TEST_CASE("fault bad-checksum: one chunk carries a checksum that does not match its bytes") {
     faulty_fixture f("bad-checksum byte=400");
     const seen_stream got(f, {{0, 1000, 1}});
     REQUIRE(got.chunks.size() == 2);
@@ -23,7 +23,7 @@ TEST_CASE("fault bad-checksum: one chunk has a checksum that is not that of its 
     CHECK(got.outcome.code == code::ok);
 }
 
-TEST_CASE("fault wrong-offset: a chunk says that its bytes lie elsewhere") {
+TEST_CASE("fault wrong-offset: a chunk reports another offset than that of its bytes") {
     faulty_fixture f("wrong-offset bytes=3");
     const seen_stream got(f, {{10, 20, 1}});
     REQUIRE(got.chunks.size() == 1);
@@ -32,14 +32,14 @@ TEST_CASE("fault wrong-offset: a chunk says that its bytes lie elsewhere") {
     CHECK(got.chunks[0].good_checksum);
 }
 
-TEST_CASE("fault wrong-offset: an offset that no integer could hold stays within them") {
+TEST_CASE("fault wrong-offset: an offset beyond the 64-bit range is clamped to it") {
     faulty_fixture f("wrong-offset bytes=9223372036854775807");
     const seen_stream got(f, {{10, 20, 1}});
     REQUIRE(got.chunks.size() == 1);
     CHECK(got.chunks[0].offset == std::numeric_limits<std::int64_t>::max());
 }
 
-TEST_CASE("fault surplus: zeros follow the bytes of a range, and the checksum is that of all of them") {
+TEST_CASE("fault surplus: zeros follow the bytes of a range, and the checksum covers all of them") {
     faulty_fixture f("surplus range=2 bytes=5");
     const seen_stream got(f, {{0, 10, 1}, {10, 10, 2}});
     REQUIRE(got.chunks.size() == 2);
@@ -59,7 +59,7 @@ TEST_CASE("fault short-end: a range ends before its last bytes") {
     CHECK(got.outcome.code == code::ok);
 }
 
-TEST_CASE("fault unknown-id: the same chunk comes under an id that nobody used, too") {
+TEST_CASE("fault unknown-id: a copy of the chunk is sent under an id that was never used") {
     faulty_fixture f("unknown-id");
     const seen_stream got(f, {{0, 10, 1}});
     REQUIRE(got.chunks.size() == 2);
@@ -70,7 +70,7 @@ TEST_CASE("fault unknown-id: the same chunk comes under an id that nobody used, 
     CHECK(got.responses.size() == 1);
 }
 
-TEST_CASE("fault repeat: a chunk comes twice") {
+TEST_CASE("fault repeat: a chunk is sent twice") {
     faulty_fixture f("repeat byte=4");
     const seen_stream got(f, {{0, 10, 1}});
     REQUIRE(got.chunks.size() == 3);
@@ -82,7 +82,7 @@ TEST_CASE("fault repeat: a chunk comes twice") {
     }
 }
 
-TEST_CASE("fault late-id: an empty chunk follows a range that is over, in a message of its own") {
+TEST_CASE("fault late-id: an empty chunk follows a completed range, in a message of its own") {
     faulty_fixture f("late-id");
     const seen_stream got(f, {{0, 10, 1}});
     REQUIRE(got.chunks.size() == 2);
@@ -95,7 +95,7 @@ TEST_CASE("fault late-id: an empty chunk follows a range that is over, in a mess
     CHECK_FALSE(got.chunks[1].end);
 }
 
-TEST_CASE("fault no-range-end: all bytes come, and nothing says that these were all") {
+TEST_CASE("fault no-range-end: all bytes arrive, and no chunk carries range_end") {
     faulty_fixture f("no-range-end range=1");
     const seen_stream got(f, {{0, 10, 1}, {0, 10, 2}});
     REQUIRE(got.chunks.size() == 2);
@@ -105,7 +105,7 @@ TEST_CASE("fault no-range-end: all bytes come, and nothing says that these were 
     CHECK(got.outcome.code == code::ok);
 }
 
-TEST_CASE("fault double-range-end: the end is said again, in an empty chunk") {
+TEST_CASE("fault double-range-end: range_end is repeated in an empty chunk") {
     faulty_fixture f("double-range-end");
     const seen_stream got(f, {{0, 10, 1}});
     REQUIRE(got.chunks.size() == 2);
@@ -116,7 +116,7 @@ TEST_CASE("fault double-range-end: the end is said again, in an empty chunk") {
     CHECK(got.chunks[1].end);
 }
 
-TEST_CASE("fault empty-range-end: the end is said in an empty chunk only") {
+TEST_CASE("fault empty-range-end: range_end arrives in an empty chunk only") {
     faulty_fixture f("empty-range-end");
     const seen_stream got(f, {{0, 10, 1}});
     REQUIRE(got.chunks.size() == 2);
@@ -128,7 +128,7 @@ TEST_CASE("fault empty-range-end: the end is said in an empty chunk only") {
     CHECK(got.chunks[1].end);
 }
 
-TEST_CASE("fault empty-range-end: the stream breaks in between when a reset stands behind the last byte") {
+TEST_CASE("fault empty-range-end: a reset behind the last byte breaks the stream before the empty chunk") {
     faulty_fixture f("empty-range-end; reset byte=10");
     const seen_stream got(f, {{0, 10, 1}});
     CHECK(got.bytes(1) == f.content.substr(0, 10));
@@ -137,7 +137,7 @@ TEST_CASE("fault empty-range-end: the stream breaks in between when a reset stan
     CHECK(got.outcome.code == code::unavailable);
 }
 
-TEST_CASE("fault no-metadata: a stream that is opened with a handle gets no metadata, any other does") {
+TEST_CASE("fault no-metadata: a stream opened with a handle gets no metadata, any other stream does") {
     faulty_fixture f("no-metadata");
     storage::BidiReadObjectRequest request = bidi_request("o", {{0, 10, 1}});
     const seen_stream first(f, request);
@@ -152,7 +152,7 @@ TEST_CASE("fault no-metadata: a stream that is opened with a handle gets no meta
     CHECK(seen_stream(f, request).responses[0].has_metadata());
 }
 
-TEST_CASE("fault new-handle: another handle comes in mid-stream, and opens the object as the first does") {
+TEST_CASE("fault new-handle: another handle is sent in mid-stream, and opens the object as the first does") {
     faulty_fixture f("new-handle byte=500");
     storage::BidiReadObjectRequest request = bidi_request("o", {{0, 1000, 1}});
     const seen_stream got(f, request);
@@ -166,7 +166,7 @@ TEST_CASE("fault new-handle: another handle comes in mid-stream, and opens the o
     }
 }
 
-TEST_CASE("fault batch: one message has chunks of several ranges") {
+TEST_CASE("fault batch: one message carries chunks of several ranges") {
     faulty_fixture f("batch bytes=3; chunk bytes=5");
     const seen_stream got(f, {{0, 5, 1}, {5, 10, 2}, {20, 5, 3}, {30, 5, 4}});
     CHECK(got.responses.size() == 2);
@@ -181,7 +181,8 @@ TEST_CASE("fault batch: one message has chunks of several ranges") {
     CHECK(got.bytes(4) == f.content.substr(30, 5));
 }
 
-TEST_CASE("fault batch: several pieces of one range in a message, and never if they are to be distinct") {
+TEST_CASE("fault batch: one message carries several chunks of one range, unless distinct ranges are required"
+) {
     for (const bool distinct : {false, true}) {
         faulty_fixture f(
             distinct ? "batch bytes=4 distinct=yes; chunk bytes=5" : "batch bytes=4; chunk bytes=5"
@@ -203,7 +204,7 @@ TEST_CASE("fault batch: several pieces of one range in a message, and never if t
     }
 }
 
-TEST_CASE("fault chunk: messages of one byte") {
+TEST_CASE("fault chunk: each message carries one byte") {
     faulty_fixture f("chunk bytes=1 call=1");
     const seen_stream got(f, {{0, 100, 1}});
     REQUIRE(got.chunks.size() == 100);

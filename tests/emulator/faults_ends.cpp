@@ -27,7 +27,7 @@ Detail detail_of(const call_outcome& outcome) {
 
 }  // namespace
 
-TEST_CASE("fault fail-open: a call ends with the status in place of its first response, the next one does not"
+TEST_CASE("fault fail-open: a call ends with the status instead of its first response, the next one succeeds"
 ) {
     faulty_fixture f("fail-open status=PERMISSION_DENIED");
     const seen_stream got(f, {{0, 10, 1}});
@@ -37,7 +37,7 @@ TEST_CASE("fault fail-open: a call ends with the status in place of its first re
     CHECK(seen_stream(f, {{0, 10, 1}}).bytes(1) == f.content.substr(0, 10));
 }
 
-TEST_CASE("fault hang-open: nothing is answered until the client gives up") {
+TEST_CASE("fault hang-open: no response is sent until the client cancels the call") {
     faulty_fixture f("hang-open call=1");
     raw_call call = f.open_stream();
     call.write(bidi_request("o", {{0, 10, 1}}).SerializeAsString());
@@ -55,7 +55,7 @@ TEST_CASE("fault hang-open: nothing is answered until the client gives up") {
     CHECK(got.responses.empty());
 }
 
-TEST_CASE("fault hang-open: the emulator ends while a call hangs") {
+TEST_CASE("fault hang-open: shutdown ends the emulator while a call hangs") {
     faulty_fixture f("hang-open");
     raw_call call = f.open_stream();
     call.write(bidi_request("o", {{0, 10, 1}}).SerializeAsString());
@@ -64,7 +64,7 @@ TEST_CASE("fault hang-open: the emulator ends while a call hangs") {
     CHECK(got.read_all(call).code != code::ok);
 }
 
-TEST_CASE("fault reset: at a byte of the call, whatever its ranges") {
+TEST_CASE("fault reset: the call breaks at a byte counted over all its ranges") {
     faulty_fixture f("reset byte=150 status=INTERNAL");
     const seen_stream got(f, {{0, 100, 1}, {500, 100, 2}});
     CHECK(got.bytes(1) == f.content.substr(0, 100));
@@ -72,7 +72,7 @@ TEST_CASE("fault reset: at a byte of the call, whatever its ranges") {
     CHECK(got.outcome.code == 13);
 }
 
-TEST_CASE("fault reset: at a byte of a range") {
+TEST_CASE("fault reset: the call breaks at a byte of one range") {
     faulty_fixture f("reset range=2 byte=30");
     const seen_stream got(f, {{0, 100, 1}, {500, 100, 2}, {700, 100, 3}});
     CHECK(got.bytes(1) == f.content.substr(0, 100));
@@ -81,7 +81,7 @@ TEST_CASE("fault reset: at a byte of a range") {
     CHECK(got.outcome.code == code::unavailable);
 }
 
-TEST_CASE("fault reset: before the first byte nothing is sent, behind the last one everything") {
+TEST_CASE("fault reset: before the first byte no response is sent, behind the last byte all bytes are") {
     faulty_fixture f("reset call=1; reset call=2 byte=10");
     CHECK(seen_stream(f, {{0, 10, 1}}).responses.empty());
     const seen_stream got(f, {{0, 10, 1}});
@@ -90,7 +90,7 @@ TEST_CASE("fault reset: before the first byte nothing is sent, behind the last o
     CHECK(got.outcome.code == code::unavailable);
 }
 
-TEST_CASE("fault redirect: ABORTED with a token, and with a handle if that is asked for") {
+TEST_CASE("fault redirect: the call ends as ABORTED with a token, and with a handle if the fault names one") {
     faulty_fixture f("redirect call=1 token=t-1 handle=yes; redirect call=2 byte=40 token=t-2");
     const seen_stream first(f, {{0, 100, 1}});
     CHECK(first.responses.empty());
@@ -110,7 +110,7 @@ TEST_CASE("fault redirect: ABORTED with a token, and with a handle if that is as
     CHECK_FALSE(again.has_read_handle());
 }
 
-TEST_CASE("fault redirect: without a token, none is told, and who comes back needs none") {
+TEST_CASE("fault redirect: with token=no the error carries no token, and the next call requires none") {
     faulty_fixture f("redirect token=no handle=yes; redirect token=no");
     const call_outcome with_handle = seen_stream(f, {{0, 10, 1}}).outcome;
     CHECK(with_handle.code == code::aborted);
@@ -128,7 +128,7 @@ TEST_CASE("fault redirect: without a token, none is told, and who comes back nee
     CHECK(seen_stream(f, request).bytes(1) == f.content.substr(0, 10));
 }
 
-TEST_CASE("fault redirect: who comes back has to bring the token, in its header and its spec") {
+TEST_CASE("fault redirect: the next call must carry the token in its header and in its spec") {
     faulty_fixture f("redirect token=t/1 handle=yes");
     f.files.write("b/other", "text");
     raw_call earlier = f.open_stream();
@@ -145,14 +145,14 @@ TEST_CASE("fault redirect: who comes back has to bring the token, in its header 
         if (spec) request.mutable_read_object_spec()->set_routing_token("t/1");
         return seen_stream(f, request, bucket_params + (header ? "&routing_token=t/1" : ""));
     };
-    SUBCASE("both") {
+    SUBCASE("in both") {
         CHECK(run(true, true).bytes(1) == f.content.substr(0, 10));
     }
-    SUBCASE("both, the header percent-encoded") {
+    SUBCASE("in both, the header percent-encoded") {
         request.mutable_read_object_spec()->set_routing_token("t/1");
         CHECK(seen_stream(f, request, bucket_params + "&routing_token=t%2F1").outcome.code == code::ok);
     }
-    SUBCASE("the header only") {
+    SUBCASE("in the header only") {
         const call_outcome outcome = run(true, false).outcome;
         CHECK(outcome.code == code::invalid_argument);
         CHECK(
@@ -160,20 +160,20 @@ TEST_CASE("fault redirect: who comes back has to bring the token, in its header 
             "the read_object_spec does not have routing_token=t/1, to which the client was redirected"
         );
     }
-    SUBCASE("the header, and another one in the spec") {
+    SUBCASE("in the header, and another token in the spec") {
         request.mutable_read_object_spec()->set_routing_token("t/2");
         const std::string params = bucket_params + "&routing_token=t/1&routing_token=t/2";
         const call_outcome outcome = seen_stream(f, request, params).outcome;
         CHECK(outcome.code == code::invalid_argument);
         CHECK(outcome.message.starts_with("the read_object_spec does not have routing_token=t/1"));
     }
-    SUBCASE("the spec only") {
+    SUBCASE("in the spec only") {
         const call_outcome outcome = run(false, true).outcome;
         CHECK(outcome.code == code::invalid_argument);
         CHECK(outcome.message.starts_with("the header x-goog-request-params does not have routing_token=t/1")
         );
     }
-    SUBCASE("none, though it has the handle") {
+    SUBCASE("in neither, with the handle of the redirect") {
         const call_outcome outcome = run(false, false).outcome;
         CHECK(outcome.code == code::invalid_argument);
         CHECK(outcome.message.starts_with("neither the header x-goog-request-params nor the read_object_spec")
@@ -182,14 +182,14 @@ TEST_CASE("fault redirect: who comes back has to bring the token, in its header 
         CHECK(run(false, false).outcome.code == code::invalid_argument);
         CHECK(run(true, true).outcome.code == code::ok);
     }
-    SUBCASE("other objects and streams have nothing to do with it, on the same connection, too") {
+    SUBCASE("other objects, and other streams of the connection, require no token") {
         CHECK(seen_stream(f, bidi_request("other", {{0, 0, 1}})).outcome.code == code::ok);
         CHECK(seen_stream(f, bidi_request("o", {{0, 10, 1}})).bytes(1) == f.content.substr(0, 10));
         CHECK(run(false, false).outcome.code == code::invalid_argument);
     }
 }
 
-TEST_CASE("fault redirect: redirected twice, a client may have been told in either order") {
+TEST_CASE("fault redirect: after two redirects the token of either one is accepted") {
     faulty_fixture f("redirect token=t-1 handle=yes; redirect token=t-2");
     const auto redirected = [&f] {
         return detail_of<storage::BidiReadObjectRedirectedError>(seen_stream(f, {{0, 10, 1}}).outcome);
@@ -209,7 +209,7 @@ TEST_CASE("fault redirect: redirected twice, a client may have been told in eith
     CHECK(seen_stream(f, request).outcome.code == code::invalid_argument);
 }
 
-TEST_CASE("fault redirect: of the handles that were given with a token the last thousand are remembered") {
+TEST_CASE("fault redirect: the last thousand handles that were sent with a token are remembered") {
     faulty_fixture f("redirect token=t handle=yes times=1001");
     const auto redirected = [&f] {
         return detail_of<storage::BidiReadObjectRedirectedError>(seen_stream(f, {{0, 10, 1}}).outcome);
@@ -227,12 +227,12 @@ TEST_CASE("fault redirect: of the handles that were given with a token the last 
     CHECK(come_back_with(handles[1000]) == code::invalid_argument);
 }
 
-TEST_CASE("fault redirect: a token that no call brings, in whatever place, is told of") {
+TEST_CASE("fault redirect: a token that no call carries in both places is reported as unused") {
     faulty_fixture f("redirect token=t-1; redirect token=t-2; redirect token=no");
     const auto unused = [&f] { return f.server.stats().unused_tokens; };
     const seen_stream told(f, {{0, 10, 1}});
     CHECK(unused() == std::vector<std::string>{"routing_token=t-1 of gs://b/o"});
-    // Nobody can tell these from newcomers.
+    // These calls carry no token, so they look like new clients.
     for (int i = 0; i < 2; ++i) CHECK(seen_stream(f, {{0, 10, 1}}).outcome.code == code::aborted);
     CHECK(seen_stream(f, {{0, 10, 1}}).outcome.code == code::ok);
     CHECK(unused().size() == 2);
@@ -246,7 +246,7 @@ TEST_CASE("fault redirect: a token that no call brings, in whatever place, is to
     CHECK(unused().empty());
 }
 
-TEST_CASE("fault redirect: a lenient emulator does not ask for the token") {
+TEST_CASE("fault redirect: a lenient emulator does not require the token") {
     faulty_fixture f("redirect token=t handle=yes", 1000, rangeio::emulator::server_options().strict(false));
     const call_outcome told = seen_stream(f, {{0, 10, 1}}).outcome;
     CHECK(told.code == code::aborted);
@@ -259,7 +259,7 @@ TEST_CASE("fault redirect: a lenient emulator does not ask for the token") {
     CHECK(f.server.stats().unused_tokens.empty());
 }
 
-TEST_CASE("fault range-error: the call ends with the status, and names the range") {
+TEST_CASE("fault range-error: the call ends with the status and names the range") {
     faulty_fixture f("range-error range=2 byte=5 status=DATA_LOSS");
     const seen_stream got(f, {{0, 10, 7}, {0, 10, 8}});
     CHECK(got.bytes(8) == f.content.substr(0, 5));
@@ -280,7 +280,7 @@ TEST_CASE("fault ok-early: the call ends with OK while a range is pending") {
     CHECK_FALSE(got.chunks.at(0).end);
 }
 
-TEST_CASE("fault mute: one range is never answered, and holds the call open") {
+TEST_CASE("fault mute: one range is never answered and keeps the call open") {
     faulty_fixture f("mute range=1");
     raw_call call = f.open_stream();
     call.write(bidi_request("o", {{0, 10, 1}, {10, 10, 2}}).SerializeAsString());
@@ -307,7 +307,7 @@ TEST_CASE("fault idle-abort: a call on which nothing is pending ends with ABORTE
     CHECK(outcome.details.empty());
 }
 
-TEST_CASE("fault idle-abort: a call that ends in time does not notice") {
+TEST_CASE("fault idle-abort: a call that ends before the delay is not affected") {
     faulty_fixture f("idle-abort delay=60s");
     CHECK(seen_stream(f, {{0, 10, 1}}).outcome.code == code::ok);
 }

@@ -16,7 +16,7 @@ using rangeio::emulator::server_options;
 
 namespace {
 
-/// A connection on which nobody calls anything: what the server says of itself.
+/// A connection without a call, for the frames that the server sends by itself.
 class bare_connection {
 public:
     explicit bare_connection(const std::string& address)
@@ -90,8 +90,7 @@ constexpr unsigned goaway_frame = 7;
 
 }  // namespace
 
-TEST_CASE(
-    "fault goaway: the call ends at its byte, every other one with its connection, and new ones are served"
+TEST_CASE("fault goaway: the call breaks at its byte, others with their connection, and new calls are served"
 ) {
     faulty_fixture f("goaway byte=500");
     raw_client other(f.server.address());
@@ -107,7 +106,7 @@ TEST_CASE(
     CHECK(after_crossing(f) == f.content);
 }
 
-TEST_CASE("fault goaway: connections are told, without an error, before they end") {
+TEST_CASE("fault goaway: each connection gets GOAWAY without an error before it ends") {
     faulty_fixture f("goaway");
     bare_connection idle(f.server.address());
     const auto first = idle.read_frame();
@@ -123,14 +122,14 @@ TEST_CASE("fault goaway: connections are told, without an error, before they end
     CHECK(told.front().substr(4, 4) == std::string(4, '\0'));
 }
 
-TEST_CASE("fault goaway: again and again, and the emulator ends meanwhile") {
+TEST_CASE("fault goaway: shutdown ends the emulator while the fault repeats") {
     faulty_fixture f("goaway times=0");
     for (int i = 0; i < 10; ++i) CHECK(ends_with_connection(seen_stream(f, {{0, 10, 1}}).outcome.code));
     f.server.shutdown();
     CHECK(f.server.stats().bidi_read_object.open == 0);
 }
 
-TEST_CASE("fault goaway: a port that somebody has is refused, as without faults") {
+TEST_CASE("fault goaway: a port in use is rejected, as without faults") {
     const fixture first;
     const auto script = rangeio::testing::fault_script::parse("goaway");
     std::string why = "accepted";
@@ -142,7 +141,8 @@ TEST_CASE("fault goaway: a port that somebody has is refused, as without faults"
     CHECK(why.starts_with("cannot listen on " + first.server.address()));
 }
 
-TEST_CASE("emulator: a client that pings more often than gRPC bears is told so, and loses its connection") {
+TEST_CASE("emulator: a client that pings more often than gRPC allows gets too_many_pings and is disconnected"
+) {
     const fixture f;
     bare_connection hasty(f.server.address());
     const std::string ping("\0\0\10\6\0\0\0\0\0are you?", 17);

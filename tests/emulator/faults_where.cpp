@@ -41,7 +41,7 @@ std::string complement(std::string text) {
 
 }  // namespace
 
-TEST_CASE("faults: calls are counted from 1, and each fault strikes as often as it says") {
+TEST_CASE("faults: calls are counted from 1, and each fault strikes as often as its script states") {
     faulty_fixture f("fail-open call=2; fail-open call=5 times=0; reset call=7 times=3");
     CHECK(failing_calls(f, 8) == ".x..x.x.");
     CHECK(f.server.stats().faults_struck == std::vector<std::uint64_t>{1, 1, 1});
@@ -52,7 +52,7 @@ TEST_CASE("faults: calls are counted from 1, and each fault strikes as often as 
     CHECK(failing_calls(h, 5) == "xxxxx");
 }
 
-TEST_CASE("faults: the same seed strikes at the same places, another one at others") {
+TEST_CASE("faults: equal seeds strike at the same places, another seed at others") {
     const std::string once = failing_calls("fail-open times=0 chance=50%", 40, 1);
     CHECK(once.find('x') != std::string::npos);
     CHECK(once.find('.') != std::string::npos);
@@ -65,7 +65,7 @@ TEST_CASE("faults: the same seed strikes at the same places, another one at othe
     CHECK(failing_calls(script, 40, 2) != once);
 }
 
-TEST_CASE("faults: several on one call, each in its place") {
+TEST_CASE("faults: several faults strike on one call, each at its place") {
     faulty_fixture f("bad-checksum range=1 byte=10; repeat range=2; new-handle byte=70; chunk bytes=50");
     const seen_stream got(f, {{0, 60, 1}, {100, 60, 2}});
     std::string shape;
@@ -77,7 +77,7 @@ TEST_CASE("faults: several on one call, each in its place") {
     CHECK(shape == "1:0+10 2:100+50 2:100+50 1:10+10! 2:150+10e 1:20+40e ");
 }
 
-TEST_CASE("fault latency: each response waits, and its bytes are right") {
+TEST_CASE("fault latency: each response is delayed, and its bytes are right") {
     faulty_fixture f("latency delay=10ms; chunk bytes=250");
     const auto start = std::chrono::steady_clock::now();
     const seen_stream got(f, {{0, 1000, 1}});
@@ -87,7 +87,7 @@ TEST_CASE("fault latency: each response waits, and its bytes are right") {
     CHECK(got.outcome.code == code::ok);
 }
 
-TEST_CASE("fault latency: messages are taken while a response waits") {
+TEST_CASE("fault latency: messages of the client are accepted while a response is delayed") {
     faulty_fixture f("latency delay=30ms times=1");
     raw_call call = f.open_stream();
     call.write(bidi_request("o", {{0, 10, 1}}).SerializeAsString());
@@ -99,7 +99,7 @@ TEST_CASE("fault latency: messages are taken while a response waits") {
     CHECK(got.bytes(2) == f.content.substr(10, 10));
 }
 
-TEST_CASE("fault latency: a client that gives up, and an emulator that ends, do not wait for it") {
+TEST_CASE("fault latency: neither a client that cancels nor a shutdown waits for the delayed response") {
     faulty_fixture f("latency delay=3600s");
     raw_call call = f.open_stream();
     call.write(bidi_request("o", {{0, 10, 1}}).SerializeAsString());
@@ -111,7 +111,7 @@ TEST_CASE("fault latency: a client that gives up, and an emulator that ends, do 
     CHECK(f.server.stats().bidi_read_object.open == 0);
 }
 
-TEST_CASE("fault bandwidth: a call sends no more than so many bytes in a second") {
+TEST_CASE("fault bandwidth: a call sends at most the given number of bytes in a second") {
     faulty_fixture f("bandwidth bytes=20000; chunk bytes=200");
     const auto start = std::chrono::steady_clock::now();
     const seen_stream got(f, {{0, 1000, 1}});
@@ -119,7 +119,7 @@ TEST_CASE("fault bandwidth: a call sends no more than so many bytes in a second"
     CHECK(got.bytes(1) == f.content);
 }
 
-TEST_CASE("fault slow-open: the first response waits, those that follow do not") {
+TEST_CASE("fault slow-open: the first response is delayed, the following ones are not") {
     faulty_fixture f("slow-open delay=20ms");
     raw_call call = f.open_stream();
     const auto start = std::chrono::steady_clock::now();
@@ -133,8 +133,7 @@ TEST_CASE("fault slow-open: the first response waits, those that follow do not")
     CHECK(got.bytes(1) == f.content.substr(0, 10));
 }
 
-TEST_CASE("fault new-generation: calls under way read on, those that follow get the complement of each byte"
-) {
+TEST_CASE("fault new-generation: open calls continue, later calls get the complement of each byte") {
     faulty_fixture f("new-generation byte=500");
     const seen_stream got(f, {{0, 1000, 1}});
     CHECK(got.bytes(1) == f.content);
@@ -159,7 +158,7 @@ TEST_CASE("fault new-generation: calls under way read on, those that follow get 
     CHECK(f.stat("o").generation() > now.generation());
 }
 
-TEST_CASE("fault grow: an unfinalized object has more bytes for what is asked next, on the same call too") {
+TEST_CASE("fault grow: an unfinalized object has more bytes for later requests, on the same call too") {
     faulty_fixture f("grow byte=500 bytes=300", 1000, server_options().unfinalized("b/o"));
     raw_call call = f.open_stream();
     call.write(bidi_request("o", {{0, 0, 1}}).SerializeAsString());
@@ -178,13 +177,13 @@ TEST_CASE("fault grow: an unfinalized object has more bytes for what is asked ne
     CHECK_FALSE(now.has_finalize_time());
 }
 
-TEST_CASE("fault grow: what is finalized does not") {
+TEST_CASE("fault grow: a finalized object does not grow") {
     faulty_fixture f("grow bytes=300");
     CHECK(seen_stream(f, {{0, 0, 1}}).bytes(1) == f.content);
     CHECK(f.stat("o").size() == 1000);
 }
 
-TEST_CASE("fault old-size: a call is served from an unfinalized object as it was before, to its end") {
+TEST_CASE("fault old-size: a call is served from an earlier, smaller state of an unfinalized object") {
     faulty_fixture f("old-size call=1 bytes=300", 1000, server_options().unfinalized("b/o"));
     const std::string before = f.content.substr(0, 700);
     raw_call call = f.open_stream();
@@ -205,7 +204,7 @@ TEST_CASE("fault old-size: a call is served from an unfinalized object as it was
     CHECK(seen_stream(f, {{0, 0, 1}}).bytes(1) == f.content);
 }
 
-TEST_CASE("fault old-size: an object that was smaller than that was empty") {
+TEST_CASE("fault old-size: an object smaller than the given size is served as empty") {
     faulty_fixture f("old-size bytes=1001", 1000, server_options().unfinalized("b/o"));
     const seen_stream got(f, {{0, 0, 1}});
     CHECK(got.outcome.code == code::ok);
@@ -213,13 +212,13 @@ TEST_CASE("fault old-size: an object that was smaller than that was empty") {
     CHECK(got.bytes(1).empty());
 }
 
-TEST_CASE("fault old-size: what is finalized was never smaller: the fault has not struck") {
+TEST_CASE("fault old-size: on a finalized object the fault does not strike") {
     faulty_fixture f("old-size");
     CHECK(seen_stream(f, {{0, 0, 1}}).bytes(1) == f.content);
     CHECK(f.server.stats().faults_struck.at(0) == 0);
 }
 
-TEST_CASE("faults: what would take all memory is refused, naming it") {
-    CHECK(refusal("grow bytes=1073741825") == "fault grow: bytes is 1073741825, more than 1073741824");
-    CHECK(refusal("surplus bytes=1048577") == "fault surplus: bytes is 1048577, more than 1048576");
+TEST_CASE("faults: a value that would need all memory is rejected by its name") {
+    CHECK(refusal("grow bytes=1073741825") == "fault grow: bytes: 1073741825 is not in 0..1073741824");
+    CHECK(refusal("surplus bytes=1048577") == "fault surplus: bytes: 1048577 is not in 0..1048576");
 }

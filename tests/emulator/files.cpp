@@ -59,7 +59,7 @@ bool holds_soon(const std::function<bool()>& condition) {
 
 }  // namespace
 
-TEST_CASE("a huge file with little data costs what its data costs") {
+TEST_CASE("files: a huge sparse file costs only what its data costs") {
     constexpr std::uint64_t size = std::uint64_t{200} << 30;
     fixture f;
     const std::filesystem::path path = f.files.path() / "b/huge";
@@ -84,7 +84,7 @@ TEST_CASE("a huge file with little data costs what its data costs") {
     CHECK(f.stat("huge").size() == static_cast<std::int64_t>(size));
 }
 
-TEST_CASE("the checksum of a file of 64 MiB is there at once") {
+TEST_CASE("files: the checksum of a file of 64 MiB is sent in the first response") {
     fixture f;
     const std::string content = pattern(std::size_t{64} << 20);
     f.files.write("b/largest", content);
@@ -92,7 +92,7 @@ TEST_CASE("the checksum of a file of 64 MiB is there at once") {
     CHECK(opened.metadata().checksums().crc32c() == crc32c(bytes_of(content)));
 }
 
-TEST_CASE("the checksum of a large file is left out until it is known, and then it is right") {
+TEST_CASE("files: the checksum of a larger file is omitted until it is computed, and then right") {
     fixture f;
     const std::string content = pattern((std::size_t{64} << 20) + 1);
     f.files.write("b/large", content);
@@ -108,7 +108,7 @@ TEST_CASE("the checksum of a large file is left out until it is known, and then 
     CHECK(right_if_there(later.got.responses.front().metadata()));
 }
 
-TEST_CASE("a file that changes in place is another generation, even within one tick of the clock") {
+TEST_CASE("files: a file modified in place is another generation, even within one tick of the clock") {
     const scratch files;
     std::filesystem::create_directory(files.path() / "b");
     const std::filesystem::path path = files.path() / "b/o";
@@ -125,7 +125,7 @@ TEST_CASE("a file that changes in place is another generation, even within one t
     }
 }
 
-TEST_CASE("a file that is replaced is another generation, even within one tick of the clock") {
+TEST_CASE("files: a replaced file is another generation, even within one tick of the clock") {
     fixture f;
     std::int64_t last = 0;
     for (int i = 0; i < 100; ++i) {
@@ -136,7 +136,7 @@ TEST_CASE("a file that is replaced is another generation, even within one tick o
     }
 }
 
-TEST_CASE("a file that is cut short in place ends its readers with NOT_FOUND, and nothing else") {
+TEST_CASE("files: a file truncated in place ends its readers with NOT_FOUND and affects no other stream") {
     fixture f(rangeio::emulator::server_options().max_chunk_bytes(1000));
     f.files.write("b/o", pattern(100'000));
     f.files.write("b/other", "other");
@@ -156,7 +156,7 @@ TEST_CASE("a file that is cut short in place ends its readers with NOT_FOUND, an
     CHECK(unharmed.bytes[1] == "other");
 }
 
-TEST_CASE("a file that is cut short at any moment of a read harms nobody") {
+TEST_CASE("files: a file truncated at any moment of a read crashes no reader") {
     constexpr std::uintmax_t full = std::uintmax_t{4} << 20;
     fixture f;
     const std::filesystem::path path = f.files.path() / "b/o";
@@ -177,7 +177,7 @@ TEST_CASE("a file that is cut short at any moment of a read harms nobody") {
     CHECK(read_ranges(f, bidi_request("o", {{0, 0, 1}})).got.bytes.at(1) == std::string(full, '\0'));
 }
 
-TEST_CASE("thousands of objects keep some descriptors, no mapping, and nothing after the end") {
+TEST_CASE("files: thousands of objects hold few descriptors, no mapping, and nothing after the end") {
     scratch files;
     const auto held = [&] {
         std::size_t count = 0;

@@ -18,8 +18,8 @@
 #include <utility>
 #include <vector>
 
-// Leaks that corrupt no byte: what is over stays listed somewhere. Weak references and a look at the heap, after thousands of
-// streams, pools and keys. No network: streams that open at once, and die when they are told to.
+// Leaks that corrupt no byte: ended objects that stay in a list. The tests use weak references and the size of the
+// heap, after thousands of streams, pools and keys. No network: the streams open at once, and end on request.
 
 using namespace support;
 using rangeio::failure;
@@ -117,7 +117,7 @@ asio::awaitable<void> lease_into(mrd_pool& pool, lease& out) {
 
 }  // namespace
 
-TEST_CASE("gauge: a pool forgets streams that have ended") {
+TEST_CASE("gauge: a pool releases the memory of streams that have ended") {
     asio::io_context context;
     gauge seen;
     auto factory = std::make_shared<instant_factory>(context, object_ref("b-1", "o"), seen);
@@ -138,7 +138,7 @@ TEST_CASE("gauge: a pool forgets streams that have ended") {
     CHECK(pool.stats().leases == 0);
 }
 
-TEST_CASE("gauge: a cache forgets pools, keys and streams, but for those that it is to keep") {
+TEST_CASE("gauge: a cache releases the memory of pools, keys and streams beyond its limits") {
     asio::io_context context;
     gauge seen;
     const auto maker = [&](const object_ref& object, const pool_options&) {

@@ -106,7 +106,7 @@ asio::awaitable<void> read_after(growing_fixture& f, object_ref object, const st
     const pool_options one = pool_options().size(1);
     mrd_pool pool = co_await f.client.async_open(object, one);
     change();
-    // The stream's own call goes on with what it had; the next one is told that this is gone.
+    // The stream's own call continues with the old object; the next call fails because that object is lost.
     const byte_range first(0, 1);
     const auto refused = co_await failure_of(pool.async_refresh_size());
     CHECK(refused.code() == errc::generation_changed);
@@ -159,8 +159,7 @@ TEST_CASE("growing: refresh_size and fetch_tail follow an object until it is fin
     f.run(follow_it(f, f.put("log", "one")));
 }
 
-TEST_CASE("P14: over gRPC, appended bytes are read though the next stream's call knows only of the old size"
-) {
+TEST_CASE("P14: over gRPC, appended bytes are read though the next stream's call reports the old size") {
     using rangeio::testing::fault_script;
     engine_fixture f(
         rangeio::emulator::server_options().unfinalized("b-1/log").faults(
@@ -177,7 +176,7 @@ TEST_CASE("growing: refresh_size and fetch_tail take one round trip each") {
     f.run(count_round_trips(f, f.put("log", "one")));
 }
 
-TEST_CASE("growing: an object that was replaced or deleted while it was read is an error of its own") {
+TEST_CASE("growing: an object that was replaced or deleted during reads fails as generation_changed") {
     const auto watch = std::make_shared<event_recorder>();
     growing_fixture f(watch);
     const object_ref object = f.put("log", "one");
@@ -196,19 +195,17 @@ TEST_CASE("growing: an object that was replaced or deleted while it was read is 
     CHECK(heard.back() == "pool_closed");
 }
 
-TEST_CASE("S7: a further stream of a pool whose object was replaced is refused, the one that is open reads on"
-) {
+TEST_CASE("S7: a further stream on a replaced object is rejected, and the open stream continues to read") {
     engine_fixture f;
     f.run(second_stream_after_replacement(f, f.put("o", "some content")));
 }
 
-TEST_CASE("a generation that was named and never there is not found, not changed") {
+TEST_CASE("errors: a named generation that never existed is not_found, not generation_changed") {
     engine_fixture f;
     f.run(named_generation_that_is_gone(f, f.put("o", "content")));
 }
 
-TEST_CASE("observer: over gRPC a stream is opened, breaks, is resumed and ends, and the refused range is told"
-) {
+TEST_CASE("observer: over gRPC a stream reports opened, refused range, broke, resumed and ended") {
     const auto watch = std::make_shared<event_recorder>();
     engine_fixture f(client_options().observe(watch));
     f.run(good_and_bad(f, f.put("o", "content")));

@@ -103,9 +103,7 @@ struct hostile_fixture {
 
 }  // namespace
 
-TEST_CASE(
-    "hostile service: a redirect with a token that no header can have is an error, and not the process's end"
-) {
+TEST_CASE("hostile service: a redirect with a token that no header can carry is an error, not a crash") {
     for (const std::string& token :
          {std::string("there\nnow"),
           std::string("gr\xc3\xbc\xc3\x9f"),
@@ -121,9 +119,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE(
-    "hostile service: a first response that pins no generation is an error, and no byte is read under it"
-) {
+TEST_CASE("hostile service: a first response without a generation is an error, and no byte is read from it") {
     const std::vector<std::string> openings{
         "",
         handle("h"),
@@ -147,7 +143,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("hostile service: a hundred ranges refused by name, each with a long text, fail alone") {
+TEST_CASE("hostile service: of ranges refused by name, a hundred with long texts, only these fail") {
     constexpr std::size_t bad = 100;
     hostile_fixture f([](hostile_call& call, const request& asked) {
         if (call.message == 1) call.send(metadata(7, 1000));
@@ -186,8 +182,7 @@ TEST_CASE("hostile service: a hundred ranges refused by name, each with a long t
     f.run(all());
 }
 
-TEST_CASE("hostile service: details that cannot be read, or do not fit, fail the range that they are of alone"
-) {
+TEST_CASE("hostile service: malformed or oversized details fail only the range that they concern") {
     for (const bool garbled : {false, true}) {
         CAPTURE(garbled);
         hostile_fixture f([garbled](hostile_call& call, const request& asked) {
@@ -224,7 +219,7 @@ TEST_CASE("hostile service: details that cannot be read, or do not fit, fail the
     }
 }
 
-TEST_CASE("hostile service: a status that there is not is UNKNOWN, and a range says its own once") {
+TEST_CASE("hostile service: an unknown status becomes UNKNOWN, and the range's own text appears once") {
     hostile_fixture f([](hostile_call& call, const request& asked) {
         if (call.message == 1) call.send(metadata(7, 1000));
         if (asked.read_ranges_size() == 0) return;
@@ -236,8 +231,7 @@ TEST_CASE("hostile service: a status that there is not is UNKNOWN, and a range s
     CHECK(why.message().ends_with("odd [31m (UNKNOWN, status 99)"));
 }
 
-TEST_CASE("hostile service: a message above the limit is an error that names it, on streams and for metadata"
-) {
+TEST_CASE("hostile service: a message above the limit is an error that names it, for streams and metadata") {
     const std::string limit = "a message is longer than max_message_bytes, 65536";
     {
         hostile_fixture f(
@@ -269,7 +263,7 @@ TEST_CASE("hostile service: a message above the limit is an error that names it,
     CHECK(f.service.calls() == 1);
 }
 
-TEST_CASE("hostile service: what it says of its own exhaustion is tried again") {
+TEST_CASE("hostile service: RESOURCE_EXHAUSTED that the service itself reports is retried") {
     hostile_fixture f([](hostile_call& call, const request& asked) {
         if (call.number == 1) return call.end(8, "Received message larger than max (3 vs. 2)");
         call.send((call.message == 1 ? metadata(7, 1000) : std::string()) + pieces_of(asked));
@@ -278,7 +272,7 @@ TEST_CASE("hostile service: what it says of its own exhaustion is tried again") 
     CHECK(f.service.calls() == 2);
 }
 
-TEST_CASE("client_options: a limit of messages out of its range is named") {
+TEST_CASE("client_options: a message limit out of its range is rejected by name") {
     asio::io_context context;
     for (const std::size_t wrong : {std::size_t{0}, std::size_t{65535}, std::size_t{1} << 31}) {
         try {
@@ -296,9 +290,7 @@ TEST_CASE("client_options: a limit of messages out of its range is named") {
     }
 }
 
-TEST_CASE(
-    "hostile service: a message of empty pieces, or of parts of metadata, is an error before it is memory"
-) {
+TEST_CASE("hostile service: a message of empty pieces or metadata parts is rejected before it takes memory") {
     for (const std::string& part : {bytes_field(6, ""), bytes_field(4, "")}) {
         std::string message = metadata(7, 1000);
         while (message.size() < 4'000'000) message += part;
@@ -308,7 +300,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("hostile service: a page of empty entries is an error before it is memory") {
+TEST_CASE("hostile service: a page of empty entries is rejected before it takes memory") {
     std::string page;
     while (page.size() < 4'000'000) page += bytes_field(1, "");
     hostile_fixture f([&page](hostile_call& call, const request&) {
@@ -323,7 +315,8 @@ TEST_CASE("hostile service: a page of empty entries is an error before it is mem
     f.run(list());
 }
 
-TEST_CASE("hostile service: pieces without a checksum are counted, or refused where each must have one") {
+TEST_CASE("hostile service: pieces without a checksum are counted, or rejected where checksums are required"
+) {
     const auto without = [](hostile_call& call, const request& asked) {
         if (call.message == 1) call.send(metadata(7, 1000));
         if (asked.read_ranges_size() != 0) call.send(pieces_of(asked, checksum::none));
@@ -339,10 +332,7 @@ TEST_CASE("hostile service: pieces without a checksum are counted, or refused wh
     CHECK(strict.streams.rejected_chunks == 4);
 }
 
-TEST_CASE(
-    "hostile service: times that no clock can express are the nearest that one can, on streams and for "
-    "metadata"
-) {
+TEST_CASE("hostile service: times out of the clock's range are clamped to it, for streams and metadata") {
     constexpr auto most = std::numeric_limits<std::int64_t>::max();
     constexpr auto least = std::numeric_limits<std::int64_t>::min();
     const std::string fields = timestamp(14, most, std::numeric_limits<std::int32_t>::max()) +
@@ -364,7 +354,7 @@ TEST_CASE(
     f.run(look());
 }
 
-TEST_CASE("streams: those that are idle hold on to nothing of what they have read") {
+TEST_CASE("streams: an idle stream holds no memory of the data that it has read") {
     constexpr std::uint64_t piece_bytes = std::uint64_t{2} << 20;
     constexpr std::uint64_t streams = 32;
     hostile_fixture f(

@@ -37,7 +37,7 @@ asio::awaitable<void> fetch_all(
 
 }  // namespace
 
-TEST_CASE("async_fetch: cancelled at any moment, it leaves its memory alone and the pool usable") {
+TEST_CASE("async_fetch: a read cancelled at any moment leaves its memory alone and the pool usable") {
     engine_fixture f;
     const std::string content = pattern(16 * mib);
     std::unique_ptr<mrd_pool> pool;
@@ -62,7 +62,7 @@ TEST_CASE("async_fetch: cancelled at any moment, it leaves its memory alone and 
             ++cancelled;
         else
             CHECK_FALSE(end.code->failed());
-        memory.reset();  // freed: whoever writes now is caught by the address sanitizer
+        memory.reset();  // freed: the address sanitizer catches a later write
         CHECK(pool->stats().leases == 0);
     }
     CHECK(cancelled > 0);
@@ -71,7 +71,7 @@ TEST_CASE("async_fetch: cancelled at any moment, it leaves its memory alone and 
     CHECK(std::memcmp(memory.data(), content.data(), content.size()) == 0);
 }
 
-TEST_CASE("async_fetch: a timeout ends it with its own code, before or while bytes arrive") {
+TEST_CASE("async_fetch: a timeout ends the read with its own code, before or while bytes arrive") {
     engine_fixture f;
     const std::string content = pattern(64 * mib);
     std::unique_ptr<mrd_pool> pool;
@@ -107,7 +107,7 @@ asio::awaitable<void> two_at_once(const mrd_pool& pool, std::span<std::byte> mem
 
 }  // namespace
 
-TEST_CASE("async_fetch: works with Asio's operators, one of two failing") {
+TEST_CASE("async_fetch: Asio's operators work, with one of two operations failing") {
     engine_fixture f;
     std::unique_ptr<mrd_pool> pool;
     f.run(open_into(f.client, f.put("o", pattern(5000)), pool));
@@ -164,7 +164,7 @@ asio::awaitable<void> lease_and_read(mrd_pool& pool, const std::string& content)
 
 }  // namespace
 
-TEST_CASE("lease: reads on its stream, moves, and is given back once") {
+TEST_CASE("lease: a lease reads on its stream, moves, and is released once") {
     engine_fixture f;
     const std::string content = pattern(1000);
     std::unique_ptr<mrd_pool> pool;
@@ -172,21 +172,21 @@ TEST_CASE("lease: reads on its stream, moves, and is given back once") {
     f.run(lease_and_read(*pool, content));
 }
 
-TEST_CASE("close: is idempotent, and nothing can be had afterwards") {
+TEST_CASE("close: a repeated close succeeds, and later operations fail") {
     engine_fixture f;
     std::unique_ptr<mrd_pool> pool;
     f.run(open_into(f.client, f.put("o", pattern(1000)), pool));
     f.run(close_and_ask(*pool));
 }
 
-TEST_CASE("close: with a deadline ends streams that are leased") {
+TEST_CASE("close: a deadline ends leased streams") {
     engine_fixture f;
     std::unique_ptr<mrd_pool> pool;
     f.run(open_into(f.client, f.put("o", pattern(1000)), pool));
     f.run(close_while_leased(*pool));
 }
 
-TEST_CASE("pool: destroyed with reads under way, they fail and are over") {
+TEST_CASE("pool: destruction during reads fails and completes them") {
     engine_fixture f;
     const std::string content = pattern(16 * mib);
     std::unique_ptr<mrd_pool> pool;
@@ -206,7 +206,7 @@ TEST_CASE("pool: destroyed with reads under way, they fail and are over") {
     }
 }
 
-TEST_CASE("io_context: destroyed at any moment of a read, with everything else alive or gone") {
+TEST_CASE("io_context: destruction at any moment of a read is safe, with other objects alive or destroyed") {
     const std::string content = pattern(16 * mib);
     scratch files;
     files.write("b-1/o", content);
@@ -241,8 +241,8 @@ asio::awaitable<void> open_for_ever(
     const mrd_pool pool = co_await client.async_open(object);
 }
 
-/// The context goes while coroutines on its strands wait for a service that does not answer. `strand_at`: its first strand
-/// is made before the client, after it, or when another coroutine waits already.
+/// The context goes while coroutines on its strands wait for a service that does not answer. `strand_at`: its first
+/// strand is made before the client, after it, or when another coroutine waits already.
 template <class Context>
 void end_coroutines_on_strands(int strand_at, const std::function<void(Context&)>& poll) {
     scratch files;
@@ -275,13 +275,13 @@ void end_coroutines_on_strands(int strand_at, const std::function<void(Context&)
 
 }  // namespace
 
-TEST_CASE("io_context: destroyed with coroutines on strands, whenever its first strand was made") {
+TEST_CASE("io_context: destruction ends coroutines on strands, whenever its first strand was made") {
     for (const int strand_at : {0, 1, 2}) {
         end_coroutines_on_strands<asio::io_context>(strand_at, [](asio::io_context& c) { c.run_for(1ms); });
     }
 }
 
-TEST_CASE("thread_pool: destroyed with coroutines on strands, whenever its first strand was made") {
+TEST_CASE("thread_pool: destruction ends coroutines on strands, whenever its first strand was made") {
     for (const int strand_at : {0, 1, 2}) {
         end_coroutines_on_strands<asio::thread_pool>(strand_at, [](asio::thread_pool&) {
             std::this_thread::yield();
@@ -289,7 +289,7 @@ TEST_CASE("thread_pool: destroyed with coroutines on strands, whenever its first
     }
 }
 
-TEST_CASE("async_fetch: from several threads at once on one pool") {
+TEST_CASE("async_fetch: several threads read at once on one pool") {
     engine_fixture f;
     const std::string content = pattern(4 * mib);
     std::unique_ptr<mrd_pool> pool;

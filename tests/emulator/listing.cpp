@@ -95,7 +95,7 @@ std::set<std::string> grow_tree(const fixture& f, std::mt19937& random) {
 
 }  // namespace
 
-TEST_CASE("ListObjects: any query on any tree, paged in any size, lists what the rules say") {
+TEST_CASE("ListObjects: the pages of any query on any tree, of any size, list what the rules require") {
     for (unsigned seed = 1; seed <= 4; ++seed) {
         fixture f;
         std::mt19937 random(seed);
@@ -129,7 +129,7 @@ TEST_CASE("ListObjects: any query on any tree, paged in any size, lists what the
     }
 }
 
-TEST_CASE("ListObjects: says of objects what GetObject says, but for the checksum") {
+TEST_CASE("ListObjects: an entry has the fields of GetObject, except the checksum") {
     fixture f;
     f.files.write("b/o", "text");
     const auto page = f.ask<storage::ListObjectsResponse>(list_objects, query());
@@ -167,7 +167,7 @@ TEST_CASE("ListObjects: links, special names and broken encodings are not listed
     CHECK(listed_entries(f, query()) == std::vector<std::string>{"O o"});
 }
 
-TEST_CASE("ListObjects: refuses tokens that it did not give for this listing") {
+TEST_CASE("ListObjects: a token that was not issued for this listing is rejected") {
     fixture f;
     for (const char* name : {"b/a", "b/b", "b/c"}) {
         f.files.write(name, "text");
@@ -196,7 +196,7 @@ TEST_CASE("ListObjects: refuses tokens that it did not give for this listing") {
     CHECK(code_with("") == code::unimplemented);
 }
 
-TEST_CASE("ListObjects: a token of one query is none of any other") {
+TEST_CASE("ListObjects: a token of one query is rejected by any other query") {
     fixture f;
     for (const char* name : {"b/a/a", "b/a/b", "b/a/c", "b/a/d"}) f.files.write(name, "text");
     std::filesystem::create_directory(f.files.path() / "other");
@@ -247,7 +247,7 @@ TEST_CASE("ListObjects: a token of one query is none of any other") {
     }
 }
 
-TEST_CASE("ListObjects: a large directory, in pages of a thousand") {
+TEST_CASE("ListObjects: a large directory is listed in pages of a thousand") {
     fixture f;
     std::set<std::string> names;
     for (int i = 0; i < 2500; ++i) {

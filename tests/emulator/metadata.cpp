@@ -98,7 +98,7 @@ std::string printed(Action action) {
 
 }  // namespace
 
-TEST_CASE("metadata: a question that fails for a moment is asked again, on every page") {
+TEST_CASE("metadata: a query that fails for a moment is retried, on every page") {
     metadata_fixture f(
         "fail-metadata call=1; fail-metadata call=4 times=1; fail-metadata call=5 status=ABORTED; "
         "hang-metadata call=8"
@@ -114,9 +114,7 @@ TEST_CASE("metadata: a question that fails for a moment is asked again, on every
     f.run(ask());
 }
 
-TEST_CASE(
-    "metadata: stat and layout are asked again, too, and a service that always fails is told as what it is"
-) {
+TEST_CASE("metadata: stat and layout are retried too, and a permanent failure is reported as such") {
     metadata_fixture f("fail-metadata call=1; fail-metadata call=3 times=2");
     const auto ask = [&]() -> asio::awaitable<void> {
         const object_ref object("b-1", "a");
@@ -136,14 +134,16 @@ TEST_CASE(
     CHECK(once.list().kind() == rangeio::error_class::transient);
 }
 
-TEST_CASE("metadata: a service that never answers is given up at the time limit, and the error says so") {
+TEST_CASE(
+    "metadata: a query that is never answered fails at the time limit, with the last attempt in its text"
+) {
     metadata_fixture f("hang-metadata times=0", patient().rpc_timeout(800ms));
     const auto why = f.list();
     CHECK(why.code() == errc::timed_out);
     CHECK(why.message() == "gs://b-1: timed out (the last attempt: no answer for 0.3 s)");
 }
 
-TEST_CASE("listing: pages without names are gone past, so many of them") {
+TEST_CASE("listing: pages without names are skipped, up to max_empty_pages in a row") {
     metadata_fixture f("empty-page call=2; empty-page call=4");
     CHECK_FALSE(f.list());
     CHECK(f.names == all_names);
@@ -158,7 +158,7 @@ TEST_CASE("listing: pages without names are gone past, so many of them") {
     endless.run(body());
 }
 
-TEST_CASE("listing: a token that repeats and names that do not increase end it with an error") {
+TEST_CASE("listing: a repeated token or a name that does not increase ends the listing with an error") {
     metadata_fixture repeats("repeat-page times=0");
     CHECK(repeats.list().code() == errc::protocol_error);
     CHECK(repeats.pages <= 3);
@@ -169,14 +169,13 @@ TEST_CASE("listing: a token that repeats and names that do not increase end it w
     CHECK(unordered.pages == 2);
 }
 
-TEST_CASE("listing: what is wrong in itself is refused by its name before anything is sent, and nobody prints"
-) {
+TEST_CASE("listing: an invalid argument is rejected by name before a call, and nothing is printed") {
     metadata_fixture f;
     const std::string no_text = "\xff\xfe";
     const std::string out = printed([&] {
-        CHECK(f.refused(list_options().prefix(no_text)).message() == "prefix: it is not UTF-8");
-        CHECK(f.refused(list_options().delimiter(no_text)).message() == "delimiter: it is not UTF-8");
-        CHECK(f.refused(list_options().page_token(no_text)).message() == "page_token: it is not UTF-8");
+        CHECK(f.refused(list_options().prefix(no_text)).message() == "prefix: not UTF-8");
+        CHECK(f.refused(list_options().delimiter(no_text)).message() == "delimiter: not UTF-8");
+        CHECK(f.refused(list_options().page_token(no_text)).message() == "page_token: not UTF-8");
         CHECK(f.refused(list_options().page_size(0)).message() == "page_size: 0 is not in 1..1000");
         CHECK(f.refused(list_options().page_size(1001)).code() == errc::invalid_argument);
         CHECK(f.refused(list_options().max_empty_pages(0)).code() == errc::invalid_argument);
@@ -196,7 +195,7 @@ TEST_CASE("listing: what is wrong in itself is refused by its name before anythi
     CHECK(f.server.stats().list_objects.calls == 0);
 }
 
-TEST_CASE("listing: a peer's text that is not UTF-8 is an error that names it, and nobody prints") {
+TEST_CASE("listing: a text of the peer that is not UTF-8 is an error that names it, and nothing is printed") {
     const std::string no_text = "\xff\xfe";
     std::string answer;
     hostile_service peer([&answer](hostile_call& call, const auto&) {
@@ -230,7 +229,7 @@ TEST_CASE("listing: a peer's text that is not UTF-8 is an error that names it, a
 }
 
 // In a process of its own: the log belongs to all of one.
-TEST_CASE("gRPC's log: the library leaves it alone, and one call keeps it quiet unless it was asked for") {
+TEST_CASE("gRPC's log: the library does not change it, and quiet_grpc_log() silences it unless requested") {
     ::unsetenv("GRPC_VERBOSITY");
     ::unsetenv("GRPC_TRACE");
     const auto in_child = [](auto action) {
@@ -258,7 +257,7 @@ TEST_CASE("gRPC's log: the library leaves it alone, and one call keeps it quiet 
     CHECK(wanted.find("a line of gRPC") != std::string::npos);
 }
 
-TEST_CASE("cache: a generation that was live a moment ago and is gone leads to the one that is there") {
+TEST_CASE("cache: a generation that was live a moment ago and is deleted is replaced by the live one") {
     engine_fixture f;
     const object_ref by_name = f.put("o", "old");
     // Without idle streams the generation has to be opened, and is not there.
@@ -279,14 +278,14 @@ TEST_CASE("cache: a generation that was live a moment ago and is gone leads to t
     f.run(visit("new"));
 }
 
-TEST_CASE("client: time limits that are negative are refused when it is made") {
+TEST_CASE("client: a negative time limit is rejected when the client is made") {
     asio::io_context context;
     CHECK_THROWS_AS(
         rangeio::client(context.get_executor(), client_options().rpc_timeout(-1ns)), rangeio::error
     );
 }
 
-TEST_CASE("client::async_fetch: a negative time limit is over at once") {
+TEST_CASE("client::async_fetch: a negative time limit expires at once") {
     engine_fixture f;
     const object_ref object = f.put("o", "0123");
     const auto read = [&]() -> asio::awaitable<void> {

@@ -28,7 +28,7 @@ int code_of(fixture& f, const std::string& bucket, const std::string& object) {
 
 }  // namespace
 
-TEST_CASE("hostile names: none leads out of the bucket, and each is refused in a defined way") {
+TEST_CASE("hostile names: no name leads out of the bucket, and each is rejected in a defined way") {
     fixture f;
     f.files.write("b/dir/o", "inside");
     f.files.write("secret", "outside of any bucket");
@@ -111,7 +111,7 @@ TEST_CASE("hostile names: none leads out of the bucket, and each is refused in a
     CHECK(code_of(f, bucket_name, "dir/o") == code::ok);
 }
 
-TEST_CASE("special files are not objects, and opening them does not block") {
+TEST_CASE("special files: they are not objects, and an open of one does not block") {
     fixture f;
     const std::filesystem::path bucket = f.files.path() / "b";
     REQUIRE(::mkfifo((bucket / "fifo").c_str(), 0600) == 0);
@@ -126,7 +126,7 @@ TEST_CASE("special files are not objects, and opening them does not block") {
     CHECK(code_of(f, bucket_name, "fifo/x") == code::not_found);
 }
 
-TEST_CASE("unusual names that are fine") {
+TEST_CASE("unusual names: they are served as written") {
     fixture f;
     using namespace std::string_literals;
     for (const std::string& name :

@@ -153,14 +153,12 @@ asio::awaitable<void> hold_streams(network& n, std::size_t count, std::vector<mr
 
 }  // namespace
 
-TEST_CASE("networks: a path that dies silently is left, by reads and by stat") {
+TEST_CASE("networks: a silently dead connection is replaced, for reads and for stat") {
     network n(quick(400ms));
     n.f.run(read_over_silenced(n));
 }
 
-TEST_CASE(
-    "networks: a slow link costs no byte though its buffers are deep, and by the same limits a dead path is "
-    "left"
+TEST_CASE("networks: a slow link with deep buffers loses no byte, and with its limits a dead path is replaced"
 ) {
     // All that is due needs ten times the stall timeout, and what is on its way several.
     network n(quick(500ms), 16 * mib);
@@ -168,12 +166,12 @@ TEST_CASE(
     n.f.run(read_over_slow_link(n));
 }
 
-TEST_CASE("networks: a service that was away is found again soon, and no attempt is spent on waiting") {
+TEST_CASE("networks: a service that was away is found soon after, and the wait costs no attempt") {
     network n(client_options().retry(retry_policy().attempts(1)));
     n.f.run(read_after_outage(n, 1500ms));
 }
 
-TEST_CASE("networks: a service that is away for 10 s fails none of 100 reads of a pool that is open") {
+TEST_CASE("networks: an outage of 10 s fails none of 100 reads on an open pool") {
     network n;
     std::unique_ptr<mrd_pool> pool;
     n.f.run(open_into(*n.client, n.object, pool));
@@ -193,7 +191,7 @@ TEST_CASE("networks: a service that is away for 10 s fails none of 100 reads of 
     for (const outcome& end : ends) CHECK(end.code == rangeio::error_code());
 }
 
-TEST_CASE("networks: a live call that ends with too_many_pings reads on over a new connection") {
+TEST_CASE("networks: a read whose call ends with too_many_pings continues over a new connection") {
     const auto heard = std::make_shared<breaks>();
     const auto script = rangeio::testing::fault_script::parse("too-many-pings call=1 byte=1000000");
     engine_fixture f(
@@ -206,7 +204,7 @@ TEST_CASE("networks: a live call that ends with too_many_pings reads on over a n
     CHECK(f.server.stats().connections == 2);
 }
 
-TEST_CASE("networks: connections are not pinged more often than a server of gRPC bears by default") {
+TEST_CASE("networks: connections are not pinged more often than a gRPC server allows by default") {
     asio::io_context context;
     const auto options = client_options().endpoint("127.0.0.1:1");
     const auto made = rangeio::grpc_transport::channels::make(context.get_executor(), options);
@@ -226,8 +224,7 @@ TEST_CASE("networks: connections are not pinged more often than a server of gRPC
     CHECK(in_a_row <= 2);
 }
 
-TEST_CASE("networks: more streams than a connection may have get further connections, and metadata has room"
-) {
+TEST_CASE("networks: more streams than a connection serves get further connections, as metadata does") {
     network n(client_options().channels(1).streams_per_connection(4));
     std::vector<mrd_pool> held;
     n.f.run(hold_streams(n, 10, held));
@@ -236,14 +233,14 @@ TEST_CASE("networks: more streams than a connection may have get further connect
     CHECK(n.proxy.stats().accepted == 4);
 }
 
-TEST_CASE("networks: no more connections are made than are allowed") {
+TEST_CASE("networks: no more connections than max_connections are made") {
     network n(client_options().channels(2).streams_per_connection(1).max_connections(2));
     std::vector<mrd_pool> held;
     n.f.run(hold_streams(n, 6, held));
     CHECK(n.proxy.stats().accepted == 2);
 }
 
-TEST_CASE("networks: connections: options out of their range are refused by name") {
+TEST_CASE("networks: connection options out of their range are rejected by name") {
     asio::io_context context;
     const auto why = [&](const client_options& options) {
         try {

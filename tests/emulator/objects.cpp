@@ -53,7 +53,7 @@ storage::ReadObjectRequest read_request(std::int64_t offset, std::int64_t limit)
 
 }  // namespace
 
-TEST_CASE("GetObject: tells what a reader needs") {
+TEST_CASE("GetObject: the fields that a reader needs are returned") {
     fixture f;
     // Larger than what is checksummed on a callback thread, and not a multiple of a block.
     const std::string content = pattern((std::size_t{9} << 20) + 5);
@@ -78,7 +78,7 @@ TEST_CASE("GetObject: tells what a reader needs") {
     CHECK(empty.checksums().crc32c() == 0);
 }
 
-TEST_CASE("GetObject: read masks, preconditions and refusals") {
+TEST_CASE("GetObject: read masks and preconditions apply, and invalid requests are rejected") {
     fixture f;
     f.files.write("b/o", "text");
     storage::GetObjectRequest request;
@@ -93,7 +93,7 @@ TEST_CASE("GetObject: read masks, preconditions and refusals") {
         CHECK(object.name().empty());
         CHECK(object.generation() == 0);
     }
-    SUBCASE("a star selects all") {
+    SUBCASE("a star selects all fields") {
         request.mutable_read_mask()->add_paths("*");
         CHECK(f.ask<storage::Object>(get_object, request).name() == "o");
     }
@@ -101,7 +101,7 @@ TEST_CASE("GetObject: read masks, preconditions and refusals") {
         request.mutable_read_mask()->add_paths("sice");
         CHECK(f.refused(get_object, request).code == code::invalid_argument);
     }
-    SUBCASE("another generation") {
+    SUBCASE("a generation that does not exist") {
         request.set_generation(5);
         CHECK(f.refused(get_object, request).code == code::not_found);
     }
@@ -125,7 +125,7 @@ TEST_CASE("GetObject: read masks, preconditions and refusals") {
     }
 }
 
-TEST_CASE("ReadObject: one range, described by its first response") {
+TEST_CASE("ReadObject: one range is served, described by its first response") {
     fixture f;
     const std::string content = pattern((std::size_t{9} << 20) + 5);
     f.files.write("b/o", content);
@@ -143,7 +143,7 @@ TEST_CASE("ReadObject: one range, described by its first response") {
         CHECK_FALSE(got.responses[1].has_metadata());
         CHECK_FALSE(got.responses[1].has_content_range());
     }
-    SUBCASE("a piece") {
+    SUBCASE("a range") {
         CHECK(read_plain(f, read_request(100, 50)).bytes == content.substr(100, 50));
     }
     SUBCASE("a tail") {
@@ -151,13 +151,13 @@ TEST_CASE("ReadObject: one range, described by its first response") {
         CHECK(got.bytes == content.substr(content.size() - 7));
         CHECK(got.responses[0].content_range().start() == size - 7);
     }
-    SUBCASE("at the end: one empty response") {
+    SUBCASE("at the end of the object: one empty response") {
         const plain_read got = read_plain(f, read_request(size, 0));
         CHECK(got.outcome.code == code::ok);
         CHECK(got.bytes.empty());
         CHECK(got.responses.size() == 1);
     }
-    SUBCASE("beyond the end") {
+    SUBCASE("beyond the end of the object") {
         CHECK(read_plain(f, read_request(size + 1, 0)).outcome.code == code::out_of_range);
     }
     SUBCASE("a negative limit") {
@@ -173,7 +173,7 @@ TEST_CASE("ReadObject: one range, described by its first response") {
     }
 }
 
-TEST_CASE("GetBucket and GetStorageLayout: a zonal bucket") {
+TEST_CASE("GetBucket and GetStorageLayout: a zonal bucket is described") {
     fixture f;
     storage::GetBucketRequest request;
     request.set_name(bucket_name);
@@ -212,7 +212,7 @@ TEST_CASE("GetBucket and GetStorageLayout: a zonal bucket") {
     CHECK(f.refused(get_storage_layout, layout_request).code == code::invalid_argument);
 }
 
-TEST_CASE("GetFolder: directories are folders, and nothing else is") {
+TEST_CASE("GetFolder: directories are folders, other names are not") {
     fixture f;
     f.files.write("b/a/deep/o", "x");
     std::filesystem::create_directory(f.files.path() / "b/empty");
@@ -244,7 +244,7 @@ TEST_CASE("GetFolder: directories are folders, and nothing else is") {
     }
 }
 
-TEST_CASE("a checksum that many ask for at once is right for each") {
+TEST_CASE("checksums: a checksum that many calls request at once is right for each") {
     fixture f;
     const std::string content = pattern(std::size_t{40} << 20);
     f.files.write("b/o", content);

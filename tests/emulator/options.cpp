@@ -26,7 +26,7 @@
 #include <vector>
 
 // For each public option: set it, and see the difference where it takes effect, most of them at the server.
-// tools/option-check drops the options one at a time and wants something to fail.
+// tools/option-check drops the options one at a time and requires that a test fails.
 
 using namespace support;
 using rangeio::byte_range;
@@ -99,7 +99,7 @@ asio::awaitable<void> lease_some(mrd_pool& pool, std::size_t count, std::vector<
 
 }  // namespace
 
-TEST_CASE("client_options::auth: an access token goes with each call, over TLS and nowhere else") {
+TEST_CASE("client_options::auth: an access token is sent with each call over TLS, and never without TLS") {
     engine_fixture f(server_options().tls(certificate, private_key), client_options());
     const object_ref object = f.put("o", "content");
     f.files.write("roots.pem", certificate);
@@ -131,7 +131,7 @@ TEST_CASE("client_options::auth: an access token goes with each call, over TLS a
     CHECK(anonymous.server.stats().authorized_calls == 0);
 }
 
-TEST_CASE("client_options::user_project: goes with streams, metadata and listings") {
+TEST_CASE("client_options::user_project: the project is sent with streams, metadata and listings") {
     using make = std::function<void(engine_fixture&, const object_ref&)>;
     const std::vector<make> calls{
         [](engine_fixture& f, const object_ref& object) {
@@ -157,7 +157,7 @@ TEST_CASE("client_options::user_project: goes with streams, metadata and listing
     }
 }
 
-TEST_CASE("client_options::channels: streams take connections in turn") {
+TEST_CASE("client_options::channels: streams use the connections in turn") {
     const auto connections = [](std::size_t channels) {
         engine_fixture f(client_options().channels(channels));
         const object_ref object = f.put("o", "content");
@@ -172,7 +172,7 @@ TEST_CASE("client_options::channels: streams take connections in turn") {
     CHECK(connections(6) == one + 5);
 }
 
-TEST_CASE("client_options::rpc_timeout: metadata that is not answered in time is timed out") {
+TEST_CASE("client_options::rpc_timeout: a metadata query that is not answered in time fails as timed_out") {
     asio::io_context silent;
     const asio::ip::tcp::acceptor acceptor(silent, {asio::ip::address_v4::loopback(), 0});
     engine_fixture f;
@@ -183,7 +183,7 @@ TEST_CASE("client_options::rpc_timeout: metadata that is not answered in time is
     CHECK(failed(f, [&] { return client.async_stat(object_ref("b-1", "o")); }).code() == errc::timed_out);
 }
 
-TEST_CASE("client_options::retry: a call that fails once is made again, or not") {
+TEST_CASE("client_options::retry: a call that fails once is repeated or fails, as the policy says") {
     const auto ends = [](const rangeio::retry_policy& policy) {
         engine_fixture f(with_faults("fail-open"), client_options().retry(policy));
         const object_ref object = f.put("o", "content");
@@ -193,7 +193,7 @@ TEST_CASE("client_options::retry: a call that fails once is made again, or not")
     CHECK(ends(rangeio::retry_policy::none()));
 }
 
-TEST_CASE("observe: a pool's own observer hears of it, and that of the client does not") {
+TEST_CASE("observe: events of a pool with its own observer reach that one only") {
     const auto of_client = std::make_shared<event_recorder>();
     const auto of_pool = std::make_shared<event_recorder>();
     engine_fixture f(client_options().observe(of_client));
@@ -206,7 +206,7 @@ TEST_CASE("observe: a pool's own observer hears of it, and that of the client do
     CHECK(of_pool->count("stream_opened") == 1);
 }
 
-TEST_CASE("a response of more than gRPC's usual 4 MiB is taken") {
+TEST_CASE("client_options: a response above gRPC's usual 4 MiB is accepted") {
     engine_fixture f(with_faults("batch bytes=4"), client_options());
     const std::string content = pattern(8 * mib);
     const object_ref object = f.put("o", content);
@@ -217,7 +217,7 @@ TEST_CASE("a response of more than gRPC's usual 4 MiB is taken") {
     CHECK(f.server.stats().bidi_read_object.calls == 1);
 }
 
-TEST_CASE("pool_options::size: no more streams than that") {
+TEST_CASE("pool_options::size: a pool opens no more streams than its size") {
     for (const std::size_t size : {std::size_t{1}, std::size_t{3}}) {
         engine_fixture f;
         const object_ref object = f.put("o", "content");
@@ -228,16 +228,14 @@ TEST_CASE("pool_options::size: no more streams than that") {
     }
 }
 
-TEST_CASE(
-    "pool_options::sharing: least outstanding leaves a stream with unanswered ranges alone, in a cache, too"
-) {
+TEST_CASE("pool_options::sharing: least_outstanding avoids a stream with unanswered ranges, in a cache too") {
     engine_fixture f(with_faults("mute call=1 times=0"), client_options());
     const std::string content = pattern(1000);
     const object_ref object = f.put("o", content);
     const auto how = pool_options().size(2).sharing(rangeio::sharing_policy::least_outstanding);
     std::optional<rangeio::mrd_pool_cache> cache;
     std::optional<mrd_pool> pool;
-    SUBCASE("a pool of its own") {
+    SUBCASE("a pool of the client") {
         pool = f.client.pool(object, how);
     }
     SUBCASE("a pool of a cache") {
@@ -263,7 +261,7 @@ TEST_CASE(
     };
     f.run(body());
     CHECK(f.server.stats().bidi_read_object.calls == 2);
-    // Nobody waits for the range without an answer: the server may not have got to it yet.
+    // No test step waits for the unanswered range: the server may not have received it yet.
     const auto limit = std::chrono::steady_clock::now() + 20s;
     while (f.server.stats().ranges_requested < 7 && std::chrono::steady_clock::now() < limit) {
         std::this_thread::yield();
@@ -277,14 +275,14 @@ TEST_CASE(
     f.context.run_for(5s);
 }
 
-TEST_CASE("pool_options::open_timeout: an opening that is not answered is timed out") {
+TEST_CASE("pool_options::open_timeout: an open that is not answered fails as timed_out") {
     engine_fixture f(with_faults("hang-open times=0"), client_options());
     const object_ref object = f.put("o", "content");
     const auto how = pool_options().open_timeout(20ms);
     CHECK(failed(f, [&] { return f.client.async_open(object, how); }).code() == errc::timed_out);
 }
 
-TEST_CASE("fetch_options::concurrency and min_chunk_bytes: into how many parts a read is cut") {
+TEST_CASE("fetch_options::concurrency and min_chunk_bytes: a read is cut into the given number of parts") {
     const auto ranges = [](fetch_options how) {
         engine_fixture f;
         const std::string content = pattern(1000);
@@ -297,7 +295,7 @@ TEST_CASE("fetch_options::concurrency and min_chunk_bytes: into how many parts a
     CHECK(ranges(fetch_options().concurrency(7).min_chunk_bytes(500)) == 2);
 }
 
-TEST_CASE("fetch_options::allow_short: what is there, or an error") {
+TEST_CASE("fetch_options::allow_short: a range past the end is short, or an error without the option") {
     engine_fixture f;
     const object_ref object = f.put("o", "content");
     CHECK(read_with(f, object, byte_range(3, 10), {}, fetch_options().allow_short(true)) == "tent");
@@ -307,7 +305,7 @@ TEST_CASE("fetch_options::allow_short: what is there, or an error") {
           }).code() == errc::range_not_satisfiable);
 }
 
-TEST_CASE("timeout: of fetch, fetch_split, client::async_fetch and fetch_ranges") {
+TEST_CASE("timeout: fetch, fetch_split, client::async_fetch and fetch_ranges end at their timeout") {
     engine_fixture f(with_faults("mute times=0"), client_options());
     const object_ref object = f.put("o", "content");
     const auto soon = fetch_options().timeout(20ms);
@@ -330,7 +328,7 @@ TEST_CASE("timeout: of fetch, fetch_split, client::async_fetch and fetch_ranges"
           }).code() == errc::timed_out);
 }
 
-TEST_CASE("timeout: of fetch_tail and refresh_size, on an object that grows") {
+TEST_CASE("timeout: fetch_tail and refresh_size on a growing object end at their timeout") {
     engine_fixture f(with_faults("mute times=0").unfinalized({"b-1/o"}), client_options());
     mrd_pool pool = f.client.pool(f.put("o", "content"));
     const auto soon = fetch_options().timeout(20ms);
@@ -340,7 +338,7 @@ TEST_CASE("timeout: of fetch_tail and refresh_size, on an object that grows") {
           }).code() == errc::timed_out);
 }
 
-TEST_CASE("fetch_ranges_options: what is joined, how far, and how it is cut") {
+TEST_CASE("fetch_ranges_options: max_gap_bytes, max_merged_bytes and unit_bytes are applied") {
     const auto asked = [](const fetch_ranges_options& how) {
         engine_fixture f;
         const std::string content = pattern(1000);
@@ -366,7 +364,7 @@ TEST_CASE("fetch_ranges_options: what is joined, how far, and how it is cut") {
     CHECK(asked(fetch_ranges_options().unit_bytes(50)) == 4);
 }
 
-TEST_CASE("list_options: prefix, delimiter, page size and page token") {
+TEST_CASE("list_options: prefix, delimiter, page size and page token are applied") {
     engine_fixture f;
     for (const char* name : {"a/1", "a/2", "b", "c"}) f.put(name, "content");
     const auto listed = [&](const list_options& how, std::string* next = nullptr) {
@@ -388,7 +386,7 @@ TEST_CASE("list_options: prefix, delimiter, page size and page token") {
     CHECK(listed(list_options().prefix("a").page_size(1).page_token(next)) == names{"a/2"});
 }
 
-TEST_CASE("server_options::log: a line for each request and each failure, none of them with a header") {
+TEST_CASE("server_options::log: each request and each failure gives a line, none of them with a header") {
     std::vector<std::string> lines;
     std::mutex mutex;
     {
@@ -415,7 +413,7 @@ TEST_CASE("server_options::log: a line for each request and each failure, none o
     }
 }
 
-TEST_CASE("server_options::log: is called by one thread at a time, however many calls there are") {
+TEST_CASE("server_options::log: the callback runs on one thread at a time, however many calls there are") {
     std::atomic<int> inside{0};
     std::atomic<int> overlaps{0};
     std::atomic<int> lines{0};

@@ -97,8 +97,8 @@ void run_example(const std::string& line) {
     options.faults(fault_script::parse(faults));
     const std::string unfinalized = between(line, "--unfinalized ", ' ');
     if (!unfinalized.empty()) options.unfinalized("b-1/" + unfinalized.substr(unfinalized.find('/') + 1));
-    // As the command's, but for its patience; a message of many MiB takes its time. Where the read is to fail, a machine
-    // that is slow for a moment would cost the call, and the next one may serve it.
+    // As the command's, but for its patience; a message of many MiB takes its time. Where the read is to fail, a
+    // machine that is slow for a moment would cost the call, and the next one may serve it.
     const bool fast = faults.find("giant-message") == faults.npos && line.find(fails) == line.npos;
     const auto patience = fast ? 200ms : 20s;
     const auto quick =
@@ -122,7 +122,7 @@ void run_example(const std::string& line) {
 
 }  // namespace
 
-TEST_CASE("docs/emulator.md: there is an example of each kind of fault, below its name") {
+TEST_CASE("docs/emulator.md: each kind of fault has an example below its name") {
     std::set<std::string> shown;
     for (const example& e : examples()) {
         const std::string faults = between(e.line, "--faults '", '\'');
@@ -140,7 +140,7 @@ TEST_CASE("docs/emulator.md: there is an example of each kind of fault, below it
     }
 }
 
-TEST_CASE("docs/emulator.md: the examples do to a read what the page says") {
+TEST_CASE("docs/emulator.md: the examples affect a read as the page states") {
     for (const example& e : examples()) {
         CAPTURE(e.line);
         CHECK(e.line.starts_with("rangeio emulate --root buckets"));
@@ -148,7 +148,7 @@ TEST_CASE("docs/emulator.md: the examples do to a read what the page says") {
     }
 }
 
-TEST_CASE("docs/emulator.md: the script in JSON is one") {
+TEST_CASE("docs/emulator.md: the script in JSON is parsed") {
     const std::string text = page();
     const auto begin = text.find("```json\n") + 8;
     const fault_script script = fault_script::parse(text.substr(begin, text.find("```", begin) - begin));

@@ -32,7 +32,7 @@ public:
     bool half_close();
     /// Absent: no message follows.
     std::optional<std::string> read();
-    /// Requires: nothing is left to be read, or nobody wants it.
+    /// Requires: no message is left to be read, or none is needed.
     call_outcome finish();
     void cancel();
 

@@ -38,7 +38,7 @@ asio::awaitable<void> read_whole(rangeio::client& client, object_ref object, con
 
 }  // namespace
 
-TEST_CASE("async_fetch: objects of every size around a message are read byte for byte") {
+TEST_CASE("async_fetch: objects of every size around that of a message are read byte for byte") {
     engine_fixture f;
     for (const std::size_t size :
          {std::size_t{0}, std::size_t{1}, 2 * mib - 1, 2 * mib, 2 * mib + 1, 9 * mib + 7}) {
@@ -124,7 +124,7 @@ asio::awaitable<void> read_unfinalized(
 
 }  // namespace
 
-TEST_CASE("async_fetch: an unfinalized object is read up to wherever it ends now") {
+TEST_CASE("async_fetch: an unfinalized object is read up to its current end") {
     engine_fixture f(
         rangeio::emulator::server_options().unfinalized("b-1/growing"), rangeio::client_options()
     );
@@ -214,7 +214,7 @@ asio::awaitable<void> read_split_and_scattered(
 
 }  // namespace
 
-TEST_CASE("fetch_split, fetch_ranges: each chunk and each range lands in its own memory") {
+TEST_CASE("fetch_split, fetch_ranges: each chunk and each range is written to its own memory") {
     engine_fixture f;
     const std::string content = pattern(100'000);
     f.run(read_split_and_scattered(f.client, f.put("o", content), content));
@@ -244,7 +244,7 @@ asio::awaitable<void> read_into_one_buffer(
 
 }  // namespace
 
-TEST_CASE("async_fetch: two ranges into views of one direct buffer fill it") {
+TEST_CASE("async_fetch: two ranges read into views of one direct_buffer fill it") {
     engine_fixture f;
     const std::string content = pattern(5 * mib + 3);
     f.run(read_into_one_buffer(f.client, f.put("o", content), content));

@@ -54,16 +54,13 @@ asio::awaitable<void> fetch_and_compare(const mrd_pool& pool, const std::string&
 
 }  // namespace
 
-TEST_CASE("S10: a range that the service refuses fails alone, its neighbour on the stream is read to its end"
-) {
+TEST_CASE("S10: a range that the service refuses fails alone, and its neighbor on the stream is read whole") {
     engine_fixture f;
     const std::string content = pattern(8 * mib);
     f.run(read_good_and_bad(f.client, f.put("o", content), content));
 }
 
-TEST_CASE(
-    "S7: a server goes away and comes back, and the pool that was open on it reads on with the same streams"
-) {
+TEST_CASE("S7: after a restart of the server an open pool continues to read with the same streams") {
     engine_fixture f;
     const std::string content = pattern(4 * mib);
     const object_ref object = f.put("o", content);
@@ -83,7 +80,7 @@ TEST_CASE(
     CHECK(pool->stats().reconnecting == 0);
 }
 
-TEST_CASE("S7: nobody answers at the endpoint: the open fails with what was tried") {
+TEST_CASE("S7: without a server at the endpoint, the open fails with the attempts in its text") {
     engine_fixture f;
     std::string address;
     {
@@ -102,7 +99,7 @@ TEST_CASE("S7: nobody answers at the endpoint: the open fails with what was trie
     f.run(open(client, address));
 }
 
-TEST_CASE("a retry policy out of its range is refused when the client is made") {
+TEST_CASE("retry_policy: a policy out of its range is rejected when the client is made") {
     asio::io_context context;
     try {
         const rangeio::client client(

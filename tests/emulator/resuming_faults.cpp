@@ -64,7 +64,7 @@ asio::awaitable<void> expect_failure(
 
 }  // namespace
 
-TEST_CASE("faults over gRPC: the engine reads through each of them, byte by byte") {
+TEST_CASE("faults over gRPC: the engine reads through each transient fault, byte for byte") {
     // The first response of a call carries no data here: the pool opens before anything is asked for.
     const std::vector<row> rows{
         {"latency delay=1ms", 1},
@@ -125,7 +125,7 @@ TEST_CASE("faults over gRPC: the engine reads through each of them, byte by byte
     }
 }
 
-TEST_CASE("faults over gRPC: what cannot be read through is an error, and the right one") {
+TEST_CASE("faults over gRPC: a fault that cannot be read through is reported with the right error") {
     struct failing {
         const char* script;
         rangeio::error_code why;

@@ -26,7 +26,7 @@ asio::awaitable<void> read_once(rangeio::client& client, object_ref object, cons
 
 }  // namespace
 
-TEST_CASE("client::async_fetch: with nothing open costs one message one way") {
+TEST_CASE("client::async_fetch: with no open stream a read costs one message one way") {
     engine_fixture f;
     const std::string content = pattern(100);
     f.run(read_once(f.client, f.put("o", content), content));
@@ -51,7 +51,7 @@ asio::awaitable<void> size_of(rangeio::client& client, object_ref object, std::u
 
 }  // namespace
 
-TEST_CASE("client::async_stat: costs one call") {
+TEST_CASE("client::async_stat: a query costs one call") {
     engine_fixture f;
     f.run(size_of(f.client, f.put("o", pattern(100)), 100));
     CHECK(f.server.stats().get_object.calls == 1);
@@ -75,7 +75,7 @@ asio::awaitable<void> open_and_fetch(rangeio::client& client, object_ref object,
 
 }  // namespace
 
-TEST_CASE("async_fetch: through an open pool of one stream opens nothing, whatever the concurrency") {
+TEST_CASE("async_fetch: a read on an open pool of one stream opens no other, at any concurrency") {
     engine_fixture f;
     f.run(open_and_fetch(f.client, f.put("o", pattern(1000)), f));
 }
@@ -104,7 +104,7 @@ asio::awaitable<void> fetch_over_four(rangeio::client& client, object_ref object
 
 }  // namespace
 
-TEST_CASE("async_fetch: concurrency 4 on a pool of 4 sends one range down each stream") {
+TEST_CASE("async_fetch: concurrency 4 on a pool of 4 sends one range on each stream") {
     engine_fixture f;
     f.run(fetch_over_four(f.client, f.put("o", pattern(1000)), f));
 }

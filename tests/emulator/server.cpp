@@ -30,7 +30,7 @@ bool contains(const std::string& text, const std::string& part) {
 
 }  // namespace
 
-TEST_CASE("server: serves where it says, and a port of its own choice by default") {
+TEST_CASE("server: a free loopback port is the default, and an unknown method is UNIMPLEMENTED") {
     fixture f;
     CHECK(f.server.address().starts_with("127.0.0.1:"));
     CHECK_FALSE(f.server.address().ends_with(":0"));
@@ -43,7 +43,7 @@ TEST_CASE("server: serves where it says, and a port of its own choice by default
     CHECK(contains(unknown.message, "/no.such.Service/Method"));
 }
 
-TEST_CASE("server: says why it cannot start") {
+TEST_CASE("server: a failed start is reported with its cause") {
     const scratch files;
     const std::string root = files.path().string();
     SUBCASE("a root that does not exist") {
@@ -55,7 +55,7 @@ TEST_CASE("server: says why it cannot start") {
         files.write("file", "");
         CHECK(contains(message_of(server_options().root(root + "/file")), "Not a directory"));
     }
-    SUBCASE("a root that may not be read") {
+    SUBCASE("a root that is not readable") {
         REQUIRE(::mkdir((root + "/closed").c_str(), 0) == 0);
         if (::geteuid() != 0) {
             CHECK(contains(message_of(server_options().root(root + "/closed")), "Permission denied"));
@@ -86,7 +86,7 @@ TEST_CASE("server: says why it cannot start") {
     }
 }
 
-TEST_CASE("server: cuts chunks as small as it is told") {
+TEST_CASE("server: chunks are no larger than configured") {
     fixture f(server_options().max_chunk_bytes(3));
     f.files.write("b/o", "0123456789");
     const auto [got, outcome] = read_ranges(f, bidi_request("o", {{0, 0, 1}, {4, 4, 2}}));
@@ -96,7 +96,7 @@ TEST_CASE("server: cuts chunks as small as it is told") {
     CHECK(got.order == std::vector<std::int64_t>{1, 2, 1, 2, 1, 1});
 }
 
-TEST_CASE("server: counts calls, messages, ranges and bytes") {
+TEST_CASE("server: calls, messages, ranges and bytes are counted") {
     fixture f;
     f.files.write("b/o", pattern(5000));
     raw_call call = f.open_stream();
@@ -123,7 +123,7 @@ TEST_CASE("server: counts calls, messages, ranges and bytes") {
     CHECK(f.server.stats().bidi_read_object.open == 0);
 }
 
-TEST_CASE("server: counts what ReadObject sends, message by message, on top of what went before") {
+TEST_CASE("server: messages and bytes of ReadObject calls add to the counts") {
     fixture f;
     const std::string content = pattern((std::size_t{5} << 20) + 3);
     f.files.write("b/o", content);
@@ -146,7 +146,7 @@ TEST_CASE("server: counts what ReadObject sends, message by message, on top of w
     }
 }
 
-TEST_CASE("server: of the names that peers make up a hundred are kept") {
+TEST_CASE("server: at most a hundred unknown bucket names are kept") {
     fixture f;
     storage::GetObjectRequest request;
     request.set_object("o");
@@ -186,7 +186,7 @@ TEST_CASE("server: shutdown ends open calls of every kind, and may be repeated")
     f.server.shutdown();
 }
 
-TEST_CASE("server: many streams at once, each with its own ranges") {
+TEST_CASE("server: many streams at once are served, each with its own ranges") {
     fixture f;
     const std::string content = pattern(std::size_t{6} << 20);
     f.files.write("b/o", content);
@@ -215,7 +215,7 @@ TEST_CASE("server: many streams at once, each with its own ranges") {
     CHECK(good == std::vector<int>(good.size(), 1));
 }
 
-TEST_CASE("server: a client that goes away leaves nothing behind") {
+TEST_CASE("server: a client that disconnects leaves nothing behind") {
     fixture f;
     f.files.write("b/o", pattern(std::size_t{64} << 20));
     {

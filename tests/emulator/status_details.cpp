@@ -38,7 +38,7 @@ grpc::Status aborted(const std::string& details) {
 
 }  // namespace
 
-TEST_CASE("status details: none") {
+TEST_CASE("status details: a status without details has no redirect and no range errors") {
     CHECK_FALSE(end_from_status(grpc::Status()).why);
     const auto end = end_from_status(aborted(""));
     CHECK(end.why.kind() == rangeio::error_class::aborted);
@@ -46,26 +46,26 @@ TEST_CASE("status details: none") {
     CHECK(end.range_errors.empty());
 }
 
-TEST_CASE("status details: a redirect, with what it has") {
+TEST_CASE("status details: a redirect carries its token and its handle, if they are present") {
     pb::BidiReadObjectRedirectedError said;
-    SUBCASE("nothing") {
+    SUBCASE("neither token nor handle") {
         const auto end = end_from_status(aborted(trailer(said)));
         REQUIRE(end.redirect);
         CHECK(end.redirect->routing_token == "");
         CHECK_FALSE(end.redirect->read_handle);
     }
-    SUBCASE("a token, verbatim") {
+    SUBCASE("a token, unchanged") {
         said.set_routing_token("a%2Fb=+c");
         const auto end = end_from_status(aborted(trailer(said)));
         REQUIRE(end.redirect);
         CHECK(end.redirect->routing_token == "a%2Fb=+c");
         CHECK_FALSE(end.redirect->read_handle);
     }
-    SUBCASE("an empty handle is none") {
+    SUBCASE("an empty handle counts as none") {
         said.mutable_read_handle();
         CHECK_FALSE(end_from_status(aborted(trailer(said))).redirect->read_handle);
     }
-    SUBCASE("both, among details of other types and under any status") {
+    SUBCASE("token and handle, among details of other types and under any status") {
         said.set_routing_token("t");
         said.mutable_read_handle()->set_handle(std::string("h\0h", 3));
         const std::string details = trailer(rangeio::proto::rpc::ErrorInfo(), said);
@@ -78,7 +78,7 @@ TEST_CASE("status details: a redirect, with what it has") {
     }
 }
 
-TEST_CASE("status details: ranges at fault, each with its own status or none") {
+TEST_CASE("status details: each range at fault has its own status or none") {
     pb::BidiReadObjectError said;
     auto* one = said.add_read_range_errors();
     one->set_read_id(7);
@@ -99,7 +99,7 @@ TEST_CASE("status details: ranges at fault, each with its own status or none") {
     CHECK_FALSE(end.redirect);
 }
 
-TEST_CASE("status details: what is malformed says nothing, and the status stays what it is") {
+TEST_CASE("status details: malformed details are ignored, and the status is kept") {
     pb::BidiReadObjectRedirectedError redirect;
     redirect.set_routing_token("token");
     const std::string whole = trailer(redirect);

@@ -63,7 +63,7 @@ T result_of(asio::io_context& context, std::future<T> future) {
 
 }  // namespace
 
-TEST_CASE("tokens: every operation takes use_future") {
+TEST_CASE("tokens: every operation accepts use_future") {
     engine_fixture f;
     const object_ref object = f.put("o", "0123456789");
     auto& io = f.context;
@@ -94,7 +94,7 @@ TEST_CASE("tokens: every operation takes use_future") {
     spawned(cache.async_close());
 }
 
-TEST_CASE("tokens: async_open takes a callback with the whole failure, and detached") {
+TEST_CASE("tokens: async_open accepts detached, and a callback with the complete failure") {
     engine_fixture f;
     const object_ref object = f.put("o", "0123456789");
     mrd_pool pool;
@@ -204,13 +204,13 @@ asio::awaitable<void, Executor> read_on(mrd_pool& pool, std::string& out) {
 
 }  // namespace
 
-TEST_CASE("tokens: a failure is a value by redirect_failure, redirect_error and as_tuple") {
+TEST_CASE("tokens: redirect_failure, redirect_error and as_tuple return a failure as a value") {
     engine_fixture f;
     f.put("o", "0123456789");
     f.run(by_value(f.client));
 }
 
-TEST_CASE("tokens: coroutines of other executor types than any_io_executor read") {
+TEST_CASE("tokens: coroutines of other executor types than any_io_executor can read") {
     engine_fixture f;
     const object_ref object = f.put("o", "0123456789");
     mrd_pool pool = f.client.pool(object);
@@ -232,9 +232,7 @@ TEST_CASE("tokens: coroutines of other executor types than any_io_executor read"
     CHECK(read == "23456!");
 }
 
-TEST_CASE(
-    "tokens: a handler runs on its own executor, or else on the pool's, and never from inside of the call"
-) {
+TEST_CASE("tokens: a handler runs on its own executor or the pool's, and never inside the initiating call") {
     engine_fixture f;
     const object_ref object = f.put("o", "0123456789");
     mrd_pool pool = f.client.pool(object);
@@ -268,7 +266,7 @@ TEST_CASE(
     others.join();
 }
 
-TEST_CASE("tokens: destinations are any sequence of buffers, filled one after the other") {
+TEST_CASE("tokens: a destination is any sequence of buffers, filled one after the other") {
     engine_fixture f;
     std::string content;
     for (int i = 0; i < 5000; ++i) content += static_cast<char>('a' + i % 26);
@@ -325,9 +323,7 @@ public:
 
 }  // namespace
 
-TEST_CASE(
-    "tokens: a large handler is kept in memory of its allocator, which is given back before it is called"
-) {
+TEST_CASE("tokens: a large handler uses memory of its allocator, which is released before the call") {
     engine_fixture f;
     mrd_pool pool = f.client.pool(f.put("o", "0123456789"));
     int live = 0;
@@ -395,7 +391,7 @@ TEST_CASE("tokens: a handler whose executor has no context is called there, and 
     others.join();
 }
 
-TEST_CASE("tokens: async_compose builds on them") {
+TEST_CASE("tokens: async_compose can be built on the operations") {
     engine_fixture f;
     mrd_pool pool = f.client.pool(f.put("o", "0123456789"));
     std::array<std::byte, 10> memory{};
@@ -407,7 +403,8 @@ TEST_CASE("tokens: async_compose builds on them") {
     run_until(f.context, [&] { return got == 10; });
 }
 
-TEST_CASE("tokens: the context of a client may go before that of a handler, which is called all the same") {
+TEST_CASE("tokens: a handler is called even if the client's context is destroyed before that of the handler"
+) {
     const auto silent = rangeio::testing::fault_script::parse("hang-metadata times=0; hang-open times=0");
     engine_fixture f(rangeio::emulator::server_options().faults(silent), rangeio::client_options());
     f.put("o", "0123456789");
@@ -438,7 +435,7 @@ TEST_CASE("tokens: the context of a client may go before that of a handler, whic
     CHECK(ends == std::vector<rangeio::error_code>(1, make_error_code(rangeio::errc::shut_down)));
 }
 
-TEST_CASE("client: one that was moved from refuses everything") {
+TEST_CASE("client: a moved-from client rejects every operation") {
     engine_fixture f;
     rangeio::client there = std::move(f.client);
     rangeio::client& gone = f.client;
@@ -461,7 +458,7 @@ TEST_CASE("client: one that was moved from refuses everything") {
     CHECK(gone.endpoint().empty());
 }
 
-TEST_CASE("tokens: an operation is begun once") {
+TEST_CASE("tokens: a deferred operation can be started once") {
     engine_fixture f;
     mrd_pool pool = f.client.pool(f.put("o", "0123456789"));
     auto op = pool.async_initialize(asio::deferred);
@@ -476,7 +473,7 @@ TEST_CASE("tokens: an operation is begun once") {
     run_until(f.context, [&] { return ended == 2; });
 }
 
-TEST_CASE("tokens: a parallel_group ends with the first, and cancels the others") {
+TEST_CASE("tokens: a parallel_group ends with its first operation and cancels the others") {
     engine_fixture f(
         rangeio::emulator::server_options().faults(rangeio::testing::fault_script::parse("mute times=0")),
         rangeio::client_options()
@@ -501,7 +498,7 @@ TEST_CASE("tokens: a parallel_group ends with the first, and cancels the others"
     run_until(f.context, [&] { return over; });
 }
 
-TEST_CASE("cancellation: operations of a client end by every type while the service is silent") {
+TEST_CASE("cancellation: every cancellation type ends operations of a client while the service is silent") {
     const auto silent = rangeio::testing::fault_script::parse("hang-metadata times=0; hang-open times=0");
     using slot = asio::cancellation_slot;
     using note = std::function<void(rangeio::error_code)>;

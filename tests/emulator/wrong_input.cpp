@@ -55,7 +55,7 @@ TEST_CASE("open: a missing bucket, a missing object and a wrong generation are n
     CHECK(refused(f, [&] { return f.client.async_layout("missing-bucket"); }).code() == errc::not_found);
 }
 
-TEST_CASE("client::async_fetch: a range past the end says so, with what the service knows") {
+TEST_CASE("client::async_fetch: the error of a range past the end includes the service's text") {
     engine_fixture f;
     const object_ref object = f.put("o", "0123456789");
     std::array<std::byte, 20> memory{};
@@ -67,7 +67,7 @@ TEST_CASE("client::async_fetch: a range past the end says so, with what the serv
     CHECK(across.message() == "gs://b-1/o [5, 15): the object ends at 10");
 }
 
-TEST_CASE("async_fetch: memory that is too small, and options out of range, are invalid arguments") {
+TEST_CASE("async_fetch: memory that is too small and options out of range are invalid arguments") {
     engine_fixture f;
     const object_ref object = f.put("o", pattern(1000));
     std::array<std::byte, 4> memory{};
@@ -90,7 +90,7 @@ TEST_CASE("async_fetch: memory that is too small, and options out of range, are 
           }).code() == errc::invalid_argument);
 }
 
-TEST_CASE("pool and client: sizes out of range are refused when they are made, and say the range") {
+TEST_CASE("pool and client: a size out of range is rejected at construction, with its range") {
     engine_fixture f;
     const object_ref object = f.put("o", "x");
     for (const std::size_t size :
@@ -123,9 +123,9 @@ TEST_CASE("pool and client: sizes out of range are refused when they are made, a
     CHECK_THROWS_AS((void)object_ref("b-1", "o", -1), rangeio::error);
 }
 
-TEST_CASE("open: an endpoint that refuses is UNAVAILABLE") {
+TEST_CASE("open: an endpoint that refuses connections is UNAVAILABLE") {
     engine_fixture f;
-    // A port that was ours a moment ago and is nobody's now.
+    // A port that this process has just closed.
     std::string nobody;
     {
         asio::ip::tcp::acceptor acceptor(f.context, {asio::ip::address_v4::loopback(), 0});
@@ -168,7 +168,7 @@ TEST_CASE("open: an endpoint that is not gRPC is an error, not a hang") {
     CHECK(why.message().starts_with("gs://b-1/o: "));
 }
 
-TEST_CASE("open: an endpoint that accepts and says nothing runs into the open timeout") {
+TEST_CASE("open: an endpoint that accepts and never responds runs into the open timeout") {
     engine_fixture f;
     asio::ip::tcp::acceptor silent(f.context, {asio::ip::address_v4::loopback(), 0});
     const std::string address = "127.0.0.1:" + std::to_string(silent.local_endpoint().port());
@@ -181,7 +181,7 @@ TEST_CASE("open: an endpoint that accepts and says nothing runs into the open ti
     CHECK(refused(f, [&] { return client.async_stat(object_ref("b-1", "o")); }).code() == errc::timed_out);
 }
 
-TEST_CASE("credentials: none that could leak travel without encryption") {
+TEST_CASE("credentials: a secret is never sent without encryption") {
     engine_fixture f;
     const auto no_token = rangeio::client_options().auth(rangeio::credentials::access_token(""));
     CHECK_THROWS_AS(rangeio::client(f.context.get_executor(), no_token), rangeio::error);

@@ -79,7 +79,7 @@ ending run_example(
 
 }  // namespace
 
-TEST_CASE("read_object: tells size and checksum of what it has read") {
+TEST_CASE("read_object: size and checksum of the read object are printed") {
     const served s;
     std::string content;
     for (int i = 0; content.size() < (std::size_t{20} << 20); ++i) content += fmt::format("{:08x}\n", i);
@@ -93,7 +93,7 @@ TEST_CASE("read_object: tells size and checksum of what it has read") {
     }
 }
 
-TEST_CASE("read_object: says in one line which object it did not find") {
+TEST_CASE("read_object: a missing object is named in one line") {
     const served s;
     const ending end = run_example("gs://examples/missing", s.address());
     CHECK(end.said.find("gs://examples/missing") != std::string::npos);
@@ -101,13 +101,13 @@ TEST_CASE("read_object: says in one line which object it did not find") {
     CHECK(end.code == 1);
 }
 
-TEST_CASE("read_object: without an object it says what an object looks like") {
+TEST_CASE("read_object: without an argument the form of an object name is printed") {
     const ending end = run_example("", "127.0.0.1:1");
     CHECK(end.said.find("gs://bucket/object") != std::string::npos);
     CHECK(end.code == 1);
 }
 
-TEST_CASE("combining: prints what docs/combining.md says") {
+TEST_CASE("combining: the output is that of docs/combining.md") {
     const served s;
     s.put("o", "a content of 20 byte");
     const ending end = run_example("gs://examples/o", s.address(), "RANGEIO_COMBINING");

@@ -46,7 +46,7 @@ void note(bool holds, const char* what) noexcept {
     if (!holds && noted == nullptr) noted = what;
 }
 
-/// A range with memory on both sides that nobody may write to.
+/// A range with memory on both sides that must not be written to.
 class guarded_read final : public range_sink {
 public:
     guarded_read(std::uint64_t offset, std::uint64_t length)
@@ -290,7 +290,7 @@ private:
         std::int64_t& sent = sent_.at(static_cast<std::size_t>(r.read_id) % sent_.size());
         const std::int64_t skipped = (how & 8) != 0 ? byte() % 64 : sent;
         const std::int64_t at = (how & 7) == 1 ? around(r.offset) : r.offset + skipped;
-        // As much as is due, most of the time: else hardly a range would come to its end.
+        // Mostly the bytes that are due: otherwise hardly a range would reach its end.
         const unsigned measure = byte();
         const auto rest = static_cast<std::size_t>(std::max<std::int64_t>(r.length - skipped, 0));
         const std::size_t size = measure % 4 == 0 ? measure / 4 : rest;

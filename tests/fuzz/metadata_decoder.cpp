@@ -40,7 +40,7 @@ void check_listing(const std::string& message) {
     check(
         ours.objects.size() + ours.prefixes.size() <= grpc_transport::max_page_entries, "a page has no end"
     );
-    // What protobuf rejects we may take: it looks at texts that nobody wants to know.
+    // A message that protobuf rejects may be accepted: protobuf also checks texts of fields that are not used.
     storage::ListObjectsResponse theirs;
     if (!theirs.ParseFromString(message)) return;
     if (!how) return check_rejected(how);

@@ -15,8 +15,8 @@ using namespace rangeio::sim;
 
 namespace {
 
-/// Three random schedules and two kinds of outages, or one of each where RANGEIO_SCHEDULES asks for less than the default:
-/// under a sanitizer each run takes many times as long.
+/// Three random schedules and two kinds of outages, or one of each where RANGEIO_SCHEDULES asks for less than the
+/// default: under a sanitizer each run takes many times as long.
 bool thorough() {
     return support::schedule_budget() >= support::usual_schedules;
 }
@@ -35,18 +35,18 @@ void sweep_shipped(const sweep_options& options) {
 
 }  // namespace
 
-TEST_CASE("allocations: the shipped programs bear the failure of any single one") {
+TEST_CASE("allocations: the shipped programs survive the failure of any single allocation") {
     sweep_shipped({});
 }
 
-TEST_CASE("allocations: the shipped programs bear the failure of any single one in random schedules") {
+TEST_CASE("allocations: the shipped programs survive any single allocation failure in random schedules") {
     const std::uint64_t last = thorough() ? 3 : 1;
     for (std::uint64_t seed = 1; seed <= last; ++seed) {
         sweep_shipped(sweep_options().run(run_name::random(seed)));
     }
 }
 
-TEST_CASE("allocations: the shipped programs bear outages") {
+TEST_CASE("allocations: the shipped programs survive a series of allocation failures") {
     if (thorough()) sweep_shipped(sweep_options().times(2).run(run_name::random(4)));
     sweep_shipped(sweep_options().times(64));
 }

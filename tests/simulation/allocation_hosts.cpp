@@ -13,8 +13,8 @@
 #include <new>
 #include <string>
 
-// Machines under their hosts: an event that may ask for memory and gets none has changed nothing, and the others ask for
-// none.
+// Machines under their hosts: an event that may ask for memory and gets none has changed nothing, and the others ask
+// for none.
 
 namespace {
 
@@ -105,7 +105,7 @@ void drain(Host& host) {
 
 }  // namespace
 
-TEST_CASE("machine_host, pool_fsm: a newcomer without memory leaves no trace, and nobody else needs any") {
+TEST_CASE("machine_host, pool_fsm: a new caller without memory leaves no trace, other events need none") {
     pool_fsm::options options;
     options.pool_size = 8;
     options.multi_request = false;
@@ -133,8 +133,7 @@ TEST_CASE("machine_host, pool_fsm: a newcomer without memory leaves no trace, an
     CHECK(host.peek([](const pool_fsm& m) { return m.state(); }) == pool_state::closed);
 }
 
-TEST_CASE("machine_host, mrd_fsm: a range without memory leaves no trace, and nothing from the wire needs any"
-) {
+TEST_CASE("machine_host, mrd_fsm: a range without memory leaves no trace, events of the wire need none") {
     mrd_host host(mrd_fsm::options{});
     const auto wire = [&host](auto event) { feed(host, event); };
     feed_reserving(host, [](mrd_fsm& m, mrd_actions& out) { m.open(out); });
@@ -169,8 +168,7 @@ TEST_CASE("machine_host, mrd_fsm: a range without memory leaves no trace, and no
     CHECK(host.peek([](const mrd_fsm& m) { return m.state(); }) == mrd_state::failed);
 }
 
-TEST_CASE(
-    "machine_host, pool_cache_fsm: whoever comes without memory leaves no trace, and nothing else needs any"
+TEST_CASE("machine_host, pool_cache_fsm: a new caller without memory leaves no trace, other events need none"
 ) {
     pool_cache_fsm::options options;
     options.idle_timeout = 10s;
@@ -199,7 +197,7 @@ TEST_CASE(
         feed(host, [&](pool_cache_fsm& m, cache_actions& out) { m.give_up(user, true, {}, start, out); });
     }
     drain(host);
-    // All of them are too old for this one, who finds no memory for a new one.
+    // All idle streams are too old for this caller, and there is no memory for a new one.
     streams.push_back(open(5, start + 20s));
     feed(host, [&](pool_cache_fsm& m, cache_actions& out) { m.opened(streams.back(), {7, 64, true}, out); });
     failed += feed_reserving(host, [&](pool_cache_fsm& m, cache_actions& out) {

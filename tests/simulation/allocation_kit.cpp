@@ -22,7 +22,7 @@ using namespace rangeio::testing;
 using namespace rangeio::sim;
 using namespace std::chrono_literals;
 
-// The kit's own word on failing allocations: which fail, who is exempt, and what a sweep finds.
+// Injected allocation failures: which allocations fail, which are exempt, and what a sweep finds.
 
 namespace {
 
@@ -72,7 +72,7 @@ bool take_aligned() {
 
 }  // namespace
 
-TEST_CASE("allocation_failures: the n-th fails, and no other") {
+TEST_CASE("allocation_failures: the n-th allocation fails, and no other") {
     const allocation_failures failures(2);
     CHECK(failures.injected() == 0);
     make<int>();
@@ -85,7 +85,7 @@ TEST_CASE("allocation_failures: the n-th fails, and no other") {
     CHECK(failures.injected() == 1);
 }
 
-TEST_CASE("allocation_failures: all forms of new, and aligned_alloc, fail in their ways") {
+TEST_CASE("allocation_failures: all forms of new, and aligned_alloc, fail in their own way") {
     const std::int64_t before = live_allocations();
     std::uint64_t counted = 0;
     {
@@ -114,7 +114,7 @@ TEST_CASE("allocation_failures: all forms of new, and aligned_alloc, fail in the
     CHECK(live_allocations() == before);
 }
 
-TEST_CASE("allocation_failures: so many in a row fail") {
+TEST_CASE("allocation_failures: the given number of allocations in a row fails") {
     const allocation_failures failures(2, 3);
     make<int>();
     for (int i = 0; i < 3; ++i) CHECK_THROWS_AS(make<int>(), std::bad_alloc);
@@ -123,7 +123,7 @@ TEST_CASE("allocation_failures: so many in a row fail") {
     CHECK(failures.injected() == 3);
 }
 
-TEST_CASE("allocation_failures: other threads are not concerned, and one that is inside takes over") {
+TEST_CASE("allocation_failures: other threads are not affected, and an inner object replaces the outer one") {
     const allocation_failures outer(1, 1000);
     {
         const allocation_failures inner(0);
@@ -145,7 +145,7 @@ TEST_CASE("allocation_failures: other threads are not concerned, and one that is
     CHECK(outer.counted() == 0);
 }
 
-TEST_CASE("allocation_exemption: nothing fails under one, unless it is lifted; or only what Asio asks for") {
+TEST_CASE("allocation_exemption: nothing fails inside of one, unless it is lifted or limited to Asio") {
     const allocation_failures all(1, 1000);
     {
         const allocation_exemption outer;
@@ -166,7 +166,7 @@ TEST_CASE("allocation_exemption: nothing fails under one, unless it is lifted; o
     CHECK(all.counted() == 2);
 }
 
-TEST_CASE("live_allocations: what was not given back") {
+TEST_CASE("live_allocations: blocks that are not freed are counted") {
     const std::int64_t before = live_allocations();
     auto held = std::make_unique<int>();
     CHECK(live_allocations() == before + 1);
@@ -174,7 +174,7 @@ TEST_CASE("live_allocations: what was not given back") {
     CHECK(live_allocations() == before);
 }
 
-TEST_CASE("sweep: a program that bears each failure, and how many there are") {
+TEST_CASE("sweep: a program that survives each failure passes, and its allocations are counted") {
     int runs = 0;
     const auto result = sweep([&](world& w) {
         ++runs;
@@ -194,7 +194,7 @@ TEST_CASE("sweep: a program that bears each failure, and how many there are") {
     CHECK(runs == static_cast<int>(result.points) + 2);  // one without a failure before, one after
 }
 
-TEST_CASE("sweep: what is not given back is found, and named") {
+TEST_CASE("sweep: a block that is not freed is found and named") {
     // The leak is wanted, but not by leak checkers.
     int* lost[8] = {};
     const auto remembering = [&](world&) {
@@ -214,11 +214,11 @@ TEST_CASE("sweep: what is not given back is found, and named") {
     for (int* one : lost) delete one;
     REQUIRE(result.found);
     CHECK(result.failing == 3);
-    CHECK(result.found->what == "1 blocks of memory are not given back");
+    CHECK(result.found->what == "1 blocks of memory are not freed");
     CHECK(result.found->found_as == "allocation 3 of run:");
 }
 
-TEST_CASE("sweep: whoever swallows a failure and waits for ever is found, as is another exception") {
+TEST_CASE("sweep: a swallowed failure with an endless wait is found, as is another exception") {
     const auto result = sweep([](world& w) {
         context io(w);
         spawn(io.get_executor(), "swallower", []() -> boost::asio::awaitable<void> {
@@ -240,7 +240,7 @@ TEST_CASE("sweep: whoever swallows a failure and waits for ever is found, as is 
     CHECK(result.found->trace.find("the allocation: addr2line") != std::string::npos);
 }
 
-TEST_CASE("sweep: an exception that Asio does not bring to the coroutine is a violation") {
+TEST_CASE("sweep: an exception that Asio does not deliver to the coroutine is a violation") {
     const auto result = sweep([](world& w) {
         context io(w);
         spawn(io.get_executor(), "poster", []() -> boost::asio::awaitable<void> {
@@ -252,7 +252,7 @@ TEST_CASE("sweep: an exception that Asio does not bring to the coroutine is a vi
     CHECK(result.found->what == "std::bad_alloc leaves a task instead of reaching its coroutine");
 }
 
-TEST_CASE("sweep: the run, how many fail in a row, how many are tried and the world are options") {
+TEST_CASE("sweep: run, failures in a row, number of attempts and world are options") {
     const auto by_choice = [](world& w) {
         for (std::size_t n = 1 + 3 * w.choose(2); n != 0; --n) const auto some = std::make_unique<int>();
     };
@@ -286,7 +286,7 @@ TEST_CASE("sweep: the run, how many fail in a row, how many are tried and the wo
     CHECK(sweep(long_one, sweep_options().world(world_options().max_steps(5))).found);
 }
 
-TEST_CASE("sweep: a program that fails without a failure is told so") {
+TEST_CASE("sweep: a program that fails without an injected failure is reported as such") {
     const auto result = sweep([](world& w) { w.check(false, "wrong from the start"); });
     REQUIRE(result.found);
     CHECK(result.failing == 0);
@@ -294,7 +294,7 @@ TEST_CASE("sweep: a program that fails without a failure is told so") {
     CHECK(result.found->what == "wrong from the start");
 }
 
-TEST_CASE("sweep: one that swept nothing is an error") {
+TEST_CASE("sweep: a sweep without any allocation is an error") {
     const auto found = [](const program& p) {
         const auto result = sweep(p);
         return result.found ? result.found->what : "";
@@ -306,7 +306,7 @@ TEST_CASE("sweep: one that swept nothing is an error") {
     CHECK_THROWS_WITH_AS(
         sweep(allocating, sweep_options().times(0)), "times: 0 is not at least 1", std::invalid_argument
     );
-    CHECK(found([](world& w) { w.choose(2); }) == "nothing was swept: the program asks for no memory");
+    CHECK(found([](world& w) { w.choose(2); }) == "nothing was swept: the program allocates no memory");
     CHECK(found([](world& w) {
               context io(w);
               spawn(io.get_executor(), "poster", []() -> boost::asio::awaitable<void> {
@@ -315,7 +315,7 @@ TEST_CASE("sweep: one that swept nothing is an error") {
           }) == "nothing ran: the program does not call world.run()");
 }
 
-TEST_CASE("sweep: a program that does not repeat itself is reported as such") {
+TEST_CASE("sweep: a program that does not repeat itself is reported as not deterministic") {
     int runs = 0;
     const auto result = sweep([&](world& w) {
         const auto some = std::make_unique<int>();
@@ -339,10 +339,10 @@ TEST_CASE("sweep: a program that does not repeat itself is reported as such") {
     );
 }
 
-TEST_CASE("sweep: the run of one failure says whether anything was violated, and whether there was one") {
+TEST_CASE("sweep: the replay of one failure reports the violation, or that the allocation does not occur") {
     const auto allocating = [](world&) { const auto some = std::make_unique<int>(); };
     const std::string first = replay_failure(allocating, 1).text();
     CHECK(first.starts_with("nothing was violated\nran as allocation 1 of run: "));
     CHECK(first.find("the allocation: addr2line") != std::string::npos);
-    CHECK(replay_failure(allocating, 9).trace.starts_with("the allocation: it is not asked for\n"));
+    CHECK(replay_failure(allocating, 9).trace.starts_with("the allocation: not reached\n"));
 }

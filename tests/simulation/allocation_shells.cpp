@@ -176,7 +176,7 @@ void sweep_it(const sim::program& p, std::uint64_t at_least) {
 
 }  // namespace
 
-TEST_CASE("allocations: every way of reading bears the failure of any, and the pool goes on") {
+TEST_CASE("allocations: every way of reading survives any failure, and the pool stays usable") {
     sweep_it(
         [](world& w) {
             stage s(w);
@@ -188,7 +188,7 @@ TEST_CASE("allocations: every way of reading bears the failure of any, and the p
     );
 }
 
-TEST_CASE("allocations: so it does while streams break, are redirected, stall and see bad bytes") {
+TEST_CASE("allocations: reads over breaks, redirects, stalls and bad bytes survive any failure") {
     sweep_it(
         [](world& w) {
             const auto faults = fault_script::parse(
@@ -204,7 +204,7 @@ TEST_CASE("allocations: so it does while streams break, are redirected, stall an
     );
 }
 
-TEST_CASE("allocations: a cache of pools bears the failure of any") {
+TEST_CASE("allocations: a cache of pools survives any failure") {
     sweep_it(
         [](world& w) {
             stage s(w);
@@ -216,7 +216,7 @@ TEST_CASE("allocations: a cache of pools bears the failure of any") {
     );
 }
 
-TEST_CASE("allocations: handles and contexts may go at any failure") {
+TEST_CASE("allocations: handles and contexts can be destroyed at any failure") {
     for (const int steps : {0, 3, 6, 9, 14}) {
         sweep_it(
             [steps](world& w) {

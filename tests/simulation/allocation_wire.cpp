@@ -22,8 +22,8 @@
 #include <utility>
 #include <vector>
 
-// What comes from the wire, while there is no memory at all: nothing may be thrown where it is delivered, and bytes are
-// delivered all the same.
+// Events of the wire while there is no memory at all: their delivery must not throw, and bytes are delivered
+// nevertheless.
 
 namespace {
 
@@ -155,7 +155,7 @@ struct stream_fixture : wire_fixture {
     std::shared_ptr<mrd> stream = std::make_shared<mrd>(env);
 };
 
-/// What `tell` says in an outage. Fails if it throws.
+/// The result of `tell` while every allocation fails. Fails if `tell` throws.
 template <class Tell>
 failure without_memory(Tell&& tell) {
     std::optional<failure> out;
@@ -171,7 +171,7 @@ failure without_memory(Tell&& tell) {
 
 }  // namespace
 
-TEST_CASE("wire: bytes are delivered, and ranges end, without asking for memory") {
+TEST_CASE("wire: delivery of bytes and completion of ranges need no memory") {
     stream_fixture f;
     const auto one = f.read(4, 5);
     f.call().on_write_done();
@@ -189,9 +189,7 @@ TEST_CASE("wire: bytes are delivered, and ranges end, without asking for memory"
     CHECK(outage.counted() == 0);
 }
 
-TEST_CASE(
-    "wire: a rejected chunk for which there is no memory to tell of it is asked for again, on another call"
-) {
+TEST_CASE("wire: a rejected chunk without memory for its report is requested again on another call") {
     stream_fixture f;
     const auto one = f.read(4, 5);
     f.call().on_write_done();
@@ -208,7 +206,7 @@ TEST_CASE(
     CHECK(one->memory == content.substr(4, 5));
 }
 
-TEST_CASE("wire: news of the object for which there is no memory are missed; another generation is not") {
+TEST_CASE("wire: an object update without memory is dropped, but another generation is still detected") {
     stream_fixture f;
     const auto one = f.read(4, 5);
     f.call().on_write_done();
@@ -240,7 +238,7 @@ TEST_CASE("wire: news of the object for which there is no memory are missed; ano
     CHECK(other->outcome->why.code() == errc::generation_changed);
 }
 
-TEST_CASE("wire: that an object is gone means that it has changed, once it was known; without memory, too") {
+TEST_CASE("wire: not_found for an opened object becomes generation_changed, also without memory") {
     wire_fixture f;
     const auto& source = *f.env.source;
     const failure gone(
@@ -255,8 +253,8 @@ TEST_CASE("wire: that an object is gone means that it has changed, once it was k
     CHECK(without_memory([&] { return source.explain(gone); }).code() == errc::generation_changed);
 }
 
-// A message for which there is no memory ends its call, and the range goes on with the next one.
-TEST_CASE("wire: no memory while a message is decoded gives the call up, and is no fault of the service") {
+// A message without memory ends its call, and the range continues on the next one.
+TEST_CASE("wire: lack of memory during decoding ends the call and is not blamed on the service") {
     const std::string long_name(100, 'n');
     for (std::uint64_t at = 1;; ++at) {
         CAPTURE(at);
@@ -292,7 +290,7 @@ TEST_CASE("wire: no memory while a message is decoded gives the call up, and is 
     }
 }
 
-TEST_CASE("wire: what cannot be described for want of memory is told by its code") {
+TEST_CASE("wire: an error without memory for its text keeps its code") {
     const auto tell = [] {
         return described(errc::protocol_error, "a chunk at offset {} where {} was due", 1, 2);
     };
@@ -300,7 +298,7 @@ TEST_CASE("wire: what cannot be described for want of memory is told by its code
     CHECK(without_memory(tell).code() == errc::protocol_error);
 }
 
-TEST_CASE("wire: a stream that breaks where no memory comes back fails after its attempts, and says why") {
+TEST_CASE("wire: a stream that breaks during a lasting lack of memory fails after its attempts") {
     stream_fixture f;
     const auto one = f.read(4, 5);
     const auto events = std::move(f.connector->calls.back()->events);
@@ -317,7 +315,7 @@ TEST_CASE("wire: a stream that breaks where no memory comes back fails after its
 }
 
 // There is no way to post without memory, and the caller must be woken.
-TEST_CASE("wire: a coroutine whose read ends in an outage is woken after it") {
+TEST_CASE("wire: a coroutine whose read ends without memory is resumed once memory is available") {
     wire_fixture f;
     std::array<std::byte, 5> memory{};
     std::optional<std::size_t> got;

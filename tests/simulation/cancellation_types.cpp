@@ -195,7 +195,7 @@ bool closes(const row& r) {
     return std::string(r.name).find("close") != std::string::npos;
 }
 
-/// What cancelling it has come to, over all steps.
+/// The results of a cancellation, over all steps.
 struct cell {
     int cancelled = 0;       // it ended with operation_aborted
     int ignored = 0;         // it ended as if nothing had been
@@ -225,7 +225,7 @@ bool cancel_after(const row& r, cancellation_type type, std::size_t steps, cell&
         w.run();
     }
     REQUIRE(s.code);
-    // Nothing was touched after the completion, while all that was under way has come to its end.
+    // The memory is unchanged since the completion, although all pending work has ended by now.
     CHECK(s.memory == s.memory_at_the_end);
     CHECK(w.violation() == "");
     const bool cancelled = *s.code == asio::error::operation_aborted;
@@ -268,7 +268,7 @@ cell cancel_everywhere(const row& r, cancellation_type type) {
 
 }  // namespace
 
-TEST_CASE("cancellation: terminal and partial end each operation at any stage, and memory is quiet then") {
+TEST_CASE("cancellation: terminal and partial end each operation at any stage, without later writes") {
     for (const row& r : table) {
         for (const auto type : {cancellation_type::terminal, cancellation_type::partial}) {
             const cell c = cancel_everywhere(r, type);
@@ -280,7 +280,7 @@ TEST_CASE("cancellation: terminal and partial end each operation at any stage, a
     }
 }
 
-TEST_CASE("cancellation: total ends an operation as long as it has not written to its caller's memory") {
+TEST_CASE("cancellation: total ends an operation until it has written to its caller's memory") {
     for (const row& r : table) {
         const cell c = cancel_everywhere(r, cancellation_type::total);
         CAPTURE(std::string(r.name));
@@ -296,7 +296,7 @@ TEST_CASE("cancellation: total ends an operation as long as it has not written t
     }
 }
 
-TEST_CASE("cancellation: types are cells of the table in docs/combining.md") {
+TEST_CASE("cancellation: the cancellation types match the table in docs/combining.md") {
     const char* const page = std::getenv("RANGEIO_COMBINING_PAGE");
     REQUIRE(page != nullptr);
     std::ifstream file(page);

@@ -29,8 +29,8 @@ using rangeio::testing::watched_memory;
 namespace asio = boost::asio;
 namespace sim = rangeio::sim;
 
-// Whoever cancels comes after each step that a read takes, on its stream's way from opening to being closed. What may
-// happen inside of a step, as in the middle of a copy, is up to the shipped programs that cancel.
+// A cancellation after each step of a read, while its stream goes from open to close. The shipped programs that cancel
+// cover a cancellation inside of a step, as in the middle of a copy.
 
 namespace {
 
@@ -52,7 +52,7 @@ public:
           io_(std::make_unique<sim::context>(in, "reader")),
           pool_(io_->get_executor(), service_.transport(io_->get_executor(), 5s), pool_options().size(1)) {}
 
-    /// Lets a read go on for so many steps, and cancels it.
+    /// Runs a read for `steps` steps, then cancels it.
     void cancel_read(std::size_t steps) { cancel(read(), read_, steps); }
 
     /// The same with a read that has to know the object's size before it has memory.
@@ -76,7 +76,7 @@ public:
         cancel(close(), close_, steps);
     }
 
-    /// A coroutine that was cancelled, and has told Asio that it goes on, opens the pool, reads and asks for the size.
+    /// A cancelled coroutine that resets its cancellation state opens the pool, reads and queries the size.
     void go_on() {
         asio::cancellation_signal signal;
         sim::spawn(io_->get_executor(), "who goes on", read_after(signal), signal.slot());
@@ -177,8 +177,8 @@ private:
 
 using places = std::set<std::string>;
 
-/// Cancels after 0, 1, 2... steps, until what is to be cancelled is over by then; returns where it was. `ended`: how it
-/// ended. Who has all by then ends well.
+/// Cancels after 0, 1, 2... steps, until the operation ends before its cancellation; returns the places of the
+/// cancellations. `ended` returns how the operation ended. A read that has all its bytes by then succeeds.
 places cancel_everywhere(
     void (cancelling_scene::*cancel)(std::size_t), const failure& (cancelling_scene::*ended)() const
 ) {
@@ -195,10 +195,10 @@ places cancel_everywhere(
             CHECK_FALSE(end);
             return seen;
         }
-        // There is more to come then; elsewhere it may be on its way already.
+        // Bytes are missing there; at other places the completion may be on its way already.
         const bool unfinished = s.where() == "waiting for a stream that opens" || s.where() == "resuming";
         if (end || unfinished) CHECK(end.code() == asio::error::operation_aborted);
-        // Whoever closes is in nobody's way.
+        // A close does not disturb the read.
         if (cancel == &cancelling_scene::cancel_close) CHECK_FALSE(s.read_end());
         seen.insert(s.where());
     }
@@ -208,8 +208,7 @@ places cancel_everywhere(
 
 }  // namespace
 
-TEST_CASE("cancelling: a read ends as cancelled, its memory is left alone, at each step of its stream's way"
-) {
+TEST_CASE("cancelling: a read ends as cancelled and leaves its memory alone, at each step of its stream") {
     const places all{
         "nothing under way", "waiting for a stream that opens", "reading", "resuming", "reading on"
     };
@@ -224,18 +223,17 @@ TEST_CASE("cancelling: a read that opens the pool before it has memory ends as c
     CHECK(cancel_everywhere(&cancelling_scene::cancel_tail, &cancelling_scene::read_end) == all);
 }
 
-TEST_CASE("cancelling: a question for the size of an object that grows ends as cancelled, at each step") {
+TEST_CASE("cancelling: refresh_size of a growing object ends as cancelled, at each step") {
     const places all{"nothing under way", "reading on", "resuming"};
     CHECK(cancel_everywhere(&cancelling_scene::cancel_refresh, &cancelling_scene::read_end) == all);
 }
 
-TEST_CASE("cancelling: whoever waits for a pool to close may leave at each step, the read and the end go on"
-) {
+TEST_CASE("cancelling: a cancelled close stops waiting at each step, while read and close continue") {
     const places all{"reading", "resuming", "reading on", "closing", "nothing under way"};
     CHECK(cancel_everywhere(&cancelling_scene::cancel_close, &cancelling_scene::close_end) == all);
 }
 
-TEST_CASE("cancelling: who goes on after a cancellation, as for a clean-up, is served") {
+TEST_CASE("cancelling: a coroutine that continues after a cancellation, as for a clean-up, is served") {
     const auto decides = sim::run_name::of({}).make_strategy();
     sim::world w(*decides);
     cancelling_scene s(w);

@@ -60,7 +60,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("conformance: scripted streams, and the streams of this library over scripted calls") {
+TEST_CASE("conformance: scripted streams and streams over scripted calls pass all cases") {
     for (const kind what : {kind::shared, kind::exclusive, kind::transport}) {
         for (const auto& one : support::conformance_cases(traits_of(what))) {
             const auto result = sim::explore(

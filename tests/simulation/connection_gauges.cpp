@@ -11,7 +11,7 @@
 
 using namespace support;
 
-// Connections that nobody needs any more are closed: weak references to all that were made.
+// Connections that are no longer needed are closed: weak references to all connections show it.
 
 namespace {
 
@@ -70,7 +70,7 @@ public:
 
 }  // namespace
 
-TEST_CASE("connections: those beyond the first few are closed with their last calls, thousands of times") {
+TEST_CASE("connections: surplus connections are closed with their last calls, thousands of times") {
     const auto maker = std::make_shared<counting_maker>();
     const auto core = std::make_shared<manual_core>();
     connections::environment env;
@@ -98,7 +98,7 @@ TEST_CASE("connections: those beyond the first few are closed with their last ca
     core->shut_down();
 }
 
-TEST_CASE("connections: silence on one that gives the sign of life it is asked for is slow, else a stall") {
+TEST_CASE("connections: silence is slow if the requested sign of life arrives, and a stall otherwise") {
     for (const bool answers : {true, false}) {
         CAPTURE(answers);
         const auto core = std::make_shared<timed_core>();

@@ -118,9 +118,7 @@ scripted_service_options small(const char* faults) {
 
 }  // namespace
 
-TEST_CASE(
-    "scripted link: messages that are on it at once share it evenly, and the shorter one is through first"
-) {
+TEST_CASE("scripted link: concurrent messages share the link evenly, and the shorter one arrives first") {
     plain_world in;
     const auto link = std::make_shared<scripted_link>(in.w);
     std::string seen;
@@ -139,15 +137,14 @@ TEST_CASE(
     CHECK(in.w.violation().empty());
 }
 
-TEST_CASE("scripted link: a message that is half through is delivered when all of it is, and not before") {
+TEST_CASE("scripted link: a message is delivered when all of its bytes have passed, and not before") {
     connection_scene in(small("slow-link bytes=10"), 1);
     in.spawn(in.read(byte_range(0, 8)));
     in.run();
     CHECK(in.passed() == 801ms);  // and a connect
 }
 
-TEST_CASE("connections: a slow line costs time alone, and one that falls silent is left, by the same limits"
-) {
+TEST_CASE("connections: a slow link costs only time, a silent one is abandoned, by the same limits") {
     constexpr std::uint64_t size = std::uint64_t{64} << 20;
     const auto read_all = [](const char* faults) {
         scripted_service_options how;
@@ -168,7 +165,7 @@ TEST_CASE("connections: a slow line costs time alone, and one that falls silent 
     CHECK(read_all("silent-connection call=1 byte=2097152") <= 27s);
 }
 
-TEST_CASE("connections: reads of a pool that was open outlast an outage of 10, 20 and 40 s") {
+TEST_CASE("connections: reads of an open pool survive an outage of 10, 20 and 40 s") {
     for (const auto lasts : {10s, 20s, 40s}) {
         for (std::uint64_t seed = 1; seed <= 100; ++seed) {
             CAPTURE(lasts.count());
@@ -188,8 +185,7 @@ TEST_CASE("connections: reads of a pool that was open outlast an outage of 10, 2
     }
 }
 
-TEST_CASE("connections: a read that begins before the end of an outage, however long, works within 5 s of it"
-) {
+TEST_CASE("connections: a read started before the end of an outage completes within 5 s of that end") {
     for (const auto lasts : {60s, 600s, 3600s}) {
         CAPTURE(lasts.count());
         connection_scene in(small(fmt::format("outage call=1 byte=808 delay={}s", lasts.count()).c_str()));
@@ -211,11 +207,11 @@ TEST_CASE("connections: a read that begins before the end of an outage, however 
     }
 }
 
-TEST_CASE("connections: a stream that slept through an outage owes no back-off") {
+TEST_CASE("connections: a stream that slept through an outage waits for no back-off") {
     connection_scene in(small("outage call=1 byte=16 delay=40s"), 1);
     std::chrono::milliseconds took{};
     const auto test = [&]() -> asio::awaitable<void> {
-        // Given up in the middle of the outage, when the waits have grown.
+        // The read times out in the middle of the outage, when the waits have grown.
         co_await in.read(byte_range(0, 800), 1, 30s);
         CHECK(in.failures == 1);
         co_await in.sleep(40s);
@@ -229,7 +225,7 @@ TEST_CASE("connections: a stream that slept through an outage owes no back-off")
     CHECK(took <= 10ms);
 }
 
-TEST_CASE("connections: there is room for 401 streams, whatever number of them a connection serves") {
+TEST_CASE("connections: 401 streams find room, whatever number of them a connection serves") {
     for (const char* limit : {"max-streams bytes=100", "max-streams bytes=10"}) {
         CAPTURE(limit);
         connection_scene in(small(limit), 401);

@@ -29,7 +29,7 @@ struct watched_endpoint {
 
 }  // namespace
 
-TEST_CASE("endpoint_watch: a timer is set while there are calls, and goes with the last of them") {
+TEST_CASE("endpoint_watch: a timer is set while calls are pending, and cancelled with the last one") {
     watched_endpoint w;
     w.watch->begin();
     REQUIRE(w.core->timers().size() == 1);
@@ -49,7 +49,7 @@ TEST_CASE("endpoint_watch: a timer is set while there are calls, and goes with t
     CHECK(w.heard->texts() == told);  // once
 }
 
-TEST_CASE("endpoint_watch: an answer of any kind is the end of it") {
+TEST_CASE("endpoint_watch: an answer of any kind ends the watch") {
     watched_endpoint w;
     w.watch->begin();
     SUBCASE("a response") {

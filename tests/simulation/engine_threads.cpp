@@ -39,8 +39,8 @@ using rangeio::object_ref;
 using rangeio::pool_cache_options;
 using rangeio::pool_options;
 
-// Many threads against one pool, without gRPC, for the thread sanitizer: its reports are the assertion here, besides the
-// bytes and the balance.
+// Many threads against one pool, without gRPC, for the thread sanitizer: its reports are the assertion here, besides
+// the bytes and the balance.
 
 namespace {
 
@@ -125,7 +125,7 @@ void hammer(
 
 }  // namespace
 
-TEST_CASE("engine: whoever looks at a pool meanwhile sees numbers that balance") {
+TEST_CASE("engine: the statistics of a pool balance at any moment, seen from another thread") {
     memory_service service(random_content(200'000), 2, 3000);
     service.break_after(5);
     tally count;
@@ -171,7 +171,7 @@ void race(asio::thread_pool& threads, const std::shared_ptr<Op>& op, std::atomic
 
 }  // namespace
 
-TEST_CASE("engine: operations of every kind are cancelled by other threads while they start, wait and end") {
+TEST_CASE("engine: operations of every kind are cancelled by other threads at start, during and at the end") {
     using namespace rangeio::engine;
     memory_service service(random_content(20'000), 2, 3000);
     std::vector<std::byte> memory(2000);
@@ -204,23 +204,23 @@ TEST_CASE("engine: operations of every kind are cancelled by other threads while
     CHECK(ended == 240);
 }
 
-TEST_CASE("engine: reads, timeouts and cancellations on many threads, shared streams") {
+TEST_CASE("engine: reads, timeouts and cancellations run on many threads with shared streams") {
     memory_service service(random_content(200'000), 2, 3000);
     hammer(service, 3, true);
 }
 
-TEST_CASE("engine: reads, timeouts and cancellations on many threads, exclusive streams") {
+TEST_CASE("engine: reads, timeouts and cancellations run on many threads with exclusive streams") {
     memory_service service(random_content(200'000), 2, 3000);
     hammer(service, 3, false);
 }
 
-TEST_CASE("engine: streams that break all the time, and are not resumed, fail their reads and nothing else") {
+TEST_CASE("engine: streams that break all the time without resuming fail their reads and nothing else") {
     memory_service service(random_content(200'000), 2, 3000);
     service.break_after(9);
     hammer(service, 2, true, rangeio::retry_policy::none());
 }
 
-TEST_CASE("engine: streams that break all the time are resumed, and no read notices") {
+TEST_CASE("engine: streams that break all the time are resumed, and no read fails") {
     memory_service service(random_content(200'000), 2, 3000);
     service.break_after(3);
     asio::thread_pool threads(3);
@@ -263,7 +263,7 @@ asio::awaitable<void> finish(
 
 }  // namespace
 
-TEST_CASE("engine: pools are closed and destroyed while others read through them") {
+TEST_CASE("engine: pools are closed and destroyed during reads of other threads") {
     memory_service service(random_content(200'000), 2, 3000);
     tally count;
     constexpr std::size_t length = 20'000;
@@ -297,7 +297,7 @@ TEST_CASE("engine: pools are closed and destroyed while others read through them
     CHECK(count.good + count.failed == 160);
 }
 
-TEST_CASE("engine: an execution context is destroyed while its coroutines read") {
+TEST_CASE("engine: an execution context is destroyed during reads of its coroutines") {
     memory_service service(random_content(200'000), 2, 3000);
     tally count;
     for (int round = 0; round < 60; ++round) {
@@ -318,7 +318,7 @@ TEST_CASE("engine: an execution context is destroyed while its coroutines read")
     CHECK(count.wrong == 0);
 }
 
-TEST_CASE("engine: a pool on one context serves coroutines of another, which goes first") {
+TEST_CASE("engine: a pool serves coroutines of another context, which is destroyed first") {
     memory_service service(random_content(200'000), 2, 3000);
     tally count;
     asio::io_context of_the_pool;
@@ -369,8 +369,8 @@ void hammer_cache(memory_service& service, bool close_meanwhile) {
             [&](const object_ref&, const pool_options&) { return service.factory(executor); },
             pool_cache_options().max_idle_pools(1).max_idle_streams_per_key(2).idle_timeout(1ms)
         );
-        // Without strands: nobody cancels these coroutines, and the last reference to a strand goes behind a fence of
-        // Asio's that GCC's ThreadSanitizer cannot see.
+        // Without strands: these coroutines are not cancelled, and the last reference to a strand is released behind a
+        // fence of Asio's that GCC's ThreadSanitizer cannot see.
         for (unsigned task = 0; task < 4; ++task) {
             asio::co_spawn(
                 threads,
@@ -408,7 +408,7 @@ void hammer_cache(memory_service& service, bool close_meanwhile) {
 
 }  // namespace
 
-TEST_CASE("cache: pools come and go on many threads, and their streams from one to the next") {
+TEST_CASE("cache: pools open and close on many threads, and pass their streams from one to the next") {
     memory_service service(random_content(200'000), 2, 3000);
     hammer_cache(service, false);
 }
@@ -419,12 +419,12 @@ TEST_CASE("cache: streams that break all the time, idle ones too, fail their rea
     hammer_cache(service, false);
 }
 
-TEST_CASE("cache: it is closed while pools come and go on many threads") {
+TEST_CASE("cache: a close on one thread ends pools that open and close on others") {
     memory_service service(random_content(200'000), 2, 3000);
     hammer_cache(service, true);
 }
 
-TEST_CASE("cache: its context is destroyed while pools come and go") {
+TEST_CASE("cache: destruction of its context ends pools that open and close on many threads") {
     memory_service service(random_content(200'000), 2, 3000);
     tally count;
     for (int round = 0; round < 60; ++round) {

@@ -3,7 +3,7 @@
 // usage: fault_table            prints the table
 //        fault_table --check F  compares it with the one in the file F
 //
-// Fails if in any cell bytes are wrong, somebody is left waiting, a destination is written after the end of its
+// Fails if in any cell bytes are wrong, an operation never ends, a destination is written after the end of its
 // operation, a call outlives the pool, or the fault did not strike.
 
 #include <rangeio/sim/explore.hpp>

@@ -137,34 +137,32 @@ asio::awaitable<void> tail_of_what_grew(growing_fixture& f) {
 
 }  // namespace
 
-TEST_CASE("growing: after refresh_size every stream of the pool reads what was appended") {
+TEST_CASE("growing: after refresh_size every stream of the pool reads the appended bytes") {
     growing_fixture f;
     run(f.context, refresh_and_read_on_both(f));
 }
 
-TEST_CASE("growing: refresh_size under reads leaves them whole") {
+TEST_CASE("growing: refresh_size during reads leaves them complete") {
     growing_fixture f(1);
     run(f.context, refresh_under_readers(f));
 }
 
-TEST_CASE(
-    "growing: refresh_size of an object that has not grown takes one call, the other streams keep theirs"
-) {
+TEST_CASE("growing: refresh_size of an unchanged object takes one call, and the other streams keep theirs") {
     growing_fixture f;
     run(f.context, refresh_nothing_new(f));
 }
 
-TEST_CASE("growing: refresh_size of a pool that nobody opened opens it, and that is all") {
+TEST_CASE("growing: refresh_size of an unopened pool opens it and does nothing else") {
     growing_fixture f;
     run(f.context, refresh_unopened(f));
 }
 
-TEST_CASE("growing: fetch_tail sees what was appended since, in one call") {
+TEST_CASE("growing: fetch_tail returns newly appended bytes in one call") {
     growing_fixture f(1);
     run(f.context, tail_of_what_grew(f));
 }
 
-TEST_CASE("growing: a finalized object is not asked for again") {
+TEST_CASE("growing: a finalized object causes no further query") {
     asio::io_context context;
     memory_service service(numbered(1000), 1, 100);
     mrd_pool pool(context.get_executor(), service.factory(context.get_executor()), pool_options().size(1));
@@ -234,7 +232,7 @@ asio::awaitable<void> tail_of_what_grew_a_lot(growing_fixture& f) {
     CHECK((text_of(tail.bytes) == f.text(500'000, 2'500'000)));
 }
 
-/// Streams that open when the test says so, and note what they are told to know.
+/// Streams that open on request of the test, and record the sizes that they are required to serve.
 class sized_streams final : public rangeio::mrd_factory {
 public:
     class stream final : public rangeio::multi_range_downloader {
@@ -331,18 +329,17 @@ asio::awaitable<void> ask_size(mrd_pool& pool, std::uint64_t& out) {
 
 }  // namespace
 
-TEST_CASE("growing: lengths that no object has cost no memory: what there is is read, or the range is refused"
-) {
+TEST_CASE("growing: a length beyond the object costs no memory: the read is short or fails") {
     growing_fixture f(1);
     run(f.context, read_more_than_there_is(f));
 }
 
-TEST_CASE("growing: fetch_tail of an object that has grown to many times its size is whole") {
+TEST_CASE("growing: fetch_tail of an object that has grown to many times its size returns every byte") {
     growing_fixture f(1, 3'000'000);
     run(f.context, tail_of_what_grew_a_lot(f));
 }
 
-TEST_CASE("P14: streams that a cache kept know of what the pool that takes them knows of") {
+TEST_CASE("P14: streams kept by a cache get the size that the pool taking them has learned") {
     asio::io_context context;
     memory_service service(numbered(100'000), 2, 100);
     service.remember_sizes();
@@ -357,9 +354,7 @@ TEST_CASE("P14: streams that a cache kept know of what the pool that takes them 
     context.run_for(1s);
 }
 
-TEST_CASE(
-    "P14: a stream that is being opened is told of a size that the pool learns meanwhile, others when granted"
-) {
+TEST_CASE("P14: an opening stream gets a newly learned size at once, other streams when they are granted") {
     asio::io_context context;
     const auto streams = std::make_shared<sized_streams>();
     mrd_pool pool(context.get_executor(), streams, pool_options().size(3));
@@ -397,7 +392,7 @@ TEST_CASE(
     context.poll();
 }
 
-TEST_CASE("P14: what a pool learns late, after it has learned of more, does not shrink its object") {
+TEST_CASE("P14: a smaller size that a pool learns late does not shrink its object") {
     sized_pool f;
     const auto core = rangeio::engine::pool_access::core(f.pool);
     for (const std::uint64_t size : {3000U, 2000U, 2999U}) {
@@ -408,7 +403,7 @@ TEST_CASE("P14: what a pool learns late, after it has learned of more, does not 
     CHECK(f.streams->made[0]->required_last() == 3000);
 }
 
-TEST_CASE("growing: a tail that ends behind a size that the service never corrects is an error, not a loop") {
+TEST_CASE("growing: a tail behind a size that the service never corrects is an error, not a loop") {
     sized_pool f;
     f.held.release();
     f.streams->made[0]->tails_at = 1'000'000'000;

@@ -21,8 +21,8 @@ using rangeio::lease;
 using rangeio::mrd_pool;
 using rangeio::pool_options;
 
-// An object that grows while many threads ask for its size, read what is known of it and open streams. What the pool
-// learns comes from several streams at once, and out of order. For the thread sanitizer, too.
+// An object that grows while many threads query its size, read up to the known size and open streams. Sizes reach the
+// pool from several streams at once, and out of order. For the thread sanitizer, too.
 
 namespace {
 
@@ -94,9 +94,7 @@ void look_on(const mrd_pool& pool, growth& g) {
 
 }  // namespace
 
-TEST_CASE(
-    "P14: what a pool learns on many threads never shrinks, and what it knows can be read on every stream"
-) {
+TEST_CASE("P14: a size learned on many threads never shrinks, and every stream can read up to it") {
     for (int round = 0; round < 4; ++round) {
         growth g;
         g.service.remember_sizes();

@@ -42,7 +42,7 @@ asio::awaitable<void> into_ranges(mrd_pool& pool, const std::vector<range_reques
 
 }  // namespace
 
-TEST_CASE("in place: a destination of several buffers, of which one is empty and one is a byte") {
+TEST_CASE("in place: a destination of several buffers, one empty and one of a byte, is filled") {
     const auto result = sim::explore([](sim::world& w) {
         const scripted_service service(w);
         sim::context io(w, "io");
@@ -59,7 +59,7 @@ TEST_CASE("in place: a destination of several buffers, of which one is empty and
     CHECK_MESSAGE(!result.found, result.text());
 }
 
-TEST_CASE("in place: joined ranges that overlap, repeat, nest and leave gaps") {
+TEST_CASE("in place: joined ranges that overlap, repeat, nest and leave gaps are filled") {
     const auto result = sim::explore([](sim::world& w) {
         const scripted_service service(w);
         sim::context io(w, "io");

@@ -75,8 +75,7 @@ void lost_update(world& w) {
 
 }  // namespace
 
-TEST_CASE("kit: depth first with enough deviations sees every order, once, and says that there are no others"
-) {
+TEST_CASE("kit: depth first with enough deviations sees every order once and reports completeness") {
     exploration result;
     CHECK(orders(explore_options().by(search::dfs).deviations(20), result) == all_orders);
     CHECK(result.exhausted);
@@ -84,7 +83,7 @@ TEST_CASE("kit: depth first with enough deviations sees every order, once, and s
     CHECK_FALSE(result.found);
 }
 
-TEST_CASE("kit: depth first that its limit cuts off says that there are others") {
+TEST_CASE("kit: depth first cut off by its limit reports that other schedules exist") {
     exploration result;
     orders(explore_options().by(search::dfs).deviations(20), result);
     const auto all = result.schedules;
@@ -98,20 +97,20 @@ TEST_CASE("kit: depth first that its limit cuts off says that there are others")
     CHECK(result.text().find("; there are others with so few deviations") != std::string::npos);
 }
 
-TEST_CASE("kit: without deviations there is one order, the plainest") {
+TEST_CASE("kit: without deviations the plainest order is the only one") {
     exploration result;
     CHECK(orders(explore_options().by(search::dfs).deviations(0), result) == std::set<std::string>{"aabb"});
     CHECK(result.schedules == 1);
     CHECK(result.exhausted);
 }
 
-TEST_CASE("kit: random and PCT runs see every order, too") {
+TEST_CASE("kit: random and PCT runs see every order") {
     exploration result;
     CHECK(orders(explore_options().by(search::random).schedules(300), result) == all_orders);
     CHECK(orders(explore_options().by(search::pct).schedules(2000), result) == all_orders);
 }
 
-TEST_CASE("kit: a PCT run of depth d changes priorities d - 1 times, and no more") {
+TEST_CASE("kit: a PCT run of depth d changes priorities at most d - 1 times") {
     exploration result;
     const auto seen = [&](std::size_t depth) {
         return orders(explore_options().by(search::pct).depth(depth).schedules(2000), result);
@@ -139,16 +138,16 @@ TEST_CASE("kit: each strategy finds a lost update, shrinks it to one deviation, 
     }
 }
 
-TEST_CASE("kit: the same seed makes the same run, another one another") {
+TEST_CASE("kit: the same seed gives the same run, another seed another run") {
     const auto one = replay(lost_update, run_name::random(7));
     CHECK(one.trace == replay(lost_update, run_name::random(7)).trace);
     CHECK(one.trace != replay(lost_update, run_name::random(8)).trace);
 }
 
-TEST_CASE("kit: a name that is none says so") {
+TEST_CASE("kit: an invalid run name is rejected with the reason") {
     CHECK_THROWS_WITH_AS(
         run_name::parse("dfs:1"),
-        "\"dfs:1\" names no run: it is random:SEED, pctDEPTH:SEED or run:DECISIONS",
+        "run \"dfs:1\": not random:SEED, pctDEPTH:SEED or run:DECISIONS",
         std::invalid_argument
     );
     CHECK_THROWS_AS(run_name::parse("random:x"), std::invalid_argument);
@@ -171,7 +170,7 @@ asio::awaitable<void> wait_and_note(std::chrono::milliseconds how_long, std::vec
 
 }  // namespace
 
-TEST_CASE("kit: timers are due in the order of their times, and hours cost nothing") {
+TEST_CASE("kit: timers expire in the order of their times, and hours take no real time") {
     replay_strategy plain({});
     world w(plain);
     context io(w);
@@ -214,7 +213,7 @@ TEST_CASE(
     CHECK(w.now() == start);
 }
 
-TEST_CASE("kit: a wait that was due already when it is cancelled ends well, as Asio's do") {
+TEST_CASE("kit: a wait that is cancelled after its timer expired succeeds, as in Asio") {
     replay_strategy plain({});
     world w(plain);
     context io(w);
@@ -229,7 +228,7 @@ TEST_CASE("kit: a wait that was due already when it is cancelled ends well, as A
     CHECK_FALSE(*end);
 }
 
-TEST_CASE("kit: the operators of awaitables work on it") {
+TEST_CASE("kit: the operators of awaitables work with its timers") {
     replay_strategy plain({});
     world w(plain);
     context io(w);
@@ -250,7 +249,7 @@ TEST_CASE("kit: the operators of awaitables work on it") {
 
 namespace {
 
-/// Waits for whoever resumes what lies in `keep`; what is not kept is dropped, and the coroutine with it.
+/// Waits until the handler in `keep` is called; a handler that is not kept is dropped, and the coroutine with it.
 asio::awaitable<void> sleep_in(std::optional<asio::any_completion_handler<void()>>* keep) {
     return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
         [keep](auto handler) {
@@ -262,7 +261,7 @@ asio::awaitable<void> sleep_in(std::optional<asio::any_completion_handler<void()
 
 }  // namespace
 
-TEST_CASE("kit: what never ends is a violation that names it, and what was dropped is none") {
+TEST_CASE("kit: an operation that never ends is a violation that names it, a dropped one is none") {
     const auto dropped = explore([](world& w) {
         context io(w);
         spawn(io.get_executor(), "the sleeper", sleep_in(nullptr));
@@ -278,10 +277,10 @@ TEST_CASE("kit: what never ends is a violation that names it, and what was dropp
         kept.reset();
     });
     REQUIRE(stuck.found);
-    CHECK(stuck.found->what == "never ends: the sleeper; nobody is left to wake it");
+    CHECK(stuck.found->what == "never ends: the sleeper; nothing is left to wake it");
 }
 
-TEST_CASE("kit: going round for ever is a violation, and so is an exception") {
+TEST_CASE("kit: an endless loop is a violation, and so is an exception") {
     const auto spin = [](world& w) {
         context io(w);
         spawn(io.get_executor(), "spinner", []() -> asio::awaitable<void> {
@@ -306,7 +305,7 @@ TEST_CASE("kit: going round for ever is a violation, and so is an exception") {
     CHECK(result.found->what == "thrower ends with an exception: no good");
 }
 
-TEST_CASE("kit: a program that depends on something else is found out") {
+TEST_CASE("kit: a program that depends on more than its decisions is not deterministic") {
     int calls = 0;
     const auto result = explore(
         [&](world& w) {
@@ -319,7 +318,7 @@ TEST_CASE("kit: a program that depends on something else is found out") {
     CHECK(result.found->what == "the program is not deterministic: equal decisions led to different ones");
 }
 
-TEST_CASE("kit: a context goes with coroutines that wait in it") {
+TEST_CASE("kit: destruction of a context destroys the coroutines that wait in it") {
     replay_strategy plain({});
     world w(plain);
     auto alive = std::make_shared<int>();
@@ -340,7 +339,7 @@ TEST_CASE("kit: a context goes with coroutines that wait in it") {
     CHECK(w.violation() == "");
 }
 
-TEST_CASE("kit: early timers may be due while others could go on, so many times") {
+TEST_CASE("kit: early timers expire before ready tasks, at most the given number of times") {
     const auto program = [](world& w, bool& early) {
         context io(w);
         bool done = false;
@@ -362,7 +361,7 @@ TEST_CASE("kit: early timers may be due while others could go on, so many times"
     CHECK(early);
 }
 
-TEST_CASE("kit: at a preemption point others go on, and then it continues") {
+TEST_CASE("kit: at a preemption point other tasks run, then the task continues") {
     std::set<std::string> seen;
     const auto result = explore(
         [&](world& w) {
@@ -391,7 +390,7 @@ class stubborn final : public rangeio::runtime::tracked_operation {
 
 }  // namespace
 
-TEST_CASE("kit: a context whose destruction waits for what never ends is a violation, and no hang") {
+TEST_CASE("kit: a context whose destruction waits for an operation without end is a violation, not a hang") {
     const auto result = explore(
         [](world& w) {
             const auto stays = std::make_shared<stubborn>();
@@ -426,7 +425,7 @@ class dropped_read final : public rangeio::range_sink {
 
 }  // namespace
 
-TEST_CASE("kit: a stream that takes one range at a time and is asked for two has two users: a violation") {
+TEST_CASE("kit: a second read on a stream that takes one range at a time is a violation") {
     for (const bool multi_request : {false, true}) {
         const auto result = explore(
             [&](world& w) {
@@ -443,7 +442,7 @@ TEST_CASE("kit: a stream that takes one range at a time and is asked for two has
     }
 }
 
-TEST_CASE("kit: without operator new replaced, allocations cannot be failed, and that is said") {
+TEST_CASE("kit: allocation_failures is an error in a program that does not replace operator new") {
     CHECK_THROWS_WITH_AS(
         rangeio::sim::allocation_failures(1),
         "operator new is not replaced: one source of the program has to include "

@@ -67,11 +67,11 @@ std::string waits(const std::function<void(timer&)>& set, const world_options& o
     return *seen.begin();
 }
 
-const std::string never = "never ends: waiter; nobody is left to wake it";
+const std::string never = "never ends: waiter; nothing is left to wake it";
 
 }  // namespace
 
-TEST_CASE("kit: a timer that never expires never does, and whoever waits for it has nobody to wake it") {
+TEST_CASE("kit: a timer that never expires leaves its waiter as a violation") {
     CHECK(waits([](timer& t) { t.expires_at(world::time_point::max()); }) == never);
     CHECK(waits([](timer& t) { t.expires_at(world::time_point::max() - 1ns); }) == never);
     CHECK(waits([](timer& t) { t.expires_after(timer::duration::max()); }) == never);
@@ -80,13 +80,13 @@ TEST_CASE("kit: a timer that never expires never does, and whoever waits for it 
     CHECK(waits([](timer& t) { t.expires_after(1'000'000h); }) == never);
 }
 
-TEST_CASE("kit: a timer far in the past is due at once, and one far in the future when it is due") {
+TEST_CASE("kit: a timer far in the past expires at once, one far in the future at its time") {
     CHECK(waits([](timer& t) { t.expires_at(world::time_point::min()); }) == "");
     CHECK(waits([](timer& t) { t.expires_after(timer::duration::min()); }) == "");
     CHECK(waits([](timer& t) { t.expires_after(24h * 365 * 99); }) == "");
 }
 
-TEST_CASE("kit: a timer that never expires wakes whoever waits when it is cancelled") {
+TEST_CASE("kit: cancellation of a timer that never expires resumes its waiter") {
     replay_strategy plain({});
     world w(plain);
     context io(w);
@@ -108,7 +108,7 @@ TEST_CASE("kit: a timer that never expires wakes whoever waits when it is cancel
     CHECK(again.now() == start);
 }
 
-TEST_CASE("kit: the engine's timers that never come do not, in a world and in manual time") {
+TEST_CASE("kit: the engine's timers without expiry never fire, in a world and in manual time") {
     const auto never_due = [](bool& due) { return [&due] { due = true; }; };
     replay_strategy plain({});
     world w(plain);
@@ -133,7 +133,7 @@ TEST_CASE("kit: the engine's timers that never come do not, in a world and in ma
     CHECK(time.timers() == 1);
 }
 
-TEST_CASE("kit: max_time is where virtual time ends") {
+TEST_CASE("kit: max_time limits the virtual time") {
     const auto in_an_hour = [](timer& t) { t.expires_after(1h); };
     CHECK(waits(in_an_hour, world_options().max_time(1h)) == "");
     CHECK(waits(in_an_hour, world_options().max_time(1h - 1ns)) == never);
@@ -150,7 +150,7 @@ TEST_CASE("kit: max_time is where virtual time ends") {
     );
 }
 
-TEST_CASE("kit: an early timer is never one that does not expire") {
+TEST_CASE("kit: a timer without expiry is never due early") {
     std::set<bool> seen;
     const auto result = explore(
         [&](world& w) {
@@ -169,7 +169,7 @@ TEST_CASE("kit: an early timer is never one that does not expire") {
     CHECK(seen == std::set<bool>{false});
 }
 
-TEST_CASE("kit: max_steps is how many a run may take") {
+TEST_CASE("kit: max_steps limits the steps of a run") {
     const auto program = [](world& w) {
         context io(w);
         spawn(io.get_executor(), "poster", post_often(50));
@@ -184,7 +184,7 @@ TEST_CASE("kit: max_steps is how many a run may take") {
     CHECK_THROWS_WITH_AS(within(0), "max_steps: 0 is not at least 1", std::invalid_argument);
 }
 
-TEST_CASE("kit: max_preempted is how many stand still at preemption points at once") {
+TEST_CASE("kit: max_preempted limits the tasks that are suspended at preemption points at once") {
     const auto orders = [](std::size_t most) {
         std::set<std::string> seen;
         explore(
@@ -215,7 +215,7 @@ TEST_CASE("kit: max_preempted is how many stand still at preemption points at on
     CHECK(orders(2).contains("abcCBA"));
 }
 
-TEST_CASE("kit: a trace is kept where it is asked for, and cut in its middle where it is long") {
+TEST_CASE("kit: a trace is kept on request, and a long one is cut in its middle") {
     const auto traced = [](const world_options& options) {
         replay_strategy plain({});
         world w(plain, options);
@@ -237,7 +237,7 @@ TEST_CASE("kit: a trace is kept where it is asked for, and cut in its middle whe
     );
 }
 
-TEST_CASE("kit: a run in circles is shown from both ends") {
+TEST_CASE("kit: the trace of an endless run shows its beginning and its end") {
     const auto result = explore([](world& w) {
         context io(w);
         spawn(io.get_executor(), "spinner", post_often(std::numeric_limits<int>::max()));
@@ -250,7 +250,7 @@ TEST_CASE("kit: a run in circles is shown from both ends") {
     CHECK(trace.find("no end: 100000 steps were taken\n") != std::string::npos);
 }
 
-TEST_CASE("kit: a run that is replayed says whether anything was violated") {
+TEST_CASE("kit: a replayed run reports whether anything was violated") {
     const auto program = [](world& w) {
         context io(w);
         spawn(io.get_executor(), "poster", post_often(1));
@@ -264,7 +264,7 @@ TEST_CASE("kit: a run that is replayed says whether anything was violated") {
     CHECK(wrong.starts_with("violated: the wrong choice\nfound as run:1 (1 decisions)\n"));
 }
 
-TEST_CASE("kit: an exploration that explored nothing is an error") {
+TEST_CASE("kit: an exploration without any schedule is an error") {
     const auto found = [](const program& p) {
         std::set<std::string> seen;
         for (const search how : every_search) {
@@ -346,7 +346,8 @@ program ageing(int& runs) {
 
 }  // namespace
 
-TEST_CASE("kit: a program that does not repeat itself is reported as such, by every strategy and by replay") {
+TEST_CASE("kit: a program that does not repeat itself is found not deterministic, by each strategy and replay"
+) {
     for (const search how : every_search) {
         CAPTURE(static_cast<int>(how));
         int runs = 0;
@@ -377,7 +378,7 @@ TEST_CASE("kit: a program that does not repeat itself is reported as such, by ev
     CHECK(replay(ageing(runs), run_name::random(1)).what == "flaky");
 }
 
-TEST_CASE("kit: a run that is not the same each time is found out while it is shrunk") {
+TEST_CASE("kit: a run that differs between repetitions is detected during shrinking") {
     int runs = 0;
     const auto result = explore(
         [&](world& w) {
@@ -445,7 +446,7 @@ exploration explore_one(asio::awaitable<void> (*operation)()) {
 
 }  // namespace
 
-TEST_CASE("kit: what waits for Asio's own timers, sockets and signals is told what it waits for") {
+TEST_CASE("kit: a wait for Asio's own timer, socket or signal is a violation that names it") {
     const std::pair<asio::awaitable<void> (*)(), const char*> rows[] = {
         {&real_timer, "asio::steady_timer"},
         {&real_system_timer, "asio::system_timer"},
@@ -467,8 +468,8 @@ TEST_CASE("kit: what waits for Asio's own timers, sockets and signals is told wh
     }
 }
 
-// Whether the thread of Asio's comes before the world falls quiet, or after, is up to the machine.
-TEST_CASE("kit: what Asio's own thread completes is named, whenever it does") {
+// Asio's own thread completes before or after the world becomes idle, depending on the machine.
+TEST_CASE("kit: a completion by Asio's own thread is named, whenever it arrives") {
     for (int i = 0; i < 20; ++i) {
         for (const auto operation : {&due_at_once, &real_resolver}) {
             const auto result = explore_one(operation);
@@ -494,10 +495,10 @@ TEST_CASE("kit: a task from another thread is a violation, and is dropped with i
     });
     CHECK(alive.use_count() == 1);
     REQUIRE(result.found);
-    CHECK(result.found->what == "a task comes from another thread: no strategy decides when it does");
+    CHECK(result.found->what == "a task arrives from another thread: no strategy decides its arrival");
 }
 
-TEST_CASE("kit: a real timer for which nobody waits is in nobody's way") {
+TEST_CASE("kit: a real timer without a waiter has no effect") {
     const auto result = explore(
         [](world& w) {
             context io(w);

@@ -56,7 +56,7 @@ std::ptrdiff_t threads_now() {
 
 }  // namespace
 
-TEST_CASE("kit: the seed decides which random schedules there are, and each is repeated by its seed") {
+TEST_CASE("kit: the seed selects the random schedules, and repeats them") {
     std::set<std::string> orders;
     for (std::uint64_t seed = 1; seed <= 40; ++seed) {
         const auto one = sim::explore_options().schedules(1).seed(seed);
@@ -67,7 +67,7 @@ TEST_CASE("kit: the seed decides which random schedules there are, and each is r
     CHECK(orders.size() > 1);
 }
 
-TEST_CASE("kit: progress is told after each run, and may end the exploration") {
+TEST_CASE("kit: progress is reported after each run, and can end the exploration") {
     std::uint64_t told = 0;
     const auto stop_at_five = [&](std::uint64_t runs) {
         CHECK(runs == ++told);
@@ -77,13 +77,13 @@ TEST_CASE("kit: progress is told after each run, and may end the exploration") {
     CHECK(told == 5);
 }
 
-TEST_CASE("threaded_service: delivers on as many threads as it is told") {
+TEST_CASE("threaded_service: the configured number of threads delivers") {
     const auto before = threads_now();
     const threaded_service service(threaded_service_options().threads(5));
     CHECK(threads_now() >= before + 5);
 }
 
-TEST_CASE("threaded_service: chances are drawn from the seed") {
+TEST_CASE("threaded_service: the chances of faults are drawn from the seed") {
     std::set<bool> opened;
     for (std::uint64_t seed = 1; seed <= 40; ++seed) {
         const auto faults = fault_script::parse("fail-open chance=50% times=0");
@@ -105,7 +105,7 @@ TEST_CASE("threaded_service: chances are drawn from the seed") {
     CHECK(opened.size() == 2);
 }
 
-TEST_CASE("kit: points before the engine's locks are more decisions, if they are asked for") {
+TEST_CASE("kit: points before the engine's locks add decisions if at_locks is set") {
     const auto decisions = [](bool at_locks) {
         sim::random_strategy random(1);
         sim::world w(random, sim::world_options().at_locks(at_locks));

@@ -87,7 +87,7 @@ private:
                 end_ = failure(error_code(14, grpc_category()), "the stream broke");
             }
             if (end_) {
-                // The end is the last that is told: not before the writes have been confirmed.
+                // The end is reported last, after the writes have been confirmed.
                 if (confirming_ == 0) {
                     over_ = true;
                     ended = std::move(events_);

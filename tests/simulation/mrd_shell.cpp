@@ -12,7 +12,7 @@
 using namespace support;
 using fixture = support::mrd_fixture;
 
-TEST_CASE("mrd: S7: a range goes on where it was, in the call's first message, and reads as a whole") {
+TEST_CASE("mrd: S7: a range continues where it was, in the call's first message, and reads as a whole") {
     fixture f;
     f.opened();
     const auto got = f.read(4, 15);
@@ -52,7 +52,7 @@ TEST_CASE("mrd: S7: the next call carries the newest handle, the newest token, t
     CHECK(f.connector->calls.size() == 3);
 }
 
-TEST_CASE("mrd: S7: the handle of a redirect is brought along once the object is known, and not before") {
+TEST_CASE("mrd: S7: the handle of a redirect is sent once the object is opened, and not before") {
     fixture f;
     call_end end;
     end.why = unavailable;
@@ -109,12 +109,12 @@ TEST_CASE(
         f.call().end(cancelled);
         return f.owner->heard;
     };
-    SUBCASE("no metadata at the opening") {
+    SUBCASE("no metadata at the open") {
         fixture f;
         f.call().respond_without_metadata();
         CHECK(failed(f) == "failed ");
     }
-    SUBCASE("no generation at the opening, or none that there can be") {
+    SUBCASE("no valid generation at the open") {
         for (const std::int64_t generation :
              {std::int64_t{0}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min()}) {
             fixture f;
@@ -122,7 +122,7 @@ TEST_CASE(
             CHECK(failed(f) == "failed ");
         }
     }
-    SUBCASE("no metadata when it is resumed without a handle") {
+    SUBCASE("no metadata when the stream is resumed without a handle") {
         fixture f;
         f.opened();
         const auto got = f.read(0, 4);
@@ -132,7 +132,7 @@ TEST_CASE(
         CHECK(got->outcome->why.code() == errc::protocol_error);
         CHECK(failed(f) == "opened reconnecting failed ");
     }
-    SUBCASE("no metadata when it is reopened, which is to tell of the object anew") {
+    SUBCASE("no metadata when the stream is reopened, which requires a new report of the object") {
         fixture f;
         f.opened("handle");
         f.stream->reopen();
@@ -141,7 +141,7 @@ TEST_CASE(
         f.call().respond_without_metadata();
         CHECK(failed(f) == "opened reconnecting failed ");
     }
-    SUBCASE("no generation in the middle") {
+    SUBCASE("no generation in a later response") {
         fixture f;
         f.opened();
         f.call().respond({}, 0);
@@ -160,7 +160,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("object_source: S7: a generation that was named is pinned before the first response") {
+TEST_CASE("object_source: S7: a named generation is pinned before the first response") {
     object_source source(object_ref("b-1", "o", 7));
     object_info info;
     info.generation = 8;
@@ -170,7 +170,7 @@ TEST_CASE("object_source: S7: a generation that was named is pinned before the f
     CHECK_FALSE(source.update(&info, nullptr));
 }
 
-TEST_CASE("mrd: S7: a wait is drawn from what the machine allows, and the call follows when it is over") {
+TEST_CASE("mrd: S7: a wait is drawn from the machine's bound, and the call follows at its end") {
     std::vector<std::chrono::nanoseconds> waits;
     for (int round = 0; round < 2; ++round) {
         fixture f(retry_policy().initial_backoff(1s).stall_timeout(0s));
@@ -190,7 +190,7 @@ TEST_CASE("mrd: S7: a wait is drawn from what the machine allows, and the call f
     CHECK(waits[0] == waits[1]);  // a seed replays
 }
 
-TEST_CASE("mrd: S7: a stream that is closed while it waits ends at once and leaves no timer") {
+TEST_CASE("mrd: S7: a stream closed during a wait ends at once and leaves no timer") {
     fixture f(retry_policy().stall_timeout(0s));
     f.opened();
     const auto got = f.read(0, 4);
@@ -203,7 +203,7 @@ TEST_CASE("mrd: S7: a stream that is closed while it waits ends at once and leav
     CHECK(f.core->timers().empty());
 }
 
-TEST_CASE("mrd: between calls a stream needs nobody to keep it, and its context ends it") {
+TEST_CASE("mrd: a stream between calls needs no owner reference, and its context ends it") {
     fixture f(retry_policy().stall_timeout(0s));
     f.opened();
     const auto got = f.read(0, 4);
@@ -229,7 +229,7 @@ TEST_CASE("mrd: S7: an idle stream that breaks sleeps, and its next range opens 
     CHECK(f.owner->heard == "opened ");
 }
 
-TEST_CASE("mrd: S9: a call on which nothing comes is cancelled, and its range goes on with the next") {
+TEST_CASE("mrd: S9: a silent call is cancelled, and its range continues on the next one") {
     fixture f(retry_policy().stall_timeout(20s));
     f.opened();
     const auto got = f.read(0, 9);
@@ -245,7 +245,7 @@ TEST_CASE("mrd: S9: a call on which nothing comes is cancelled, and its range go
     CHECK(f.call().asked == std::vector<fsm::wire_range>{{1, 4, 5}});
 }
 
-TEST_CASE("mrd: S8: a call that owes too much of what nobody wants is cancelled, the stream stays") {
+TEST_CASE("mrd: S8: a call with too many orphan bytes due is cancelled, and the stream is kept") {
     fixture f(retry_policy().max_orphan_bytes(8));
     f.opened();
     const auto got = f.read(0, 20);
@@ -258,7 +258,7 @@ TEST_CASE("mrd: S8: a call that owes too much of what nobody wants is cancelled,
     CHECK(f.connector->calls.size() == 2);
 }
 
-TEST_CASE("mrd: S10: the range that the service names fails with its message, the other one goes on") {
+TEST_CASE("mrd: S10: the range that the service names fails with its message, the other one continues") {
     fixture f;
     f.opened();
     const auto bad = f.read(900, 4);
@@ -275,7 +275,7 @@ TEST_CASE("mrd: S10: the range that the service names fails with its message, th
     CHECK(f.call().asked == std::vector<fsm::wire_range>{{2, 0, 4}});
 }
 
-TEST_CASE("mrd: S4: bytes whose checksum was wrong are replaced by right ones") {
+TEST_CASE("mrd: S4: bytes with a wrong checksum are replaced by right ones") {
     fixture f;
     f.opened();
     const auto got = f.read(0, 9);
@@ -295,7 +295,7 @@ TEST_CASE("mrd: S4: bytes whose checksum was wrong are replaced by right ones") 
     CHECK(got->memory == "The quick");
 }
 
-TEST_CASE("mrd: the open timeout spans all calls of an opening and the waits between them") {
+TEST_CASE("mrd: the open timeout covers all calls of an open and the waits between them") {
     fixture f(retry_policy().stall_timeout(0s));
     CHECK(f.core->timers() == std::vector<std::chrono::nanoseconds>{30s});
     f.call().end(unavailable);
@@ -309,12 +309,12 @@ TEST_CASE("mrd: the open timeout spans all calls of an opening and the waits bet
     CHECK(f.owner->heard == "failed ");
 }
 
-TEST_CASE("mrd: a stream that is opened after it was closed tells its end, and nothing of it stays") {
+TEST_CASE("mrd: a stream opened after its close reports its end and leaves nothing behind") {
     std::string told;
-    SUBCASE("in order") {
+    SUBCASE("closed without a reason") {
         told = "ended ";
     }
-    SUBCASE("with a reason") {
+    SUBCASE("closed with a reason") {
         told = "failed ";
     }
     fixture f({}, nullptr, false);
@@ -330,7 +330,7 @@ TEST_CASE("mrd: a stream that is opened after it was closed tells its end, and n
     CHECK(f.stream.use_count() == 1);  // else it is still in its context
 }
 
-TEST_CASE("mrd: a stream that is opened when its context has gone tells so, and nothing of it stays") {
+TEST_CASE("mrd: a stream opened after its context's end reports the failure and leaves nothing behind") {
     fixture f({}, nullptr, false);
     f.core->shut_down();
     f.stream->open(f.owner);
@@ -339,10 +339,9 @@ TEST_CASE("mrd: a stream that is opened when its context has gone tells so, and 
     CHECK(f.stream.use_count() == 1);
 }
 
-TEST_CASE(
-    "mrd: museum S10: while a consumer is slow to take its bytes, other ranges of its stream come and go"
+TEST_CASE("mrd: museum S10: while one consumer copies slowly, other ranges of its stream start and complete"
 ) {
-    /// Does what it is told while bytes are copied into its memory.
+    /// Calls the test's function while bytes are copied into its memory.
     class slow_reader final : public range_sink {
     public:
         explicit slow_reader(std::function<void()> meanwhile) : meanwhile_(std::move(meanwhile)) {}
@@ -385,7 +384,7 @@ TEST_CASE(
     CHECK(f.call().asked.back().offset == 10);
 }
 
-TEST_CASE("mrd: a handle that comes after a stream is reopened does not come along to the next call") {
+TEST_CASE("mrd: a handle that arrives after a reopen is not sent with the next call") {
     fixture f;
     f.opened("first");
     const auto got = f.read(0, 9);
@@ -396,7 +395,7 @@ TEST_CASE("mrd: a handle that comes after a stream is reopened does not come alo
     CHECK(f.call().spec.read_handle.empty());
 }
 
-TEST_CASE("mrd: P14: a stream whose call does not know of the size that it needs goes on with another") {
+TEST_CASE("mrd: P14: a stream whose call reports too small a size continues on another call") {
     fixture f;
     f.opened("first");
     const auto got = f.read(0, 9);
@@ -409,8 +408,7 @@ TEST_CASE("mrd: P14: a stream whose call does not know of the size that it needs
     CHECK(f.call().spec.read_handle.empty());
 }
 
-TEST_CASE("mrd: a stream that is reopened opens a call without a handle, so that it hears of the object anew"
-) {
+TEST_CASE("mrd: a reopened stream opens a call without a handle, so that the object is reported anew") {
     fixture f;
     f.opened("first");
     const auto got = f.read(0, 9);

@@ -33,7 +33,7 @@ struct watched_stream {
 
 }  // namespace
 
-TEST_CASE("observer: a stream that opens, breaks and is resumed is told in that order, and its end last") {
+TEST_CASE("observer: a stream that opens, breaks, resumes and ends is reported in that order") {
     watched_stream w;
     w.f.opened();
     const auto got = w.f.read(0, 9);
@@ -56,7 +56,7 @@ TEST_CASE("observer: a stream that opens, breaks and is resumed is told in that 
     CHECK(w.f.reports->counted().resumed == 1);
 }
 
-TEST_CASE("observer: a wait before the next call is told once, as long as it was drawn") {
+TEST_CASE("observer: a wait before the next call is reported once, with its drawn length") {
     watched_stream w(retry_policy().initial_backoff(1s).stall_timeout(0s));
     w.f.opened();
     const auto got = w.f.read(0, 9);
@@ -76,7 +76,7 @@ TEST_CASE("observer: a wait before the next call is told once, as long as it was
         }
     );
     CHECK(w.watch->events().back().time == drawn);
-    CHECK(w.f.reports->counted().resumed == 0);  // nobody has answered
+    CHECK(w.f.reports->counted().resumed == 0);  // no response has arrived
 }
 
 namespace {
@@ -94,7 +94,7 @@ std::chrono::nanoseconds second_wait(const retry_policy& retry, std::optional<st
 
 }  // namespace
 
-TEST_CASE("mrd: waits are drawn evenly from none to the bound, and are others for other seeds") {
+TEST_CASE("mrd: waits are drawn evenly from 0 to the bound, and differ between seeds") {
     // The second wait is up to twice the first one.
     const auto waiting = retry_policy().initial_backoff(500ms).stall_timeout(0s);
     drawn_waits waits;
@@ -103,9 +103,7 @@ TEST_CASE("mrd: waits are drawn evenly from none to the bound, and are others fo
     waits.check_even();
 }
 
-TEST_CASE(
-    "mrd: streams without a seed draw other waits, so that those that broke together do not return together"
-) {
+TEST_CASE("mrd: streams without a seed draw different waits, so that they do not return together") {
     drawn_waits waits;
     for (int i = 0; i < 20; ++i) {
         waits.add(second_wait(retry_policy().initial_backoff(1s).stall_timeout(0s), std::nullopt));
@@ -151,7 +149,7 @@ TEST_CASE("stream_reports: each kind of event is counted under its own name, and
     CHECK(counted.orphan_bytes == 42);
 }
 
-TEST_CASE("observer: an idle stream that breaks says so, and resumes with the next range") {
+TEST_CASE("observer: an idle stream that breaks is reported, and resumes with the next range") {
     watched_stream w;
     w.f.opened();
     w.f.call().end(unavailable);
@@ -162,7 +160,7 @@ TEST_CASE("observer: an idle stream that breaks says so, and resumes with the ne
     CHECK(w.watch->texts().back() == "stream_resumed");
 }
 
-TEST_CASE("observer: a redirect is told as one, and is no break") {
+TEST_CASE("observer: a redirect is reported as redirect, not as break") {
     watched_stream w;
     w.f.opened();
     const auto got = w.f.read(0, 9);
@@ -176,7 +174,7 @@ TEST_CASE("observer: a redirect is told as one, and is no break") {
     for (const auto& text : w.watch->texts()) CHECK(text.find("secret") == std::string::npos);
 }
 
-TEST_CASE("observer: a stall is told when it is seen, not when the call ends") {
+TEST_CASE("observer: a stall is reported when it is detected, not when the call ends") {
     watched_stream w(retry_policy().stall_timeout(20s));
     w.f.opened();
     const auto got = w.f.read(0, 9);
@@ -189,18 +187,18 @@ TEST_CASE("observer: a stall is told when it is seen, not when the call ends") {
     CHECK(w.f.reports->counted().stalled == 1);
 }
 
-TEST_CASE("observer: rejected chunks are told with their range and what was wrong") {
+TEST_CASE("observer: rejected chunks are reported with their range and the cause") {
     watched_stream w;
     w.f.opened();
     const auto got = w.f.read(4, 9);
     w.f.call().events->on_write_done();
-    SUBCASE("a checksum") {
+    SUBCASE("a wrong checksum") {
         w.f.call().damage = true;
         w.f.call().send(1, 4, 5);
         CHECK(w.watch->texts().back().starts_with("rejected_chunk bytes=5 range=[4, 13) why=data corrupted"));
         CHECK(w.f.reports->counted().checksum_failures == 1);
     }
-    SUBCASE("an offset") {
+    SUBCASE("a wrong offset") {
         w.f.call().send(1, 5, 5);
         CHECK(w.watch->texts().back().starts_with("rejected_chunk bytes=5 range=[4, 13) why="));
         CHECK(w.f.reports->counted().checksum_failures == 0);
@@ -215,7 +213,7 @@ TEST_CASE("observer: rejected chunks are told with their range and what was wron
     CHECK(w.f.reports->counted().orphan_bytes == 0);
 }
 
-TEST_CASE("observer: a piece without a checksum is told and counted, and counts itself") {
+TEST_CASE("observer: a piece without a checksum is reported and counted") {
     watched_stream w;
     w.f.opened();
     const auto got = w.f.read(4, 9);
@@ -235,7 +233,7 @@ TEST_CASE("observer: a piece without a checksum is told and counted, and counts 
     CHECK(w.f.reports->counted().rejected_chunks == 0);
 }
 
-TEST_CASE("observer: a piece without a checksum is a bad one where each must have one, and writes nothing") {
+TEST_CASE("observer: a piece without a required checksum is rejected and writes nothing") {
     watched_stream w(retry_policy().stall_timeout(0s).range_attempts(1), true);
     w.f.opened();
     const auto got = w.f.read(4, 9);
@@ -254,7 +252,7 @@ TEST_CASE("observer: a piece without a checksum is a bad one where each must hav
     CHECK(w.f.reports->counted().unchecked_chunks == 0);
 }
 
-TEST_CASE("observer: orphan bytes are told as they are dropped, and a call that owes too many") {
+TEST_CASE("observer: orphan bytes are reported as they are dropped, and a retired call with its debt") {
     watched_stream w(retry_policy().stall_timeout(0s).max_orphan_bytes(8));
     w.f.opened();
     const auto got = w.f.read(0, 8);
@@ -270,7 +268,7 @@ TEST_CASE("observer: orphan bytes are told as they are dropped, and a call that 
     CHECK(w.f.reports->counted().retired == 1);
 }
 
-TEST_CASE("observer: a range that the service refuses is told, its neighbours are not") {
+TEST_CASE("observer: a range that the service refuses is reported, its neighbors are not") {
     watched_stream w;
     w.f.opened();
     const auto bad = w.f.read(900, 4);
@@ -286,7 +284,7 @@ TEST_CASE("observer: a range that the service refuses is told, its neighbours ar
     CHECK(w.f.reports->counted().refused == 1);
 }
 
-TEST_CASE("observer: what fails for good is told as the end of the stream") {
+TEST_CASE("observer: a permanent failure is reported as the end of the stream") {
     watched_stream w(retry_policy::none().stall_timeout(0s));
     w.f.opened();
     const auto got = w.f.read(0, 9);
@@ -294,7 +292,7 @@ TEST_CASE("observer: what fails for good is told as the end of the stream") {
     CHECK(w.watch->texts().back() == "stream_ended why=UNAVAILABLE");
 }
 
-TEST_CASE("observer: everything is counted if nobody watches, too") {
+TEST_CASE("observer: events are counted without an observer, too") {
     mrd_fixture f(retry_policy().stall_timeout(0s));
     f.opened();
     const auto got = f.read(0, 9);
@@ -306,7 +304,7 @@ TEST_CASE("observer: everything is counted if nobody watches, too") {
     CHECK(f.reports->counted().checksum_failures == 1);
 }
 
-TEST_CASE("observer: who waits for a lease is told and counted with the time, who does not is neither") {
+TEST_CASE("observer: a wait for a lease is reported and counted with its time, an immediate lease is not") {
     asio::io_context context;
     rangeio::sim::manual_time time(context);
     memory_service service(std::string(100, 'x'), 1, 100);
@@ -360,8 +358,7 @@ TEST_CASE("observer: who waits for a lease is told and counted with the time, wh
     CHECK(watch->count("pool_closed") == 1);
 }
 
-TEST_CASE("observer: a pool that is destroyed tells that it is closed, after its last stream has ended, once"
-) {
+TEST_CASE("observer: a destroyed pool reports its close once, after its last stream has ended") {
     auto context = std::make_unique<asio::io_context>();
     const auto executor = context->get_executor();
     memory_service service(std::string(100, 'x'), 1, 100);
@@ -376,9 +373,7 @@ TEST_CASE("observer: a pool that is destroyed tells that it is closed, after its
     CHECK(watch->texts() == lines{"stream_opened", "stream_ended", "pool_closed"});
 }
 
-TEST_CASE(
-    "observer: of a pool and its streams the end of the pool is told last, and the counts are the events"
-) {
+TEST_CASE("observer: the end of the pool is reported last, and the counts match the events") {
     asio::io_context context;
     memory_service service(std::string(100'000, 'x'), 2, 1000);
     const auto watch = std::make_shared<event_recorder>();

@@ -27,7 +27,7 @@ using rangeio::failure;
 
 namespace {
 
-/// Ends when it is told to; on a thread of `elsewhere`, as gRPC would end it, if there is one.
+/// Ends on request; on a thread of `elsewhere` if there is one, as gRPC would end it.
 class promise final : public rangeio::runtime::operation {
 public:
     promise() = default;
@@ -101,7 +101,7 @@ std::shared_ptr<promise> suspend_on(
 
 }  // namespace
 
-TEST_CASE("operation: what completes together is resumed in order, however many runs of sixteen it fills") {
+TEST_CASE("operation: completions of one batch are resumed in order, in any number of runs of sixteen") {
     for (const std::size_t count : {1U, 15U, 16U, 17U, 32U, 33U, 50U}) {
         CAPTURE(count);
         asio::io_context context;
@@ -128,8 +128,8 @@ TEST_CASE("operation: what completes together is resumed in order, however many 
     }
 }
 
-// The frame holds the operation and the operation the frame: one that dies shows that the other does.
-TEST_CASE("operation: a completion that dies in its queue takes its coroutine along") {
+// The frame holds the operation and the operation the frame: destruction of one shows that of the other.
+TEST_CASE("operation: a completion destroyed in its queue destroys its coroutine") {
     std::weak_ptr<promise> alive;
     {
         asio::io_context context;
@@ -142,7 +142,7 @@ TEST_CASE("operation: a completion that dies in its queue takes its coroutine al
     CHECK(alive.expired());
 }
 
-TEST_CASE("operation: a context that is destroyed under it takes its coroutine along") {
+TEST_CASE("operation: destruction of the context destroys the waiting coroutine") {
     std::weak_ptr<promise> alive;
     {
         asio::io_context context;
@@ -247,7 +247,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("operation: a coroutine whose executor destroys its completion ends with it") {
+TEST_CASE("operation: a coroutine whose executor destroys its completion is destroyed with it") {
     frame_counts frames;
     bool closed = false;
     asio::io_context context;

@@ -13,7 +13,7 @@ using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
 namespace sim = rangeio::sim;
 
-// What ranges that nobody wants any more cost the next read, in virtual time.
+// The cost of cancelled ranges for the next read, in virtual time.
 
 namespace {
 
@@ -62,7 +62,7 @@ std::chrono::nanoseconds wait_after(std::size_t count) {
 
 }  // namespace
 
-TEST_CASE("S8: ranges that were given up do not hold up the next read, however many and short they are") {
+TEST_CASE("S8: cancelled ranges do not delay the next read, however many and short they are") {
     for (const std::size_t count : {50U, 500U, 5000U}) {
         CAPTURE(count);
         const auto waited = wait_after(count);

@@ -103,8 +103,8 @@ asio::awaitable<void> visit_size(mrd_pool_cache& cache, object_ref object, std::
     co_await pool.async_close();
 }
 
-/// Runs what opens a pool and lets it go, and waits until nothing of it is left: the last of a pool may go on a thread of
-/// the service.
+/// Runs a coroutine that opens and drops a pool, and waits until the pool is destroyed: its last reference may be
+/// released on a thread of the service.
 void visit(cache_fixture& f, asio::awaitable<void> body) {
     const auto before = f.cache->stats().keys_in_use;
     run(f.context, std::move(body));
@@ -136,7 +136,7 @@ TEST_CASE("cache: the next pool on a generation takes the streams of a closed on
     CHECK(balanced(stats));
 }
 
-TEST_CASE("cache: a pool that is destroyed gives its idle streams back, too") {
+TEST_CASE("cache: a destroyed pool returns its idle streams, too") {
     cache_fixture f;
     for (int i = 0; i < 3; ++i) {
         std::unique_ptr<mrd_pool> pool;
@@ -168,7 +168,7 @@ TEST_CASE("cache: two pools at once on one object never share a stream") {
     }
 }
 
-TEST_CASE("cache: a pool that names no generation opens one stream, and takes the others") {
+TEST_CASE("cache: a pool without a named generation opens one stream and takes the others from the cache") {
     cache_fixture f;
     {
         std::unique_ptr<mrd_pool> pool;
@@ -188,7 +188,7 @@ TEST_CASE("cache: a pool that names no generation opens one stream, and takes th
     CHECK(f.cache->stats().hits == 2);
 }
 
-TEST_CASE("cache: an unfinalized object is opened anew by every pool, so that its size is fresh") {
+TEST_CASE("cache: an unfinalized object is opened anew by every pool, so that its size is current") {
     cache_fixture f;
     f.service.unfinalized(1000);
     visit(f, visit_size(*f.cache, named(), 1000));
@@ -241,7 +241,7 @@ TEST_CASE("cache: a stream on which bytes of a cancelled read are still due is n
     CHECK(f.cache->stats().donated == 0);
 }
 
-TEST_CASE("cache: a lease that outlives its pool cannot read on a stream that was given back") {
+TEST_CASE("cache: a lease that outlives its pool cannot read on a stream that the cache has taken back") {
     cache_fixture f;
     std::unique_ptr<mrd_pool> pool;
     run(f.context, open_into(*f.cache, named(), pool));
@@ -263,7 +263,7 @@ TEST_CASE("cache: a lease that outlives its pool cannot read on a stream that wa
     CHECK(f.service.calls() == 1);
 }
 
-TEST_CASE("cache: a stream that dies while it is idle is out, and the next pool opens another") {
+TEST_CASE("cache: a stream that fails while idle is dropped, and the next pool opens another") {
     cache_fixture f;
     visit(f, visit(*f.cache, named()));
     f.until([&] { return f.time.timers() == 1; });
@@ -277,7 +277,7 @@ TEST_CASE("cache: a stream that dies while it is idle is out, and the next pool 
     CHECK(balanced(f.cache->stats()));
 }
 
-TEST_CASE("cache: a stream whose call ends while it is idle is kept, and opens another with the next read") {
+TEST_CASE("cache: a stream whose call ends while idle is kept, and opens a call with the next read") {
     cache_fixture f;
     const object_ref object("b-1", "o", 7);
     visit(f, visit(*f.cache, object));
@@ -291,7 +291,7 @@ TEST_CASE("cache: a stream whose call ends while it is idle is kept, and opens a
     CHECK(balanced(f.cache->stats()));
 }
 
-TEST_CASE("cache: idle streams expire by a timer, which is there only while something can expire") {
+TEST_CASE("cache: idle streams expire by a timer, which runs only while a stream can expire") {
     cache_fixture f(pool_cache_options().idle_timeout(10s));
     f.until([&] { return f.time.timers() == 0; });
     visit(f, visit(*f.cache, named("a")));
@@ -313,7 +313,7 @@ TEST_CASE("cache: idle streams expire by a timer, which is there only while some
     CHECK(f.cache->stats().expired == 1);
 }
 
-TEST_CASE("cache: the object that was used longest ago is dropped, those in use are not") {
+TEST_CASE("cache: the least recently used object is dropped, objects in use are not") {
     cache_fixture f(pool_cache_options().max_idle_pools(2));
     std::unique_ptr<mrd_pool> in_use;
     run(f.context, open_into(*f.cache, named("used"), in_use));
@@ -331,7 +331,7 @@ TEST_CASE("cache: the object that was used longest ago is dropped, those in use 
     CHECK(f.service.calls() == 6);
 }
 
-TEST_CASE("cache: a failed open is told to the pool, and the cache is none the worse") {
+TEST_CASE("cache: a failed open is reported to the pool, and the cache stays usable") {
     cache_fixture f(pool_cache_options(), rangeio::retry_policy::none());
     f.service.refuse_opens(1);
     const auto refused = [](mrd_pool_cache& cache) -> asio::awaitable<void> {
@@ -346,7 +346,7 @@ TEST_CASE("cache: a failed open is told to the pool, and the cache is none the w
     CHECK(f.service.calls() == 2);
 }
 
-TEST_CASE("P9: closing the cache ends its idle streams and its pools, and all who wait see one end") {
+TEST_CASE("P9: closing the cache ends its idle streams and its pools, and all waiters complete together") {
     cache_fixture f;
     visit(f, visit(*f.cache, named("idle")));
     std::unique_ptr<mrd_pool> pool;
@@ -382,7 +382,7 @@ TEST_CASE("P9: closing the cache ends its idle streams and its pools, and all wh
     CHECK(f.service.calls() == 2);
 }
 
-TEST_CASE("P9: the deadline of closing the cache cancels what is leased, also if its caller does not wait") {
+TEST_CASE("P9: the deadline of closing the cache ends leased streams, even if its caller stops waiting") {
     cache_fixture f;
     std::unique_ptr<mrd_pool> pool;
     run(f.context, open_into(*f.cache, named(), pool));
@@ -413,7 +413,7 @@ TEST_CASE("P9: the deadline of closing the cache cancels what is leased, also if
     CHECK(f.time.timers() == timers);
 }
 
-TEST_CASE("cache: a pool whose open is under way when the cache closes fails to open") {
+TEST_CASE("cache: a pool that is opening when the cache closes fails to open") {
     cache_fixture f;
     f.service.pause();
     outcome opening;
@@ -431,7 +431,7 @@ TEST_CASE("cache: a pool whose open is under way when the cache closes fails to 
     CHECK_FALSE(closing.code->failed());
 }
 
-TEST_CASE("cache: options out of their ranges are refused when it is made") {
+TEST_CASE("cache: options out of their ranges are rejected when the cache is made") {
     cache_fixture f;
     const auto code_of = [&](pool_cache_options options) {
         rangeio::error_code out;
@@ -451,10 +451,7 @@ TEST_CASE("cache: options out of their ranges are refused when it is made") {
     CHECK(code_of(pool_cache_options().generation_max_age(25h)) == errc::invalid_argument);
 }
 
-TEST_CASE(
-    "cache: opened by name again, an object costs nothing for as long as its generation may be taken for the "
-    "live one"
-) {
+TEST_CASE("cache: an object opened by name again needs no call while its generation counts as live") {
     const object_ref by_name("b-1", "o");
     cache_fixture asking;
     run(asking.context, visit(*asking.cache, by_name));
@@ -471,8 +468,7 @@ TEST_CASE(
     CHECK(f.service.calls() == 2);
 }
 
-// Handles, context and streams may go in any order; the address sanitizer and the end of the service's threads say
-// whether something was left behind.
+// The address sanitizer and the end of the service's threads show whether something was left behind.
 TEST_CASE("cache: cache, pools, leases and context are destroyed in any order") {
     std::array<int, 4> order{0, 1, 2, 3};
     do {

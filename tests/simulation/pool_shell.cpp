@@ -66,7 +66,7 @@ asio::awaitable<void> initialize(mrd_pool& pool) {
 
 }  // namespace
 
-TEST_CASE("P1: many initialize at once, one stream is opened, and all are told") {
+TEST_CASE("P1: concurrent initialize calls open one stream, and all of them complete") {
     pool_fixture f;
     f.service.pause();
     std::array<outcome, 5> ends;
@@ -83,7 +83,7 @@ TEST_CASE("P1: many initialize at once, one stream is opened, and all are told")
     CHECK(f.pool->info()->size == 100'000);
 }
 
-TEST_CASE("P1: a failed open reaches all who wait for it, and the pool is ready for another try") {
+TEST_CASE("P1: a failed open is reported to all waiters, and the pool can be opened again") {
     pool_fixture f(2, true, rangeio::retry_policy::none());
     f.service.refuse_opens(1);
     f.service.pause();
@@ -101,7 +101,7 @@ TEST_CASE("P1: a failed open reaches all who wait for it, and the pool is ready 
     CHECK(f.service.calls() == 2);
 }
 
-TEST_CASE("P3, P9, museum P06: a slow open holds up neither a free stream nor close()") {
+TEST_CASE("P3, P9, museum P06: a slow open delays neither a free stream nor close()") {
     pool_fixture f(2, false);
     lease held;
     run(f.context, acquire_into(*f.pool, held));
@@ -132,7 +132,7 @@ TEST_CASE("P3, P9, museum P06: a slow open holds up neither a free stream nor cl
     CHECK(f.pool->stats().closed == 2);
 }
 
-TEST_CASE("P3, museum P07: opens run side by side") {
+TEST_CASE("P3, museum P07: opens run in parallel") {
     pool_fixture f(4, false);
     run(f.context, initialize(*f.pool));
     f.service.pause();
@@ -149,7 +149,7 @@ TEST_CASE("P3, museum P07: opens run side by side") {
     CHECK(f.pool->stats().leases == 4);
 }
 
-TEST_CASE("P8: streams that take one request serve their waiters in order, and a cancelled one leaks nothing"
+TEST_CASE("P8: streams that take one range at a time serve waiters in order, and cancelled ones leak nothing"
 ) {
     pool_fixture f(1, false);
     lease held;
@@ -184,7 +184,7 @@ TEST_CASE("P8: streams that take one request serve their waiters in order, and a
     CHECK(f.service.calls() == 1);
 }
 
-TEST_CASE("acquire: a timeout while waiting has its own code") {
+TEST_CASE("acquire: a timeout during the wait has its own code") {
     pool_fixture f(1, false);
     lease held;
     run(f.context, acquire_into(*f.pool, held));
@@ -199,7 +199,7 @@ TEST_CASE("acquire: a timeout while waiting has its own code") {
     CHECK(f.pool->stats().waiters == 0);
 }
 
-TEST_CASE("P6: a stream that broke for good is not handed out again, and a new one takes its place") {
+TEST_CASE("P6: a stream that failed for good is not granted again, and a new one takes its place") {
     pool_fixture f(1, true, rangeio::retry_policy::none());
     f.service.break_after(3);
     const auto read_until_it_breaks = [](mrd_pool& pool) -> asio::awaitable<void> {
@@ -220,7 +220,7 @@ TEST_CASE("P6: a stream that broke for good is not handed out again, and a new o
     CHECK(f.pool->stats().opened == 2);
 }
 
-TEST_CASE("P9: closing fails those who wait, and ends when the last lease has come back") {
+TEST_CASE("P9: closing fails the waiters, and completes with the release of the last lease") {
     pool_fixture f(1, false);
     lease held;
     run(f.context, acquire_into(*f.pool, held));
@@ -252,7 +252,7 @@ asio::awaitable<void> close_within(mrd_pool& pool, std::chrono::nanoseconds dead
 
 }  // namespace
 
-TEST_CASE("P9: the deadline of close() is the pool's: it holds when its caller does not wait any more") {
+TEST_CASE("P9: the deadline of close() stays in force when its caller stops waiting") {
     pool_fixture f;
     lease held;
     run(f.context, acquire_into(*f.pool, held));
@@ -278,7 +278,7 @@ TEST_CASE("P9: the deadline of close() is the pool's: it holds when its caller d
     CHECK(f.pool->stats().leases == 1);
 }
 
-TEST_CASE("P9: of several deadlines of close() the earliest holds, and none is left behind") {
+TEST_CASE("P9: of several deadlines of close() the earliest applies, and no timer is left") {
     for (const bool earliest_first : {true, false}) {
         pool_fixture f;
         lease held;
@@ -297,7 +297,7 @@ TEST_CASE("P9: of several deadlines of close() the earliest holds, and none is l
     }
 }
 
-TEST_CASE("P9: a deadline of close() ends with the last stream, or with the context, whichever goes first") {
+TEST_CASE("P9: the deadline timer of close() ends with the last stream or with the context") {
     for (const bool context_first : {true, false}) {
         auto f = std::make_unique<pool_fixture>();
         lease held;
@@ -317,7 +317,7 @@ TEST_CASE("P9: a deadline of close() ends with the last stream, or with the cont
 
 namespace {
 
-/// A factory of somebody else's, which asks the pool back wherever the pool asks it.
+/// A user's factory, which calls the pool from each function that the pool calls.
 class inquisitive_factory final : public rangeio::mrd_factory {
 public:
     class stream final : public rangeio::multi_range_downloader {
@@ -412,17 +412,17 @@ TEST_CASE("pool: an exception of a factory, or of its streams, is reported with 
     const auto factory = std::make_shared<inquisitive_factory>();
     mrd_pool pool(context.get_executor(), factory, pool_options().size(1));
     rangeio::failure why;
-    SUBCASE("where it makes a stream") {
+    SUBCASE("the factory throws") {
         factory->refuses = true;
         run(context, open_and_fail(pool, why));
         CHECK(why.message().find("streams are over quota") != std::string::npos);
     }
-    SUBCASE("where it makes none") {
+    SUBCASE("the factory returns no stream") {
         factory->makes_none = true;
         run(context, open_and_fail(pool, why));
         CHECK(why.code() == errc::invalid_argument);
     }
-    SUBCASE("where a stream reads") {
+    SUBCASE("a stream throws in read") {
         run(context, read_ten(pool, why));
         CHECK(why.message().find("reads are over quota") != std::string::npos);
     }
@@ -508,7 +508,7 @@ struct sharing_fixture {
 
 }  // namespace
 
-TEST_CASE("P4: a caller whose stream failed to open shares by the loads of that moment, not of its coming") {
+TEST_CASE("P4: a caller whose open failed shares by the loads at that moment, not at its call") {
     sharing_fixture f(3);
     f.loads(100, 200);
     f.ask();
@@ -520,7 +520,7 @@ TEST_CASE("P4: a caller whose stream failed to open shares by the loads of that 
     CHECK(f.stream_of(2) == f.streams->made[1].get());
 }
 
-TEST_CASE("P4: after a reconnect streams are shared by the loads that they have then") {
+TEST_CASE("P4: after a reconnect streams are shared by their loads at that time") {
     sharing_fixture f(2);
     f.loads(100, 200);
     for (const auto& stream : f.streams->made) stream->owner->reconnecting();
@@ -530,7 +530,7 @@ TEST_CASE("P4: after a reconnect streams are shared by the loads that they have 
     f.loads(700, 600);
     f.streams->made[0]->owner->reconnected();
     f.settle();
-    // Nobody waits for another one when there is one.
+    // A ready stream serves all waiters: none waits for another one.
     CHECK(f.stream_of(2) == f.streams->made[0].get());
     CHECK(f.stream_of(3) == f.streams->made[0].get());
     f.streams->made[1]->owner->reconnected();

@@ -57,7 +57,7 @@ TEST_CASE("simulation: the shipped programs hold in the first schedules with up 
     explore_all(explore_options().by(search::dfs).deviations(2).schedules(4 * schedule_budget()));
 }
 
-TEST_CASE("simulation: the shipped programs hold where others may go on before each lock") {
+TEST_CASE("simulation: the shipped programs hold with a preemption point before each lock") {
     const std::uint64_t share = std::max<std::uint64_t>(schedule_budget() / 3, 1);
     explore_all(explore_options().by(search::random).schedules(share), false, true);
     explore_all(explore_options().by(search::pct).depth(4).schedules(share), false, true);

@@ -19,8 +19,8 @@
 using namespace rangeio::testing;
 namespace sim = rangeio::sim;
 
-// Scripts of faults that chance makes, against the library's own streams. What an operation may end with is judged as for
-// every program: right bytes, or an error that faults account for; it ends in virtual time; nothing is left.
+// Scripts of faults that chance makes, against the library's own streams. What an operation may end with is judged as
+// for every program: right bytes, or an error that faults account for; it ends in virtual time; nothing is left.
 
 namespace {
 
@@ -54,7 +54,7 @@ std::string text_of(const std::filesystem::path& file) {
 
 }  // namespace
 
-TEST_CASE("faults: scripts that chance makes cost time or an error, and nothing else") {
+TEST_CASE("faults: scripts drawn at random cost only time or an error that they explain") {
     for (std::uint64_t seed = 1; seed <= support::schedule_budget(); ++seed) {
         const fault_script drawn = draw_faults(seed);
         const auto found = explore_with(drawn, 3);
@@ -74,7 +74,7 @@ TEST_CASE("faults: scripts that chance makes cost time or an error, and nothing 
     }
 }
 
-TEST_CASE("faults: scripts that once broke something do so no more") {
+TEST_CASE("faults: scripts of past failures pass") {
     std::size_t scripts = 0;
     const char* const given = std::getenv("RANGEIO_FAULT_SCRIPTS");
     const std::filesystem::path folder = given != nullptr ? given : "tests/simulation/faults";
@@ -87,7 +87,7 @@ TEST_CASE("faults: scripts that once broke something do so no more") {
     CHECK(scripts > 0);
 }
 
-TEST_CASE("faults: equal seeds draw equal scripts, and a failing one is made short") {
+TEST_CASE("faults: equal seeds draw equal scripts, and a failing script is shrunk") {
     CHECK(draw_faults(7).faults == draw_faults(7).faults);
     CHECK(fault_script::parse(draw_faults(7).text()).faults == draw_faults(7).faults);
     const auto script =

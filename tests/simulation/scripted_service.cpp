@@ -75,7 +75,7 @@ struct refused_pieces final : observer {
 
 }  // namespace
 
-TEST_CASE("scripted_service: serves an object of so many bytes, finalized or not") {
+TEST_CASE("scripted_service: the object has the configured size, finalized or not") {
     for (const bool finalized : {false, true}) {
         scene s(scripted_service_options().object_bytes(100).finalized(finalized));
         s.open();
@@ -86,7 +86,7 @@ TEST_CASE("scripted_service: serves an object of so many bytes, finalized or not
     }
 }
 
-TEST_CASE("scripted_service: each number is an object with a name and bytes of its own") {
+TEST_CASE("scripted_service: each number gives an object with its own name and bytes") {
     const scene first(scripted_service_options{});
     scene second(scripted_service_options().object(3));
     CHECK(first.service.object().name() == "object");
@@ -99,10 +99,7 @@ TEST_CASE("scripted_service: each number is an object with a name and bytes of i
     second.read(16);
 }
 
-TEST_CASE(
-    "scripted_service: a fault strikes, on a chunk that is no longer than allowed, and an observer hears of "
-    "it"
-) {
+TEST_CASE("scripted_service: a fault strikes, chunks obey their limit, and the observer gets the event") {
     for (const std::uint64_t most : {std::uint64_t{2}, std::uint64_t{64}}) {
         const auto heard = std::make_shared<refused_pieces>();
         scene s(scripted_service_options()
@@ -115,14 +112,14 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("scripted_service: to connect takes its time") {
+TEST_CASE("scripted_service: a connect takes the configured time") {
     scene s(scripted_service_options().connect_time(3s));
     CHECK(s.open() == 3s);
     CHECK(s.service.connections() == 1);
     CHECK(s.read(40) == 0s);
 }
 
-TEST_CASE("scripted_service: the seed decides how long streams wait before the next call") {
+TEST_CASE("scripted_service: the seed determines the waits of streams before the next call") {
     std::set<std::chrono::nanoseconds> waits;
     for (std::uint64_t seed = 1; seed <= 8; ++seed) {
         const auto options =

@@ -44,9 +44,9 @@ using support::open_into;
 namespace asio = boost::asio;
 namespace sim = rangeio::sim;
 
-// The shells in small programs, where what other threads do to an operation comes from other actors, and before any lock.
-// What is cancelled has to end before time passes: a service that stays mute is no excuse, and a forgotten cancellation
-// no hang but a violation.
+// The shells in small programs, where other actors act on an operation in place of other threads, before any lock.
+// A cancelled operation must end before time passes, even if the service stays mute; a lost cancellation is a
+// violation, not a hang.
 
 namespace {
 
@@ -147,7 +147,7 @@ void cancelled_transfer(sim::world& w, kind streams, const char* faults, bool ma
 
 }  // namespace
 
-TEST_CASE("shells: a transfer that is cancelled before it has a lease ends though none ever comes") {
+TEST_CASE("shells: a transfer cancelled before it has a lease ends though no lease is ever granted") {
     for (const kind streams : {kind::shared, kind::exclusive, kind::transport}) {
         explore_all([=](sim::world& w) {
             cancelled_transfer(w, streams, "slow-open delay=1000s times=0", false);
@@ -155,16 +155,13 @@ TEST_CASE("shells: a transfer that is cancelled before it has a lease ends thoug
     }
 }
 
-TEST_CASE("shells: a transfer that is cancelled while its ranges get their numbers ends though no byte comes"
-) {
+TEST_CASE("shells: a transfer cancelled while its ranges get their ids ends though no byte arrives") {
     for (const kind streams : {kind::shared, kind::exclusive, kind::transport}) {
         explore_all([=](sim::world& w) { cancelled_transfer(w, streams, "mute times=0", false); });
     }
 }
 
-TEST_CASE(
-    "shells: a transfer that is cancelled while bytes come has ended, one way or the other, and leaves "
-    "nothing"
+TEST_CASE("shells: a transfer cancelled while bytes arrive ends, with or without success, and leaves nothing"
 ) {
     for (const kind streams : {kind::shared, kind::exclusive, kind::transport}) {
         explore_all([=](sim::world& w) { cancelled_transfer(w, streams, "latency delay=1ms times=0", true); }
@@ -208,7 +205,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("shells: a transfer whose ranges have all ended well ends well, whenever it is cancelled") {
+TEST_CASE("shells: a transfer whose ranges have all succeeded succeeds, whenever it is cancelled") {
     explore_all([](sim::world& w) {
         sim::context io(w, "io");
         const auto stream = std::make_shared<prompt_stream>(w);
@@ -226,7 +223,7 @@ TEST_CASE("shells: a transfer whose ranges have all ended well ends well, whenev
     });
 }
 
-TEST_CASE("shells: a wait for a lease that is cancelled has the lease, or a reason and leaves it to others") {
+TEST_CASE("shells: a cancelled acquire returns the lease, or an error and leaves the lease to others") {
     explore_all([](sim::world& w) {
         const scripted_service service(w, options(""));
         sim::context io(w, "io");
@@ -295,7 +292,7 @@ TEST_CASE("shells: a wait for a pool to open or to close ends when it is cancell
     }
 }
 
-TEST_CASE("shells: a wait for the end of a cache ends when it is cancelled, and the cache with its last lease"
+TEST_CASE("shells: a wait for the cache's close ends when cancelled, and the cache ends with its last lease"
 ) {
     explore_all([](sim::world& w) {
         const scripted_service service(w, options(""));
@@ -396,9 +393,7 @@ asio::awaitable<void> await_limited(std::shared_ptr<errand> op, sim::world& w, i
 
 }  // namespace
 
-TEST_CASE(
-    "shells: an operation that ends, times out and is cancelled at the same time resumes its caller once"
-) {
+TEST_CASE("shells: an operation that ends, times out and is cancelled at once resumes its caller once") {
     explore_all([](sim::world& w) {
         sim::context io(w, "io");
         const auto op = std::make_shared<errand>(w, 1ms * static_cast<int>(w.choose(4)));
@@ -437,7 +432,7 @@ asio::awaitable<void> visit(mrd_pool_cache& cache, object_ref object, std::span<
 
 }  // namespace
 
-TEST_CASE("shells: a stream that is asked for a range while its pool goes is not given to another pool") {
+TEST_CASE("shells: a stream with a range pending while its pool ends is not given to another pool") {
     for (const kind streams : {kind::exclusive, kind::transport})
         explore_all([streams](sim::world& w) {
             const scripted_service service(w, options("mute chance=50%"));
@@ -477,7 +472,7 @@ TEST_CASE("shells: a stream that is asked for a range while its pool goes is not
 
 namespace {
 
-/// A range that is told its end once, and given no byte after that.
+/// A range that must get its end once, and no byte after that.
 class strict_read final : public range_sink {
 public:
     explicit strict_read(sim::world& in) : world_(in) {}
@@ -519,9 +514,7 @@ private:
 
 }  // namespace
 
-TEST_CASE(
-    "shells: a stream that is asked, cancelled and closed by three threads ends each range once, and itself"
-) {
+TEST_CASE("shells: a stream read, cancelled and closed by three threads ends each range and itself once") {
     for (const kind streams : {kind::shared, kind::transport}) {
         for (const char* faults :
              {"", "mute times=0", "reset byte=4 chance=50%; latency delay=1ms chance=50%"}) {

@@ -145,7 +145,7 @@ std::string complaint(const std::string& target, const std::string& listen) {
 
 }  // namespace
 
-TEST_CASE("tcp_proxy: bytes and ends pass both ways, and are counted") {
+TEST_CASE("tcp_proxy: bytes and ends pass both ways and are counted") {
     const listening target;
     const tcp_proxy proxy(target.address());
     through a(proxy, target);
@@ -168,7 +168,7 @@ TEST_CASE("tcp_proxy: bytes and ends pass both ways, and are counted") {
     CHECK(a.client.receive(1) == "(end)");
 }
 
-TEST_CASE("tcp_proxy: a connection that has fallen silent moves no byte, hears of no end, and may go on") {
+TEST_CASE("tcp_proxy: a silenced connection passes no byte and no end, and can be resumed") {
     const listening target;
     tcp_proxy proxy(target.address());
     through silent(proxy, target);
@@ -190,7 +190,7 @@ TEST_CASE("tcp_proxy: a connection that has fallen silent moves no byte, hears o
     CHECK(silent.client.receive(5) == "lost(end)");
 }
 
-TEST_CASE("tcp_proxy: new connections may be silent from the start: they are accepted, and that is all") {
+TEST_CASE("tcp_proxy: a connection silenced from the start is accepted, and passes no byte") {
     const listening target;
     tcp_proxy proxy(target.address());
     proxy.silence_new(true);
@@ -206,7 +206,7 @@ TEST_CASE("tcp_proxy: new connections may be silent from the start: they are acc
     CHECK(target.accept().receive(5) == "hello");
 }
 
-TEST_CASE("tcp_proxy: connections are refused while it says so, and those that there are stay") {
+TEST_CASE("tcp_proxy: new connections are refused on request, existing ones stay") {
     const listening target;
     tcp_proxy proxy(target.address());
     through old(proxy, target);
@@ -218,7 +218,7 @@ TEST_CASE("tcp_proxy: connections are refused while it says so, and those that t
     CHECK(fresh.works());
 }
 
-TEST_CASE("tcp_proxy: all connections are cut for both sides, by RST or by FIN") {
+TEST_CASE("tcp_proxy: all connections are cut on both sides, by RST or by FIN") {
     const listening target;
     tcp_proxy proxy(target.address());
     through reset(proxy, target);
@@ -235,7 +235,7 @@ TEST_CASE("tcp_proxy: all connections are cut for both sides, by RST or by FIN")
     CHECK(proxy.pairs().empty());
 }
 
-TEST_CASE("tcp_proxy: one that goes away ends what there is, refuses what comes, and is back by itself") {
+TEST_CASE("tcp_proxy: an outage ends existing connections, refuses new ones, and ends by itself") {
     const listening target;
     tcp_proxy proxy(target.address());
     through before(proxy, target);
@@ -251,7 +251,7 @@ TEST_CASE("tcp_proxy: one that goes away ends what there is, refuses what comes,
     CHECK(target.accept().receive(4) == "here");
 }
 
-TEST_CASE("tcp_proxy: when it goes away, the client of a silent connection does not hear of it") {
+TEST_CASE("tcp_proxy: the client of a silent connection does not see an outage") {
     const listening target;
     tcp_proxy proxy(target.address());
     through silent(proxy, target);
@@ -263,7 +263,7 @@ TEST_CASE("tcp_proxy: when it goes away, the client of a silent connection does 
     CHECK(proxy.pairs()[0].silent);
 }
 
-TEST_CASE("tcp_proxy: a limit of the rate holds for all connections together, and loses nothing") {
+TEST_CASE("tcp_proxy: a rate limit holds for all connections together, and loses no byte") {
     const listening target;
     tcp_proxy proxy(target.address());
     proxy.limit_rate(100'000);
@@ -280,7 +280,7 @@ TEST_CASE("tcp_proxy: a limit of the rate holds for all connections together, an
     CHECK(a.works());
 }
 
-TEST_CASE("tcp_proxy: a client whose target is not there is reset") {
+TEST_CASE("tcp_proxy: a client whose target does not listen is reset") {
     std::string nowhere;
     {
         const listening gone;
@@ -292,7 +292,7 @@ TEST_CASE("tcp_proxy: a client whose target is not there is reset") {
     CHECK(client.receive(1) == "(reset)");
 }
 
-TEST_CASE("tcp_proxy: its destructor ends all connections, silent ones and those under way") {
+TEST_CASE("tcp_proxy: the destructor ends all connections, silent and busy ones") {
     const listening target;
     auto proxy = std::make_unique<tcp_proxy>(target.address());
     through silent(*proxy, target);
@@ -307,7 +307,7 @@ TEST_CASE("tcp_proxy: its destructor ends all connections, silent ones and those
     CHECK(slow.client.receive(20).ends_with(")"));
 }
 
-TEST_CASE("tcp_proxy: addresses are of the loopback interface, and free") {
+TEST_CASE("tcp_proxy: an address must be a free one of the loopback interface") {
     const listening target;
     const tcp_proxy first(target.address());
     CHECK(complaint("nowhere", "127.0.0.1:0") == "nowhere is not an address of the form IP:PORT");
@@ -323,7 +323,7 @@ TEST_CASE("tcp_proxy: addresses are of the loopback interface, and free") {
     CHECK(complaint(target.address(), "localhost:0") == "none");
 }
 
-TEST_CASE("tcp_proxy: bytes are put between two frames of HTTP/2, and not into a block of headers") {
+TEST_CASE("tcp_proxy: bytes are inserted between two frames of HTTP/2, never into a block of headers") {
     const auto frame = [](char type, char flags, const std::string& payload) {
         std::string out{0, 0, static_cast<char>(payload.size()), type, flags, 0, 0, 0, 1};
         return out + payload;

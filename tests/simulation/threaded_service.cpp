@@ -27,7 +27,7 @@ namespace {
 constexpr std::uint64_t object_bytes = 100'000;
 constexpr std::int64_t generation = 7;
 
-/// Impatient, so that what never answers is given up soon.
+/// Short limits, so that an unanswered call is abandoned soon.
 retry_policy impatient() {
     return retry_policy().initial_backoff(1ms).max_backoff(5ms).stall_timeout(50ms);
 }
@@ -76,7 +76,7 @@ unsigned read_on_threads(threaded_service& service) {
 
 }  // namespace
 
-TEST_CASE("threaded_service: serves the object's bytes to many threads") {
+TEST_CASE("threaded_service: many threads read the object's bytes") {
     threaded_service service(threaded_service_options().object_bytes(object_bytes).max_chunk_bytes(3000));
     CHECK(read_on_threads(service) == 20);
     CHECK(service.complaint().empty());
@@ -85,7 +85,7 @@ TEST_CASE("threaded_service: serves the object's bytes to many threads") {
     CHECK(service.calls_resumed() == 0);
 }
 
-TEST_CASE("threaded_service: what its script breaks is resumed, counted and told") {
+TEST_CASE("threaded_service: scripted breaks are resumed, counted and reported") {
     const char* faults =
         "reset byte=20000 times=10; redirect byte=30000 times=5 token=t handle=yes; goaway byte=7 times=3\n"
         "mute chance=20% times=2; bad-checksum times=5 chance=50%; ok-early byte=40000 times=3";
@@ -103,7 +103,7 @@ TEST_CASE("threaded_service: what its script breaks is resumed, counted and told
     CHECK(heard->resumed <= service.calls_resumed());
 }
 
-TEST_CASE("threaded_service: the object has the size that was asked for, and may grow or not") {
+TEST_CASE("threaded_service: the object has the configured size, and grows only if configured") {
     for (const bool finalized : {true, false}) {
         const threaded_service service(threaded_service_options().object_bytes(777).finalized(finalized));
         asio::io_context io;
@@ -116,7 +116,7 @@ TEST_CASE("threaded_service: the object has the size that was asked for, and may
     }
 }
 
-TEST_CASE("threaded_service: chunks are as long as allowed, and no longer") {
+TEST_CASE("threaded_service: chunks have the configured length at most") {
     const auto heard = std::make_shared<event_recorder>();
     const threaded_service service(threaded_service_options()
                                        .max_chunk_bytes(30)
@@ -135,16 +135,16 @@ TEST_CASE("threaded_service: chunks are as long as allowed, and no longer") {
 
 TEST_CASE("threaded_service: a call that waits for its time ends when it is cancelled") {
     std::string faults;
-    SUBCASE("it never answers") {
+    SUBCASE("no response") {
         faults = "hang-open";
     }
-    SUBCASE("it answers late") {
+    SUBCASE("a late call") {
         faults = "slow-open delay=60s";
     }
-    SUBCASE("its first response is late") {
+    SUBCASE("a late first response") {
         faults = "latency delay=60s";
     }
-    SUBCASE("it says later that it is idle") {
+    SUBCASE("a late end of an idle call") {
         faults = "idle-abort delay=60s";
     }
     threaded_service service(threaded_service_options().faults(fault_script::parse(faults)));
@@ -160,7 +160,7 @@ TEST_CASE("threaded_service: a call that waits for its time ends when it is canc
     io.run_for(1s);
 }
 
-TEST_CASE("threaded_service: contexts go while calls on them are under way") {
+TEST_CASE("threaded_service: contexts can be destroyed while calls on them are in flight") {
     threaded_service service(threaded_service_options()
                                  .object_bytes(object_bytes)
                                  .max_chunk_bytes(100)

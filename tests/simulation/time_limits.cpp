@@ -93,9 +93,7 @@ asio::awaitable<void> hold_and_close_cache(
 
 }  // namespace
 
-TEST_CASE(
-    "time limits: a negative one is over at once, on a pool that is open and on one whose service is mute"
-) {
+TEST_CASE("time limits: a negative timeout expires at once, on an open pool and on a mute service") {
     limits_fixture f;
     mrd_pool open = f.pool();
     rangeio::lease held;
@@ -126,7 +124,7 @@ TEST_CASE("time limits: a negative deadline of close() gives leased streams no t
     run(f.context, hold_and_close_cache(cache, cached, other));
 }
 
-TEST_CASE("time limits: the longest one is no shorter than others") {
+TEST_CASE("time limits: the longest timeout is no shorter than others") {
     limits_fixture f;
     mrd_pool pool = f.pool(pool_options().open_timeout(std::chrono::nanoseconds::max()));
     const auto read = [&]() -> asio::awaitable<void> {
@@ -141,12 +139,12 @@ TEST_CASE("time limits: the longest one is no shorter than others") {
     run(f.context, read());
 }
 
-TEST_CASE("time limits: options of pools refuse a negative one") {
+TEST_CASE("time limits: a negative timeout in pool options is rejected") {
     limits_fixture f;
     CHECK_THROWS_AS((void)f.pool(pool_options().open_timeout(-1ns)), rangeio::error);
 }
 
-TEST_CASE("empty handles: everything on them is an error, and nothing a crash") {
+TEST_CASE("empty handles: every operation is an error, and none crashes") {
     limits_fixture f;
     mrd_pool moved = f.pool();
     const mrd_pool there = std::move(moved);
@@ -179,7 +177,7 @@ TEST_CASE("empty handles: everything on them is an error, and nothing a crash") 
                 errc::invalid_argument
             );
             const auto tried = co_await support::try_fetch(pool, range, memory);
-            CHECK(tried.error().message() == "there is no pool: it was made by default, or moved from");
+            CHECK(tried.error().message() == "pool: none (default-constructed or moved from)");
             rangeio::lease held;
             CHECK((co_await failure_of(held.async_fetch(range, memory))).code() == errc::invalid_argument);
             CHECK_FALSE(held.get_executor());

@@ -121,9 +121,9 @@ TEST_CASE("transfer: a cancelled call ends after the last of its parts") {
     CHECK(*f.end.code == asio::error::operation_aborted);
 }
 
-TEST_CASE("transfer: a cancellation that comes after the last part is too late") {
+TEST_CASE("transfer: a cancellation after the last part is too late") {
     transfer_fixture f;
-    // On the thread of the coroutine, which cannot have gone on then.
+    // On the thread of the coroutine, which cannot have been resumed before.
     asio::post(f.context, [&f] {
         for (const std::int64_t id : {1, 2, 3}) f.stream->end(id, {}, 2);
         f.signal.emit(asio::cancellation_type::terminal);

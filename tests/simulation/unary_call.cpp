@@ -163,7 +163,7 @@ const planned hangs{0ns, {}, true};
 
 }  // namespace
 
-TEST_CASE("unary_call: one UNAVAILABLE is not the end of a question") {
+TEST_CASE("unary_call: a query survives one UNAVAILABLE") {
     in_world([](sim::world& w) {
         question_scene s(w, {fails, fails});
         s.ask();
@@ -176,7 +176,7 @@ TEST_CASE("unary_call: one UNAVAILABLE is not the end of a question") {
     });
 }
 
-TEST_CASE("unary_call: waits are drawn evenly from none to the bound, and are others for other seeds") {
+TEST_CASE("unary_call: waits are drawn evenly from 0 to the bound, and differ between seeds") {
     support::drawn_waits waits;
     for (std::uint32_t i = 1; i <= 200; ++i) {
         in_world([&](sim::world& w) {
@@ -190,10 +190,7 @@ TEST_CASE("unary_call: waits are drawn evenly from none to the bound, and are ot
     waits.check_even();
 }
 
-TEST_CASE(
-    "unary_call: questions without a seed draw other waits, so that those that failed together do not return "
-    "together"
-) {
+TEST_CASE("unary_call: queries without a seed draw different waits, so that they do not return together") {
     support::drawn_waits waits;
     for (int i = 0; i < 20; ++i) {
         in_world([&](sim::world& w) {
@@ -206,7 +203,7 @@ TEST_CASE(
     waits.check_different(1);
 }
 
-TEST_CASE("unary_call: a call that is not answered is made again after the stall timeout") {
+TEST_CASE("unary_call: an unanswered call is repeated after the stall timeout") {
     in_world([](sim::world& w) {
         question_scene s(w, {hangs}, retry_policy().stall_timeout(5s).initial_backoff(0ns));
         s.ask(60s);
@@ -219,7 +216,7 @@ TEST_CASE("unary_call: a call that is not answered is made again after the stall
     });
 }
 
-TEST_CASE("unary_call: the time limit is that of all calls together, and the error says what they met") {
+TEST_CASE("unary_call: the time limit covers all calls together, and the error includes the last failure") {
     in_world([](sim::world& w) {
         question_scene s(w, std::vector<planned>(1000, fails), retry_policy().attempts(1000));
         s.ask(20s);
@@ -237,8 +234,7 @@ TEST_CASE("unary_call: the time limit is that of all calls together, and the err
     });
 }
 
-TEST_CASE(
-    "unary_call: a question to an endpoint that has never answered ends as a first opening does, after 30 s"
+TEST_CASE("unary_call: a query to an endpoint that has never answered ends after 30 s, as a first open does"
 ) {
     const auto ask = [](const planned& always, bool answered_before, failure& why) {
         std::chrono::nanoseconds took{0};
@@ -262,8 +258,7 @@ TEST_CASE(
     CHECK(ask(fails, true, why) > 50s);
 }
 
-TEST_CASE(
-    "unary_call: a service that is always mute or always fails ends in an error without a time limit, too"
+TEST_CASE("unary_call: a service that is always mute or always fails ends a query without a time limit, too"
 ) {
     for (const planned& always : {fails, hangs}) {
         in_world([&](sim::world& w) {
@@ -277,7 +272,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "unary_call: no order of answer, stall, time limit, cancellation and destruction loses or doubles an end"
+    "unary_call: no order of answer, stall, timeout, cancellation and destruction loses or doubles an end"
 ) {
     const std::vector<std::vector<planned>> plans{
         {{3ms, {}, false}},

@@ -40,9 +40,7 @@ void search(const connections_model& model) {
 
 }  // namespace
 
-TEST_CASE(
-    "connections_fsm, every state: calls on connections that live, are slow, full or dead, at any moment"
-) {
+TEST_CASE("connections_fsm, every state: connections that live, are slow, full or dead serve calls") {
     rangeio::states::print_rules("connections_fsm", connections_model());
     search(model_of(2, 1, 1));
     search(model_of(2, 1, 2));
@@ -69,7 +67,7 @@ TEST_CASE("connections_fsm, every state: more of everything" * doctest::skip()) 
 }
 
 // Here streams are distinct, and times count in full.
-TEST_CASE("connections_fsm, every state: folding loses nothing") {
+TEST_CASE("connections_fsm, every state: folding loses no state") {
     const auto rest = [](const connections_model::state& s) {
         std::string out;
         for (const auto& c : s.streams) {

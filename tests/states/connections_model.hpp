@@ -14,9 +14,9 @@ namespace rangeio::states {
 
 /// `connections_fsm` and everything that may happen to it, for sim::search_states().
 ///
-/// Streams have one call after another, each placed by the machine. Answers, bytes and signs of life come at any moment, or do
-/// not: a connection that is dead is one on which nothing comes any more. Calls end at any moment. Time passes in checks: all
-/// calls that wait for something look then, in any order.
+/// Streams have one call after another, each placed by the machine. Answers, bytes and signs of life come at any
+/// moment, or do not: a connection that is dead is one on which nothing comes any more. Calls end at any moment. Time
+/// passes in checks: all calls that wait for something look then, in any order.
 class connections_model {
 public:
     std::size_t spread = 1;

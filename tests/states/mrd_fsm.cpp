@@ -54,7 +54,7 @@ TEST_CASE("mrd_fsm, every state: ranges in any pieces, calls that end in any way
     for (const std::size_t max_per_message : {1U, 2U, 3U}) search(model_of(3, 1, max_per_message));
 }
 
-TEST_CASE("mrd_fsm, every state: three ranges in pieces, with the faults that concern a call as a whole") {
+TEST_CASE("mrd_fsm, every state: three ranges in pieces, with the faults of a call as a whole") {
     for (const std::size_t max_per_message : {1U, 2U, 3U}) {
         mrd_model model = model_of(3, 2, max_per_message);
         model.rejected_chunks = false;
@@ -62,7 +62,7 @@ TEST_CASE("mrd_fsm, every state: three ranges in pieces, with the faults that co
     }
 }
 
-TEST_CASE("mrd_fsm, every state: three ranges in pieces, with the faults that concern a range") {
+TEST_CASE("mrd_fsm, every state: three ranges in pieces, with the faults of a single range") {
     mrd_model model = model_of(3, 2, 3);
     model.stalls = false;
     model.names = false;
@@ -106,7 +106,7 @@ TEST_CASE("mrd_fsm, every state: tails of an object that grows, on streams that 
     search(late);
 }
 
-TEST_CASE("mrd_fsm, every state: the owner learns of sizes at any moment, and calls report older ones") {
+TEST_CASE("mrd_fsm, every state: the owner learns sizes at any moment, and calls report older ones") {
     for (mrd_model model : {model_of(1, 2, 1), model_of(2, 1, 2)}) {
         model.sizes = true;
         search(model);
@@ -140,7 +140,7 @@ TEST_CASE("mrd_fsm, every state: the budget of time runs out at any moment") {
     }
 }
 
-TEST_CASE("mrd_fsm, every state: calls are slow, crowded out of their connections, or have none") {
+TEST_CASE("mrd_fsm, every state: calls are slow, denied a place on a connection, or without a connection") {
     for (mrd_model model : {model_of(1, 3, 1), model_of(2, 1, 1)}) {
         model.connections = true;
         search(model);
@@ -173,8 +173,8 @@ TEST_CASE("mrd_fsm, every state: more of everything" * doctest::skip()) {
     search(growing);
 }
 
-// Ranges are told apart by their names, and those that are forgotten stay.
-TEST_CASE("mrd_fsm, every state: folding loses nothing") {
+// Ranges are distinguished by their names, and removed ranges are kept in the key.
+TEST_CASE("mrd_fsm, every state: folding loses no state") {
     const auto rest = [](const mrd_model::state& s) {
         std::string out;
         for (const auto& r : s.machine.ranges()) {

@@ -43,7 +43,7 @@ fsm::time_point at(bool aged) {
 
 }  // namespace
 
-// Nobody owns them, so to copy a state costs no counting.
+// The pointers own nothing, so that a copy of a state counts no references.
 std::shared_ptr<range_sink> sink_of(std::int64_t number) {
     static std::array<support::named_sink, 10> sinks{
         support::named_sink(0),
@@ -239,7 +239,7 @@ void mrd_model::end_chunk(state& s, bool damaged, mrd_actions& out) const {
     s.machine.end_chunk(r->read_id(), damaged ? failure(errc::data_corrupted) : failure(), out);
 }
 
-// What the policy says, told in another way than reconnect_policy has it.
+// The decision of the policy, derived in another way than in reconnect_policy.
 mrd_model::sequel mrd_model::judge(state& s, kind how) const {
     const bool opened = s.machine.has_opened();
     const auto fate = how == kind::call_cancelled ? s.machine.fate() : fsm::call_fate::broken;
@@ -601,9 +601,9 @@ std::string mrd_model::name(const event& e) const {
     return {};
 }
 
-// What has no influence on what may follow, or follows from the rest by one of the rules, stays out. Ranges that the
-// machine has forgotten behave all alike, like an id that was never given out. If all ranges fit into one message,
-// their order makes no difference.
+// The key omits values that do not influence later events, or follow from the rest by one of the rules. Ranges that the
+// machine has removed all behave alike, like an id that was never assigned. If all ranges fit into one message, their
+// order makes no difference.
 std::string mrd_model::key(const state& s) const {
     const mrd_fsm& m = s.machine;
     std::string out;

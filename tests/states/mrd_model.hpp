@@ -14,13 +14,13 @@ namespace rangeio::states {
 ///
 /// The owner opens the stream, adds ranges, cancels them, closes, at any moment. The shell performs the actions in
 /// order, at once or, with `late`, whenever it likes. The service sends what it was asked for, in any pieces, and
-/// whatever else it likes: wrong offsets, surplus bytes, damage, range_end early, doubled or never, ids that were
-/// never given out, are not sent yet or are out of use. It may end the call at any moment: well or ill, for a while or
-/// for good, with a redirect, naming ranges. It may say nothing for so long that the stall check barks. All but the end of
+/// whatever else it likes: wrong offsets, surplus bytes, damage, range_end early, doubled or never, ids that were never
+/// given out, are not sent yet or are out of use. It may end the call at any moment: well or ill, for a while or for
+/// good, with a redirect, naming ranges. It may say nothing for so long that the stall check barks. All but the end of
 /// the call also happens while a chunk is being copied.
 ///
-/// The limits of the policy are as low as they can be without being none: one attempt, one redirect, one rejected chunk,
-/// one orphan byte.
+/// The limits of the policy are as low as they can be without being none: one attempt, one redirect, one rejected
+/// chunk, one orphan byte.
 class mrd_model {
 public:
     static constexpr unsigned bad_limit = 1;
@@ -68,7 +68,7 @@ public:
 
         std::int64_t read_id() const { return number + (std::int64_t{asks} << 40); }
     };
-    /// What the policy wants after the end of a call.
+    /// The policy's decision after the end of a call.
     enum class sequel : std::uint8_t { none, call, wait, sleep, fail };
     struct state {
         explicit state(const fsm::mrd_fsm::options& o) : machine(o) {}

@@ -60,7 +60,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(rule::count)> rule_na
 fsm::timer_id timer_to_be(const state& s, fsm::timer_id now, mrd_action_kind sets, mrd_action_kind cancels) {
     for (const mrd_action& a : s.queue) {
         if (a.kind == sets) now = a.timer;
-        // The timer has gone off, and what follows is being asked for.
+        // The timer has expired, and the decision is being queried.
         if (a.kind == mrd_action_kind::classify_silence && sets == mrd_action_kind::set_stall_timer)
             now = a.timer;
         if (a.kind == cancels || a.kind == mrd_action_kind::ended) now = 0;
@@ -239,11 +239,11 @@ void check_state(const mrd_model& model, state& s) {
     require(s, stall_timer == m.stall_timer(), rule::timers);
     const bool due = pending || !m.has_opened();
     require(s, !model.stalls || !there || !due || m.stall_timer() != 0, rule::timers);
-    // A context with nothing else to do comes to its end.
+    // A timer without need would keep a context running that has nothing else to do.
     require(s, due || m.stall_timer() == 0, rule::timers);
-    // How much room there is depends on what was queued when the last newcomer came, so on the way into a state, and is
-    // not in its key. With two ranges the queue fits into what each newcomer makes at least, and that is asked for; with
-    // three it need not, and what is asked for is the room of the first way there.
+    // The room depends on the queue at the arrival of the last range, so on the way into a state, and is not in its
+    // key. With two ranges the queue fits into the least room that each new range reserves, which is required here;
+    // with three it need not, and the room of the first way there is required.
     const std::size_t least = m.action_bound() - m.ranges().size() + 4;
     const std::size_t room = model.ranges < 3 ? least : s.room;
     require(s, s.queue.size() <= room, rule::memory);

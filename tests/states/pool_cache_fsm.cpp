@@ -41,14 +41,14 @@ void search(const pool_cache_model& m) {
 
 }  // namespace
 
-TEST_CASE("pool_cache_fsm, every state: pools on one generation hand their streams to one another") {
+TEST_CASE("pool_cache_fsm, every state: pools on one generation pass their streams to one another") {
     rangeio::states::print_rules("pool_cache_fsm", pool_cache_model());
     for (const std::size_t streams : {0U, 1U, 2U}) search(model_of(1, streams, std::chrono::seconds(0)));
     search(model_of(0, 2, std::chrono::seconds(0)));
     search(model_of(1, 2, std::chrono::seconds(2)));
 }
 
-TEST_CASE("pool_cache_fsm, every state: more objects than are kept") {
+TEST_CASE("pool_cache_fsm, every state: more objects are used than are kept") {
     pool_cache_model m = model_of(1, 1, std::chrono::seconds(0));
     m.names = 2;
     m.named_pools = 3;
@@ -101,7 +101,7 @@ TEST_CASE("pool_cache_fsm, every state: more of everything" * doctest::skip()) {
 }
 
 // Ids and times are what they are.
-TEST_CASE("pool_cache_fsm, every state: folding loses nothing") {
+TEST_CASE("pool_cache_fsm, every state: folding loses no state") {
     const auto rest = [](const pool_cache_model::state& s) {
         std::string out;
         for (const auto& t : s.streams) out += fmt::format(" s{}@{}", t.id, t.idle_since);

@@ -20,9 +20,9 @@ auto* find(Things& things, Id id) {
 
 /// `pool_cache_fsm` and everything that may happen to it, for sim::search_states().
 ///
-/// Pools come and go on one or two objects, with a generation named or none. Each opens streams, gives them up at any
-/// moment, quiet or not, and leaves when its last user has been told the end. Streams open, fail, reconnect, die while
-/// they are idle or on their way from one pool to the next, and end in order or not. Time passes; the object grows, is
+/// Pools open and close on one or two objects, with a generation named or none. Each opens streams, returns them at any
+/// moment, idle or not, and leaves when its last user has got the end. Streams open, fail, reconnect, fail while
+/// they are idle or pass from one pool to the next, and end in order or not. Time passes; the object grows, is
 /// finalized and is replaced; the cache is closed. The shell performs the actions in order, at once or, with
 /// `late`, at any later moment.
 class pool_cache_model {
@@ -45,11 +45,11 @@ public:
         fsm::pool_id pool = 0;  // that opened it
         int name = 0;
         status at = status::asked;
-        // As told by the machine's actions, performed or not.
+        // According to the machine's actions, performed or not.
         fsm::caller_id user = 0;
         bool idle = false;
         int idle_since = 0;
-        std::uint64_t given = 0;  // a count: the largest was given up last
+        std::uint64_t given = 0;  // a count: the largest was returned last
         bool close_asked = false;
         bool forgotten = false;
         std::int64_t generation = 0;  // 0: not opened
@@ -61,8 +61,8 @@ public:
         fsm::pool_id pool = 0;
         bool opened = false;
         bool given_up = false;
-        bool ended = false;  // it has been told, or is about to be
-        bool gone = false;   // it has been told
+        bool ended = false;  // the end has been reported, or is about to be
+        bool gone = false;   // the end has been reported
     };
     struct pool {
         fsm::pool_id id = 0;

@@ -80,8 +80,8 @@ bool may_close(
     return true;
 }
 
-/// So many actions may still come if nothing new is asked for: opened, detach, close and forget of each stream, as far
-/// as they are still ahead, the answers to those who wait for the close, and the end.
+/// The number of actions that may follow without a new request: opened, detach, close and forget of each stream, as far
+/// as they are still due, the completions of the callers that wait for the close, and the end.
 std::size_t actions_to_come(const pool_cache_fsm& m) {
     std::size_t out = m.closers().size() + (m.state() == cache_state::closed ? 0 : 1);
     for (const auto& t : m.streams()) {

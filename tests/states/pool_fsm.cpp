@@ -49,7 +49,7 @@ void search(std::size_t size, mode how, demand asked, bool late = false) {
 }
 
 constexpr demand many{4, 2, 2};
-// Where that takes too long: as many acquire, or somebody initializes again.
+// Where that takes too long: as many callers acquire, or one initializes again.
 constexpr demand many_once{4, 1, 1};
 constexpr demand some_again{3, 2, 1};
 constexpr demand few_again{2, 2, 1};
@@ -57,7 +57,7 @@ constexpr demand few{2, 1, 1};
 
 }  // namespace
 
-TEST_CASE("pool_fsm, every state: four tasks on streams that serve one request at a time") {
+TEST_CASE("pool_fsm, every state: four tasks use streams that serve one range at a time") {
     rangeio::states::print_rules("pool_fsm", pool_model());
     fmt::print("  P10: not searched, a machine has no lock and calls nobody; see tests/simulation\n");
     for (const std::size_t size : {1U, 2U, 3U}) search(size, mode::single, many);
@@ -110,7 +110,7 @@ TEST_CASE("pool_fsm, every state: more of everything" * doctest::skip()) {
     search(3, mode::least_outstanding, few_again, true);  // 1182912 states, 29 s
 }
 
-TEST_CASE("pool_fsm, every state: folding loses nothing") {
+TEST_CASE("pool_fsm, every state: folding loses no state") {
     const auto rest = [](const pool_model::state& s) {
         std::string out;
         for (const auto& t : s.streams) out += fmt::format(" s{}", t.id);

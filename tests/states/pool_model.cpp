@@ -265,7 +265,7 @@ std::string pool_model::name(const event& e) const {
     return {};
 }
 
-// Ids are replaced by positions, counts that only grow by ranks, and callers who wait alike by their number.
+// Ids are replaced by positions, counts that only increase by ranks, and equal waiters by their number.
 std::string pool_model::key(const state& s) const {
     const pool_fsm& m = s.machine;
     std::string out;

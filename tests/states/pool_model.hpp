@@ -12,9 +12,9 @@ namespace rangeio::states {
 
 /// `pool_fsm` and everything that may happen to it, for sim::search_states().
 ///
-/// Callers come, at most so many; wait, give up, hold a lease and give it back. The shell performs the
-/// actions in order, at once or, with `late`, at any later moment: then answers that are on their way meet
-/// everything else. Streams open, fail, hang up, die, reconnect, and end in order or not, whenever
+/// A limited number of callers arrive, wait, cancel, hold a lease and release it. The shell performs the
+/// actions in order, at once or, with `late`, at any later moment: then pending completions meet
+/// everything else. Streams open, fail, break, reconnect, and end in order or not, whenever
 /// their state allows it.
 class pool_model {
 public:
@@ -31,7 +31,7 @@ public:
         opening,
         up,
         reconnecting,
-        closing_unopened,  // told to end; that it had opened before may still be on its way
+        closing_unopened,  // close requested; the report that it opened before may still be on its way
         closing,
         ended,
     };
@@ -48,7 +48,7 @@ public:
         fsm::pool_fsm machine{fsm::pool_fsm::options()};
         std::vector<fsm::pool_action> queue;  // not performed yet
         std::vector<stream> streams;          // as the network and the callers know them
-        std::vector<caller> callers;          // who waits
+        std::vector<caller> callers;          // the waiters
         int acquires = 0;
         int initializes = 0;
         int closes = 0;

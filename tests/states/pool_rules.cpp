@@ -45,8 +45,8 @@ bool has_waiter(const pool_fsm& m, fsm::waiter_id id) {
     return std::ranges::count(m.waiters(), id, &pool_fsm::waiter::id) > 0;
 }
 
-/// So many actions may still come if nobody new comes: the answer to each who waits, the open, the close and the drop of a
-/// stream of its own, and the close and the drop of each stream there is.
+/// The number of actions that may follow without a new caller: the completion of each waiter, the open, the close and
+/// the drop of a stream of its own, and the close and the drop of each existing stream.
 std::size_t actions_to_come(const pool_fsm& m) {
     std::size_t out = m.initializers().size() + m.closers().size();
     for (const auto& w : m.waiters()) out += w.open == 0 && !w.declined ? 4 : 1;
@@ -57,7 +57,7 @@ std::size_t actions_to_come(const pool_fsm& m) {
     return out;
 }
 
-/// P2 for a caller for whom nobody stands in line.
+/// P2 for a caller without waiters before it.
 bool follows_p2(const pool_fsm& before, const pool_actions& out) {
     const pool_fsm::stream* idle = nullptr;
     for (const auto& t : before.streams()) {
@@ -177,7 +177,7 @@ std::uint32_t check_step(
                     const bool choice = shared && std::ranges::count_if(after.streams(), is_ready) > 1;
                     require(!choice || loads_are_new, rule::p4_choice);
                     for (const auto& w : before.waiters()) {
-                        // A failure goes to the younger one who has traded places, too.
+                        // A failure also passes to the younger waiter that has exchanged its open.
                         const bool refused = (end && w.open == subject) || passed_on;
                         require(w.id != a.waiter || w.open == 0 || refused || !shared, rule::p2_asker_alone);
                     }

@@ -34,8 +34,8 @@ sim::search_result search_and_report(const std::string& title, const Model& mode
     return result;
 }
 
-/// A search is only as good as the key by which it folds states. Here nothing is folded, for `rest(state)` tells apart
-/// what the key does not, and no state turns up that the folded search has not seen.
+/// A search is only as good as the key by which it folds states. Here nothing is folded, because `rest(state)`
+/// distinguishes states that the key does not, and no state occurs that the folded search has not seen.
 template <class Model, class Rest>
 void check_folding(const std::string& title, const Model& folded, const Rest& rest) {
     struct unfolded : Model {

@@ -23,8 +23,9 @@ constexpr std::size_t max_parts = 3;
 
 /// `transfer_fsm`, its shell on as many threads as it may have, a pool and a stream.
 ///
-/// Each call into the pool or the stream has a beginning, a moment at which the other side knows of it, and an end, and anything may
-/// happen in between: so a part can be granted, ended or cancelled while the call that began it has not returned.
+/// Each call into the pool or the stream has a beginning, a moment at which the other side knows of it, and an end, and
+/// anything may happen in between: so a part can be granted, ended or cancelled while the call that began it has not
+/// returned.
 class transfer_model {
 public:
     std::size_t parts = 2;
@@ -44,9 +45,9 @@ public:
     struct part {
         call acquire = call::none;
         call read = call::none;
-        bool waits = false;      // the pool knows of it
-        bool runs = false;       // the stream knows of it
-        bool read_told = false;  // the stream has been told to end it
+        bool waits = false;      // the pool has it as a waiter
+        bool runs = false;       // the stream has it as a range
+        bool read_told = false;  // the stream has been asked to cancel it
         bool lease = false;
         bool cancel_wait = false;  // decided, not performed yet
         bool cancel_read = false;
@@ -59,7 +60,7 @@ public:
         std::array<part, max_parts> parts;
         std::size_t begun = 0;
         bool started = false;
-        // Who asks cancel_part() of each: cancel() and the first failure. The next part, or as many as there are.
+        // The part that cancel() and the first failure call cancel_part() for next, or the number of parts.
         std::array<std::uint8_t, 2> canceller{max_parts, max_parts};
         bool cancelled = false;  // cancel() was called
         bool must_succeed = false;
@@ -347,7 +348,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("transfer_fsm, every state: parts with leases of their own") {
+TEST_CASE("transfer_fsm, every state: parts have leases of their own") {
     transfer_model m;
     states::print_rules("transfer_fsm", m);
     states::search_and_report("transfer_fsm, two leased parts", m);
@@ -357,7 +358,7 @@ TEST_CASE("transfer_fsm, every state: parts with leases of their own") {
     states::search_and_report("transfer_fsm, one leased part", m);
 }
 
-TEST_CASE("transfer_fsm, every state: parts on one stream") {
+TEST_CASE("transfer_fsm, every state: parts share one stream") {
     transfer_model m;
     m.leased = false;
     m.parts = 3;
@@ -366,7 +367,7 @@ TEST_CASE("transfer_fsm, every state: parts on one stream") {
     states::search_and_report("transfer_fsm, three parts, the stream answers", m);
 }
 
-TEST_CASE("transfer_fsm, every state: three leased parts" * doctest::skip()) {
+TEST_CASE("transfer_fsm, every state: three parts have leases" * doctest::skip()) {
     transfer_model m;
     m.parts = 3;
     states::search_and_report("transfer_fsm, three leased parts", m);

@@ -20,8 +20,8 @@ using fsm::unary_state;
 
 namespace {
 
-/// `unary_fsm` and everything that may happen to it. The shell performs the actions in order, at any later moment; an
-/// timer goes off when it is due or after it was dropped; a call ends by itself or as it was told.
+/// `unary_fsm` and everything that may happen to it. The shell performs the actions in order, at any later moment; a
+/// timer expires when it is due or after it was dropped; a call ends by itself or by its cancellation.
 class unary_model {
 public:
     retry_policy policy;
@@ -172,7 +172,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("unary_fsm, every state: calls, timers and cancellations in any order") {
+TEST_CASE("unary_fsm, every state: calls, timers and cancellations occur in any order") {
     unary_model m;
     m.policy = retry_policy().attempts(2).budget({}).initial_backoff(std::chrono::seconds(1));
     states::print_rules("unary_fsm", m);

@@ -10,7 +10,7 @@
 
 namespace support {
 
-/// Awaits an operation of the engine, whatever it results in: that stays with it.
+/// Awaits an operation of the engine and discards its result, which stays in the operation.
 inline boost::asio::awaitable<void> await_operation(
     const std::shared_ptr<rangeio::runtime::operation>& op, std::chrono::nanoseconds limit = {}
 ) {

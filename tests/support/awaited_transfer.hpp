@@ -8,7 +8,7 @@
 
 namespace support {
 
-/// A transfer that a coroutine awaits, with nothing around it.
+/// A transfer that a coroutine awaits directly.
 class awaited_transfer final : public rangeio::runtime::operation, public rangeio::engine::transfer {
 public:
     template <class... From>

@@ -12,7 +12,7 @@ inline grpc::ByteBuffer to_buffer(const std::string& message) {
     return {&slice, 1};
 }
 
-/// Nothing, if the buffer cannot be read.
+/// The bytes of the buffer; empty if it cannot be read.
 inline std::string to_text(const grpc::ByteBuffer& buffer) {
     std::vector<grpc::Slice> slices;
     std::string out;

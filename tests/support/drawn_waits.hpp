@@ -7,7 +7,7 @@
 
 namespace support {
 
-/// Waits of up to a second, as many draws have them.
+/// Waits of up to 1 s, for a number of draws.
 class drawn_waits {
 public:
     void add(std::chrono::nanoseconds wait) {
@@ -16,9 +16,9 @@ public:
         ++draws_;
     }
 
-    /// All but so many are different.
+    /// Checks that at most `but` draws repeat an earlier one.
     void check_different(int but) const { CHECK(static_cast<int>(seen_.size()) >= draws_ - but); }
-    /// They cover all of the second, each part of it alike.
+    /// Checks that they cover the whole second, each part of it equally.
     void check_even() const {
         using namespace std::chrono_literals;
         CHECK(*seen_.begin() >= 0s);

@@ -13,7 +13,7 @@
 
 namespace support {
 
-/// Keeps what happened, as text: the kind, and what the event says of it besides times.
+/// Records events as text: the kind, and the properties of the event except for times.
 class event_recorder final : public rangeio::observer {
 public:
     void on_event(const rangeio::event& what) noexcept override {

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-// Each fault at each stage of a read. What is read is the same everywhere: an object of 24 bytes in pieces of 2, first
+// Each fault at each stage of a read. The reads are the same everywhere: an object of 24 bytes in chunks of 2, first
 // 0-16 as two ranges at once, then, after a pause, 8-24.
 namespace support {
 
@@ -29,20 +29,20 @@ inline constexpr std::array stages{
     stage_row{stage::closing, "pool closes"},
 };
 
-/// When a reader gives up, by cancelling its read or closing its pool: the pieces of a read come a millisecond apart, so
-/// this is between the last of the first range and the last of the second.
+/// The time at which a reader abandons its read, by cancelling it or closing its pool: the chunks of a read arrive a
+/// millisecond apart, so this is between the last chunk of the first range and the last one of the second.
 inline constexpr std::chrono::microseconds giving_up{7500};
 
-/// At which moments of a call a fault can strike at all.
+/// The moments of a call at which a fault can strike.
 enum class reach {
     call_end,   ///< before anything is sent, and at any byte
-    chunk,      ///< with a piece of a range
-    range_end,  ///< with the last piece of a range
-    range,      ///< when a range is asked for
+    chunk,      ///< with a chunk of a range
+    range_end,  ///< with the last chunk of a range
+    range,      ///< when a range is requested
     open,       ///< instead of the first response
     response,   ///< with the first response of a call
-    call,       ///< all through a call
-    idle,       ///< when nothing is under way
+    call,       ///< throughout a call
+    idle,       ///< while the stream is idle
     service,    ///< of the service as a whole
     metadata,   ///< not on the call of a read
 };
@@ -85,7 +85,7 @@ inline reach reach_of(rangeio::testing::fault_kind kind) {
     }
 }
 
-/// Where in the first call the fault stands for this stage; nothing if it cannot strike there.
+/// The place of the fault in the first call for this stage; empty if it cannot strike there.
 inline std::optional<std::string_view> place_of(reach how, stage when) {
     if (how == reach::metadata) return std::nullopt;
     const bool ranged = how == reach::chunk || how == reach::call_end;
@@ -137,7 +137,7 @@ inline bool needs_growth(rangeio::testing::fault_kind kind) {
     return kind == fault_kind::grow || kind == fault_kind::old_size;
 }
 
-/// The script of a cell; nothing if the fault cannot strike at that stage.
+/// The script of a cell; empty if the fault cannot strike at that stage.
 inline std::optional<std::string> script_of(rangeio::testing::fault_kind kind, stage when) {
     using rangeio::testing::fault_kind;
     const reach how = reach_of(kind);
@@ -145,7 +145,7 @@ inline std::optional<std::string> script_of(rangeio::testing::fault_kind kind, s
     if (!place) return std::nullopt;
     const bool given_up = when == stage::cancelled || when == stage::closing;
     std::string out;
-    // Something has to be under way when the reader gives up, and the fault has to have struck.
+    // A read has to be under way when the reader abandons it, and the fault has to have struck.
     if (given_up && kind == fault_kind::latency) return "latency delay=1ms";
     if (given_up && kind != fault_kind::slow_open && kind != fault_kind::hang_open) {
         out = kind == fault_kind::batch ? "latency delay=2ms; " : "latency delay=1ms; ";
@@ -164,11 +164,11 @@ inline std::optional<std::string> script_of(rangeio::testing::fault_kind kind, s
         case fault_kind::slow_open: return out + " delay=20ms";
         case fault_kind::outage: return out + " delay=20ms";
         case fault_kind::bandwidth: return out + " bytes=1000";
-        // It has to carry what surrounds the bytes, too.
+        // The link has to carry the messages around the bytes, too.
         case fault_kind::slow_link: return out + " bytes=100000";
         case fault_kind::max_streams: return out + " bytes=1";
         case fault_kind::redirect: return out + " token=elsewhere handle=yes";
-        // For the calls that follow: so there has to be one.
+        // These faults concern later calls: so there has to be one.
         case fault_kind::new_generation:
             if (when == stage::resuming) return out + "; reset call=2 range=1 byte=2";
             return out + (when == stage::last_piece ? "; reset call=1 range=2 byte=6"

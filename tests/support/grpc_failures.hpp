@@ -9,7 +9,7 @@
 
 namespace support {
 
-/// What a call ends with, by the number of gRPC's status.
+/// The failure of a call that ends with this number of gRPC's status codes.
 inline rangeio::failure grpc_failure(int status, std::string text = "gone") {
     return {rangeio::error_code(status, rangeio::grpc_category()), std::move(text)};
 }

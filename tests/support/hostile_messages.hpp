@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-// What a service says on a BidiReadObject call, made by hand: so it may be anything.
+// Messages of a service on a BidiReadObject call, encoded by hand, so that they may be invalid.
 namespace support::hostile {
 
 using rangeio::test::bytes_field;
@@ -38,7 +38,7 @@ inline std::string handle(std::string_view bytes) {
 
 enum class checksum { right, wrong, none };
 
-/// A piece of a range, as a field of a response.
+/// A chunk of a range, as a field of a response.
 inline std::string piece(
     std::int64_t read_id,
     std::int64_t offset,
@@ -59,7 +59,7 @@ inline std::string range_error(std::int64_t read_id, std::int64_t code, std::str
     return bytes_field(1, number(1, read_id) + bytes_field(2, number(1, code) + bytes_field(2, text)));
 }
 
-/// Details of the end of a call, of a type of the service's.
+/// Details of the end of a call, of a type that the service defines.
 inline std::string detail(std::string_view type, const std::string& value) {
     const std::string url = "type.googleapis.com/google.storage.v2." + std::string(type);
     return bytes_field(3, bytes_field(1, url) + bytes_field(2, value));

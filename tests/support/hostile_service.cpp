@@ -62,7 +62,7 @@ private:
     }
     void OnDone() override { delete this; }
 
-    // Under the lock.
+    // Requires: the lock.
     void next() {
         if (writing_ || finished_) return;
         if (!waiting_.empty()) {

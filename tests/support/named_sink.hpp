@@ -9,7 +9,7 @@
 
 namespace support {
 
-/// A sink with a name, for machines, which do not look into one.
+/// A sink with a name, for tests of machines, which do not access their sinks.
 class named_sink final : public rangeio::range_sink {
 public:
     explicit named_sink(std::uint64_t number) : name(number) {}

@@ -22,10 +22,10 @@ namespace support {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-/// A completion token: an awaitable that throws what failed, with its text.
+/// A completion token: an awaitable that throws the failure with its text.
 inline const auto throwing_awaitable = rangeio::with_message(asio::use_awaitable);
 
-/// How a spawned operation ended.
+/// The outcome of a spawned operation.
 struct outcome {
     std::optional<rangeio::error_code> code;
 
@@ -42,7 +42,7 @@ struct outcome {
     }
 };
 
-/// Runs a coroutine to its end, and rethrows what it throws. A test that hangs fails.
+/// Runs a coroutine to its end, and rethrows its exception. A test that hangs fails.
 inline void run(asio::io_context& context, asio::awaitable<void> body) {
     std::exception_ptr thrown;
     bool over = false;
@@ -57,7 +57,7 @@ inline void run(asio::io_context& context, asio::awaitable<void> body) {
     if (thrown) std::rethrow_exception(thrown);
 }
 
-/// What `operation` fails with.
+/// The failure of `operation`.
 template <class Awaitable>
 asio::awaitable<rangeio::failure> failure_of(Awaitable operation) {
     rangeio::failure out;

@@ -5,10 +5,10 @@
 
 namespace support {
 
-/// What CI can afford.
+/// The number that CI can afford.
 inline constexpr std::uint64_t usual_schedules = 1500;
 
-/// How many schedules or scripts a test tries of which there is no end: RANGEIO_SCHEDULES, or the usual number.
+/// The number of schedules or scripts that a test tries of an unlimited supply: RANGEIO_SCHEDULES, or the usual number.
 inline std::uint64_t schedule_budget() {
     const char* const asked = std::getenv("RANGEIO_SCHEDULES");
     return asked != nullptr ? std::strtoull(asked, nullptr, 10) : usual_schedules;

@@ -9,7 +9,7 @@
 
 namespace support {
 
-/// A read whose failure is a value.
+/// A read that returns its failure as a value.
 inline boost::asio::awaitable<rangeio::result<std::size_t>> try_fetch(
     const rangeio::mrd_pool& pool,
     rangeio::byte_range range,

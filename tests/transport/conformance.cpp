@@ -546,7 +546,7 @@ std::string closed_at_every_stage(transport_bench& on) {
     return {};
 }
 
-// Ranges cannot be called off. A stream on which too many are due that nobody wants continues on another call.
+// Ranges cannot be withdrawn. A stream on which too many cancelled ranges are due continues on another call.
 std::string retires(transport_bench& on) {
     constexpr std::size_t unwanted = 65;
     trial t(on, fmt::format("mute times={}", unwanted));
@@ -577,18 +577,18 @@ std::vector<conformance_case> conformance_cases(const transport_traits& of) {
     tails.takes_tails = true;
     std::vector<conformance_case> out{
         {"opens, reports the object, ends in order", {}, &opens_and_ends},
-        {"a range that was queued before rides in the opening message", {}, &first_range_rides_along},
+        {"a range that was added before is sent in the first message", {}, &first_range_rides_along},
         {"several ranges, each with its bytes once and in order", {}, &several_ranges},
-        {"a range that the object cuts short", {}, &short_range},
+        {"a range across the end of the object", {}, &short_range},
         {"the end of the object", tails, &tail},
         {"one generation, from the first response on", resuming, &pinned_generation},
-        {"a break, after which the last good byte is the beginning", {}, &resumes_at_the_last_good_byte},
-        {"damaged bytes, which do not count", {}, &damaged_bytes_do_not_count},
-        {"an opening that is refused", {}, &refused_open},
+        {"a break, before which every good byte of a range counts", {}, &resumes_at_the_last_good_byte},
+        {"damaged bytes, which are not counted as received", {}, &damaged_bytes_do_not_count},
+        {"an open that is refused", {}, &refused_open},
         {"a range that is cancelled, at every stage", {}, &cancelled_at_every_stage},
         {"a range that is cancelled while the service is mute", {}, &cancelled_while_mute},
         {"a stream that is closed, at every stage", {}, &closed_at_every_stage},
-        {"a stream that retires a call with too much that nobody wants", resuming, &retires},
+        {"a call with too many cancelled ranges due, which is retired", resuming, &retires},
     };
     std::erase_if(out, [&of](const conformance_case& one) {
         return (one.needs.resumes && !of.resumes) || (one.needs.takes_tails && !of.takes_tails);

@@ -19,7 +19,7 @@ struct transport_traits {
     bool takes_tails = false;  // ranges from the end of the object
 };
 
-/// A transport under test, with a service that can be told to misbehave. Each case has one of its own.
+/// A transport under test, with a service that can be scripted to misbehave. Each case has one of its own.
 class transport_bench {
 public:
     static constexpr std::uint64_t object_bytes = 64;
@@ -27,7 +27,8 @@ public:
     virtual ~transport_bench() = default;
 
     virtual transport_traits traits() const = 0;
-    /// Streams on an object of `object_bytes`, which the service sends in pieces of up to 8 bytes. `faults`: a fault script.
+    /// Streams on an object of `object_bytes`, which the service sends in pieces of up to 8 bytes. `faults`: a fault
+    /// script.
     virtual std::shared_ptr<rangeio::mrd_factory> streams(const std::string& faults) = 0;
     /// Of the object in the generation that a stream has reported.
     virtual std::byte content(std::int64_t generation, std::uint64_t offset) const = 0;

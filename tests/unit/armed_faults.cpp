@@ -48,7 +48,7 @@ std::string played(const char* script, const std::vector<std::uint64_t>& sizes) 
 
 }  // namespace
 
-TEST_CASE("armed_faults: a fault strikes its call and its range, as often as it may") {
+TEST_CASE("armed_faults: a fault strikes at its call and range, at most as often as allowed") {
     armed_faults faults = armed("reset call=2 times=2; latency range=3 delay=1s");
     CHECK(faults.strike(fault_kind::reset, {1}) == nullptr);
     CHECK(faults.strike(fault_kind::latency, {1, 2}) == nullptr);
@@ -59,7 +59,7 @@ TEST_CASE("armed_faults: a fault strikes its call and its range, as often as it 
     CHECK(faults.strike(fault_kind::reset, {2}) == nullptr);
 }
 
-TEST_CASE("armed_faults: a byte is that of the range if one is named, else that of the call") {
+TEST_CASE("armed_faults: a byte is counted in the range if one is named, otherwise in the call") {
     armed_faults faults = armed("reset byte=10; goaway range=2 byte=10");
     CHECK(faults.room_before_fault({1, 1, 4, 4}) == 6);
     CHECK(faults.room_before_fault({1, 2, 8, 4}) == 2);
@@ -72,7 +72,7 @@ TEST_CASE("armed_faults: a byte is that of the range if one is named, else that 
     CHECK(faults.room_before_fault({1, 2, 0, 0}) == no_limit);
 }
 
-TEST_CASE("armed_faults: a chance that is not taken leaves the fault armed, and knows where it was asked") {
+TEST_CASE("armed_faults: a chance that fails leaves the fault armed, and is drawn at its place") {
     std::vector<std::uint64_t> asked;
     armed_faults faults = armed(
         "latency delay=1s; reset chance=20%",
@@ -89,7 +89,7 @@ TEST_CASE("armed_faults: a chance that is not taken leaves the fault armed, and 
     CHECK(asked == std::vector<std::uint64_t>{10, 30});
 }
 
-TEST_CASE("call_script: a fault at a byte strikes the chunk that begins there, of a call as of a range") {
+TEST_CASE("call_script: a fault at a byte of a call or range strikes the chunk that begins there") {
     CHECK(played("bad-checksum byte=40", {100}) == "40 60! ");
     CHECK(played("bad-checksum range=1 byte=40", {100}) == "40 60! ");
     CHECK(played("bad-checksum byte=70", {50, 50}) == "50 20 30! ");

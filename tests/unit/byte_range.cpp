@@ -18,14 +18,14 @@ namespace {
 constexpr auto max = byte_range::max_end;
 }
 
-TEST_CASE("byte_range: default constructed, it is empty and at 0") {
+TEST_CASE("byte_range: the default is empty at offset 0") {
     const byte_range range;
     CHECK(range.empty());
     CHECK(range == byte_range(0, 0));
     CHECK(to_string(range) == "[0, 0)");
 }
 
-TEST_CASE("byte_range: it may end at the largest signed 64-bit number, and not above") {
+TEST_CASE("byte_range: an end above the largest signed 64-bit number is an error") {
     CHECK(byte_range(max - 5, 5).end() == max);
     CHECK(byte_range(max, 0).empty());
     CHECK(byte_range(0, max).length() == 9223372036854775807u);
@@ -33,23 +33,23 @@ TEST_CASE("byte_range: it may end at the largest signed 64-bit number, and not a
     const auto beyond = [](std::uint64_t offset, std::uint64_t length) {
         return message_of(errc::invalid_argument, [&] { (void)byte_range(offset, length); });
     };
-    CHECK(beyond(max, 1) == "range of 1 bytes at 9223372036854775807 ends above 9223372036854775807");
-    CHECK(beyond(max + 1, 0) == "range of 0 bytes at 9223372036854775808 ends above 9223372036854775807");
+    CHECK(beyond(max, 1) == "range: 1 bytes at 9223372036854775807 end above 9223372036854775807");
+    CHECK(beyond(max + 1, 0) == "range: 0 bytes at 9223372036854775808 end above 9223372036854775807");
     // Both sums wrap around to a small number.
     CHECK(
         beyond(std::numeric_limits<std::uint64_t>::max(), 2) ==
-        "range of 2 bytes at 18446744073709551615 ends above 9223372036854775807"
+        "range: 2 bytes at 18446744073709551615 end above 9223372036854775807"
     );
     CHECK(
         beyond(2, std::numeric_limits<std::uint64_t>::max()) ==
-        "range of 18446744073709551615 bytes at 2 ends above 9223372036854775807"
+        "range: 18446744073709551615 bytes at 2 end above 9223372036854775807"
     );
 }
 
-TEST_CASE("byte_range: from_to() refuses an end before the begin, and says both") {
+TEST_CASE("byte_range: from_to() rejects an end before the begin, and names both") {
     CHECK(message_of(errc::invalid_argument, [] {
               (void)byte_range::from_to(8, 7);
-          }) == "range ends at 7, before its begin at 8");
+          }) == "range: end 7 is before begin 8");
     CHECK_THROWS_AS(byte_range::from_to(0, max + 1), rangeio::error);
 }
 
@@ -81,14 +81,14 @@ TEST_CASE("byte_range: relations of two ranges are those of their sets of bytes"
                 }
 }
 
-TEST_CASE("byte_range: it contains an empty range at its ends, and not beyond") {
+TEST_CASE("byte_range: a range contains an empty range at its ends, and none beyond") {
     CHECK(byte_range(3, 4).contains(byte_range(3, 0)));
     CHECK(byte_range(3, 4).contains(byte_range(7, 0)));
     CHECK_FALSE(byte_range(3, 4).contains(byte_range(8, 0)));
     CHECK_FALSE(byte_range(3, 4).contains(byte_range(2, 0)));
 }
 
-TEST_CASE("byte_range: clamp_to() takes any size") {
+TEST_CASE("byte_range: clamp_to() accepts any size") {
     CHECK(byte_range(3, 4).clamp_to(std::numeric_limits<std::uint64_t>::max()) == byte_range(3, 4));
     CHECK(byte_range(3, 4).clamp_to(5) == byte_range(3, 2));
     CHECK(byte_range(3, 4).clamp_to(0) == byte_range(3, 0));

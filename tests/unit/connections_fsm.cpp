@@ -52,7 +52,7 @@ struct scene {
 
 }  // namespace
 
-TEST_CASE("connections_fsm: calls made in a row have a connection each, then go to the one with the fewest") {
+TEST_CASE("connections_fsm: the first calls use each connection once, later ones the least used connection") {
     connections_fsm m(limits(3, 100, 64));
     CHECK(m.place() == 1);
     CHECK(m.place() == 2);
@@ -64,8 +64,7 @@ TEST_CASE("connections_fsm: calls made in a row have a connection each, then go 
     CHECK(m.place() == 2);
 }
 
-TEST_CASE("connections_fsm: the first call after others goes to the next connection, though none has a call"
-) {
+TEST_CASE("connections_fsm: after all calls have ended, the next call uses the next connection") {
     connections_fsm m(limits(2, 100, 64));
     for (const connection_id expected : {1U, 2U, 1U, 2U}) {
         CHECK(m.place() == expected);
@@ -73,7 +72,7 @@ TEST_CASE("connections_fsm: the first call after others goes to the next connect
     }
 }
 
-TEST_CASE("connections_fsm: full connections are joined by further ones, which go with their last call") {
+TEST_CASE("connections_fsm: calls beyond full connections get further ones, closed with their last call") {
     connections_fsm m(limits(2, 2, 3));
     for (int n = 0; n < 4; ++n) m.place();
     CHECK(m.place() == 3);
@@ -87,9 +86,7 @@ TEST_CASE("connections_fsm: full connections are joined by further ones, which g
     CHECK(m.open().size() == 2);
 }
 
-TEST_CASE(
-    "connections_fsm: an opening that gets no answer where others did goes elsewhere, and the limit is "
-    "learned"
+TEST_CASE("connections_fsm: an open without an answer moves to another connection, and the limit is learned"
 ) {
     connections_fsm m(limits(1, 100, 3));
     for (int n = 0; n < 3; ++n) m.place();
@@ -107,34 +104,34 @@ TEST_CASE(
         CHECK(m.place() == 2);
         CHECK(m.place() == 3);
     }
-    SUBCASE("for this one alone, if it may be dead") {
+    SUBCASE("for this connection alone, if it may be dead") {
         call.began = time_point() + 1s;
         CHECK(m.silent(call).how == silence::crowded);
         CHECK(m.limit() == 100);
         CHECK_FALSE(m.ended(1, false));
         for (int n = 0; n < 10; ++n) CHECK(m.place() == 2);
     }
-    SUBCASE("after twice the time, if that was in vain once") {
+    SUBCASE("after twice the time, if it has moved once before") {
         call.excused = 1;
         CHECK(m.silent(call).how == silence::borne);
         call.checks = 2;
         CHECK(m.silent(call).how == silence::crowded);
     }
-    SUBCASE("unless there is no room anywhere") {
+    SUBCASE("not if no other connection has room") {
         connections_fsm full(limits(1, 2, 1));
         full.place(), full.place();
         full.answered(1);
         CHECK(full.silent(call).how == silence::borne);
         CHECK(full.limit() == 2);
     }
-    SUBCASE("but not if nobody was answered: then it may be slow") {
+    SUBCASE("not if no call has been answered, because the service may be slow") {
         connections_fsm fresh(limits(1, 100, 3));
         fresh.place(), fresh.place();
         CHECK(fresh.silent(call).how == silence::borne);
     }
 }
 
-TEST_CASE("connections_fsm: a dead connection is asked, left after the stall timeout, and replaced") {
+TEST_CASE("connections_fsm: a dead connection is asked, and replaced after the stall timeout") {
     for (const std::uint64_t due : {std::uint64_t{1}, std::uint64_t{1} << 30}) {
         CAPTURE(due);
         scene s;
@@ -153,7 +150,7 @@ TEST_CASE("connections_fsm: a dead connection is asked, left after the stall tim
     }
 }
 
-TEST_CASE("connections_fsm: a sign of life waits behind the bytes that were due when it was asked for") {
+TEST_CASE("connections_fsm: a sign of life waits for the bytes that were due when it was requested") {
     constexpr auto slow = connections_fsm::slow_link;
     scene s;
     s.call.due = 5 * slow;
@@ -164,24 +161,24 @@ TEST_CASE("connections_fsm: a sign of life waits behind the bytes that were due 
             if (in.silent(checks).dead) return checks;
         }
     };
-    SUBCASE("of which nobody knows how fast they come: it has the stall timeout") {
+    SUBCASE("at an unknown rate: one stall timeout") {
         CHECK(left_after(s) == 5);
     }
-    SUBCASE("twice as long, if that was too short") {
+    SUBCASE("at an unknown rate, after a wait that was too short: twice the stall timeout") {
         s.call.excused = 1;
         CHECK(left_after(s) == 9);
     }
-    SUBCASE("and no longer for more of them") {
+    SUBCASE("at an unknown rate, with more bytes due: still one stall timeout") {
         s.call.due = 100 * slow;
         CHECK(left_after(s) == 5);
     }
-    SUBCASE("and not for ever, if they came slowly before") {
+    SUBCASE("at a very slow rate: a bounded time") {
         s.machine.busy({}, 0);
         s.machine.moved(time_point() + 20s, slow / 16, false);
         s.call.due = 100 * slow;
         CHECK(left_after(s) == 65);
     }
-    SUBCASE("with a margin, if they came at this rate before") {
+    SUBCASE("at a known rate: the time that it gives, with a margin") {
         s.machine.busy({}, 0);
         s.machine.moved(time_point() + 20s, 2 * slow, false);
         CHECK(s.machine.rate() == 2 * slow);
@@ -191,13 +188,13 @@ TEST_CASE("connections_fsm: a sign of life waits behind the bytes that were due 
         other.call.due = 10 * slow;
         CHECK(left_after(other) == 21);
     }
-    SUBCASE("not at all, if they came fast") {
+    SUBCASE("at a fast rate: no extra time") {
         s.was_fast();
         CHECK(left_after(s) == 4);
     }
 }
 
-TEST_CASE("connections_fsm: the rate is what came while something was due, and halves or doubles at most") {
+TEST_CASE("connections_fsm: the rate is measured while bytes are due, and changes by a factor of 2 at most") {
     constexpr auto slow = connections_fsm::slow_link;
     connections_fsm m(limits(1, 100, 64));
     m.busy(time_point() + 100s, 0);
@@ -218,14 +215,14 @@ TEST_CASE("connections_fsm: the rate is what came while something was due, and h
     CHECK(m.rate() == 4 * slow);
 }
 
-TEST_CASE("connections_fsm: a sign of life has twice the time if the connection before seemed dead, too") {
+TEST_CASE("connections_fsm: a sign of life has twice the time after another connection seemed dead") {
     scene s;
     s.call.excused = 1;
     for (unsigned checks = 1; checks < 8; ++checks) CHECK(s.silent(checks).how == silence::borne);
     CHECK(s.silent(8).dead);
 }
 
-TEST_CASE("connections_fsm: what is heard on a connection counts from when it was heard") {
+TEST_CASE("connections_fsm: a sign of life counts from the time of its arrival") {
     scene s;
     s.was_fast();
     s.call.due = 1 << 30;
@@ -238,8 +235,7 @@ TEST_CASE("connections_fsm: what is heard on a connection counts from when it wa
     CHECK(s.silent(8).dead);  // nothing for more than 20 s
 }
 
-TEST_CASE("connections_fsm: on a live connection a call has its time, which doubles, and then it was stalled"
-) {
+TEST_CASE("connections_fsm: on a live connection a call has a time that doubles, and is then stalled") {
     for (unsigned excused = 0; excused <= 4; ++excused) {
         CAPTURE(excused);
         scene s;
@@ -252,7 +248,7 @@ TEST_CASE("connections_fsm: on a live connection a call has its time, which doub
     }
 }
 
-TEST_CASE("connections_fsm: the time of a call grows with what may come before its bytes") {
+TEST_CASE("connections_fsm: the time of a call grows with the bytes due before its own") {
     const auto time_of = [](std::uint64_t due, std::uint64_t came_a_look) {
         scene s;
         s.call.due = due;
@@ -270,7 +266,7 @@ TEST_CASE("connections_fsm: the time of a call grows with what may come before i
     CHECK(time_of(std::uint64_t{64} << 20, 500'000) > 135);  // 64 MiB at 100 kB/s
 }
 
-TEST_CASE("connections_fsm: of a connection that cannot be asked nobody knows that it is dead") {
+TEST_CASE("connections_fsm: a connection that cannot be asked is replaced as slow, not as dead") {
     scene s;
     CHECK(s.silent(3).ask);
     s.machine.unaskable(1);
@@ -280,8 +276,7 @@ TEST_CASE("connections_fsm: of a connection that cannot be asked nobody knows th
     CHECK(s.machine.place() == 2);
 }
 
-TEST_CASE("connections_fsm: a call that waits in line on a connection that serves others does not replace it"
-) {
+TEST_CASE("connections_fsm: a call that queues on a working connection does not replace the connection") {
     connections_fsm m(limits(1, 2, 1));
     m.place(), m.place();
     m.answered(1);
@@ -293,7 +288,7 @@ TEST_CASE("connections_fsm: a call that waits in line on a connection that serve
     CHECK(m.replaced().empty());
 }
 
-TEST_CASE("connections_fsm: a further connection that is replaced makes room for another") {
+TEST_CASE("connections_fsm: replacement of a further connection makes room for another") {
     connections_fsm m(limits(1, 1, 2));
     m.place();
     REQUIRE(m.place() == 2);

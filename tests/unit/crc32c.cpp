@@ -41,14 +41,14 @@ bytes noise(std::size_t size, std::mt19937_64& random) {
 
 }  // namespace
 
-TEST_CASE("crc32c: the check value, nothing, and the vectors of RFC 3720") {
+TEST_CASE("crc32c: the check value, the empty input and the vectors of RFC 3720 have their checksums") {
     CHECK(crc32c(bytes_of("123456789")) == 0xE3069283);
     CHECK(crc32c({}) == 0);
     CHECK(crc32c(bytes(32, std::byte(0x00))) == 0x8A9136AA);
     CHECK(crc32c(bytes(32, std::byte(0xFF))) == 0x62A8AB43);
 }
 
-TEST_CASE("crc32c: equals the bytewise definition at every length and alignment") {
+TEST_CASE("crc32c: the result equals the bytewise definition at every length and alignment") {
     std::mt19937_64 random(5);
     const auto data = noise(5000, random);
     for (std::size_t length = 0; length < 300; ++length) {
@@ -58,7 +58,7 @@ TEST_CASE("crc32c: equals the bytewise definition at every length and alignment"
     CHECK(crc32c(data) == reference(data));
 }
 
-TEST_CASE("crc32c: extending and combining at any split gives the checksum of the whole") {
+TEST_CASE("crc32c: extending and combining at any split give the checksum of the whole") {
     std::mt19937_64 random(6);
     for (int round = 0; round < 500; ++round) {
         const auto data = noise(random() % 3000, random);
@@ -70,7 +70,7 @@ TEST_CASE("crc32c: extending and combining at any split gives the checksum of th
     }
 }
 
-TEST_CASE("crc32c: combining is associative for lengths that no memory holds") {
+TEST_CASE("crc32c: combining is associative for lengths beyond any memory") {
     std::mt19937_64 random(7);
     for (int round = 0; round < 500; ++round) {
         const auto a = std::uint32_t(random());
@@ -86,7 +86,7 @@ TEST_CASE("crc32c: combining is associative for lengths that no memory holds") {
     }
 }
 
-TEST_CASE("crc32c_copy: copies exactly the source and carries the checksum on") {
+TEST_CASE("crc32c_copy: the source is copied exactly, and the checksum continues") {
     std::mt19937_64 random(8);
     for (const std::size_t size : {0u, 1u, 100u, 32767u, 32768u, 32769u, 65536u, 200003u}) {
         const auto source = noise(size, random);
@@ -108,6 +108,6 @@ TEST_CASE("crc32c_copy: a destination that is too short is an error and stays un
     bytes destination(9, std::byte(0));
     CHECK(message_of(rangeio::errc::invalid_argument, [&] {
               (void)crc32c_copy(destination, source);
-          }) == "can't copy 10 bytes to 9 bytes");
+          }) == "crc32c_copy: 10 bytes do not fit into 9");
     CHECK(destination == bytes(9, std::byte(0)));
 }

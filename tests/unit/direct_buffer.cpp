@@ -58,7 +58,7 @@ TEST_CASE("direct_buffer: parts written in any order make the whole") {
     CHECK(text(block.span()) == "0123456789");
 }
 
-TEST_CASE("direct_buffer: the caller's memory is written in place and can't be taken") {
+TEST_CASE("direct_buffer: the caller's memory is written in place and cannot be taken") {
     std::string memory = "......";
     direct_buffer buffer(std::as_writable_bytes(std::span(memory)));
     buffer.make_view(0, 6).write(bytes_of("abcdef"));
@@ -67,18 +67,18 @@ TEST_CASE("direct_buffer: the caller's memory is written in place and can't be t
     CHECK(buffer.data().data() == reinterpret_cast<const std::byte*>(memory.data()));
     CHECK(misuse([&] {
               (void)std::move(buffer).take();
-          }) == "direct_buffer: the 6 bytes are the caller's and can't be taken");
+          }) == "direct_buffer: take: the 6 bytes are the caller's");
     CHECK_FALSE(buffer.closed());
 }
 
-TEST_CASE("direct_buffer: one without bytes is complete from the start") {
+TEST_CASE("direct_buffer: an empty buffer is complete from the start") {
     direct_buffer buffer(0);
     CHECK(buffer.data().empty());
     CHECK(std::move(buffer).take().empty());
     CHECK(direct_buffer(std::span<std::byte>()).data().empty());
 }
 
-TEST_CASE("direct_buffer: two views never overlap, and the error says both ranges") {
+TEST_CASE("direct_buffer: overlapping views are rejected, and the error gives both ranges") {
     direct_buffer buffer(100);
     const auto held = buffer.make_view(10, 10);
     const auto overlap = [&](std::uint64_t offset, std::uint64_t length) {
@@ -98,17 +98,17 @@ TEST_CASE("direct_buffer: a view out of bounds is an error, also when its end ov
     const auto out = [&](std::uint64_t offset, std::uint64_t length) {
         return misuse([&] { (void)buffer.make_view(offset, length); });
     };
-    CHECK(out(90, 11) == "direct_buffer: view of 11 bytes at 90 reaches out of 100 bytes");
-    CHECK(out(101, 0) == "direct_buffer: view of 0 bytes at 101 reaches out of 100 bytes");
+    CHECK(out(90, 11) == "direct_buffer: view of 11 bytes at 90 exceeds 100 bytes");
+    CHECK(out(101, 0) == "direct_buffer: view of 0 bytes at 101 exceeds 100 bytes");
     CHECK(
         out(90, ~std::uint64_t(0)) ==
-        "direct_buffer: view of 18446744073709551615 bytes at 90 reaches out of 100 bytes"
+        "direct_buffer: view of 18446744073709551615 bytes at 90 exceeds 100 bytes"
     );
     CHECK_NOTHROW((void)buffer.make_view(90, 10));
     CHECK_NOTHROW((void)buffer.make_view(100, 0));
 }
 
-TEST_CASE("direct_buffer: an empty view takes nothing and is complete") {
+TEST_CASE("direct_buffer: an empty view occupies no bytes and is complete") {
     direct_buffer buffer(10);
     const auto held = buffer.make_view(0, 10);
     auto empty = buffer.make_view(5, 0);
@@ -118,7 +118,7 @@ TEST_CASE("direct_buffer: an empty view takes nothing and is complete") {
     CHECK(misuse([&] { empty.commit(1); }) == "direct_buffer: view [0, 0): 1 bytes given, 0 of 0 remain");
 }
 
-TEST_CASE("direct_buffer: a view can't be overfilled, and nothing is written then") {
+TEST_CASE("direct_buffer: a write beyond a view is rejected, and nothing is written") {
     std::string memory = "..........";
     direct_buffer buffer(std::as_writable_bytes(std::span(memory)));
     auto view = buffer.make_view(2, 4);
@@ -132,7 +132,7 @@ TEST_CASE("direct_buffer: a view can't be overfilled, and nothing is written the
     CHECK(buffer.written() == 1);
 }
 
-TEST_CASE("direct_buffer: with bytes missing there is no data, and the error names the first hole") {
+TEST_CASE("direct_buffer: an incomplete buffer returns no data, and the error gives the first hole") {
     direct_buffer buffer(10);
     const auto hole = [&] {
         const auto message = misuse([&] { (void)buffer.data(); });
@@ -154,7 +154,8 @@ TEST_CASE("direct_buffer: with bytes missing there is no data, and the error nam
     CHECK(text(std::move(buffer).take().span()) == "0123456789");
 }
 
-TEST_CASE("direct_buffer: the unwritten rest of a dropped view can be viewed again, what it wrote can't") {
+TEST_CASE("direct_buffer: after a view is dropped its unwritten rest is free again, its written bytes are not"
+) {
     direct_buffer buffer(10);
     {
         auto dropped = buffer.make_view(0, 10);
@@ -168,7 +169,7 @@ TEST_CASE("direct_buffer: the unwritten rest of a dropped view can be viewed aga
     CHECK(text(buffer.data()) == "0123456789");
 }
 
-TEST_CASE("direct_buffer: a moved view carries its region along, and one overwritten gives it back") {
+TEST_CASE("direct_buffer: a moved view keeps its region, and an overwritten one releases it") {
     direct_buffer buffer(4);
     auto a = buffer.make_view(0, 2);
     a.write(bytes_of("0"));
@@ -202,11 +203,11 @@ TEST_CASE("direct_buffer: after close() every use is an error") {
     CHECK(misuse([&] {
               (void)buffer.make_view(1, 2);
           }) == "direct_buffer: view of 2 bytes at 1: the buffer is closed");
-    CHECK(misuse([&] { (void)buffer.data(); }) == "direct_buffer: its data: the buffer is closed");
+    CHECK(misuse([&] { (void)buffer.data(); }) == "direct_buffer: data: the buffer is closed");
     CHECK_THROWS_AS((void)std::move(buffer).take(), rangeio::error);
 }
 
-TEST_CASE("direct_buffer: taken or moved from, it is closed") {
+TEST_CASE("direct_buffer: a taken or moved-from buffer is closed") {
     direct_buffer buffer(2);
     buffer.make_view(0, 2).write(bytes_of("ab"));
     direct_buffer other = std::move(buffer);
@@ -224,7 +225,7 @@ TEST_CASE("direct_buffer: taken or moved from, it is closed") {
     CHECK(text(moved.span()) == "ab");
 }
 
-TEST_CASE("direct_buffer: own memory outlives the buffer while a view can write to it") {
+TEST_CASE("direct_buffer: owned memory outlives the buffer while a view can write to it") {
     direct_buffer::view late;
     {
         direct_buffer buffer(1 << 20);
@@ -236,7 +237,7 @@ TEST_CASE("direct_buffer: own memory outlives the buffer while a view can write 
     CHECK(late.complete());
 }
 
-TEST_CASE("direct_buffer: a size that no memory has is an error that says it") {
+TEST_CASE("direct_buffer: a size beyond any memory is an error that gives the size") {
     CHECK(message_of(errc::invalid_argument, [] {
               direct_buffer(std::uint64_t(1) << 63);
           }) == "direct_buffer: no memory for 9223372036854775808 bytes");

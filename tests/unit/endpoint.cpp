@@ -29,7 +29,7 @@ std::string why_not(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("endpoint: every way to write one on this machine is known to be that") {
+TEST_CASE("endpoint: every notation of an address on this machine is recognized") {
     const std::string v4 = "ipv4:127.0.0.1:9000";
     const std::string name = "dns:///localhost:9000";
     const std::vector<accepted> all{
@@ -67,7 +67,7 @@ TEST_CASE("endpoint: every way to write one on this machine is known to be that"
     }
 }
 
-TEST_CASE("endpoint: others are not on this machine, whatever they begin with") {
+TEST_CASE("endpoint: an address of another machine is recognized, whatever its beginning") {
     const std::vector<accepted> all{
         {"storage.googleapis.com:443", "dns:///storage.googleapis.com:443", "storage.googleapis.com:443"},
         {"dns:///storage.googleapis.com", "dns:///storage.googleapis.com:443", "storage.googleapis.com:443"},
@@ -95,7 +95,7 @@ TEST_CASE("endpoint: others are not on this machine, whatever they begin with") 
     }
 }
 
-TEST_CASE("endpoint: what cannot be used is refused, and the error says what to write") {
+TEST_CASE("endpoint: an unusable endpoint is rejected, and the error gives the right form") {
     const std::vector<std::string> wrong{
         "",
         "  ",
@@ -164,10 +164,10 @@ TEST_CASE("endpoint: what cannot be used is refused, and the error says what to 
     CHECK(why_not("localhost") == "endpoint 'localhost': the port is missing; write localhost:PORT");
     CHECK(
         why_not("127.1:9000") ==
-        "endpoint '127.1:9000': an IPv4 address has four numbers in 0..255, as 127.0.0.1"
+        "endpoint '127.1:9000': an IPv4 address has four numbers in 0..255, such as 127.0.0.1"
     );
     CHECK(why_not("h:70000").starts_with(
         "endpoint 'h:70000': port: '70000' is not in 1..65535; write HOST:PORT, "
     ));
-    CHECK(why_not("foo://bar").starts_with("endpoint 'foo://bar': 'foo' is no scheme; write HOST:PORT, "));
+    CHECK(why_not("foo://bar").starts_with("endpoint 'foo://bar': 'foo' is not a scheme; write HOST:PORT, "));
 }

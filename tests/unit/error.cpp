@@ -11,12 +11,12 @@ using rangeio::errc;
 using rangeio::error_class;
 using rangeio::failure;
 
-TEST_CASE("failure: default constructed, it means success") {
+TEST_CASE("failure: the default means success") {
     CHECK_FALSE(failure{});
     CHECK_FALSE(failure{}.code().failed());
 }
 
-TEST_CASE("failure: keeps the code, the message and the status of the service") {
+TEST_CASE("failure: code, message and status of the service are kept") {
     const failure why{errc::not_found, "gs://b/o: no such object", error_class::gone};
     CHECK(why);
     CHECK(why.code() == errc::not_found);
@@ -27,7 +27,7 @@ TEST_CASE("failure: keeps the code, the message and the status of the service") 
     CHECK(why.with_context("gs://b/o [0, 1)").message() == "gs://b/o [0, 1): no such object");
 }
 
-TEST_CASE("failure: without a message, the code speaks") {
+TEST_CASE("failure: without a message, the text of the code is used") {
     CHECK(failure(errc::short_read).message() == "short read");
     CHECK(failure(rangeio::error_code(14, rangeio::grpc_category())).message() == "UNAVAILABLE");
     CHECK(rangeio::grpc_category().message(99) == "gRPC status 99");
@@ -74,7 +74,7 @@ TEST_CASE("failure: each status of gRPC has a class, with the service's text and
     CHECK(failure().kind() == error_class::none);
 }
 
-TEST_CASE("failure: another message leaves the rest as it is") {
+TEST_CASE("failure: another message leaves the other fields unchanged") {
     const failure why(
         errc::timed_out, rangeio::error_info{"one", error_class::throttled, std::chrono::seconds(3)}
     );

@@ -55,7 +55,7 @@ TEST_CASE("fault_script: lines and semicolons separate faults, and a comment hid
     CHECK(script.faults[2].percent == 25);
 }
 
-TEST_CASE("fault_script: what is written is what was read, for every kind") {
+TEST_CASE("fault_script: every kind is written as it is parsed") {
     for (const fault_kind kind : fault_kinds()) {
         rangeio::testing::fault f = fault_script::parse("reset").faults[0];
         std::string line(to_string(kind));
@@ -81,7 +81,7 @@ TEST_CASE("fault_script: what is written is what was read, for every kind") {
     CHECK(fault_script::parse("").text() == "");
 }
 
-TEST_CASE("fault_script: a token may be of any bytes, in both forms") {
+TEST_CASE("fault_script: a token has any bytes, in text and in JSON") {
     std::string all;
     for (int c = 0; c < 256; ++c) all += static_cast<char>(c);
     fault_script script = fault_script::parse(R"(redirect token=a\x0ab\x5C handle=yes)");
@@ -98,7 +98,7 @@ TEST_CASE("fault_script: a token may be of any bytes, in both forms") {
     }
 }
 
-TEST_CASE("fault_script: a redirect has the token there, the one that is named, or none") {
+TEST_CASE("fault_script: a redirect has the default token, a named one, or none") {
     const auto script = fault_script::parse("redirect; redirect token=t; redirect token=no handle=yes");
     CHECK(script.faults[0].token == "there");
     CHECK(script.faults[1].token == "t");
@@ -109,25 +109,25 @@ TEST_CASE("fault_script: a redirect has the token there, the one that is named, 
     CHECK(fault_script::parse(R"([{"kind": "redirect", "token": false}])").faults[0].token.empty());
 }
 
-TEST_CASE("fault_script: a batch is of any chunks, or of distinct ranges") {
+TEST_CASE("fault_script: a batch has any chunks, or those of distinct ranges") {
     const auto script = fault_script::parse("batch; batch bytes=3 distinct=yes; batch distinct=no");
     CHECK_FALSE(script.faults[0].distinct);
     CHECK(script.faults[1].distinct);
     CHECK_FALSE(script.faults[2].distinct);
     CHECK(script.text() == "batch bytes=2; batch bytes=3 distinct=yes; batch bytes=2");
     CHECK(fault_script::parse(R"([{"kind": "batch", "distinct": true}])").faults[0].distinct);
-    CHECK(complaint("batch distinct=maybe") == "fault \"batch distinct=maybe\": distinct is yes or no");
+    CHECK(complaint("batch distinct=maybe") == "fault \"batch distinct=maybe\": distinct is not yes or no");
     CHECK(complaint("reset distinct=yes") == "fault \"reset distinct=yes\": reset takes no distinct");
 }
 
-TEST_CASE("fault_script: what is wrong is named") {
-    CHECK(complaint("rest") == "fault \"rest\": \"rest\" is no kind of fault");
+TEST_CASE("fault_script: a mistake in text is named") {
+    CHECK(complaint("rest") == "fault \"rest\": \"rest\" is not a fault kind");
     CHECK(complaint("reset byte") == "fault \"reset byte\": \"byte\" is not KEY=VALUE");
     CHECK(complaint("reset byte=-1") == "fault \"reset byte=-1\": byte=-1 is not a whole number from 0");
     CHECK(complaint("reset call=0") == "fault \"reset call=0\": call=0 is not a whole number from 1");
     CHECK(complaint("reset byte=18446744073709551615").find("not a whole number") != std::string::npos);
     CHECK(complaint("reset delay=1s") == "fault \"reset delay=1s\": reset takes no delay");
-    CHECK(complaint("latency") == "fault \"latency\": a delay is missing");
+    CHECK(complaint("latency") == "fault \"latency\": delay is missing");
     CHECK(
         complaint("latency delay=5") ==
         "fault \"latency delay=5\": delay=5 is not a time like 5ms, at most a day"
@@ -135,19 +135,19 @@ TEST_CASE("fault_script: what is wrong is named") {
     CHECK(complaint("latency delay=99999999999s").find("at most a day") != std::string::npos);
     CHECK(
         complaint("reset status=FINE") ==
-        "fault \"reset status=FINE\": status=FINE is no gRPC status that is an error"
+        "fault \"reset status=FINE\": status=FINE is not a gRPC error status"
     );
     CHECK(complaint("reset status=0").find("no gRPC status") != std::string::npos);
     CHECK(
-        complaint("reset chance=0%") == "fault \"reset chance=0%\": chance is a percentage from 1% to 100%"
+        complaint("reset chance=0%") == "fault \"reset chance=0%\": chance is not a percentage in 1%..100%"
     );
-    CHECK(complaint("reset speed=1") == "fault \"reset speed=1\": \"speed\" is no key");
+    CHECK(complaint("reset speed=1") == "fault \"reset speed=1\": \"speed\" is not a key");
     for (const char* token : {"", "\xff", "\xc3\xa4", "\x7f", "\x01"}) {
         CHECK(complaint(std::string("redirect token=") + token)
-                  .ends_with("a token is printable ASCII without white space, ; and #, or \\xHH for any byte")
+                  .ends_with("token: not printable ASCII without white space, ; and #, or \\xHH for any byte")
         );
     }
-    CHECK(complaint("redirect handle=maybe") == "fault \"redirect handle=maybe\": handle is yes or no");
+    CHECK(complaint("redirect handle=maybe") == "fault \"redirect handle=maybe\": handle is not yes or no");
 }
 
 TEST_CASE("fault_script: JSON has the keys of the text, as numbers and words") {
@@ -171,7 +171,7 @@ TEST_CASE("fault_script: JSON has the keys of the text, as numbers and words") {
     CHECK(fault_script::parse("").json() == "[]");
 }
 
-TEST_CASE("fault_script: JSON may bring a seed") {
+TEST_CASE("fault_script: JSON can set a seed") {
     const auto script =
         fault_script::parse(R"({"seed": 18446744073709551615, "faults": [{"kind": "reset"}]})");
     CHECK(script.seed == 18446744073709551615U);
@@ -181,16 +181,16 @@ TEST_CASE("fault_script: JSON may bring a seed") {
     CHECK(again.faults == script.faults);
 }
 
-TEST_CASE("fault_script: what is wrong with JSON is named, and where") {
-    CHECK(complaint("[\n{\"kind\": \"reset\",}]").starts_with("line 2: no JSON: "));
-    CHECK(complaint("[").starts_with("line 1: no JSON: "));
-    CHECK(complaint("[] []").starts_with("line 1: no JSON: "));
-    CHECK(complaint(std::string(100, '[')).starts_with("line 1: no JSON: "));
-    CHECK(complaint("[7]") == "fault 1: it is no object");
-    CHECK(complaint("[{}]") == "fault 1: \"kind\" is missing, or no string");
-    CHECK(complaint(R"([{"kind": 3}])") == "fault 1: \"kind\" is missing, or no string");
-    CHECK(complaint(R"([{"kind": "reset"}, {"kind": "rest"}])") == "fault 2: \"rest\" is no kind of fault");
-    CHECK(complaint(R"([{"kind": "reset", "speed": 1}])") == "fault 1: \"speed\" is no key");
+TEST_CASE("fault_script: a mistake in JSON is named with its place") {
+    CHECK(complaint("[\n{\"kind\": \"reset\",}]").starts_with("line 2: invalid JSON: "));
+    CHECK(complaint("[").starts_with("line 1: invalid JSON: "));
+    CHECK(complaint("[] []").starts_with("line 1: invalid JSON: "));
+    CHECK(complaint(std::string(100, '[')).starts_with("line 1: invalid JSON: "));
+    CHECK(complaint("[7]") == "fault 1: not an object");
+    CHECK(complaint("[{}]") == "fault 1: \"kind\" is missing or not a string");
+    CHECK(complaint(R"([{"kind": 3}])") == "fault 1: \"kind\" is missing or not a string");
+    CHECK(complaint(R"([{"kind": "reset"}, {"kind": "rest"}])") == "fault 2: \"rest\" is not a fault kind");
+    CHECK(complaint(R"([{"kind": "reset", "speed": 1}])") == "fault 1: \"speed\" is not a key");
     CHECK(complaint(R"([{"kind": "reset", "byte": -1}])") == "fault 1: byte=-1 is not a whole number from 0");
     CHECK(
         complaint(R"([{"kind": "reset", "byte": 1.5}])").find("is not a whole number") != std::string::npos
@@ -202,52 +202,52 @@ TEST_CASE("fault_script: what is wrong with JSON is named, and where") {
         complaint(R"([{"kind": "reset", "call": null}])") == "fault 1: call=null is not a whole number from 1"
     );
     CHECK(complaint(R"([{"kind": "reset", "delay": "1s"}])") == "fault 1: reset takes no delay");
-    CHECK(complaint(R"([{"kind": "latency"}])") == "fault 1: a delay is missing");
-    CHECK(complaint(R"([{"kind": "redirect", "handle": "maybe"}])") == "fault 1: handle is yes or no");
+    CHECK(complaint(R"([{"kind": "latency"}])") == "fault 1: delay is missing");
+    CHECK(complaint(R"([{"kind": "redirect", "handle": "maybe"}])") == "fault 1: handle is not yes or no");
     CHECK(
         complaint(R"([{"kind": "redirect", "token": "a b"}])") ==
-        "fault 1: a token is printable ASCII without white space, ; and #, or \\xHH for any byte"
+        "fault 1: token: not printable ASCII without white space, ; and #, or \\xHH for any byte"
     );
-    CHECK(complaint("{}") == "\"faults\" is missing, or no array");
-    CHECK(complaint(R"({"faults": 1})") == "\"faults\" is missing, or no array");
-    CHECK(complaint(R"({"faults": [], "sed": 1})") == "\"sed\" is no key of a script");
+    CHECK(complaint("{}") == "\"faults\" is missing or not an array");
+    CHECK(complaint(R"({"faults": 1})") == "\"faults\" is missing or not an array");
+    CHECK(complaint(R"({"faults": [], "sed": 1})") == "\"sed\" is not a script field");
     CHECK(complaint(R"({"faults": [], "seed": -1})") == "\"seed\" is not a whole number from 0");
 }
 
-TEST_CASE("pool_program: what is wrong is named, with its line") {
+TEST_CASE("pool_program: a mistake is named with its line") {
     CHECK(program_complaint("object 8\n") == "the program has no task");
-    CHECK(program_complaint("\nobjet 8\n") == "line 2: \"objet\" is no directive");
-    CHECK(program_complaint("pool 0\n") == "line 1: the pool's size is \"0\", not a number from 1 to 64");
-    CHECK(program_complaint("task a: raed 0-1") == "line 1: \"raed\" is no operation");
+    CHECK(program_complaint("\nobjet 8\n") == "line 2: \"objet\" is not a directive");
+    CHECK(program_complaint("pool 0\n") == "line 1: the pool's size: \"0\" is not an integer in 1..64");
+    CHECK(program_complaint("task a: raed 0-1") == "line 1: \"raed\" is not an operation");
     CHECK(program_complaint("task a: read 4-1") == "line 1: \"4-1\" is not a range A-B");
     CHECK(program_complaint("task a: read 0-1 pace=2") == "line 1: read takes no \"pace=2\"");
-    CHECK(program_complaint("\ntask a: cancel b") == "line 2: task a cancels b, which is no task");
-    CHECK(program_complaint("task a:") == "line 1: task a does nothing");
-    CHECK(program_complaint("task a: wait 1ms\ntask a: wait 1ms") == "line 2: there are two tasks a");
+    CHECK(program_complaint("\ntask a: cancel b") == "line 2: task a cancels b, which is not a task");
+    CHECK(program_complaint("task a:") == "line 1: task a has no operation");
+    CHECK(program_complaint("task a: wait 1ms\ntask a: wait 1ms") == "line 2: task a is defined twice");
     CHECK(
         program_complaint("faults reset byte=x") ==
         "line 1: fault \"reset byte=x\": byte=x is not a whole number from 0"
     );
-    CHECK(program_complaint("end soon") == "line 1: a program ends with close, destroy, abandon or any");
-    CHECK(program_complaint("errors some") == "line 1: errors are allowed or none");
+    CHECK(program_complaint("end soon") == "line 1: the end is not close, destroy, abandon or any");
+    CHECK(program_complaint("errors some") == "line 1: errors are neither allowed nor none");
     CHECK(
-        program_complaint("cache idle-pools=65") == "line 1: idle-pools is \"65\", not a number from 0 to 64"
+        program_complaint("cache idle-pools=65") == "line 1: idle-pools: \"65\" is not an integer in 0..64"
     );
     CHECK(program_complaint("cache size=1") == "line 1: a cache takes no \"size=1\"");
     CHECK(program_complaint("cache idle-timeout") == "line 1: \"\" is not a time like 5ms");
     CHECK(
         program_complaint("cache\ntask a: open object=16") ==
-        "line 2: object is \"16\", not a number from 0 to 15"
+        "line 2: object: \"16\" is not an integer in 0..15"
     );
     CHECK(program_complaint("cache\ntask a: read 0-1 object=1") == "line 2: read takes no \"object=1\"");
     CHECK(
         program_complaint("pool 1\ntask a: open\ntask b: close-cache") ==
-        "line 2: \"open\" needs a cache, and the program has none"
+        "line 2: \"open\" requires a cache, and the program has none"
     );
-    CHECK(program_complaint("calls many") == "line 1: calls is \"many\", not a number from 0 to 100000");
+    CHECK(program_complaint("calls many") == "line 1: calls: \"many\" is not an integer in 0..100000");
 }
 
-TEST_CASE("pool_program: a cache has the options of its line, and the library's where that is silent") {
+TEST_CASE("pool_program: a cache has the options of its line, and the library's defaults otherwise") {
     const auto plain = pool_program::parse("cache\ntask a: open; close-cache deadline=2ms");
     REQUIRE(plain.cache);
     CHECK(plain.cache->max_idle_pools() == rangeio::pool_cache_options().max_idle_pools());

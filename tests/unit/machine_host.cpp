@@ -13,7 +13,7 @@ struct machine {
 
 }  // namespace
 
-TEST_CASE("machine_host: a queue that never runs dry keeps the room that was reserved for what must not fail"
+TEST_CASE("machine_host: a queue that is never empty keeps the room reserved for actions that must not fail"
 ) {
     rangeio::runtime::machine_host<machine, int> host;
     // More than are taken at once.

@@ -37,7 +37,7 @@ std::string wrong_page(const std::string& field) {
 
 }  // namespace
 
-TEST_CASE("metadata decoder: a page has its objects, prefixes and token, and unknown fields do not disturb") {
+TEST_CASE("metadata decoder: objects, prefixes and token of a page are decoded, unknown fields are ignored") {
     storage::ListObjectsResponse said;
     for (const char* name : {"a", "b"}) {
         auto& object = *said.add_objects();
@@ -64,7 +64,7 @@ TEST_CASE("metadata decoder: a page has its objects, prefixes and token, and unk
     CHECK(got.next_page_token.empty());
 }
 
-TEST_CASE("metadata decoder: a page with a text that is not UTF-8 is malformed, and leaves nothing behind") {
+TEST_CASE("metadata decoder: a page with a text that is not UTF-8 is rejected and leaves nothing behind") {
     const std::string no_utf8 = "a text that is not UTF-8";
     CHECK(wrong_page(bytes_field(1, bytes_field(1, no_text))) == no_utf8);
     CHECK(wrong_page(bytes_field(1, bytes_field(27, no_text))) == no_utf8);
@@ -74,7 +74,7 @@ TEST_CASE("metadata decoder: a page with a text that is not UTF-8 is malformed, 
     CHECK(wrong_page(bytes_field(3, no_text) + bytes_field(3, "token")) == no_utf8);
 }
 
-TEST_CASE("metadata decoder: a page that is cut, or has an object that is wrong, leaves nothing behind") {
+TEST_CASE("metadata decoder: a truncated page or a malformed object is rejected and leaves nothing behind") {
     CHECK(wrong_page("\x0a") == "truncated");
     CHECK(
         wrong_page("\x0a\x05"
@@ -91,7 +91,7 @@ TEST_CASE("metadata decoder: a page that is cut, or has an object that is wrong,
     CHECK(wrong_page("\x0c") == "end of a group that was not opened");
 }
 
-TEST_CASE("metadata decoder: a page has room for 10000 entries, and rejects one more") {
+TEST_CASE("metadata decoder: a page may have 10000 entries, and one more is rejected") {
     for (const std::uint32_t field : {1U, 2U}) {
         std::string page;
         for (int n = 0; n < 9'999; ++n) page += bytes_field(field, "");
@@ -106,7 +106,7 @@ TEST_CASE("metadata decoder: a page has room for 10000 entries, and rejects one 
     }
 }
 
-TEST_CASE("metadata decoder: a layout has its place, and is malformed with a text that is not UTF-8") {
+TEST_CASE("metadata decoder: a layout has its location, and a text that is not UTF-8 is rejected") {
     control::StorageLayout said;
     said.set_name("projects/_/buckets/b-1/storageLayout");
     said.set_location("us-east1-b");

@@ -4,7 +4,7 @@
 
 using namespace support;
 
-// What happens on one call. What follows the end of a call is in mrd_resume.cpp; here nothing is tried again.
+// The events of one call. The end of a call is the subject of mrd_resume.cpp; here no call is retried.
 
 TEST_CASE("mrd_fsm: S1: a response never waits for a send: bytes arrive while a request is written") {
     stream s = open_stream();
@@ -15,7 +15,9 @@ TEST_CASE("mrd_fsm: S1: a response never waits for a send: bytes arrive while a 
     CHECK(s.write_done() == "write 2:4+4");
 }
 
-TEST_CASE("mrd_fsm: S1, museum S05: chunks are routed by read_id, unknown and finished ones are dropped") {
+TEST_CASE(
+    "mrd_fsm: S1, museum S05: chunks are routed by read_id, those of unknown and completed ids are dropped"
+) {
     stream s = open_stream();
     s.add(1, 0, 4);
     s.write_done();
@@ -42,7 +44,7 @@ TEST_CASE("mrd_fsm: S1: bytes for a range that has not been sent are dropped") {
     CHECK(s.chunk(2, 4, 4, true) == "r2 4");
 }
 
-TEST_CASE("mrd_fsm: S2: ranges queue while a request is written, and leave together in the next one") {
+TEST_CASE("mrd_fsm: S2: ranges queue while a request is written, and are sent together in the next one") {
     stream s = open_stream();
     CHECK(s.add(1, 0, 1) == "write 1:0+1");
     CHECK(s.add(2, 10, 2) == "");
@@ -52,7 +54,8 @@ TEST_CASE("mrd_fsm: S2: ranges queue while a request is written, and leave toget
     CHECK_FALSE((s.machine().wire() == mrd_fsm::wire_state::writing));
 }
 
-TEST_CASE("mrd_fsm: S2: a message takes as many ranges as the service allows, the rest the next one") {
+TEST_CASE("mrd_fsm: S2: a message holds the ranges that the service allows, further ones are sent in the next"
+) {
     stream s = open_stream();
     s.add(1, 0, 1);
     for (std::uint64_t n = 0; n < 2 * max_ranges_per_message + 1; ++n) s.add(n, n, 1);
@@ -66,7 +69,7 @@ TEST_CASE("mrd_fsm: S2: a message takes as many ranges as the service allows, th
     CHECK(s.write_done() == "");
 }
 
-TEST_CASE("mrd_fsm: S2: the message stays as it is until it has been written") {
+TEST_CASE("mrd_fsm: S2: the message is unchanged until it has been written") {
     stream s = open_stream();
     s.add(1, 0, 1);
     const auto* const before = s.machine().message().data();
@@ -89,7 +92,7 @@ TEST_CASE("mrd_fsm: S2: a range that is cancelled in the queue is never sent") {
     CHECK(s.write_done() == "");
 }
 
-TEST_CASE("mrd_fsm: S3: ranges that are there before the call ride in its first message") {
+TEST_CASE("mrd_fsm: S3: ranges added before the call are sent in its first message") {
     stream s;
     CHECK(s.add(1, 0, 4) == "");
     CHECK(s.add(2, 4, 4) == "");
@@ -101,7 +104,7 @@ TEST_CASE("mrd_fsm: S3: ranges that are there before the call ride in its first 
     CHECK(s.chunk(1, 0, 4, true) == "r1 4");
 }
 
-TEST_CASE("mrd_fsm: S4: what arrives goes behind what was right so far") {
+TEST_CASE("mrd_fsm: S4: a chunk is written behind the accepted bytes") {
     stream s = open_stream();
     s.add(1, 100, 10);
     CHECK(s.begin_chunk(1, 100, 4) == "");
@@ -114,7 +117,7 @@ TEST_CASE("mrd_fsm: S4: what arrives goes behind what was right so far") {
     CHECK(s.end_chunk(1) == "r1 10");
 }
 
-TEST_CASE("mrd_fsm: S4, museum S04: a wrong checksum fails its range alone, which keeps what was right") {
+TEST_CASE("mrd_fsm: S4, museum S04: a wrong checksum fails its range alone, and the accepted bytes count") {
     stream s = open_stream();
     s.add(1, 0, 8);
     s.write_done();
@@ -151,7 +154,7 @@ TEST_CASE("mrd_fsm: S4, museum S08: surplus bytes fail their range before they a
     CHECK(s.chunk(2, 8, 8) == "r2 8");
 }
 
-TEST_CASE("mrd_fsm: S5: a range is complete with its last byte, whether or not range_end comes") {
+TEST_CASE("mrd_fsm: S5: a range is complete with its last byte, with or without range_end") {
     stream s = open_stream();
     s.add(1, 0, 4);
     CHECK(s.chunk(1, 0, 4, false) == "r1 4");
@@ -160,7 +163,7 @@ TEST_CASE("mrd_fsm: S5: a range is complete with its last byte, whether or not r
     CHECK(s.chunk(1, 4, 0, true) == "");
 }
 
-TEST_CASE("mrd_fsm: S5: a cancellation that comes with the last byte is too late") {
+TEST_CASE("mrd_fsm: S5: a cancellation during the copy of the last byte is too late") {
     stream s = open_stream();
     s.add(1, 0, 4);
     s.begin_chunk(1, 0, 4);
@@ -169,33 +172,33 @@ TEST_CASE("mrd_fsm: S5: a cancellation that comes with the last byte is too late
     CHECK(s.cancel(1) == "");
 }
 
-TEST_CASE("mrd_fsm: S6, museum S06: a range that ends early says how many bytes came") {
-    SUBCASE("with the last chunk") {
+TEST_CASE("mrd_fsm: S6, museum S06: a range that ends early reports the number of its bytes") {
+    SUBCASE("range_end with the last chunk") {
         stream s = open_stream();
         s.add(1, 0, 8);
         CHECK(s.chunk(1, 0, 3, true) == "r1 3");
     }
-    SUBCASE("with an empty one") {
+    SUBCASE("range_end in an empty chunk after bytes") {
         stream s = open_stream();
         s.add(1, 0, 8);
         CHECK(s.chunk(1, 0, 3) == "");
         CHECK(s.chunk(1, 3, 0, true) == "r1 3");
     }
-    SUBCASE("with nothing at all") {
+    SUBCASE("range_end without any byte") {
         stream s = open_stream();
         s.add(1, 0, 8);
         CHECK(s.chunk(1, 0, 0, true) == "r1 0");
     }
 }
 
-TEST_CASE("mrd_fsm: S6: an empty chunk that ends nothing changes nothing") {
+TEST_CASE("mrd_fsm: S6: an empty chunk without range_end changes nothing") {
     stream s = open_stream();
     s.add(1, 0, 8);
     CHECK(s.chunk(1, 0, 0) == "");
     CHECK(s.chunk(1, 0, 8) == "r1 8");
 }
 
-TEST_CASE("mrd_fsm: S8: a cancelled range answers at once, its bytes are dropped as they arrive") {
+TEST_CASE("mrd_fsm: S8: a cancelled range completes at once, and its bytes are dropped as they arrive") {
     stream s = open_stream();
     s.add(1, 0, 8);
     CHECK(s.chunk(1, 0, 2) == "");
@@ -212,7 +215,7 @@ TEST_CASE("mrd_fsm: S8: a cancelled range answers at once, its bytes are dropped
     CHECK(s.counted().unknown_chunks == 1);
 }
 
-TEST_CASE("mrd_fsm: S8, museum S11: a range cancelled during a copy answers when the copy is over") {
+TEST_CASE("mrd_fsm: S8, museum S11: a range cancelled during a copy completes when the copy has ended") {
     stream s = open_stream();
     s.add(1, 0, 8);
     s.begin_chunk(1, 0, 4);
@@ -223,7 +226,7 @@ TEST_CASE("mrd_fsm: S8, museum S11: a range cancelled during a copy answers when
     CHECK_FALSE(s.verdict().accept);
 }
 
-TEST_CASE("mrd_fsm: S8: an orphan is forgotten with its last byte, even if range_end never comes") {
+TEST_CASE("mrd_fsm: S8: an orphan is removed with its last byte, even without range_end") {
     stream s = open_stream();
     s.add(1, 0, 8);
     s.cancel(1);
@@ -233,7 +236,7 @@ TEST_CASE("mrd_fsm: S8: an orphan is forgotten with its last byte, even if range
     CHECK(s.machine().ranges().size() == 1);
 }
 
-TEST_CASE("mrd_fsm: ranges that are done leave the machine, however many there were") {
+TEST_CASE("mrd_fsm: completed ranges leave the machine, however many there were") {
     stream s = open_stream();
     for (int n = 1; n <= 1000; ++n) {
         s.add(1, 0, 1);
@@ -243,7 +246,7 @@ TEST_CASE("mrd_fsm: ranges that are done leave the machine, however many there w
     }
 }
 
-TEST_CASE("mrd_fsm: closing fails what is under way, and ends when the call has ended") {
+TEST_CASE("mrd_fsm: close fails the pending ranges, and completes when the call has ended") {
     stream s = open_stream();
     s.add(1, 0, 8);
     s.add(2, 8, 8);
@@ -257,7 +260,7 @@ TEST_CASE("mrd_fsm: closing fails what is under way, and ends when the call has 
     CHECK(s.call_ended() == "");
 }
 
-TEST_CASE("mrd_fsm: a stream that is closed before it is opened ends when somebody is there to be told") {
+TEST_CASE("mrd_fsm: a stream closed before its open ends when an owner opens it") {
     stream s;
     s.add(1, 0, 8);
     CHECK(s.close() == "r1 0: stream closed");
@@ -267,7 +270,7 @@ TEST_CASE("mrd_fsm: a stream that is closed before it is opened ends when somebo
     CHECK(s.open() == "");
 }
 
-TEST_CASE("mrd_fsm: closing with a reason tells it to the ranges and to the owner") {
+TEST_CASE("mrd_fsm: a close with a reason passes it to the ranges and to the owner") {
     stream s = open_stream();
     s.add(1, 0, 8);
     CHECK(s.close(errc::shut_down) == "r1 0: shut down, reconnecting, cancel call");
@@ -276,7 +279,7 @@ TEST_CASE("mrd_fsm: closing with a reason tells it to the ranges and to the owne
     CHECK(s.machine().state() == mrd_state::failed);
 }
 
-TEST_CASE("mrd_fsm: a call that never opened ends with its own reason") {
+TEST_CASE("mrd_fsm: a call that fails to open ends the stream with its own reason") {
     stream s;
     s.add(1, 0, 8);
     s.open();
@@ -284,7 +287,7 @@ TEST_CASE("mrd_fsm: a call that never opened ends with its own reason") {
     CHECK(s.machine().state() == mrd_state::failed);
 }
 
-TEST_CASE("mrd_fsm: museum S09: a call that ends with OK fails the ranges that are pending") {
+TEST_CASE("mrd_fsm: museum S09: a call that ends with OK fails the pending ranges") {
     stream s = open_stream();
     s.add(1, 0, 8);
     s.chunk(1, 0, 3);
@@ -296,8 +299,8 @@ TEST_CASE("mrd_fsm: museum S09: a call that ends with OK fails the ranges that a
     );
 }
 
-TEST_CASE("mrd_fsm: a stream does not end before the copy that is under way") {
-    SUBCASE("when it is closed with a reason meanwhile") {
+TEST_CASE("mrd_fsm: a stream does not end before the copy in progress") {
+    SUBCASE("closed with a reason during the copy") {
         stream s = open_stream();
         s.add(1, 0, 8);
         s.begin_chunk(1, 0, 4);
@@ -305,7 +308,7 @@ TEST_CASE("mrd_fsm: a stream does not end before the copy that is under way") {
         CHECK(s.end_chunk(1) == "r1 4: shut down");
         CHECK(s.call_ended() == "ended: shut down");
     }
-    SUBCASE("when it is closed meanwhile") {
+    SUBCASE("closed during the copy") {
         stream s = open_stream();
         s.add(1, 0, 8);
         s.begin_chunk(1, 0, 4);
@@ -313,7 +316,7 @@ TEST_CASE("mrd_fsm: a stream does not end before the copy that is under way") {
         CHECK(s.end_chunk(1) == "r1 4: stream closed");
         CHECK(s.call_ended() == "ended");
     }
-    SUBCASE("which may be the range's last one: then it is whole") {
+    SUBCASE("closed during the copy of the range's last bytes, which completes it") {
         stream s = open_stream();
         s.add(1, 0, 4);
         s.begin_chunk(1, 0, 4);
@@ -333,7 +336,7 @@ TEST_CASE("mrd_fsm: events of the wire need no memory") {
     CHECK(s.machine().message().capacity() == room);
 }
 
-TEST_CASE("mrd_fsm: a stream is idle when it is ready and nothing is due, of cancelled ranges either") {
+TEST_CASE("mrd_fsm: a stream is idle when it is ready and no byte is due, not even of cancelled ranges") {
     stream s;
     CHECK_FALSE(s.machine().idle());
     s.open();

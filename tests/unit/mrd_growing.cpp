@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-// Ranges at the end of an object that grows, and what the machine says for those who watch.
+// Ranges at the end of an object that grows, and the reports of the machine for observers.
 
 using namespace support;
 using namespace std::chrono_literals;
@@ -20,7 +20,7 @@ const mrd_action& action_of(const stream& s, mrd_action_kind kind) {
 
 }  // namespace
 
-TEST_CASE("mrd_fsm: a tail is asked for from the end, and answered with where it begins") {
+TEST_CASE("mrd_fsm: a tail is requested from the end, and completes with its offset") {
     stream s = open_stream();
     CHECK(s.add_tail(1, 10) == "write 1:-10+10");
     CHECK(s.chunk(1, 90, 4) == "");
@@ -28,7 +28,7 @@ TEST_CASE("mrd_fsm: a tail is asked for from the end, and answered with where it
     CHECK(action_of(s, mrd_action_kind::complete).offset == 90);
 }
 
-TEST_CASE("mrd_fsm: S12: a tail that goes on after growth goes on where it was, not at the new end") {
+TEST_CASE("mrd_fsm: S12: a tail resumed after growth continues where it was, not at the new end") {
     stream s = open_stream(retry_policy());
     CHECK(s.add_tail(1, 10) == "write 1:-10+10");
     CHECK(s.chunk(1, 90, 4) == "");
@@ -38,7 +38,7 @@ TEST_CASE("mrd_fsm: S12: a tail that goes on after growth goes on where it was, 
     CHECK(action_of(s, mrd_action_kind::complete).offset == 90);
 }
 
-TEST_CASE("mrd_fsm: S12: a tail of which nothing has come is asked for from the end again") {
+TEST_CASE("mrd_fsm: S12: a tail without any byte is requested from the end again") {
     stream s = open_stream(retry_policy());
     CHECK(s.add_tail(1, 10) == "write 1:-10+10");
     CHECK(s.call_ended(unavailable) == "reconnecting, start 1:-10+10");
@@ -47,7 +47,7 @@ TEST_CASE("mrd_fsm: S12: a tail of which nothing has come is asked for from the 
     CHECK(action_of(s, mrd_action_kind::complete).offset == 120);
 }
 
-TEST_CASE("mrd_fsm: S12: bytes whose checksum is wrong do not say where a tail begins") {
+TEST_CASE("mrd_fsm: S12: bytes with a wrong checksum do not fix the offset of a tail") {
     stream s = open_stream(retry_policy());
     CHECK(s.add_tail(1, 10) == "write 1:-10+10");
     CHECK(s.write_done() == "");
@@ -57,7 +57,7 @@ TEST_CASE("mrd_fsm: S12: bytes whose checksum is wrong do not say where a tail b
     CHECK(action_of(s, mrd_action_kind::complete).offset == 91);
 }
 
-TEST_CASE("mrd_fsm: a tail longer than the object ends with it, that of an empty one with nothing") {
+TEST_CASE("mrd_fsm: a tail longer than the object is the whole object, that of an empty object is empty") {
     stream s = open_stream();
     CHECK(s.add_tail(1, 10) == "write 1:-10+10");
     CHECK(s.chunk(1, 0, 4, true) == "r1 4");
@@ -67,9 +67,7 @@ TEST_CASE("mrd_fsm: a tail longer than the object ends with it, that of an empty
     CHECK(s.machine().outstanding_bytes() == 0);
 }
 
-TEST_CASE(
-    "mrd_fsm: a tail that begins before the object or past all offsets, or is too long, is a rejected chunk"
-) {
+TEST_CASE("mrd_fsm: a tail at an impossible offset or with surplus bytes is a rejected chunk") {
     for (const auto& [offset, size] : {std::pair{std::int64_t{-1}, 1U}, {INT64_MAX - 5, 1U}, {90, 11U}}) {
         CAPTURE(offset);
         stream s = open_stream(retry_policy().range_attempts(0));
@@ -79,7 +77,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("mrd_fsm: a stream that is reopened goes on with another call, and no attempt is used up") {
+TEST_CASE("mrd_fsm: a reopened stream continues on another call, at no attempt") {
     stream s = open_stream(retry_policy::none().stall_timeout({}));
     CHECK(s.add(1, 0, 4) == "write 1:0+4");
     CHECK(s.chunk(1, 0, 1) == "");
@@ -92,11 +90,7 @@ TEST_CASE("mrd_fsm: a stream that is reopened goes on with another call, and no 
     CHECK(s.counted().retired == 0);
 }
 
-TEST_CASE(
-    "mrd_fsm: a stream that is reopened with nothing under way sleeps; one that sleeps, or never opened, "
-    "need "
-    "not be"
-) {
+TEST_CASE("mrd_fsm: an idle stream that is reopened sleeps, a dormant or unopened one ignores it") {
     stream s = open_stream();
     CHECK(s.reopen() == "cancel call");
     CHECK(s.call_ended(cancelled) == "");
@@ -109,7 +103,7 @@ TEST_CASE(
     CHECK(fresh.reopen() == "");
 }
 
-TEST_CASE("mrd_fsm: the end of a call is told with its cause and the attempts that are used up") {
+TEST_CASE("mrd_fsm: the end of a call is reported with its cause and the attempts made") {
     stream s = open_stream(retry_policy().stall_timeout({}));
     CHECK(s.add(1, 0, 4) == "write 1:0+4");
     s.call_ended(unavailable);
@@ -128,7 +122,7 @@ TEST_CASE("mrd_fsm: the end of a call is told with its cause and the attempts th
     for (const mrd_action& a : s.decided()) CHECK(a.kind != mrd_action_kind::call_over);
 }
 
-TEST_CASE("mrd_fsm: a call that is given up is told with its cause and what it owes") {
+TEST_CASE("mrd_fsm: a retired call is reported with its cause and the bytes that it owes") {
     stream s = open_stream(retry_policy().max_orphan_bytes(3));
     CHECK(s.add(1, 0, 4) == "write 1:0+4");
     CHECK(s.cancel(1) == "r1 0: timed out, cancel call");
@@ -136,7 +130,7 @@ TEST_CASE("mrd_fsm: a call that is given up is told with its cause and what it o
     CHECK(action_of(s, mrd_action_kind::cancel_call).received == 4);
 }
 
-TEST_CASE("mrd_fsm: a range is told as refused only if the service named it") {
+TEST_CASE("mrd_fsm: a range is reported as refused only if the service named it") {
     stream s = open_stream(retry_policy());
     CHECK(s.add(1, 900, 4) == "write 1:900+4");
     s.call_ended(grpc_failure(11, "past the end"), {{1, grpc_failure(11, "past the end")}});
@@ -146,7 +140,7 @@ TEST_CASE("mrd_fsm: a range is told as refused only if the service named it") {
     CHECK_FALSE(action_of(s, mrd_action_kind::complete).refused);
 }
 
-TEST_CASE("mrd_fsm: a reopened stream comes without a handle until a response has told of the object") {
+TEST_CASE("mrd_fsm: a reopened stream sends no handle until a response has reported the object") {
     stream s = open_stream(retry_policy());
     s.add(1, 0, 10), s.write_done();
     CHECK_FALSE(s.machine().call_is_new());
@@ -162,7 +156,7 @@ TEST_CASE("mrd_fsm: a reopened stream comes without a handle until a response ha
         CHECK(s.wait_over() == "start 1:0+10");
         CHECK_FALSE(s.machine().call_is_new());
     }
-    SUBCASE("also if it is reopened once more before the response of the call that goes") {
+    SUBCASE("also after another reopen before the first response") {
         CHECK(s.reopen() == "cancel call");
         s.response();
         s.call_ended(cancelled);
@@ -170,8 +164,7 @@ TEST_CASE("mrd_fsm: a reopened stream comes without a handle until a response ha
     }
 }
 
-TEST_CASE("mrd_fsm: P14: a call that does not know of all bytes is followed by one that does, at no attempt"
-) {
+TEST_CASE("mrd_fsm: P14: a call that reports too small a size is replaced, at no attempt") {
     stream s(retry_policy().stall_timeout({}));
     s.open();
     CHECK(s.response(100) == "opened");
@@ -187,52 +180,52 @@ TEST_CASE("mrd_fsm: P14: a call that does not know of all bytes is followed by o
     CHECK(s.chunk(1, 100, 10, true) == "r1 20");
 }
 
-TEST_CASE("mrd_fsm: P14: a call that is not answered yet says by its response what it knows") {
+TEST_CASE("mrd_fsm: P14: an unanswered call is judged by the size in its response") {
     stream s(retry_policy().stall_timeout({}));
     s.open();
     s.add(1, 90, 20);
     CHECK(s.require(200) == "");
-    SUBCASE("enough") {
+    SUBCASE("the required size") {
         CHECK(s.response(200) == "opened");
         CHECK(s.write_done() == "write 1:90+20");
     }
-    SUBCASE("too little: it began before") {
+    SUBCASE("a smaller size: the call began before the requirement") {
         CHECK(s.response(100) == "opened, cancel call");
         CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::reopened);
         CHECK(s.call_ended(cancelled) == "reconnecting, start 1:90+20");
-        SUBCASE("and what knows still less than that is at fault") {
+        SUBCASE("a smaller size again on the next call, which is at fault") {
             CHECK(s.response(100) == "cancel call");
             CHECK(action_of(s, mrd_action_kind::cancel_call).fate == call_fate::outdated);
             s.call_ended(cancelled);
             CHECK(s.machine().reconnect().attempts() == 1);
         }
     }
-    SUBCASE("nothing, and it began before") {
+    SUBCASE("no size, and the call began before the requirement") {
         CHECK(s.response() == "opened, cancel call");
     }
 }
 
-TEST_CASE("mrd_fsm: P14: an object that will not grow is known as a whole") {
+TEST_CASE("mrd_fsm: P14: a finalized object meets every required size") {
     stream s(retry_policy().stall_timeout({}));
     s.open();
     s.response(~std::uint64_t{0});
     CHECK(s.require(1000) == "");
 }
 
-TEST_CASE("mrd_fsm: P14: a range that ends, or is refused, where bytes are known to exist is resumed") {
+TEST_CASE("mrd_fsm: P14: a range that ends or is refused where bytes are known to exist is resumed") {
     stream s(retry_policy().stall_timeout({}).range_attempts(1));
     s.open();
     s.response(100);
     s.require(100);
     s.add(1, 90, 20), s.write_done();
-    SUBCASE("by its end, so many times in a row") {
+    SUBCASE("after range_end, a limited number of times in a row") {
         CHECK(s.chunk(1, 90, 0, true) == "cancel call");
         CHECK(s.call_ended(cancelled) == "reconnecting, start 1:90+20");
         CHECK(s.machine().reconnect().attempts() == 1);
         s.response(100);
         CHECK(s.chunk(1, 90, 0, true) == "r1 0");
     }
-    SUBCASE("by its name, so many times in a row") {
+    SUBCASE("after a refusal by name, a limited number of times in a row") {
         const failure past_the_end = grpc_failure(11, "past the end");
         CHECK(s.call_ended(past_the_end, {{1, past_the_end}}) == "reconnecting, start 1:90+20");
         CHECK(s.machine().call_is_new());
@@ -241,12 +234,12 @@ TEST_CASE("mrd_fsm: P14: a range that ends, or is refused, where bytes are known
         const std::string refused = s.call_ended(past_the_end, {{1, past_the_end}});
         CHECK(refused.starts_with("r1 0: "));
     }
-    SUBCASE("but not where the known bytes end") {
+    SUBCASE("not at the end of the known bytes") {
         CHECK(s.chunk(1, 90, 10, true) == "r1 10");
     }
 }
 
-TEST_CASE("P14: a call that knows of too little ends no range, and what it brings is no progress") {
+TEST_CASE("mrd_fsm: P14: a call that reports too small a size ends no range, and its bytes are no progress") {
     stream s(retry_policy().stall_timeout({}).range_attempts(1));
     s.open();
     s.response(100);
@@ -269,7 +262,7 @@ TEST_CASE("P14: a call that knows of too little ends no range, and what it bring
     CHECK(s.machine().reconnect().attempts() == 0);
 }
 
-TEST_CASE("P14: a tail is not taken from a call that knows of too little") {
+TEST_CASE("mrd_fsm: P14: a tail is not accepted from a call that reports too small a size") {
     stream s(retry_policy().stall_timeout({}));
     s.open();
     s.response(100);

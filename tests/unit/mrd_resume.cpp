@@ -21,7 +21,7 @@ retry_policy patient() {
 
 }  // namespace
 
-TEST_CASE("mrd_fsm: S7, museum S03: a range goes on at its own last good byte, under its own id") {
+TEST_CASE("mrd_fsm: S7, museum S03: a range continues at its own last good byte, under its own id") {
     stream s = open_stream(patient());
     s.add(1, 100, 10);
     s.write_done();
@@ -38,7 +38,7 @@ TEST_CASE("mrd_fsm: S7, museum S03: a range goes on at its own last good byte, u
     CHECK(s.counted().resumed == 1);
 }
 
-TEST_CASE("mrd_fsm: S7, museum S02: however many ranges broke, one call is opened, and they ride in it") {
+TEST_CASE("mrd_fsm: S7, museum S02: one call is opened for any number of broken ranges, and carries them") {
     stream s = open_stream(patient());
     for (std::uint64_t n = 1; n <= 5; ++n) s.add(n, n, 1), s.write_done();
     CHECK(s.call_ended(unavailable) == "reconnecting, start 1:1+1 2:2+1 3:3+1 4:4+1 5:5+1");
@@ -47,7 +47,7 @@ TEST_CASE("mrd_fsm: S7, museum S02: however many ranges broke, one call is opene
     CHECK(s.write_done() == "write 6:6+1 7:7+1");  // it need not wait for the first response
 }
 
-TEST_CASE("mrd_fsm: S7: no more than a hundred ranges ride in a message on resuming either") {
+TEST_CASE("mrd_fsm: S7: a message on resuming holds no more than a hundred ranges") {
     stream s = open_stream(patient());
     for (std::uint64_t n = 0; n < 2 * max_ranges_per_message + 1; ++n) s.add(n, n, 1), s.write_done();
     s.call_ended(unavailable);
@@ -59,7 +59,7 @@ TEST_CASE("mrd_fsm: S7: no more than a hundred ranges ride in a message on resum
     CHECK(s.write_done() == "");
 }
 
-TEST_CASE("mrd_fsm: S5, S7: a range that has all its bytes is not asked for again, range_end or not") {
+TEST_CASE("mrd_fsm: S5, S7: a range that has all its bytes is not requested again, even without range_end") {
     stream s = open_stream(patient());
     s.add(1, 0, 4);
     s.write_done();
@@ -68,7 +68,7 @@ TEST_CASE("mrd_fsm: S5, S7: a range that has all its bytes is not asked for agai
     CHECK(s.call_ended(unavailable) == "reconnecting, start 2:4+4");
 }
 
-TEST_CASE("mrd_fsm: S7: the first attempt after progress is made at once, further ones wait, then it is over"
+TEST_CASE("mrd_fsm: S7: the first attempt after progress is immediate, later ones wait, then the stream fails"
 ) {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
@@ -86,7 +86,7 @@ TEST_CASE("mrd_fsm: S7: the first attempt after progress is made at once, furthe
     CHECK(s.wait_over() == "");
 }
 
-TEST_CASE("mrd_fsm: S7: a permanent error fails what is pending, at once") {
+TEST_CASE("mrd_fsm: S7: a permanent error fails the pending ranges at once") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
     s.chunk(1, 0, 2);
@@ -101,7 +101,9 @@ TEST_CASE("mrd_fsm: S7, museum S09: OK from the service with ranges pending is a
     CHECK(s.call_ended() == "reconnecting, start 1:3+5");
 }
 
-TEST_CASE("mrd_fsm: S7: a stream that breaks idle sleeps, and its next range opens a call and rides in it") {
+TEST_CASE(
+    "mrd_fsm: S7: a stream that breaks while idle sleeps, and its next range opens a call that carries it"
+) {
     for (const failure& why : {failure(), aborted, unavailable}) {
         stream s = open_stream(patient());
         s.add(1, 0, 4);
@@ -115,19 +117,19 @@ TEST_CASE("mrd_fsm: S7: a stream that breaks idle sleeps, and its next range ope
     }
 }
 
-TEST_CASE("mrd_fsm: S7: a stream that breaks idle for good has failed") {
+TEST_CASE("mrd_fsm: S7: a stream that ends while idle with a permanent error fails") {
     stream s = open_stream(patient());
     CHECK(s.call_ended(denied) == "ended: denied");
 }
 
-TEST_CASE("mrd_fsm: S7: a dormant stream that is closed ends at once") {
+TEST_CASE("mrd_fsm: S7: a dormant stream ends at once when it is closed") {
     stream s = open_stream(patient());
     s.call_ended(aborted);
     CHECK(s.close() == "ended");
     CHECK(s.machine().state() == mrd_state::closed);
 }
 
-TEST_CASE("mrd_fsm: S7: a stream that is closed while it waits ends at once") {
+TEST_CASE("mrd_fsm: S7: a stream that waits for its next call ends at once when it is closed") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
     s.call_ended(unavailable);
@@ -137,10 +139,10 @@ TEST_CASE("mrd_fsm: S7: a stream that is closed while it waits ends at once") {
     CHECK(s.wait_over() == "");
 }
 
-TEST_CASE("mrd_fsm: S7: when nothing is left to resume the stream sleeps, and is no burden to anybody") {
+TEST_CASE("mrd_fsm: S7: a stream without ranges to resume sleeps and makes no further call") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
-    SUBCASE("cancelled while it waits") {
+    SUBCASE("cancelled during the wait") {
         s.call_ended(unavailable);
         s.call_ended(unavailable);
         CHECK(s.cancel(1) == "r1 0: timed out, wait no more, reconnected");
@@ -151,14 +153,14 @@ TEST_CASE("mrd_fsm: S7: when nothing is left to resume the stream sleeps, and is
         CHECK(s.cancel(1) == "r1 0: timed out, cancel call");
         CHECK(s.call_ended(unavailable) == "reconnected");
     }
-    SUBCASE("cancelled while the call does not answer, which costs an attempt") {
+    SUBCASE("cancelled before the call is answered, which costs an attempt") {
         s.call_ended(unavailable);
         CHECK(s.cancel(1) == "r1 0: timed out, cancel call");
         CHECK(s.machine().reconnect().attempts() == 1);
         CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnected");
         CHECK(s.machine().reconnect().attempts() == 2);
     }
-    SUBCASE("cancelled while a stream wakes, of which its owner knows nothing: the call goes on") {
+    SUBCASE("cancelled while a dormant stream opens a call, which continues unseen by the owner") {
         s.cancel(1);
         s.call_ended(aborted);
         REQUIRE(s.machine().state() == mrd_state::dormant);
@@ -170,7 +172,7 @@ TEST_CASE("mrd_fsm: S7: when nothing is left to resume the stream sleeps, and is
     CHECK(s.machine().state() == mrd_state::dormant);
 }
 
-TEST_CASE("mrd_fsm: S7: a stream that slept after calls in vain waits before the next, and says so") {
+TEST_CASE("mrd_fsm: S7: a stream that slept after failed calls waits before the next, and reports it") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
     s.call_ended(unavailable);
@@ -182,7 +184,7 @@ TEST_CASE("mrd_fsm: S7: a stream that slept after calls in vain waits before the
     CHECK(s.response() == "reconnected");
 }
 
-TEST_CASE("mrd_fsm: S7: a first opening is tried again with all that rides in it") {
+TEST_CASE("mrd_fsm: S7: a first open is retried with all ranges added so far") {
     stream s(patient().open_attempts(3));
     s.add(1, 0, 4);
     CHECK(s.open() == "start 1:0+4");
@@ -192,22 +194,22 @@ TEST_CASE("mrd_fsm: S7: a first opening is tried again with all that rides in it
     CHECK(s.wait_over() == "start 1:0+4 2:4+4");
     CHECK(s.call_ended() == "wait 200");  // OK, though nothing has come yet
     CHECK(s.wait_over() == "start 1:0+4 2:4+4");
-    SUBCASE("and opens") {
+    SUBCASE("the third attempt opens") {
         CHECK(s.response() == "opened");
         CHECK(s.counted().resumed == 0);
     }
-    SUBCASE("or has failed") {
+    SUBCASE("the third attempt fails") {
         CHECK(
             s.call_ended(unavailable) ==
             "r1 0: gone (attempt 3 of 3), r2 0: gone (attempt 3 of 3), ended: gone (attempt 3 of 3)"
         );
     }
-    SUBCASE("or fails for good") {
+    SUBCASE("a permanent error ends the attempts") {
         CHECK(s.call_ended(aborted).ends_with("ended: idle for too long"));
     }
 }
 
-TEST_CASE("mrd_fsm: S7: the budget of time is the machine's business, the clock is not") {
+TEST_CASE("mrd_fsm: S7: the machine applies the budget to the time that it is given") {
     stream s = open_stream(patient().attempts(100).budget(10s));
     s.add(1, 0, 8);
     s.call_ended(unavailable);
@@ -215,10 +217,10 @@ TEST_CASE("mrd_fsm: S7: the budget of time is the machine's business, the clock 
     CHECK(s.call_ended(unavailable) == "wait 200");
     s.wait_over();
     s.now += 1s;
-    CHECK(s.call_ended(unavailable).ends_with("ended: gone (nothing came for 10 s, attempt 3)"));
+    CHECK(s.call_ended(unavailable).ends_with("ended: gone (no progress for 10 s, attempt 3)"));
 }
 
-TEST_CASE("mrd_fsm: S7: a message for which there is no memory costs its call, and no range") {
+TEST_CASE("mrd_fsm: S7: a message without memory costs its call, and no range") {
     stream s = open_stream(patient());
     CHECK(s.add(1, 0, 8) == "write 1:0+8");
     CHECK(s.out_of_memory() == "cancel call");
@@ -228,7 +230,7 @@ TEST_CASE("mrd_fsm: S7: a message for which there is no memory costs its call, a
     CHECK(s.response() == "reconnected");
 }
 
-TEST_CASE("mrd_fsm: S7: without memory and without attempts the stream fails, and says why") {
+TEST_CASE("mrd_fsm: S7: lack of memory without attempts fails the stream with that cause") {
     stream s = open_stream();
     s.add(1, 0, 8);
     s.out_of_memory();
@@ -238,7 +240,7 @@ TEST_CASE("mrd_fsm: S7: without memory and without attempts the stream fails, an
     );
 }
 
-TEST_CASE("mrd_fsm: S9: a call that cannot be watched is given up for one that can") {
+TEST_CASE("mrd_fsm: S9: a call without a stall timer is replaced by a call with one") {
     stream s = open_stream(patient().stall_timeout(20s));
     s.add(1, 0, 8);
     CHECK(s.machine().stall_timer() != 0);
@@ -248,25 +250,25 @@ TEST_CASE("mrd_fsm: S9: a call that cannot be watched is given up for one that c
     CHECK(s.machine().stall_timer() != 0);
 }
 
-TEST_CASE("mrd_fsm: P6: the owner of a stream that fails hears of it before the call has ended") {
+TEST_CASE("mrd_fsm: P6: the owner of a failing stream is notified before the call has ended") {
     stream s = open_stream();
     s.add(1, 0, 8);
     CHECK(s.close(errc::generation_changed) == "r1 0: generation changed, reconnecting, cancel call");
     CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "ended: generation changed");
 }
 
-TEST_CASE("mrd_fsm: S7: redirects are followed at once, and not for ever") {
+TEST_CASE("mrd_fsm: S7: redirects are followed at once, up to the limit in a row") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
     s.chunk(1, 0, 2);
     CHECK(s.redirected() == "reconnecting, start 1:2+6");
     CHECK(s.redirected() == "start 1:2+6");
     CHECK(s.redirected(denied) == "start 1:2+6");  // it is the detail that counts, not the status
-    CHECK(s.redirected().ends_with("ended: 4 redirects in a row, and nothing came"));
+    CHECK(s.redirected().ends_with("ended: 4 redirects in a row without progress"));
     CHECK(s.counted().redirected == 4);
 }
 
-TEST_CASE("mrd_fsm: S7: a redirect may come at the opening, and an idle stream sleeps over it") {
+TEST_CASE("mrd_fsm: S7: a redirect at the open is followed, and an idle stream sleeps after one") {
     stream s(patient());
     CHECK(s.open() == "start");
     CHECK(s.redirected() == "start");
@@ -275,37 +277,37 @@ TEST_CASE("mrd_fsm: S7: a redirect may come at the opening, and an idle stream s
     CHECK(s.machine().state() == mrd_state::dormant);
 }
 
-TEST_CASE("mrd_fsm: S7: ABORTED without a redirect is a break on an open stream, and final at the opening") {
+TEST_CASE("mrd_fsm: S7: ABORTED without a redirect is a break on an open stream, and final at the open") {
     stream s(patient());
     s.open();
-    SUBCASE("open") {
+    SUBCASE("on an open stream") {
         s.response();
         s.add(1, 0, 8);
         CHECK(s.call_ended(aborted) == "reconnecting, start 1:0+8");
         CHECK(s.call_ended(aborted) == "wait 200");
         CHECK(s.counted().redirected == 0);
     }
-    SUBCASE("opening") {
+    SUBCASE("at the open") {
         CHECK(s.call_ended(aborted) == "ended: idle for too long");
     }
 }
 
-TEST_CASE("mrd_fsm: S4: a rejected chunk is asked for again, from the last good byte and under another id") {
+TEST_CASE("mrd_fsm: S4: a rejected chunk is requested again from the last good byte, under another id") {
     const std::int64_t again = 1 + (std::int64_t{1} << 40);
     stream s = open_stream(patient());
     s.add(1, 100, 8);
     s.write_done();
     s.chunk(1, 100, 2);
-    SUBCASE("with a wrong checksum") {
+    SUBCASE("a wrong checksum") {
         CHECK(s.chunk(1, 102, 2, false, errc::data_corrupted) == fmt::format("write {}:102+6", again));
         CHECK(s.counted().checksum_failures == 1);
         CHECK(s.machine().orphans_due() == 4);
     }
-    SUBCASE("at a wrong offset") {
+    SUBCASE("a wrong offset") {
         CHECK(s.chunk(1, 103, 2) == fmt::format("write {}:102+6", again));
         CHECK(s.machine().orphans_due() == 4);
     }
-    SUBCASE("with surplus bytes") {
+    SUBCASE("surplus bytes") {
         CHECK(s.chunk(1, 102, 7) == fmt::format("write {}:102+6", again));
         CHECK(s.machine().orphans_due() == 0);
     }
@@ -315,7 +317,7 @@ TEST_CASE("mrd_fsm: S4: a rejected chunk is asked for again, from the last good 
     CHECK(s.chunk(again, 102, 6) == "r1 8");
 }
 
-TEST_CASE("mrd_fsm: S4: a range has so many tries in a row, a good piece gives them back") {
+TEST_CASE("mrd_fsm: S4: a range has a number of attempts in a row, which a good chunk resets") {
     const auto id = [](std::int64_t asks) { return 1 + (asks << 40); };
     stream s = open_stream(patient().range_attempts(2));
     s.add(1, 0, 8);
@@ -328,7 +330,7 @@ TEST_CASE("mrd_fsm: S4: a range has so many tries in a row, a good piece gives t
     CHECK(s.chunk(id(4), 2, 2, false, errc::data_corrupted) == "r1 2: data corrupted");
 }
 
-TEST_CASE("mrd_fsm: S4: a range that was asked for again is still cancelled by its number") {
+TEST_CASE("mrd_fsm: S4: a range that was requested again is cancelled by its original id") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
     s.write_done();
@@ -337,7 +339,7 @@ TEST_CASE("mrd_fsm: S4: a range that was asked for again is still cancelled by i
     CHECK(s.machine().orphans_due() == 6 + 8);
 }
 
-TEST_CASE("mrd_fsm: S4: damage to a range that was cancelled meanwhile is nobody's business") {
+TEST_CASE("mrd_fsm: S4: damage to a range cancelled during the copy is ignored") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
     s.begin_chunk(1, 0, 2);
@@ -359,7 +361,7 @@ TEST_CASE("mrd_fsm: S10, museum S04: the ranges that the service names fail, the
     CHECK(s.machine().reconnect().attempts() == 0);
 }
 
-TEST_CASE("mrd_fsm: S10: a named range whose own status is no error is resumed") {
+TEST_CASE("mrd_fsm: S10: a named range with a retryable status of its own, or none, is resumed") {
     stream s = open_stream(patient());
     s.add(1, 0, 8), s.write_done();
     s.add(2, 900, 8), s.write_done();
@@ -367,13 +369,13 @@ TEST_CASE("mrd_fsm: S10: a named range whose own status is no error is resumed")
     CHECK(s.machine().reconnect().attempts() == 1);
 }
 
-TEST_CASE("mrd_fsm: S10: an id that is not ours excuses nothing") {
+TEST_CASE("mrd_fsm: S10: an unknown id in the details excuses no range") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
     CHECK(s.call_ended(denied, {{7, past_the_end}}) == "r1 0: denied, ended: denied");
 }
 
-TEST_CASE("mrd_fsm: S10: a range that is refused without a name is found among the others, and fails alone") {
+TEST_CASE("mrd_fsm: S10: a range refused without a name is found by bisection, and fails alone") {
     stream s = open_stream(patient());
     s.add(1, 0, 8), s.write_done();
     for (const unsigned name : {2U, 3U, 4U}) s.add(name, name == 3 ? 900 : 16 * name, 8);
@@ -399,7 +401,7 @@ TEST_CASE("mrd_fsm: S10: a range that is refused without a name is found among t
     CHECK(s.machine().reconnect().attempts() == 0);
 }
 
-TEST_CASE("mrd_fsm: S10: details that cannot be read are as good as none, whatever the status") {
+TEST_CASE("mrd_fsm: S10: unreadable details count as none, whatever the status") {
     stream s = open_stream(patient());
     s.add(1, 0, 8), s.write_done();
     s.add(2, 900, 8), s.write_done();
@@ -415,9 +417,7 @@ TEST_CASE("mrd_fsm: S10: details that cannot be read are as good as none, whatev
     CHECK(s.machine().state() == mrd_state::dormant);
 }
 
-TEST_CASE(
-    "mrd_fsm: S10: after a status that passes with time, unread details cost an attempt, and no range fails"
-) {
+TEST_CASE("mrd_fsm: S10: after a transient status, unreadable details cost an attempt and fail no range") {
     stream s = open_stream(patient());
     s.add(1, 0, 8), s.write_done();
     s.add(2, 900, 8), s.write_done();
@@ -432,7 +432,7 @@ TEST_CASE(
     CHECK(s.machine().reconnect().attempts() == 2);
 }
 
-TEST_CASE("mrd_fsm: S10: as ranges go well more of them are under way, until nothing holds them back") {
+TEST_CASE("mrd_fsm: S10: successful ranges raise the number in flight, until no limit is left") {
     stream s = open_stream(patient());
     for (unsigned name = 1; name <= 300; ++name) s.add(name, 16 * name, 8), s.write_done();
     s.call_ended(past_the_end);
@@ -444,7 +444,7 @@ TEST_CASE("mrd_fsm: S10: as ranges go well more of them are under way, until not
     CHECK(s.machine().message().size() == max_ranges_per_message);
 }
 
-TEST_CASE("mrd_fsm: S10: what the service still owes of a cancelled range takes no place") {
+TEST_CASE("mrd_fsm: S10: the orphan bytes of a cancelled range occupy no place in flight") {
     stream s = open_stream(patient());
     s.add(1, 0, 8), s.write_done();
     s.add(2, 16, 8), s.write_done();
@@ -456,12 +456,12 @@ TEST_CASE("mrd_fsm: S10: what the service still owes of a cancelled range takes 
     CHECK(s.chunk(1, 4, 4, true) == "");
 }
 
-TEST_CASE("mrd_fsm: S10: without a range under way OUT_OF_RANGE is the end of the stream") {
+TEST_CASE("mrd_fsm: S10: OUT_OF_RANGE without a range in flight ends the stream") {
     stream s = open_stream(patient());
     CHECK(s.call_ended(past_the_end) == "ended: past the end");
 }
 
-TEST_CASE("mrd_fsm: S10: a cancelled range may be the one at fault, the others go on") {
+TEST_CASE("mrd_fsm: S10: a refused range that was cancelled before lets the others continue") {
     stream s = open_stream(patient());
     s.add(1, 0, 8), s.write_done();
     s.add(2, 900, 8), s.write_done();
@@ -469,8 +469,7 @@ TEST_CASE("mrd_fsm: S10: a cancelled range may be the one at fault, the others g
     CHECK(s.call_ended(past_the_end, {{2, past_the_end}}) == "reconnecting, start 1:0+8");
 }
 
-TEST_CASE("mrd_fsm: S10: what was wrong with an earlier request of a range is not wrong with the present one"
-) {
+TEST_CASE("mrd_fsm: S10: an error of an earlier request of a range does not fail the present one") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
     s.write_done();
@@ -480,7 +479,7 @@ TEST_CASE("mrd_fsm: S10: what was wrong with an earlier request of a range is no
     CHECK(s.call_ended(past_the_end, errors) == fmt::format("reconnecting, start {}:0+8", again));
 }
 
-TEST_CASE("mrd_fsm: S10: a range that fails at the opening does not take the stream with it") {
+TEST_CASE("mrd_fsm: S10: a range refused at the open does not fail the stream") {
     stream s(patient());
     s.add(1, 900, 8);
     CHECK(s.open() == "start 1:900+8");
@@ -488,7 +487,7 @@ TEST_CASE("mrd_fsm: S10: a range that fails at the opening does not take the str
     CHECK(s.response() == "opened");
 }
 
-TEST_CASE("mrd_fsm: S9: a call on which nothing comes is given up, and its ranges are resumed") {
+TEST_CASE("mrd_fsm: S9: a silent call is cancelled, and its ranges are resumed") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
     s.chunk(1, 0, 2);
@@ -501,7 +500,7 @@ TEST_CASE("mrd_fsm: S9: a call on which nothing comes is given up, and its range
     CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 1:2+6 2:8+8");
 }
 
-TEST_CASE("mrd_fsm: S9: a byte of any range is enough, a message without one is not") {
+TEST_CASE("mrd_fsm: S9: a byte of any range resets the stall check, a message without one does not") {
     stream s = open_stream(patient());
     s.add(1, 0, 8);
     s.write_done();
@@ -515,7 +514,7 @@ TEST_CASE("mrd_fsm: S9: a byte of any range is enough, a message without one is 
     CHECK(s.check_stall() == "cancel call");
 }
 
-TEST_CASE("mrd_fsm: S9: nothing is watched without ranges, nor between calls; there is one timer at a time") {
+TEST_CASE("mrd_fsm: S9: one stall timer runs while ranges are pending on a call, and none otherwise") {
     mrd_fsm::options o;
     o.retry = patient().stall_timeout(20s);
     mrd_fsm m(o);
@@ -533,7 +532,7 @@ TEST_CASE("mrd_fsm: S9: nothing is watched without ranges, nor between calls; th
     const auto first = out[1].timer;
     CHECK(first == m.stall_timer());
     out.clear();
-    SUBCASE("which the last range takes along, so that nothing keeps a context running") {
+    SUBCASE("cancelled with the last range, so that it keeps no context running") {
         m.cancel_range(1, errc::timed_out, out);
         REQUIRE(out.size() == 2);
         CHECK(out[1].kind == mrd_action_kind::cancel_stall_timer);
@@ -543,7 +542,7 @@ TEST_CASE("mrd_fsm: S9: nothing is watched without ranges, nor between calls; th
         m.check_stall(first, out);  // it was on its way already
         CHECK(out.empty());
     }
-    SUBCASE("which goes on from one call to the next") {
+    SUBCASE("continued from one call to the next") {
         m.add_range(sink_named(2), 0, 8, {}, out);
         CHECK(out.empty());
         m.call_ended({unavailable, false, {}}, {}, out);
@@ -557,7 +556,7 @@ TEST_CASE("mrd_fsm: S9: nothing is watched without ranges, nor between calls; th
     }
 }
 
-TEST_CASE("mrd_fsm: S9: a stream that stalls again and again fails with that") {
+TEST_CASE("mrd_fsm: S9: a stream that stalls repeatedly fails with that cause") {
     stream s = open_stream(patient().attempts(1));
     s.add(1, 0, 8);
     for (int n = 0; n < 5; ++n) s.check_stall();
@@ -565,13 +564,13 @@ TEST_CASE("mrd_fsm: S9: a stream that stalls again and again fails with that") {
     for (int n = 0; n < 5; ++n) s.check_stall();
     CHECK(
         s.call_ended(grpc_failure(1, "cancelled")) ==
-        "r1 0: no byte came for the stall timeout (attempt 1 of 1), ended: no byte came for the stall "
+        "r1 0: no byte arrived for the stall timeout (attempt 1 of 1), ended: no byte arrived for the stall "
         "timeout "
         "(attempt 1 of 1)"
     );
 }
 
-TEST_CASE("mrd_fsm: S8: too many bytes that nobody wants retire the call, not the stream") {
+TEST_CASE("mrd_fsm: S8: too many orphan bytes due retire the call, not the stream") {
     stream s = open_stream(patient().max_orphan_bytes(10));
     s.add(1, 0, 8), s.write_done();
     s.add(2, 8, 8), s.write_done();
@@ -579,7 +578,7 @@ TEST_CASE("mrd_fsm: S8: too many bytes that nobody wants retire the call, not th
     CHECK(s.cancel(1) == "r1 0: timed out");
     CHECK(s.chunk(2, 8, 1) == "");
     CHECK(s.machine().orphans_due() == 8);
-    SUBCASE("and the others are resumed at once") {
+    SUBCASE("the other ranges are resumed at once") {
         CHECK(s.cancel(2) == "r2 1: timed out, cancel call");
         CHECK(s.counted().retired == 1);
         CHECK(s.chunk(3, 16, 2) == "");  // until the call is over, what comes counts
@@ -587,24 +586,24 @@ TEST_CASE("mrd_fsm: S8: too many bytes that nobody wants retire the call, not th
         CHECK(s.machine().reconnect().attempts() == 0);
         CHECK(s.machine().orphans_due() == 0);
     }
-    SUBCASE("or it sleeps, if there are none") {
+    SUBCASE("without other ranges the stream sleeps") {
         CHECK(s.chunk(3, 16, 8) == "r3 8");
         CHECK(s.cancel(2) == "r2 1: timed out, cancel call");
         CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "");
         CHECK(s.machine().state() == mrd_state::dormant);
     }
-    SUBCASE("but bytes that have arrived do not count") {
+    SUBCASE("bytes that have arrived do not count") {
         CHECK(s.chunk(1, 0, 6) == "");
         CHECK(s.machine().orphans_due() == 2);
         CHECK(s.cancel(2) == "r2 1: timed out");
     }
-    SUBCASE("nor those that the service takes back") {
+    SUBCASE("bytes of a range that the service ended do not count") {
         CHECK(s.chunk(1, 0, 1, true) == "");
         CHECK(s.machine().orphans_due() == 0);
     }
 }
 
-TEST_CASE("mrd_fsm: S8: too many ranges that nobody wants retire the call, however short they are") {
+TEST_CASE("mrd_fsm: S8: too many orphan ranges due retire the call, however short they are") {
     stream s = open_stream(patient().max_orphan_ranges(2));
     for (std::int64_t id = 1; id <= 4; ++id) {
         s.add(static_cast<std::uint64_t>(id), 8 * static_cast<std::uint64_t>(id), 8);
@@ -617,12 +616,12 @@ TEST_CASE("mrd_fsm: S8: too many ranges that nobody wants retire the call, howev
     CHECK(s.cancel(1) == "r1 0: timed out");
     CHECK(s.cancel(2) == "r2 0: timed out");
     CHECK(s.machine().orphan_ranges_due() == 2);
-    SUBCASE("when one more is given up") {
+    SUBCASE("one more cancelled range retires the call") {
         CHECK(s.cancel(3) == "r3 0: timed out, cancel call");
         CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 4:32+8 5:90+8");
         CHECK(s.machine().orphan_ranges_due() == 0);
     }
-    SUBCASE("but those that are over do not count, with range_end or without") {
+    SUBCASE("ended orphans do not count, with range_end or without") {
         CHECK(s.chunk(1, 8, 8) == "");
         CHECK(s.chunk(2, 16, 3, true) == "");
         CHECK(s.machine().orphan_ranges_due() == 0);
@@ -630,32 +629,32 @@ TEST_CASE("mrd_fsm: S8: too many ranges that nobody wants retire the call, howev
     }
 }
 
-TEST_CASE("mrd_fsm: S8: rejected chunks leave bytes behind that nobody wants, too") {
+TEST_CASE("mrd_fsm: S8: a rejected chunk leaves orphan bytes due, too") {
     stream s = open_stream(patient().max_orphan_bytes(10));
     s.add(1, 0, 20), s.write_done();
     CHECK(s.chunk(1, 0, 2, false, errc::data_corrupted) == "cancel call");
     CHECK(s.counted().retired == 1);
 }
 
-TEST_CASE("mrd_fsm: a call that ended by itself before it was told to is judged by how it ended") {
+TEST_CASE("mrd_fsm: a call that ended by itself before its cancellation is judged by its own status") {
     stream s = open_stream(patient().max_orphan_bytes(0));
     s.add(1, 0, 8), s.write_done();
     s.add(2, 8, 8), s.write_done();
     CHECK(s.cancel(1) == "r1 0: timed out, cancel call");
-    SUBCASE("for good") {
+    SUBCASE("a permanent status") {
         CHECK(s.call_ended(denied) == "r2 0: denied, ended: denied");
     }
-    SUBCASE("for a while") {
+    SUBCASE("a transient status") {
         CHECK(s.call_ended(unavailable) == "reconnecting, start 2:8+8");
         CHECK(s.machine().reconnect().attempts() == 1);
     }
-    SUBCASE("as it was told") {
+    SUBCASE("the status of the cancellation") {
         CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "reconnecting, start 2:8+8");
         CHECK(s.machine().reconnect().attempts() == 0);
     }
 }
 
-TEST_CASE("mrd_fsm: S8: a stream closed while a call is given up ends with the call") {
+TEST_CASE("mrd_fsm: S8: a stream closed while its call is being retired ends with the call") {
     stream s = open_stream(patient().max_orphan_bytes(0));
     s.add(1, 0, 8), s.write_done();
     s.add(2, 8, 8), s.write_done();
@@ -664,7 +663,7 @@ TEST_CASE("mrd_fsm: S8: a stream closed while a call is given up ends with the c
     CHECK(s.call_ended(grpc_failure(1, "cancelled")) == "ended");
 }
 
-TEST_CASE("mrd_fsm: a shell that performs late does what is still wanted") {
+TEST_CASE("mrd_fsm: a shell that performs actions late performs only those still needed") {
     mrd_fsm::options o;
     o.retry = patient();
     mrd_fsm m(o);
@@ -674,14 +673,14 @@ TEST_CASE("mrd_fsm: a shell that performs late does what is still wanted") {
     m.response(out);
     m.write_done(out);
     m.add_range(sink_named(1), 0, 8, {}, out);
-    SUBCASE("a message of a call that is over is not sent on the next one") {
+    SUBCASE("a message of an ended call is not sent on the next one") {
         m.call_ended({unavailable, false, {}}, {}, out);
         CHECK_FALSE(m.begin_write());
         CHECK(m.begin_call(out));
         CHECK(m.message().size() == 1);
         CHECK_FALSE(m.begin_write());
     }
-    SUBCASE("nor one whose ranges are gone") {
+    SUBCASE("a message whose ranges were cancelled is not sent") {
         m.cancel_range(1, errc::timed_out, out);
         CHECK_FALSE(m.begin_write());
         out.clear();
@@ -689,7 +688,7 @@ TEST_CASE("mrd_fsm: a shell that performs late does what is still wanted") {
         REQUIRE_FALSE(out.empty());
         CHECK(out.front().kind == mrd_action_kind::write);
     }
-    SUBCASE("a call is not opened for ranges that are gone") {
+    SUBCASE("a call is not opened for cancelled ranges") {
         m.call_ended({unavailable, false, {}}, {}, out);
         m.cancel_range(1, errc::timed_out, out);
         out.clear();
@@ -697,7 +696,7 @@ TEST_CASE("mrd_fsm: a shell that performs late does what is still wanted") {
         CHECK(m.state() == mrd_state::dormant);
         CHECK(out.front().kind == mrd_action_kind::reconnected);
     }
-    SUBCASE("nor for a stream that was closed") {
+    SUBCASE("a call is not opened for a closed stream") {
         m.call_ended({unavailable, false, {}}, {}, out);
         m.close(errc::stream_closed, {}, out);
         out.clear();

@@ -26,7 +26,7 @@ constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
 
 }  // namespace
 
-TEST_CASE("object decoder: each field that there is to know arrives, unknown ones do not disturb") {
+TEST_CASE("object decoder: each known field is decoded, and unknown ones are ignored") {
     storage::Object said;
     said.set_name("a/b");
     said.set_bucket("projects/_/buckets/b-1");
@@ -61,8 +61,7 @@ TEST_CASE("object decoder: each field that there is to know arrives, unknown one
     CHECK(got.finalize_time == clock_type::time_point());
 }
 
-TEST_CASE("object decoder: parts that come again are merged, and of an object without fields nothing is known"
-) {
+TEST_CASE("object decoder: repeated parts are merged, and an object without fields leaves all unset") {
     object_info got;
     REQUIRE(decode_object(bytes_field(14, varint_field(1, 5)) + bytes_field(14, varint_field(2, 6)), got));
     CHECK(got.create_time == clock_type::time_point(std::chrono::seconds(5) + std::chrono::nanoseconds(6)));
@@ -73,7 +72,7 @@ TEST_CASE("object decoder: parts that come again are merged, and of an object wi
     CHECK_FALSE(got.crc32c);
 }
 
-TEST_CASE("object decoder: what is malformed leaves nothing behind") {
+TEST_CASE("object decoder: a malformed object leaves nothing behind") {
     const auto wrong = [](const std::string& bytes) {
         object_info got;
         const auto how = decode_object(varint_field(3, 7) + bytes, got);
@@ -91,7 +90,7 @@ TEST_CASE("object decoder: what is malformed leaves nothing behind") {
     CHECK(wrong(bytes_field(14, "\x08")) == "truncated");
 }
 
-TEST_CASE("timestamps: what no clock can express becomes the nearest that one can") {
+TEST_CASE("timestamps: a time out of the clock's range is clamped to it") {
     CHECK(to_time(0, 0) == clock_type::time_point());
     CHECK(to_time(1, 999'999'999) == clock_type::time_point(std::chrono::nanoseconds(1'999'999'999)));
     CHECK(to_time(-1, 1) == clock_type::time_point(std::chrono::nanoseconds(-999'999'999)));

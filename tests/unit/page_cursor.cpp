@@ -27,8 +27,8 @@ list_page page_of(
     return out;
 }
 
-/// Follows the pages as a program does that knows nothing but tokens. `service` gets its own token and the number of the
-/// page. Returns why it ended, and how many pages there were.
+/// Follows the pages as a program does that knows nothing but tokens. `service` gets its own token and the number of
+/// the page. Returns why it ended, and how many pages there were.
 struct followed {
     failure why;
     int pages = 0;
@@ -55,7 +55,7 @@ std::string name_of(int number) {
 
 }  // namespace
 
-TEST_CASE("page_cursor: a listing in order ends where it ends, and the service gets its own tokens") {
+TEST_CASE("page_cursor: an ordered listing ends with its last page, and the service gets its own tokens") {
     std::vector<std::string> tokens;
     const auto end = follow([&](const std::string& token, int n) {
         tokens.push_back(token);
@@ -67,19 +67,19 @@ TEST_CASE("page_cursor: a listing in order ends where it ends, and the service g
     CHECK(tokens == std::vector<std::string>{"", "t1", "t2", "t3"});
 }
 
-TEST_CASE("page_cursor: a token that comes again ends the listing, though names increase") {
+TEST_CASE("page_cursor: a repeated token ends the listing with an error, even if names increase") {
     for (const int cycle : {1, 2, 3, 7, 100}) {
         CAPTURE(cycle);
         const auto end = follow([&](const std::string&, int n) {
             return page_of({name_of(n)}, "t" + std::to_string(n % cycle));
         });
         CHECK(end.why.code() == errc::protocol_error);
-        CHECK(end.why.message() == "a page token comes again");
+        CHECK(end.why.message() == "a page token is repeated");
         CHECK(end.pages <= 4 * cycle + 2);
     }
 }
 
-TEST_CASE("page_cursor: a long listing is not taken for a circle") {
+TEST_CASE("page_cursor: a long listing is not mistaken for a loop") {
     const auto end = follow([&](const std::string&, int n) {
         return page_of({name_of(n)}, n == 3000 ? "" : "t" + std::to_string(n));
     });
@@ -87,7 +87,7 @@ TEST_CASE("page_cursor: a long listing is not taken for a circle") {
     CHECK(end.pages == 3000);
 }
 
-TEST_CASE("page_cursor: names that do not increase, on a page or from one to the next, are an error") {
+TEST_CASE("page_cursor: names that do not increase, on a page or between pages, are an error") {
     const auto once = [](list_page page) { return page_cursor().take(page, 1000); };
     CHECK(once(page_of({"a", "a"}, "")).message() == "the names of the objects do not increase");
     CHECK(once(page_of({"b", "a"}, "")).code() == errc::protocol_error);
@@ -108,7 +108,7 @@ TEST_CASE("page_cursor: names that do not increase, on a page or from one to the
     CHECK(prefixes.pages == 2);
 }
 
-TEST_CASE("page_cursor: so many pages in a row may have no name, and the last one may be empty") {
+TEST_CASE("page_cursor: a limited number of pages in a row may have no name, and the last one may be empty") {
     const auto empty = [](const std::string&, int n) { return page_of({}, "t" + std::to_string(n)); };
     const auto end = follow(empty);
     CHECK(end.why.code() == errc::protocol_error);
@@ -128,14 +128,14 @@ TEST_CASE("page_cursor: so many pages in a row may have no name, and the last on
     CHECK(now_and_then.pages == 100);
 }
 
-TEST_CASE("page_cursor: what a peer sends is bounded") {
+TEST_CASE("page_cursor: token and names sent by a peer are limited in length") {
     list_page page = page_of({}, std::string(20'000, 't'));
     CHECK(page_cursor().take(page, 1000).code() == errc::protocol_error);
     list_page long_name = page_of({std::string(5000, 'n')}, "");
     CHECK(page_cursor().take(long_name, 1000).code() == errc::protocol_error);
 }
 
-TEST_CASE("page_cursor: a token of the service's own is one; one that was cut or changed is not") {
+TEST_CASE("page_cursor: a token of the service is accepted, one truncated or changed is rejected") {
     CHECK(page_cursor::parse("of another client").service_token() == "of another client");
     list_page page = page_of({"name"}, "token");
     REQUIRE_FALSE(page_cursor().take(page, 1000));
@@ -147,7 +147,7 @@ TEST_CASE("page_cursor: a token of the service's own is one; one that was cut or
     }
     CHECK(message_of(errc::invalid_argument, [] {
               (void)page_cursor::parse("\xff");
-          }) == "page_token: it is not UTF-8");
+          }) == "page_token: not UTF-8");
     CHECK_THROWS_AS((void)page_cursor::parse("rangeio-1.1.1.1.1.18446744073709551615.1.x"), rangeio::error);
     CHECK_THROWS_AS((void)page_cursor::parse("rangeio-1.99999999999999999999.1.1.1.1.1.x"), rangeio::error);
 }

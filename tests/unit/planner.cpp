@@ -45,7 +45,7 @@ void check_plan(const ranges& asked, const planner_options& how) {
                 any = true;
                 continue;
             }
-            // A byte that nobody wants is read only in a gap between wanted ones that is small enough.
+            // An unwanted byte is read only in a gap between wanted ones that is small enough.
             auto begin = at;
             auto end = at;
             while (begin > 0 && !wanted(begin - 1)) --begin;
@@ -70,27 +70,27 @@ TEST_CASE("planner: ranges within the gap become one read, others do not") {
     CHECK(plan(asked, options(9)) == ranges{{0, 10}, {20, 10}, {41, 9}});
 }
 
-TEST_CASE("planner: a gap of 0 merges what touches or overlaps, and a repeated range is read once") {
+TEST_CASE("planner: a gap of 0 merges adjacent and overlapping ranges, and a repeated range is read once") {
     const ranges asked{{10, 10}, {0, 10}, {0, 10}, {15, 10}, {26, 1}};
     CHECK(plan(asked, options(0)) == ranges{{0, 25}, {26, 1}});
 }
 
-TEST_CASE("planner: merging stops at the cap, and then no byte is read twice") {
+TEST_CASE("planner: merging stops at the cap, and no byte is read twice") {
     CHECK(plan(ranges{{0, 10}, {10, 10}, {20, 10}}, options(0, 20)) == ranges{{0, 20}, {20, 10}});
     CHECK(plan(ranges{{0, 15}, {5, 20}}, options(0, 20)) == ranges{{0, 15}, {15, 10}});
 }
 
-TEST_CASE("planner: one range longer than the cap stays whole, and what it contains joins it") {
+TEST_CASE("planner: a range longer than the cap stays whole, and ranges inside of it join it") {
     CHECK(plan(ranges{{0, 100}, {40, 10}}, options(0, 20)) == ranges{{0, 100}});
 }
 
-TEST_CASE("planner: reads are split to the unit, and a part that is all gap is not read") {
+TEST_CASE("planner: reads are split at the unit, and a part without wanted bytes is not read") {
     CHECK(plan(ranges{{3, 25}}, options(0, 1000, 10)) == ranges{{3, 10}, {13, 10}, {23, 5}});
     CHECK(plan(ranges{{0, 5}, {38, 2}}, options(40, 1000, 10)) == ranges{{0, 10}, {30, 10}});
     CHECK(plan(ranges{{0, 5}, {7, 10}}, options(2, 1000, 10)) == ranges{{0, 10}, {10, 7}});
 }
 
-TEST_CASE("planner: nothing to read gives no read") {
+TEST_CASE("planner: empty ranges give no read") {
     CHECK(plan({}, options(0)).empty());
     CHECK(plan(ranges{{5, 0}, {9, 0}}, options(0)).empty());
 }
@@ -103,7 +103,7 @@ TEST_CASE("planner: ranges at the 64-bit limit do not overflow") {
     CHECK(plan(ranges{{max - 10, 5}, {max - 5, 5}}, options(5, 1000, ~std::uint64_t(0))).size() == 1);
 }
 
-TEST_CASE("planner: whatever the ranges and options, each wanted byte is read, once, and no gap alone") {
+TEST_CASE("planner: for any ranges and options, each wanted byte is read once, and no part is only a gap") {
     std::mt19937_64 random(9);
     for (int round = 0; round < 3000; ++round) {
         const auto span = random() % 300 + 1;

@@ -113,7 +113,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("pool cache: a stream that is given up is taken by the next pool on its generation") {
+TEST_CASE("pool cache: a returned stream is taken by the next pool on its generation") {
     cache c;
     const pool_id first = c.enter("o", 7);
     CHECK(c.open(101, first) == "new for 101");
@@ -133,7 +133,7 @@ TEST_CASE("pool cache: a stream that is given up is taken by the next pool on it
     CHECK(c.stats().misses == 2);
 }
 
-TEST_CASE("pool cache: the stream that was given up last is taken first") {
+TEST_CASE("pool cache: the stream that was returned last is taken first") {
     cache c;
     const pool_id pool = c.enter("o", 7);
     c.open(101, pool);
@@ -148,18 +148,19 @@ TEST_CASE("pool cache: the stream that was given up last is taken first") {
     CHECK(c.open(104, pool) == fmt::format("104 gets {}", b));
 }
 
-TEST_CASE("pool cache: a stream that is not healthy and idle is closed, and its user told when it has ended"
+TEST_CASE(
+    "pool cache: a returned stream that is not healthy and idle is closed, and its user waits for the end"
 ) {
     cache c;
     const pool_id pool = c.enter("o", 7);
-    SUBCASE("something is due on it") {
+    SUBCASE("bytes are due on the stream") {
         c.open(101, pool);
         const cached_id s = c.last();
         c.opened(s, 7);
         CHECK(c.give_up(101, false) == fmt::format("close {}", s));
         CHECK(c.ended(s) == fmt::format("forget {}, 101 ended", s));
     }
-    SUBCASE("it is closed for a reason") {
+    SUBCASE("the stream is closed with a reason") {
         c.open(101, pool);
         const cached_id s = c.last();
         c.opened(s, 7);
@@ -168,14 +169,14 @@ TEST_CASE("pool cache: a stream that is not healthy and idle is closed, and its 
             fmt::format("close {}: {}", s, failure(errc::stalled).message())
         );
     }
-    SUBCASE("it has not opened") {
+    SUBCASE("the stream has not opened") {
         c.open(101, pool);
         const cached_id s = c.last();
         CHECK(c.give_up(101) == fmt::format("close {}", s));
         CHECK(c.opened(s, 7) == "");
         CHECK(c.ended(s) == fmt::format("forget {}, 101 ended", s));
     }
-    SUBCASE("it is reconnecting") {
+    SUBCASE("the stream is reconnecting") {
         c.open(101, pool);
         const cached_id s = c.last();
         c.opened(s, 7);
@@ -183,13 +184,13 @@ TEST_CASE("pool cache: a stream that is not healthy and idle is closed, and its 
         CHECK(c.give_up(101) == fmt::format("close {}", s));
         CHECK(c.reconnected(s) == "");
     }
-    SUBCASE("it shows another generation than the one that was asked for") {
+    SUBCASE("the stream reports another generation than the requested one") {
         c.open(101, pool);
         const cached_id s = c.last();
         c.opened(s, 8);
         CHECK(c.give_up(101) == fmt::format("close {}", s));
     }
-    SUBCASE("it has reconnected: then it is kept") {
+    SUBCASE("the stream has reconnected, so it is kept") {
         c.open(101, pool);
         const cached_id s = c.last();
         c.opened(s, 7);
@@ -200,13 +201,13 @@ TEST_CASE("pool cache: a stream that is not healthy and idle is closed, and its 
     CHECK(c.stats().donated == c.stats().idle_streams);
 }
 
-TEST_CASE("pool cache: a stream that dies while it is idle is taken by nobody") {
+TEST_CASE("pool cache: a stream that fails while idle is never taken") {
     cache c;
     const cached_id s = c.visit(101, "o", 7);
-    SUBCASE("it ends") {
+    SUBCASE("the stream ends") {
         CHECK(c.ended(s, errc::stalled) == fmt::format("forget {}", s));
     }
-    SUBCASE("it breaks, and would come back") {
+    SUBCASE("the stream breaks and could reconnect") {
         CHECK(c.reconnecting(s) == fmt::format("close {}", s));
         CHECK(c.reconnected(s) == "");
     }
@@ -216,7 +217,7 @@ TEST_CASE("pool cache: a stream that dies while it is idle is taken by nobody") 
     CHECK(c.open(102, next) == "new for 102");
 }
 
-TEST_CASE("pool cache: without a generation the first stream is new, and further ones are of what it found") {
+TEST_CASE("pool cache: without a generation the first stream is new, and the others have its generation") {
     cache c;
     const cached_id of_7 = c.visit(101, "o", 7);
     const cached_id of_8 = c.visit(102, "o", 8);
@@ -237,7 +238,7 @@ TEST_CASE("pool cache: without a generation the first stream is new, and further
     CHECK(c.open(107, old) == fmt::format("107 gets {}", of_7));
 }
 
-TEST_CASE("pool cache: a failed first open leaves the pool to open another new stream") {
+TEST_CASE("pool cache: after a failed first open the pool opens another new stream") {
     cache c;
     c.visit(101, "o", 7);
     const pool_id pool = c.enter("o");
@@ -250,7 +251,7 @@ TEST_CASE("pool cache: a failed first open leaves the pool to open another new s
     CHECK(c.open(103, pool) == "new for 103");
 }
 
-TEST_CASE("pool cache: on an unfinalized object the first stream is new, and further ones have seen as much"
+TEST_CASE("pool cache: on an unfinalized object the first stream is new, and the others have as large a size"
 ) {
     cache c;
     const pool_id writer_was_at_10 = c.enter("o", 7);
@@ -272,7 +273,7 @@ TEST_CASE("pool cache: on an unfinalized object the first stream is new, and fur
     CHECK(c.open(106, writer_was_at_10) == fmt::format("106 gets {}", small));
 }
 
-TEST_CASE("pool cache: more streams than are kept on one object close those given up first") {
+TEST_CASE("pool cache: beyond the limit of streams on one object the first returned ones are closed") {
     cache c(16, 2);
     const pool_id pool = c.enter("o", 7);
     cached_id ids[3];
@@ -288,7 +289,7 @@ TEST_CASE("pool cache: more streams than are kept on one object close those give
     CHECK(c.stats().idle_streams == 2);
 }
 
-TEST_CASE("pool cache: with no streams kept at all, each is closed when it is given up") {
+TEST_CASE("pool cache: with a limit of no streams, each is closed when it is returned") {
     cache c(16, 0);
     const pool_id pool = c.enter("o", 7);
     c.open(101, pool);
@@ -297,7 +298,7 @@ TEST_CASE("pool cache: with no streams kept at all, each is closed when it is gi
     CHECK(c.stats().donated == 0);
 }
 
-TEST_CASE("pool cache: beyond its limit the object that was used longest ago is dropped") {
+TEST_CASE("pool cache: beyond its limit the least recently used object is dropped") {
     cache c(2);
     const cached_id a = c.visit(101, "a", 1);
     const cached_id b = c.visit(102, "b", 1);
@@ -313,7 +314,7 @@ TEST_CASE("pool cache: beyond its limit the object that was used longest ago is 
     CHECK(c.open(104, c.enter("a", 1)) == fmt::format("104 gets {}", a));
 }
 
-TEST_CASE("pool cache: an object that a pool is on does not count, and is never dropped") {
+TEST_CASE("pool cache: an object with an open pool does not count, and is never dropped") {
     cache c(1);
     const pool_id in_use = c.enter("a", 1);
     c.open(101, in_use);
@@ -327,7 +328,7 @@ TEST_CASE("pool cache: an object that a pool is on does not count, and is never 
     CHECK(c.open(104, in_use) == fmt::format("104 gets {}", a));
 }
 
-TEST_CASE("pool cache: with no idle objects kept, streams stay as long as another pool is there") {
+TEST_CASE("pool cache: with a limit of no idle objects, streams are kept while another pool is open") {
     cache c(0);
     const pool_id first = c.enter("o", 7);
     const pool_id second = c.enter("o", 7);
@@ -339,7 +340,7 @@ TEST_CASE("pool cache: with no idle objects kept, streams stay as long as anothe
     CHECK(c.leave(second) == fmt::format("close {}", s));
 }
 
-TEST_CASE("pool cache: a stream that was idle for too long is closed, and never taken") {
+TEST_CASE("pool cache: a stream beyond its idle timeout is closed, and never taken") {
     cache c(16, 4, 60s);
     CHECK_FALSE(c.machine().next_expiry());
     const cached_id a = c.visit(101, "a", 1);
@@ -350,10 +351,10 @@ TEST_CASE("pool cache: a stream that was idle for too long is closed, and never 
     c.pass(40s - 1ns);
     CHECK(c.tick() == "");
     c.pass(1ns);
-    SUBCASE("the timer says so") {
+    SUBCASE("the timer expires") {
         CHECK(c.tick() == fmt::format("close {}", a));
     }
-    SUBCASE("a pool comes before the timer") {
+    SUBCASE("a pool opens before the timer expires") {
         const pool_id pool = c.enter("a", 1);
         c.open(103, pool);
         CHECK(c.stats().misses == 3);
@@ -364,7 +365,7 @@ TEST_CASE("pool cache: a stream that was idle for too long is closed, and never 
     CHECK_FALSE(c.machine().next_expiry());
 }
 
-TEST_CASE("pool cache: without a timeout nothing expires, and no timer is wanted") {
+TEST_CASE("pool cache: without a timeout nothing expires, and no timer is set") {
     cache c(16, 4, 0s);
     c.visit(101, "o", 1);
     CHECK_FALSE(c.machine().next_expiry());
@@ -373,7 +374,7 @@ TEST_CASE("pool cache: without a timeout nothing expires, and no timer is wanted
     CHECK(c.stats().idle_streams == 1);
 }
 
-TEST_CASE("pool cache: closing ends idle streams, keeps nothing more, and is over with the last stream") {
+TEST_CASE("pool cache: closing ends idle streams, keeps no others, and completes with the last stream") {
     cache c;
     const cached_id idle = c.visit(101, "a", 1);
     const pool_id pool = c.enter("b", 1);
@@ -401,7 +402,7 @@ TEST_CASE("pool cache: closing ends idle streams, keeps nothing more, and is ove
     CHECK(c.stats().keys_in_use == 0);
 }
 
-TEST_CASE("pool cache: whoever gives up waiting for the close is not answered") {
+TEST_CASE("pool cache: a caller that stops waiting for the close gets no completion") {
     cache c;
     c.visit(101, "a", 1);
     pool_cache_fsm machine = c.machine();
@@ -415,10 +416,7 @@ TEST_CASE("pool cache: whoever gives up waiting for the close is not answered") 
     CHECK(text(out[1]) == "closed");
 }
 
-TEST_CASE(
-    "pool_cache_fsm: a generation may be taken for the live one for so long after the question, if that is "
-    "wished"
-) {
+TEST_CASE("pool_cache_fsm: a known generation counts as live for generation_max_age after the query") {
     using rangeio::fsm::pool_cache_fsm;
     pool_cache_fsm::options how;
     how.generation_max_age = 10s;
@@ -438,13 +436,13 @@ TEST_CASE(
     CHECK(m.known_generation(name, start + 9999ms) == 7);
     CHECK(m.known_generation(name, start + 10s) == 0);
 
-    SUBCASE("a pool by generation says nothing of what is live") {
+    SUBCASE("a pool by generation does not change the live one") {
         const pool_id named = m.enter(object_ref("b-1", "o", 3));
         m.open(2, named, start + 5s, out);
         m.opened(m.streams().back().id, {3, 10, true}, out);
         CHECK(m.known_generation(name, start + 6s) == 7);
     }
-    SUBCASE("a newer answer counts, also if it comes first") {
+    SUBCASE("the answer to the latest query counts, even if it arrives first") {
         const pool_id late = m.enter(name);
         const pool_id early = m.enter(name);
         m.open(3, early, start + 11s, out);
@@ -456,13 +454,13 @@ TEST_CASE(
         CHECK(m.known_generation(name, start + 13s) == 9);
         CHECK(m.known_generation(name, start + 22s) == 0);
     }
-    SUBCASE("one that is gone is forgotten, and no other") {
+    SUBCASE("a lost generation is forgotten, and no other") {
         m.forget_generation(object_ref("b-1", "o", 6));
         CHECK(m.known_generation(name, start + 1s) == 7);
         m.forget_generation(object_ref("b-1", "o", 7));
         CHECK(m.known_generation(name, start + 1s) == 0);
     }
-    SUBCASE("the newest 1024 names are remembered") {
+    SUBCASE("the newest 1024 names are kept") {
         for (int n = 0; n < 1024; ++n) {
             const pool_id next = m.enter(object_ref("b-1", fmt::format("n-{}", n)));
             m.open(static_cast<caller_id>(10 + n), next, start + 1s, out);
@@ -474,7 +472,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("pool_cache_fsm: by default the service is always asked which generation is live") {
+TEST_CASE("pool_cache_fsm: by default the service is always asked for the live generation") {
     rangeio::fsm::pool_cache_fsm m({});
     cache_actions out;
     const pool_id pool = m.enter(object_ref("b-1", "o"));

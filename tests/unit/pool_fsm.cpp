@@ -50,7 +50,7 @@ public:
     std::string close_now() {
         return feed([&](pool_actions& out) { machine_.close_now(out); });
     }
-    /// Cancels somebody who waits: there is nothing else to do for it.
+    /// Cancels a waiter; no other action follows.
     bool cancel(waiter_id who) {
         bool waited = false;
         CHECK(feed([&](pool_actions& out) { waited = machine_.cancel(who, out); }) == "");
@@ -121,7 +121,7 @@ pool full_pool(
 
 }  // namespace
 
-TEST_CASE("pool_fsm: P1, museum P01: the first stream is opened once, however many ask") {
+TEST_CASE("pool_fsm: P1, museum P01: the first stream is opened once for any number of callers") {
     pool p(4);
     CHECK(p.initialize(1) == "open 1");
     CHECK(p.initialize(2) == "");
@@ -131,14 +131,14 @@ TEST_CASE("pool_fsm: P1, museum P01: the first stream is opened once, however ma
     CHECK(p.stats().opened == 1);
 }
 
-TEST_CASE("pool_fsm: P1: acquire initializes a pool that nobody has initialized") {
+TEST_CASE("pool_fsm: P1: acquire initializes a pool that is not yet initialized") {
     pool p(1);
     CHECK(p.acquire(1) == "open 1");
     CHECK(p.initialize(2) == "");
     CHECK(p.opened(1) == "2 done, 1 gets 1");
 }
 
-TEST_CASE("pool_fsm: P1: a first open that fails fails for all, and the next try opens anew") {
+TEST_CASE("pool_fsm: P1: a failed first open fails for all waiters, and the next call opens anew") {
     pool p(4);
     p.initialize(1);
     p.initialize(2);
@@ -149,7 +149,7 @@ TEST_CASE("pool_fsm: P1: a first open that fails fails for all, and the next try
     CHECK(p.opened(2) == "4 done");
 }
 
-TEST_CASE("pool_fsm: P1: a first open outlives the waiters that gave up on it") {
+TEST_CASE("pool_fsm: P1: a first open outlives the waiters that cancelled") {
     pool p(4);
     p.initialize(1);
     CHECK(p.cancel(1));
@@ -157,7 +157,7 @@ TEST_CASE("pool_fsm: P1: a first open outlives the waiters that gave up on it") 
     CHECK(p.opened(1) == "2 done");
 }
 
-TEST_CASE("pool_fsm: P1, P9: a closed pool answers every newcomer with pool_closed") {
+TEST_CASE("pool_fsm: P1, P9: a closed pool completes every new call with pool_closed") {
     pool p = open_pool(1);
     CHECK(p.close(1) == "close 1");
     CHECK(p.initialize(2) == "2 pool closed");
@@ -167,7 +167,7 @@ TEST_CASE("pool_fsm: P1, P9: a closed pool answers every newcomer with pool_clos
     CHECK(p.acquire(5) == "5 pool closed");
 }
 
-TEST_CASE("pool_fsm: P2: an idle stream is taken first, the one used last before the others") {
+TEST_CASE("pool_fsm: P2: an idle stream is granted first, the last used one before the others") {
     pool p = full_pool(3);
     p.acquire(1);
     p.acquire(2);
@@ -192,7 +192,7 @@ TEST_CASE("pool_fsm: P2: with no idle stream the pool grows to its size, then sh
     CHECK(p.stats().leases == 5);
 }
 
-TEST_CASE("pool_fsm: P2: streams that serve one request at a time are never shared") {
+TEST_CASE("pool_fsm: P2: streams that serve one range at a time are never shared") {
     pool p = open_pool(1, false);
     CHECK(p.acquire(1) == "1 gets 1");
     CHECK(p.acquire(2) == "");
@@ -202,7 +202,7 @@ TEST_CASE("pool_fsm: P2: streams that serve one request at a time are never shar
     CHECK(p.release(1) == "3 gets 1");
 }
 
-TEST_CASE("pool_fsm: P3, museum P07: opens run side by side") {
+TEST_CASE("pool_fsm: P3, museum P07: opens run in parallel") {
     pool p = open_pool(3);
     p.acquire(1);
     CHECK(p.acquire(2) == "open 2");
@@ -212,7 +212,7 @@ TEST_CASE("pool_fsm: P3, museum P07: opens run side by side") {
     CHECK(p.opened(2) == "3 gets 2");
 }
 
-TEST_CASE("pool_fsm: P3, museum P06: a stream released during an open serves the waiter, the surplus is idle"
+TEST_CASE("pool_fsm: P3, museum P06: a stream released during an open serves the waiter, the new one is idle"
 ) {
     pool p = open_pool(2, false);
     p.acquire(1);
@@ -222,7 +222,7 @@ TEST_CASE("pool_fsm: P3, museum P06: a stream released during an open serves the
     CHECK(p.acquire(3) == "3 gets 2");
 }
 
-TEST_CASE("pool_fsm: P4: round robin goes over the busy streams in turn") {
+TEST_CASE("pool_fsm: P4: round robin selects the busy streams in turn") {
     pool p = full_pool(3);
     p.acquire(1);
     p.acquire(2);
@@ -249,7 +249,7 @@ TEST_CASE("pool_fsm: P4: least_outstanding shares the stream with the fewest byt
     CHECK(p.acquire(6) == "6 gets 3");
 }
 
-TEST_CASE("pool_fsm: P4: sharing skips streams that are reconnecting or dead") {
+TEST_CASE("pool_fsm: P4: sharing skips streams that are reconnecting or failed") {
     pool p = full_pool(3);
     p.acquire(1);
     p.acquire(2);
@@ -293,7 +293,7 @@ TEST_CASE("pool_fsm: P5, museum P04: only the last release of a shared stream ma
     CHECK(p.stats().leases == 0);
 }
 
-TEST_CASE("pool_fsm: P5: the first release of a shared stream does not serve a waiter that wants one alone") {
+TEST_CASE("pool_fsm: P5: the first release of a shared stream does not serve an exclusive waiter") {
     pool p = open_pool(2);
     p.acquire(1);
     p.acquire(2);
@@ -302,7 +302,7 @@ TEST_CASE("pool_fsm: P5: the first release of a shared stream does not serve a w
     CHECK(p.release(1) == "2 gets 1");
 }
 
-TEST_CASE("pool_fsm: P6, museum P08: a dead stream is never handed out again") {
+TEST_CASE("pool_fsm: P6, museum P08: a failed stream is never granted again") {
     pool p = full_pool(2);
     CHECK(p.failed(2) == "");
     CHECK(p.acquire(1) == "1 gets 1");
@@ -314,7 +314,7 @@ TEST_CASE("pool_fsm: P6, museum P08: a dead stream is never handed out again") {
     CHECK(p.stats().failed == 2);
 }
 
-TEST_CASE("pool_fsm: P6, museum P08: a dead stream that is still leased is not shared") {
+TEST_CASE("pool_fsm: P6, museum P08: a failed stream that is still leased is not shared") {
     pool p = open_pool(1);
     p.acquire(1);
     CHECK(p.failed(1) == "");
@@ -323,7 +323,7 @@ TEST_CASE("pool_fsm: P6, museum P08: a dead stream that is still leased is not s
     CHECK(p.opened(2) == "2 gets 2, 3 gets 2");
 }
 
-TEST_CASE("pool_fsm: P6: when a stream dies the next waiter opens its replacement") {
+TEST_CASE("pool_fsm: P6: when a stream fails the next waiter opens its replacement") {
     pool p = open_pool(1, false);
     p.acquire(1);
     p.acquire(2);
@@ -334,7 +334,7 @@ TEST_CASE("pool_fsm: P6: when a stream dies the next waiter opens its replacemen
     CHECK(p.release(2) == "3 gets 2");
 }
 
-TEST_CASE("pool_fsm: P7: a failed open goes to the one who asked for it and to nobody else") {
+TEST_CASE("pool_fsm: P7: a failed open fails the waiter that requested it and no other") {
     pool p = open_pool(3, false);
     p.acquire(1);
     p.acquire(2);
@@ -346,14 +346,14 @@ TEST_CASE("pool_fsm: P7: a failed open goes to the one who asked for it and to n
     CHECK(p.opened(2) == "2 gets 2");
 }
 
-TEST_CASE("pool_fsm: P7: a failed open does not fail a waiter whom other streams can serve") {
-    SUBCASE("it shares one that is ready") {
+TEST_CASE("pool_fsm: P7: a failed open does not fail a waiter that other streams can serve") {
+    SUBCASE("the waiter shares a ready stream") {
         pool p = open_pool(2);
         p.acquire(1);
         CHECK(p.acquire(2) == "open 2");
         CHECK(p.failed(2) == "2 gets 1");
     }
-    SUBCASE("or waits for one that is reconnecting") {
+    SUBCASE("the waiter waits for a reconnecting stream") {
         pool p = open_pool(2);
         p.acquire(1);
         p.acquire(2);
@@ -362,7 +362,7 @@ TEST_CASE("pool_fsm: P7: a failed open does not fail a waiter whom other streams
         CHECK(p.acquire(3) == "open 3");  // which may have more luck
         CHECK(p.reconnected(1) == "2 gets 1");
     }
-    SUBCASE("or for one that is given back, where they are not shared") {
+    SUBCASE("the waiter waits for a released stream, where streams are not shared") {
         pool p = open_pool(2, false);
         p.acquire(1);
         p.acquire(2);
@@ -370,7 +370,7 @@ TEST_CASE("pool_fsm: P7: a failed open does not fail a waiter whom other streams
         CHECK(p.acquire(3) == "open 3");
         CHECK(p.release(1) == "2 gets 1");
     }
-    SUBCASE("until there are none") {
+    SUBCASE("the waiter fails when no stream is left") {
         pool p = open_pool(2);
         p.acquire(1);
         p.acquire(2);
@@ -378,7 +378,7 @@ TEST_CASE("pool_fsm: P7: a failed open does not fail a waiter whom other streams
         CHECK(p.failed(2) == "");
         CHECK(p.failed(1, rangeio::errc::stalled) == "2 not found");
     }
-    SUBCASE("and passes its bad luck on to a younger one whose stream it takes") {
+    SUBCASE("the waiter takes a younger waiter's stream, and that one fails in its place") {
         pool p = open_pool(3, false);
         p.acquire(1);
         p.acquire(2);
@@ -390,7 +390,7 @@ TEST_CASE("pool_fsm: P7: a failed open does not fail a waiter whom other streams
     }
 }
 
-TEST_CASE("pool_fsm: P7, museum P03: a failed open is not counted, the pool can grow again") {
+TEST_CASE("pool_fsm: P7, museum P03: a failed open is not counted, so that the pool can grow again") {
     pool p = open_pool(2);
     p.acquire(1);
     for (stream_id id = 2; id < 10; ++id) {
@@ -401,7 +401,7 @@ TEST_CASE("pool_fsm: P7, museum P03: a failed open is not counted, the pool can 
     CHECK(p.stats().opening == 0);
 }
 
-TEST_CASE("pool_fsm: P7: the failure of an open whose waiter was served otherwise is nobody's") {
+TEST_CASE("pool_fsm: P7: the failed open of a waiter that another stream served fails no waiter") {
     pool p = open_pool(2, false);
     p.acquire(1);
     CHECK(p.acquire(2) == "open 2");
@@ -411,7 +411,7 @@ TEST_CASE("pool_fsm: P7: the failure of an open whose waiter was served otherwis
     CHECK(p.opened(3) == "3 gets 3");
 }
 
-TEST_CASE("pool_fsm: P7: two who asked for opens trade places when the younger one's comes first") {
+TEST_CASE("pool_fsm: P7: two waiters exchange their opens when the younger one's completes first") {
     pool p = open_pool(3, false);
     p.acquire(1);
     CHECK(p.acquire(2) == "open 2");
@@ -422,8 +422,7 @@ TEST_CASE("pool_fsm: P7: two who asked for opens trade places when the younger o
     CHECK(p.failed(1) == "3 not found");
 }
 
-TEST_CASE("pool_fsm: P7: who has traded places can give up, and the open that it took over is nobody's then"
-) {
+TEST_CASE("pool_fsm: P7: a waiter that exchanged its open can cancel, and its new open has no waiter then") {
     pool p = open_pool(3, false);
     p.acquire(1);
     p.acquire(2);
@@ -446,7 +445,7 @@ TEST_CASE("pool_fsm: P7: an open that ends without a reason still fails its wait
     CHECK(fresh.ended(1) == "1 stream closed");
 }
 
-TEST_CASE("pool_fsm: P8, museum P11: waiters are served first come first, no newcomer overtakes") {
+TEST_CASE("pool_fsm: P8, museum P11: waiters are served in order, and no new caller overtakes them") {
     pool p = open_pool(1, false);
     p.acquire(1);
     p.acquire(2);
@@ -457,7 +456,7 @@ TEST_CASE("pool_fsm: P8, museum P11: waiters are served first come first, no new
     CHECK(p.release(1) == "4 gets 1");
 }
 
-TEST_CASE("pool_fsm: P8: a cancelled waiter is passed over") {
+TEST_CASE("pool_fsm: P8: a cancelled waiter is skipped") {
     pool p = open_pool(1, false);
     p.acquire(1);
     p.acquire(2);
@@ -467,17 +466,17 @@ TEST_CASE("pool_fsm: P8: a cancelled waiter is passed over") {
     CHECK(p.release(1) == "3 gets 1");
 }
 
-TEST_CASE("pool_fsm: P8, museum P10: a grant that raced with a cancellation goes to the next in line") {
+TEST_CASE("pool_fsm: P8, museum P10: a grant that races with a cancellation passes to the next waiter") {
     pool p = open_pool(1, false);
     p.acquire(1);
     p.acquire(2);
     p.acquire(3);
     CHECK(p.release(1) == "2 gets 1");
-    CHECK_FALSE(p.cancel(2));  // too late: whoever cancelled it gives back the lease
+    CHECK_FALSE(p.cancel(2));  // too late: the cancelled caller releases the lease
     CHECK(p.release(1) == "3 gets 1");
 }
 
-TEST_CASE("pool_fsm: P8: the open of a cancelled waiter serves the next one") {
+TEST_CASE("pool_fsm: P8: the open of a cancelled waiter serves the next waiter") {
     pool p = open_pool(2, false);
     p.acquire(1);
     CHECK(p.acquire(2) == "open 2");
@@ -486,7 +485,7 @@ TEST_CASE("pool_fsm: P8: the open of a cancelled waiter serves the next one") {
     CHECK(p.opened(2) == "3 gets 2");
 }
 
-TEST_CASE("pool_fsm: P8: the failure of a cancelled waiter's open is not the next one's, who opens another") {
+TEST_CASE("pool_fsm: P8: a failed open of a cancelled waiter does not fail the next, which opens another") {
     pool p = open_pool(2, false);
     p.acquire(1);
     p.acquire(2);
@@ -497,13 +496,13 @@ TEST_CASE("pool_fsm: P8: the failure of a cancelled waiter's open is not the nex
     CHECK(p.failed(1) == "3 not found");
 }
 
-TEST_CASE("pool_fsm: P9, museum P02: closing fails those who wait and cancels what is being opened") {
+TEST_CASE("pool_fsm: P9, museum P02: close fails the waiters and cancels the opens") {
     pool p = open_pool(2, false);
     p.acquire(1);
     p.acquire(2);
     p.acquire(3);
     CHECK(p.close(4) == "2 pool closed, 3 pool closed, close 2");
-    CHECK(p.opened(2) == "");  // it had opened already; nobody gets it
+    CHECK(p.opened(2) == "");  // it had opened already; it is not granted
     CHECK(p.ended(2) == "");
     CHECK(p.release(1) == "close 1");
     CHECK(p.ended(1) == "4 done");
@@ -521,7 +520,8 @@ TEST_CASE("pool_fsm: P9, museum P05: a leased stream closes with its last lease"
     CHECK(p.ended(1) == "3 done");
 }
 
-TEST_CASE("pool_fsm: P9, museum P09: every stream is closed, the first error is told after the last end") {
+TEST_CASE("pool_fsm: P9, museum P09: close ends every stream, and reports the first error after the last end"
+) {
     pool p = full_pool(3);
     CHECK(p.close(1) == "close 1, close 2, close 3");
     CHECK(p.close(2) == "");
@@ -539,7 +539,7 @@ TEST_CASE("pool_fsm: P9: a pool that was never opened closes at once") {
     CHECK(p.close_now() == "");
 }
 
-TEST_CASE("pool_fsm: P9: closing during the first open fails all who wait for it") {
+TEST_CASE("pool_fsm: P9: a close during the first open fails all its waiters") {
     pool p(2);
     p.initialize(1);
     p.acquire(2);
@@ -547,7 +547,7 @@ TEST_CASE("pool_fsm: P9: closing during the first open fails all who wait for it
     CHECK(p.ended(1) == "3 done");
 }
 
-TEST_CASE("pool_fsm: P9: after its deadline close() ends leased streams too") {
+TEST_CASE("pool_fsm: P9: close() ends leased streams after its deadline") {
     pool p = full_pool(2);
     p.acquire(1);
     CHECK(p.close(2) == "close 1");
@@ -560,7 +560,7 @@ TEST_CASE("pool_fsm: P9: after its deadline close() ends leased streams too") {
     CHECK_FALSE(p.machine().knows(2));
 }
 
-TEST_CASE("pool_fsm: P9: close_now alone closes everything, and nobody has to wait for it") {
+TEST_CASE("pool_fsm: P9: close_now closes all streams without a waiting caller") {
     pool p = open_pool(1);
     p.acquire(1);
     CHECK(p.close_now() == "close 1");
@@ -569,7 +569,7 @@ TEST_CASE("pool_fsm: P9: close_now alone closes everything, and nobody has to wa
     CHECK(p.machine().state() == pool_state::closed);
 }
 
-TEST_CASE("pool_fsm: P9: cancelling a closer ends its waiting only") {
+TEST_CASE("pool_fsm: P9: a cancelled close stops waiting, and the pool still closes") {
     pool p = open_pool(1);
     CHECK(p.close(1) == "close 1");
     CHECK(p.close(2) == "");
@@ -577,7 +577,7 @@ TEST_CASE("pool_fsm: P9: cancelling a closer ends its waiting only") {
     CHECK(p.ended(1) == "2 done");
 }
 
-TEST_CASE("pool_fsm: P9: a stream that dies while the pool closes does not hold it up") {
+TEST_CASE("pool_fsm: P9: a stream that fails during the close does not delay it") {
     pool p = open_pool(1);
     p.acquire(1);
     p.close(2);
@@ -586,7 +586,7 @@ TEST_CASE("pool_fsm: P9: a stream that dies while the pool closes does not hold 
     CHECK(p.machine().streams().empty());
 }
 
-TEST_CASE("pool_fsm: P11: the counters tell the streams apart") {
+TEST_CASE("pool_fsm: P11: the counters distinguish the streams by state") {
     pool p = full_pool(3);
     p.acquire(1);
     p.acquire(2);
@@ -603,7 +603,7 @@ TEST_CASE("pool_fsm: P11: the counters tell the streams apart") {
     CHECK(s.waiters == 1);
 }
 
-TEST_CASE("pool_fsm: events of streams that are gone, and of states they do not fit, change nothing") {
+TEST_CASE("pool_fsm: events of removed streams, and of states that they do not fit, change nothing") {
     pool p = open_pool(1);
     CHECK(p.opened(1) == "");
     CHECK(p.reconnected(1) == "");
@@ -616,7 +616,7 @@ TEST_CASE("pool_fsm: events of streams that are gone, and of states they do not 
 }
 
 TEST_CASE("pool_fsm: events of the network and of destructors need no memory") {
-    // Each waiter may see a stream of its own open, serve it and die before its lease comes back.
+    // Each waiter's own stream may open, serve it and fail before its lease is released.
     pool p = open_pool(1, false);
     constexpr waiter_id tasks = 40;
     for (waiter_id who = 1; who <= tasks; ++who) p.acquire(who);

@@ -41,7 +41,7 @@ TEST_CASE("reconnect_policy: waits grow by the factor up to their bound, one for
     CHECK(waits == std::vector<std::chrono::nanoseconds>{250ms, 500ms, 1s, 2s, 3s, 3s, 3s});
 }
 
-TEST_CASE("reconnect_policy: without a budget the attempts end, and the failure says how many there were") {
+TEST_CASE("reconnect_policy: without a budget the attempts are limited, and the failure gives their number") {
     reconnect_policy reconnect(retry_policy().attempts(2).budget(0s));
     CHECK(broke(reconnect).then == what_next::wait);
     CHECK(broke(reconnect).then == what_next::wait);
@@ -53,8 +53,7 @@ TEST_CASE("reconnect_policy: without a budget the attempts end, and the failure 
 }
 
 TEST_CASE(
-    "reconnect_policy: a service that asks for a wait gets it, up to the longest back-off and the rest of "
-    "the budget"
+    "reconnect_policy: a wait requested by the service is kept, up to the longest back-off and the budget"
 ) {
     const auto asks = [](std::chrono::nanoseconds delay) {
         return failure(errc::timed_out, rangeio::error_info{"slower", error_class::throttled, delay});
@@ -78,7 +77,7 @@ TEST_CASE(
     CHECK(broke(other, {}, asks(-1h)).at_least == 0s);
 }
 
-TEST_CASE("reconnect_policy: what a service asks for holds for a stream that sleeps meanwhile, too") {
+TEST_CASE("reconnect_policy: a wait requested by the service also applies to a stream that sleeps") {
     const failure slower(errc::timed_out, rangeio::error_info{"slower", error_class::throttled, 3s});
     reconnect_policy reconnect(retry_policy().initial_backoff(250ms));
     reconnect.call_started();
@@ -90,7 +89,7 @@ TEST_CASE("reconnect_policy: what a service asks for holds for a stream that sle
     CHECK(reconnect.woken(time_point() + 3s).then == what_next::call);
 }
 
-TEST_CASE("reconnect_policy: progress sets the attempts back, and the next one does not wait") {
+TEST_CASE("reconnect_policy: progress resets the attempts, and the next attempt does not wait") {
     reconnect_policy reconnect(retry_policy().attempts(2).budget(0s));
     CHECK(broke(reconnect).then == what_next::wait);
     CHECK(broke(reconnect).then == what_next::wait);
@@ -108,7 +107,7 @@ TEST_CASE("reconnect_policy: a response alone is no progress") {
     CHECK(reconnect.call_ended(call_fate::broken, unavailable, true, true, {}).then == what_next::fail);
 }
 
-TEST_CASE("reconnect_policy: the budget begins with the first attempt, and progress sets it back") {
+TEST_CASE("reconnect_policy: the budget starts with the first attempt, and progress resets it") {
     reconnect_policy reconnect(retry_policy().attempts(1).budget(10s));
     time_point now = time_point() + 1h;
     CHECK(broke(reconnect, now).then == what_next::wait);
@@ -119,7 +118,7 @@ TEST_CASE("reconnect_policy: the budget begins with the first attempt, and progr
     CHECK(broke(reconnect, now + 9s).then == what_next::wait);
     const auto last = broke(reconnect, now + 10s);
     CHECK(last.then == what_next::fail);
-    CHECK(last.why.message() == "gone (nothing came for 10 s, attempt 3)");
+    CHECK(last.why.message() == "gone (no progress for 10 s, attempt 3)");
 }
 
 TEST_CASE("reconnect_policy: the budget does not run while the stream sleeps") {
@@ -133,14 +132,14 @@ TEST_CASE("reconnect_policy: the budget does not run while the stream sleeps") {
     CHECK(broke(reconnect, now + 30s).then == what_next::fail);
 }
 
-TEST_CASE("reconnect_policy: a budget of zero is none, and a back-off of zero waits for nothing") {
+TEST_CASE("reconnect_policy: a budget of 0 means no budget, and a back-off of 0 means no wait") {
     reconnect_policy reconnect(retry_policy().attempts(2).budget(0s).initial_backoff(0s));
     CHECK(broke(reconnect).then == what_next::call);
     CHECK(broke(reconnect, time_point() + 10h).then == what_next::call);
     CHECK(broke(reconnect).then == what_next::fail);
 }
 
-TEST_CASE("reconnect_policy: which statuses are tried again depends on whether the stream was open") {
+TEST_CASE("reconnect_policy: the retryable statuses depend on whether the stream was open") {
     for (int code = 1; code <= 16; ++code) {
         const bool always = code == 1 || code == 4 || code == 8 || code == 13 || code == 14;
         const bool once_open = always || code == 10;
@@ -157,7 +156,7 @@ TEST_CASE("reconnect_policy: which statuses are tried again depends on whether t
     }
 }
 
-TEST_CASE("reconnect_policy: a lack of memory is tried again once the stream was open, and told before") {
+TEST_CASE("reconnect_policy: lack of memory is retried on an open stream, before only as out_of_memory") {
     const failure no_memory = make_error_code(boost::system::errc::not_enough_memory);
     for (const bool established : {false, true}) {
         CAPTURE(established);
@@ -171,7 +170,7 @@ TEST_CASE("reconnect_policy: a lack of memory is tried again once the stream was
     CHECK(reconnect.call_ended(call_fate::out_of_memory, no_memory, true, false, {}).then == what_next::wait);
 }
 
-TEST_CASE("reconnect_policy: classes can be added to those and taken from them") {
+TEST_CASE("reconnect_policy: error classes can be added to the retryable ones and removed") {
     reconnect_policy reconnect(
         retry_policy().retry(error_class::unknown, true).retry(error_class::transient, false)
     );
@@ -180,15 +179,13 @@ TEST_CASE("reconnect_policy: classes can be added to those and taken from them")
     CHECK_FALSE(retry_policy().retry(error_class::none, true).retries(error_class::none, true));
 }
 
-TEST_CASE(
-    "reconnect_policy: what is no status of the service is not tried again, but an OK that comes too early is"
-) {
+TEST_CASE("reconnect_policy: an error of no service status is not retried, an early OK is") {
     reconnect_policy reconnect{retry_policy()};
     CHECK(broke(reconnect, {}, errc::protocol_error).then == what_next::fail);
     CHECK(broke(reconnect, {}, {}).then == what_next::wait);
 }
 
-TEST_CASE("reconnect_policy: an opening has attempts of its own") {
+TEST_CASE("reconnect_policy: an open has attempts of its own") {
     reconnect_policy reconnect(retry_policy().attempts(100).open_attempts(2));
     reconnect.call_started();
     CHECK(reconnect.call_ended(call_fate::broken, unavailable, false, false, {}).then == what_next::wait);
@@ -198,7 +195,7 @@ TEST_CASE("reconnect_policy: an opening has attempts of its own") {
     CHECK(last.why.message() == "gone (attempt 2 of 2)");
 }
 
-TEST_CASE("reconnect_policy: redirects are followed at once, so many in a row, and are no attempts") {
+TEST_CASE("reconnect_policy: redirects are followed at once, up to the limit in a row, and cost no attempt") {
     reconnect_policy reconnect(retry_policy().max_redirects(2).attempts(0));
     const auto redirected = [&reconnect] {
         reconnect.call_started();
@@ -215,7 +212,7 @@ TEST_CASE("reconnect_policy: redirects are followed at once, so many in a row, a
     CHECK(last.why.code() == errc::too_many_redirects);
 }
 
-TEST_CASE("reconnect_policy: without ranges an open stream sleeps, whatever it was that can be retried") {
+TEST_CASE("reconnect_policy: without ranges an open stream sleeps after any retryable end") {
     for (const auto fate :
          {call_fate::broken, call_fate::redirected, call_fate::stalled, call_fate::retired}) {
         reconnect_policy reconnect(retry_policy::none().max_redirects(0));
@@ -226,7 +223,7 @@ TEST_CASE("reconnect_policy: without ranges an open stream sleeps, whatever it w
     }
 }
 
-TEST_CASE("reconnect_policy: calls that nobody answered are counted though nothing is pending any more") {
+TEST_CASE("reconnect_policy: unanswered calls count as attempts even if no range is pending any more") {
     reconnect_policy reconnect(retry_policy().attempts(1).initial_backoff(1s).budget(0s));
     reconnect.call_started();
     CHECK(reconnect.call_ended(call_fate::broken, unavailable, false, true, {}).then == what_next::sleep);
@@ -237,24 +234,22 @@ TEST_CASE("reconnect_policy: calls that nobody answered are counted though nothi
     CHECK(reconnect.call_ended(call_fate::broken, unavailable, false, true, {}).then == what_next::fail);
 }
 
-TEST_CASE("reconnect_policy: what ends a stream that was open is its budget, however many attempts that takes"
-) {
+TEST_CASE("reconnect_policy: an open stream fails at the end of its budget, after any number of attempts") {
     reconnect_policy reconnect(retry_policy().attempts(1).budget(10s));
     for (int n = 0; n < 100; ++n) CHECK(broke(reconnect, time_point() + n * 99ms).then == what_next::wait);
     const auto last = broke(reconnect, time_point() + 10s);
     CHECK(last.then == what_next::fail);
-    CHECK(last.why.message() == "gone (nothing came for 10 s, attempt 101)");
+    CHECK(last.why.message() == "gone (no progress for 10 s, attempt 101)");
 }
 
-TEST_CASE("reconnect_policy: no attempts are none, whatever the budget") {
+TEST_CASE("reconnect_policy: with 0 attempts there is none, whatever the budget") {
     reconnect_policy reconnect(retry_policy::none());
     CHECK(broke(reconnect).then == what_next::fail);
     CHECK(reconnect.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::fail);
     CHECK(reconnect.call_ended(call_fate::unconnected, unavailable, true, false, {}).then == what_next::fail);
 }
 
-TEST_CASE(
-    "reconnect_policy: a further opening of a pool is as patient as a stream that was open, and no laxer"
+TEST_CASE("reconnect_policy: a further open of a pool has the budget of an open stream, but its own statuses"
 ) {
     reconnect_policy reconnect(retry_policy().attempts(1).open_attempts(1).budget(10s));
     reconnect.be_patient();
@@ -268,10 +263,7 @@ TEST_CASE(
     CHECK(fails(unavailable, time_point() + 10s));
 }
 
-TEST_CASE(
-    "reconnect_policy: to wait for a connection costs no attempt, a second at the most each time, and the "
-    "budget"
-) {
+TEST_CASE("reconnect_policy: a wait for a connection takes 1 s at most and costs budget, but no attempt") {
     for (const bool established : {false, true}) {
         CAPTURE(established);
         reconnect_policy reconnect(retry_policy().attempts(1).open_attempts(2).budget(10s));
@@ -298,7 +290,7 @@ TEST_CASE(
     CHECK(unwilling.call_ended(call_fate::unconnected, unavailable, true, true, {}).then == what_next::fail);
 }
 
-TEST_CASE("reconnect_policy: a stall has waited enough: the next call is made at once") {
+TEST_CASE("reconnect_policy: the next call after a stall starts at once") {
     reconnect_policy reconnect(retry_policy().attempts(1).budget(0s));
     reconnect.call_started();
     CHECK(reconnect.call_ended(call_fate::stalled, errc::stalled, true, true, {}).then == what_next::call);
@@ -309,7 +301,7 @@ TEST_CASE("reconnect_policy: a stall has waited enough: the next call is made at
     CHECK(other.attempts() == 1);
 }
 
-TEST_CASE("reconnect_policy: a call that is slow or crowded costs no attempt, and slow ones no budget") {
+TEST_CASE("reconnect_policy: a slow or crowded call costs no attempt, and a slow one no budget") {
     reconnect_policy reconnect(retry_policy().attempts(1).budget(10s));
     CHECK(broke(reconnect).then == what_next::wait);
     const auto ends = [&](call_fate fate, time_point now) {
@@ -327,7 +319,8 @@ TEST_CASE("reconnect_policy: a call that is slow or crowded costs no attempt, an
     CHECK(reconnect.silent() == 0);
 }
 
-TEST_CASE("reconnect_policy: time asleep counts as time waited, and the longest wait makes a new start") {
+TEST_CASE("reconnect_policy: time asleep counts as wait, and a sleep of the longest wait resets the attempts"
+) {
     const auto woken_after = [](std::chrono::nanoseconds slept) {
         reconnect_policy reconnect(retry_policy().initial_backoff(1s).max_backoff(4s));
         for (int n = 0; n < 3; ++n) broke(reconnect);

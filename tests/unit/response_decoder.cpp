@@ -103,7 +103,7 @@ TEST_CASE("response_decoder: every field of a response is found") {
     CHECK(object.name() == "object");
 }
 
-TEST_CASE("response_decoder: the runs of a payload are the slices' own memory") {
+TEST_CASE("response_decoder: the runs of a payload refer to the slices' own memory") {
     const std::string message = range(data(bytes_field(1, "abcdefgh")));
     const sliced input(message, 5);  // 2 + 2 + 2 bytes of tags and lengths, then the payload
     read_response out;
@@ -117,7 +117,7 @@ TEST_CASE("response_decoder: the runs of a payload are the slices' own memory") 
     CHECK(runs[1].size() == 4);
 }
 
-TEST_CASE("response_decoder: empty slices are no end") {
+TEST_CASE("response_decoder: empty slices do not end the message") {
     const std::string message = full_response().SerializeAsString();
     for (const std::size_t size : {1U, 2U, 7U}) {
         bool empty = false;
@@ -153,7 +153,7 @@ TEST_CASE("response_decoder: absence differs from emptiness") {
     CHECK(empty.out.read_handle.has_value());
 }
 
-TEST_CASE("response_decoder: fields may come in any order") {
+TEST_CASE("response_decoder: fields may arrive in any order") {
     const decoded d(
         bytes_field(7, bytes_field(1, "h")) +
         range(
@@ -168,7 +168,7 @@ TEST_CASE("response_decoder: fields may come in any order") {
     CHECK(d.text(d.out.chunks.at(0).payload) == "x");
 }
 
-TEST_CASE("response_decoder: the last value of a scalar wins, zero included") {
+TEST_CASE("response_decoder: the last value of a scalar counts, zero included") {
     const decoded d(range(
         varint_field(3, 1) + varint_field(3, 0) + read_range(varint_field(3, 5) + varint_field(3, 6)) +
         data(bytes_field(1, "first") + bytes_field(1, ""))
@@ -178,8 +178,8 @@ TEST_CASE("response_decoder: the last value of a scalar wins, zero included") {
     CHECK(d.text(d.out.chunks.at(0).payload) == "");
 }
 
-TEST_CASE("response_decoder: a sub-message that comes again is merged") {
-    SUBCASE("checksummed_data: the new content, the old checksum") {
+TEST_CASE("response_decoder: a repeated sub-message is merged") {
+    SUBCASE("checksummed_data: new content with the old checksum") {
         const decoded d(range(data(bytes_field(1, "old") + fixed32_field(2, 7)) + data(bytes_field(1, "new")))
         );
         CHECK(d.text(d.out.chunks.at(0).payload) == "new");
@@ -190,17 +190,17 @@ TEST_CASE("response_decoder: a sub-message that comes again is merged") {
         CHECK(d.out.chunks.at(0).read_id == 5);
         CHECK(d.out.chunks.at(0).read_offset == 9);
     }
-    SUBCASE("read_handle: one without bytes takes none away") {
+    SUBCASE("read_handle: an empty message keeps the previous handle") {
         const decoded d(bytes_field(7, bytes_field(1, "h")) + bytes_field(7, ""));
         CHECK(d.text(d.out.read_handle.value()) == "h");
     }
-    SUBCASE("metadata: all parts are handed out") {
+    SUBCASE("metadata: all parts are passed on") {
         const decoded d(bytes_field(4, bytes_field(1, "name")) + bytes_field(4, varint_field(6, 8)));
         REQUIRE(d.out.metadata.size() == 2);
         CHECK(d.text(d.out.metadata[0]) == bytes_field(1, "name"));
         CHECK(d.text(d.out.metadata[1]) == varint_field(6, 8));
     }
-    SUBCASE("object_data_ranges is a list: nothing is merged") {
+    SUBCASE("object_data_ranges: a list, so nothing is merged") {
         const decoded d(range(varint_field(3, 1)) + range(""));
         REQUIRE(d.out.chunks.size() == 2);
         CHECK_FALSE(d.out.chunks[1].range_end);
@@ -256,7 +256,7 @@ TEST_CASE("response_decoder: padded varints are legal up to their limit") {
     check_malformed(value_of(11), "varint of too many bytes");
 }
 
-TEST_CASE("response_decoder: bits beyond the type are dropped") {
+TEST_CASE("response_decoder: bits beyond the width of the type are dropped") {
     const std::string ten_bytes(9, '\xff');
     CHECK(decoded(range(read_range(varint(3 << 3) + ten_bytes + '\x7f'))).out.chunks.at(0).read_id == -1);
     // A boolean is a 64-bit varint: any bit makes it true.
@@ -288,7 +288,7 @@ TEST_CASE("response_decoder: malformed fields are rejected") {
     check_malformed(range(data(varint(2 << 3 | 5) + "123")), "truncated");
 }
 
-TEST_CASE("response_decoder: nothing reaches beyond the message that it is in") {
+TEST_CASE("response_decoder: a length or field never extends beyond its message") {
     const std::string more(64, '\x08');
     // Always enough bytes for the inner length, but not before the end of the outer message.
     check_malformed(range(varint(1 << 3 | 2) + varint(2)) + more, "length beyond the end of the message");
@@ -302,7 +302,7 @@ TEST_CASE("response_decoder: nothing reaches beyond the message that it is in") 
     check_malformed(varint(6 << 3 | 2) + varint(0xffffffff), "length beyond the end of the message");
 }
 
-TEST_CASE("response_decoder: every truncation is judged as protobuf does") {
+TEST_CASE("response_decoder: every truncated message is judged as by protobuf") {
     const std::string message = full_response().SerializeAsString();
     int rejected = 0;
     for (std::size_t size = 0; size < message.size(); ++size) {
@@ -315,7 +315,7 @@ TEST_CASE("response_decoder: every truncation is judged as protobuf does") {
     CHECK(rejected > 100);
 }
 
-TEST_CASE("response_decoder: a response is reused without traces of the one before") {
+TEST_CASE("response_decoder: a reused response has no traces of the previous message") {
     const decoded full(full_response().SerializeAsString());
     read_response out = full.out;
     const sliced other(range(varint_field(3, 1)));
@@ -333,7 +333,7 @@ TEST_CASE("response_decoder: a response is reused without traces of the one befo
     CHECK_FALSE(out.read_handle);
 }
 
-TEST_CASE("response_decoder: up to four chunks stay in the response itself") {
+TEST_CASE("response_decoder: up to four chunks are stored in the response itself") {
     std::string message = bytes_field(4, "") + bytes_field(7, "");
     for (int i = 0; i < 4; ++i) {
         message += range(data(bytes_field(1, "x")));

@@ -144,7 +144,7 @@ struct tally {
 
 TEST_SUITE_BEGIN("response_decoder");
 
-TEST_CASE("response_decoder: random messages in random slices mean what they mean to protobuf") {
+TEST_CASE("response_decoder: random messages in random slices decode as by protobuf") {
     tally count;
     for (std::uint64_t seed = 0; seed < 5000; ++seed) {
         CAPTURE(seed);
@@ -159,7 +159,7 @@ TEST_CASE("response_decoder: random messages in random slices mean what they mea
     CHECK(count.accepted > 14000);
 }
 
-TEST_CASE("response_decoder: damaged messages are accepted and rejected as protobuf does") {
+TEST_CASE("response_decoder: damaged messages are accepted and rejected as by protobuf") {
     tally count;
     for (std::uint64_t seed = 0; seed < 20000; ++seed) {
         CAPTURE(seed);

@@ -53,7 +53,7 @@ std::string times(std::size_t count, const std::string& what) {
 
 }  // namespace
 
-TEST_CASE("response intake: what a response says is handed on, the parts of its metadata together") {
+TEST_CASE("response intake: all parts of a response are passed on, the parts of its metadata together") {
     taken into;
     const std::string piece = bytes_field(6, bytes_field(1, bytes_field(1, "abc")));
     CHECK_FALSE(take(
@@ -67,19 +67,19 @@ TEST_CASE("response intake: what a response says is handed on, the parts of its 
     CHECK(into.handle == "h");
 }
 
-TEST_CASE("response intake: as many pieces as a message may have are taken, one more is named as too many") {
+TEST_CASE("response intake: a message may have the maximum of pieces, and one more is rejected") {
     taken into;
     const std::string empty = bytes_field(6, "");
     CHECK_FALSE(take(times(max_pieces, empty), into));
     CHECK(into.chunks == max_pieces);
-    CHECK(refused(times(max_pieces + 1, empty)) == "a response has more than 16384 pieces in one message");
+    CHECK(refused(times(max_pieces + 1, empty)) == "a response has more than 16384 chunks in one message");
     CHECK(
         refused(times(max_metadata_parts + 1, bytes_field(4, ""))) ==
         "a response has more than 64 parts of metadata in one message"
     );
 }
 
-TEST_CASE("response intake: long strings are named with their limit") {
+TEST_CASE("response intake: a string that is too long is rejected with its limit") {
     taken into;
     CHECK_FALSE(take(bytes_field(7, bytes_field(1, std::string(max_handle_bytes, 'h'))), into));
     CHECK(into.handle.size() == max_handle_bytes);
@@ -91,7 +91,7 @@ TEST_CASE("response intake: long strings are named with their limit") {
     CHECK(refused(times(2, bytes_field(4, etag))).starts_with("a response has 10485"));
 }
 
-TEST_CASE("response intake: what is malformed says where") {
+TEST_CASE("response intake: a malformed response is rejected with the place") {
     CHECK(refused("\xff") == "malformed response: truncated");
     CHECK(
         refused(bytes_field(4, varint_field(6, static_cast<std::uint64_t>(-1)))) ==

@@ -13,7 +13,7 @@
 using namespace std::chrono_literals;
 using rangeio::retry_policy;
 
-TEST_CASE("retry_policy: the defaults and the policy that tries nothing again are usable") {
+TEST_CASE("retry_policy: the default policy and the one without retries are valid") {
     CHECK_NOTHROW(rangeio::checked(retry_policy()));
     CHECK_NOTHROW(rangeio::checked(retry_policy::none()));
     CHECK_NOTHROW(rangeio::checked(retry_policy().initial_backoff(0s).max_backoff(0s).budget(0s)));

@@ -25,7 +25,7 @@ void add(requests& to, std::uint64_t offset, std::uint64_t length, std::byte* me
     to.emplace_back(byte_range(offset, length), std::span(memory, length));
 }
 
-/// For those who only count: the ranges share their memory.
+/// For tests that only count: the ranges share their memory.
 void add(requests& to, std::uint64_t offset, std::uint64_t length) {
     static std::vector<std::byte> memory(8 * mib);
     add(to, offset, length, memory.data());
@@ -61,7 +61,7 @@ constexpr std::size_t detour = 2 * 20 * (1 + scatter::block);
 }  // namespace
 
 TEST_CASE(
-    "scatter: finds in order what a slice shares with ranges that touch, nest, overlap, repeat and leave gaps"
+    "scatter: the parts of a slice are found for ranges that touch, nest, overlap, repeat and leave gaps"
 ) {
     std::minstd_rand random(7);
     std::vector<std::byte> memory(2000);
@@ -83,7 +83,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("scatter: a slice is looked at once for each range that it shares bytes with, and little more") {
+TEST_CASE("scatter: a slice takes about one step for each range that shares bytes with it") {
     const std::uint64_t size = 8 * mib;
     const std::uint64_t slice = 8192;
     requests asked;
@@ -93,7 +93,7 @@ TEST_CASE("scatter: a slice is looked at once for each range that it shares byte
     CHECK(looks_in(scatter(std::move(asked)), size, slice) <= shares + size / slice * detour);
 }
 
-TEST_CASE("scatter: long ranges over short ones do not make a slice look at those that lie elsewhere") {
+TEST_CASE("scatter: long ranges over short ones do not make a slice visit distant ranges") {
     const std::uint64_t size = 8 * mib;
     const std::uint64_t slice = 8192;
     requests asked;
@@ -104,7 +104,7 @@ TEST_CASE("scatter: long ranges over short ones do not make a slice look at thos
     CHECK(looks_in(scatter(std::move(asked)), size, slice) <= shares + size / slice * detour);
 }
 
-TEST_CASE("scatter: a byte among ranges of 4 KiB is found without a look at all of them") {
+TEST_CASE("scatter: a byte among ranges of 4 KiB is found without a visit of all of them") {
     requests asked;
     for (std::uint64_t at = 0; at < 512 * mib; at += 4096) add(asked, at, 4096);
     const scatter in(std::move(asked));
@@ -116,9 +116,7 @@ TEST_CASE("scatter: a byte among ranges of 4 KiB is found without a look at all 
     CHECK(looks <= detour);
 }
 
-TEST_CASE(
-    "scatter: memory for a reader in place is that of one range alone, as far as no other one wants the bytes"
-) {
+TEST_CASE("scatter: memory for a reader in place belongs to one range, up to the next byte of another") {
     std::mt19937 random(7);
     for (int round = 0; round < 200; ++round) {
         std::vector<std::byte> memory(4000);
@@ -147,7 +145,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("scatter: memory for a reader in place is found without a look at all that follows") {
+TEST_CASE("scatter: memory for a reader in place is found without a visit of all later ranges") {
     requests asked;
     for (std::uint64_t at = 0; at < 4 * mib; at += 16) add(asked, at, 16);
     const scatter in(std::move(asked));

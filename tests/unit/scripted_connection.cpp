@@ -44,7 +44,7 @@ struct service {
 
 }  // namespace
 
-TEST_CASE("scripted_connection: calls beyond its limit wait, in the order in which they came") {
+TEST_CASE("scripted_connection: calls beyond its limit wait in the order of their arrival") {
     service s;
     s.state.max_streams = 2;
     for (int i = 0; i < 4; ++i) s.a.enter(s.calls[static_cast<std::size_t>(i)], s.now);
@@ -59,7 +59,7 @@ TEST_CASE("scripted_connection: calls beyond its limit wait, in the order in whi
     CHECK(s.network->connected() == 2);
 }
 
-TEST_CASE("scripted_connection: on a silent one nobody hears anything, not even that the service goes away") {
+TEST_CASE("scripted_connection: calls on a silent connection get no event, not even the end of the service") {
     service s;
     s.a.enter(s.calls[0], s.now);
     s.a.strike(service::of("silent-connection"), s.now);
@@ -93,8 +93,7 @@ TEST_CASE("scripted_connection: too many pings end one connection, and the next 
     CHECK(s.network->connected() == 3);
 }
 
-TEST_CASE("scripted_connection: an outage ends all connections, and refuses new ones for as long as it says"
-) {
+TEST_CASE("scripted_connection: an outage ends all connections, and refuses new ones for its delay") {
     service s;
     s.a.enter(s.calls[0], s.now);
     s.b.enter(s.calls[1], s.now);

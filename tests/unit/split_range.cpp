@@ -54,7 +54,7 @@ void check_split(byte_range range, std::size_t concurrency, std::uint64_t min_ch
 
 }  // namespace
 
-TEST_CASE("split_range: equal parts, the last takes the rest") {
+TEST_CASE("split_range: the parts are equal, and the last takes the rest") {
     const auto parts = split_range(byte_range(100, 11), 3, 1);
     CHECK(
         std::vector(parts.begin(), parts.end()) ==
@@ -85,13 +85,13 @@ TEST_CASE("split_range: any range, concurrency and min_chunk give an exact parti
     check_split({byte_range::max_end - 10, 10}, 1000, 1);
 }
 
-TEST_CASE("split_range: zero concurrency or min_chunk is an error that says which") {
+TEST_CASE("split_range: zero concurrency or min_chunk is an error that names it") {
     CHECK(message_of(errc::invalid_argument, [] {
               (void)split_range(byte_range(2, 3), 0, 5);
-          }) == "splitting [2, 5): concurrency 0 and min_chunk 5 must be at least 1");
+          }) == "split of [2, 5): concurrency 0 or min_chunk 5 is less than 1");
     CHECK(message_of(errc::invalid_argument, [] {
               (void)split_range(byte_range(2, 3), 4, 0);
-          }) == "splitting [2, 5): concurrency 4 and min_chunk 0 must be at least 1");
+          }) == "split of [2, 5): concurrency 4 or min_chunk 0 is less than 1");
 }
 
 TEST_CASE("share_concurrency: shares are in proportion to length") {
@@ -123,7 +123,7 @@ TEST_CASE("share_concurrency: lengths near the 64-bit limit do not overflow") {
 TEST_CASE("share_concurrency: concurrency 0 is an error") {
     CHECK(message_of(errc::invalid_argument, [] {
               (void)shares_of({1}, 0);
-          }) == "sharing concurrency 0: it must be at least 1");
+          }) == "concurrency: 0 is less than 1");
 }
 
 TEST_CASE("share_concurrency: any lengths are shared exactly, fairly and in order") {
@@ -134,7 +134,7 @@ TEST_CASE("share_concurrency: any lengths are shared exactly, fairly and in orde
         const std::size_t concurrency = random() % 32 + 1;
         const auto given = shares_of(lengths, concurrency);
 
-        // By brute force: who is due less than 1 gets 1, until none is; the others divide the rest.
+        // By brute force: a chunk due less than 1 gets 1, until none is left; the others divide the rest.
         std::vector<bool> fixed(lengths.size());
         double bytes = 0;
         double left = double(concurrency);

@@ -13,7 +13,7 @@ using rangeio::sim::search_states;
 using rangeio::sim::state_goal;
 using rangeio::sim::state_rule;
 
-/// Two users of one lock, each: wants it, waits if it is held, has it, gives it back, as often as it likes.
+/// Two users of one lock, each of which requests it, waits if it is held, has it and releases it, any number of times.
 struct lock_model {
     enum class user : char { away, waiting, inside };
     enum class bug { none, two_inside, lost_wake_up, unfair };
@@ -41,7 +41,7 @@ struct lock_model {
                 case user::inside: out.push_back({who, event::leave}); break;
             }
         }
-        // Whoever finds the other one waiting does not wake it.
+        // Two users that wait for the free lock are never woken.
         if (planted == bug::lost_wake_up && !held && std::ranges::count(s.users, user::waiting) == 2) {
             out.clear();
         }
@@ -88,7 +88,7 @@ struct lock_model {
 
 }  // namespace
 
-TEST_CASE("state_search: a right model is searched to its end, symmetric states once") {
+TEST_CASE("state_search: a correct model is searched completely, each symmetric state once") {
     const auto result = search_states(lock_model());
     CHECK(result);
     CHECK(result.states == 5);  // of 9: {away, waiting, inside} for each, without both inside, folded
@@ -110,7 +110,7 @@ TEST_CASE("state_search: a broken rule is named, with a shortest trace to it") {
     CHECK(result.text().find("broken: at most one is inside\n  a comes\n") != std::string::npos);
 }
 
-TEST_CASE("state_search: a state from which the goal is out of reach is found, by a shortest trace") {
+TEST_CASE("state_search: a state that cannot reach the goal is found, with a shortest trace") {
     lock_model model;
     model.planted = lock_model::bug::lost_wake_up;
     const auto result = search_states(model);
@@ -121,7 +121,7 @@ TEST_CASE("state_search: a state from which the goal is out of reach is found, b
     CHECK(result.lost_in == std::vector<std::string>{"(nothing fair can happen any more)"});
 }
 
-TEST_CASE("state_search: going round for ever is not reaching the goal") {
+TEST_CASE("state_search: an endless cycle does not reach the goal") {
     lock_model model;
     model.planted = lock_model::bug::unfair;
     const auto result = search_states(model);
@@ -130,7 +130,7 @@ TEST_CASE("state_search: going round for ever is not reaching the goal") {
     CHECK(result.lost_in == std::vector<std::string>{"a enters", "a leaves", "(and round again)"});
 }
 
-TEST_CASE("state_search: a goal that some fair sequence reaches is possible, though it may not be certain") {
+TEST_CASE("state_search: a goal that some fair sequence reaches is possible, but not certain") {
     // One that may go round for ever, and may also stop.
     struct idler : lock_model {
         void events(const state& s, std::vector<event>& out) const {
@@ -156,7 +156,7 @@ TEST_CASE("state_search: a goal that some fair sequence reaches is possible, tho
     CHECK(search_states(model).trace == std::vector<std::string>{"a comes"});
 }
 
-TEST_CASE("state_search: a limit on states is not taken for success") {
+TEST_CASE("state_search: a search cut off by its limit of states is no success") {
     const auto result = search_states(lock_model(), 3);
     CHECK_FALSE(result);
     CHECK_FALSE(result.complete);

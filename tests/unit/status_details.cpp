@@ -38,7 +38,7 @@ std::string range_errors(const std::string& errors) {
 
 }  // namespace
 
-TEST_CASE("status details: a range's own status is told once, as its text or the call's") {
+TEST_CASE("status details: a range's status appears once, with its own text or that of the call") {
     const auto end = end_of_call(
         out_of_range,
         "ranges are bad",
@@ -55,7 +55,7 @@ TEST_CASE("status details: a range's own status is told once, as its text or the
     CHECK(end.range_errors[2].why.code() == errc::not_found);
 }
 
-TEST_CASE("status details: how long the service asks to wait") {
+TEST_CASE("status details: the wait that the service requests is decoded") {
     const auto asked = [](const std::string& duration) {
         const std::string value = bytes_field(1, duration);
         return end_of_call(
@@ -81,7 +81,7 @@ TEST_CASE("status details: how long the service asks to wait") {
     CHECK_FALSE(asked("\xff").unreadable);
 }
 
-TEST_CASE("status details: a status that there is not is UNKNOWN, and its number is in the text") {
+TEST_CASE("status details: an unknown status becomes UNKNOWN, with its number in the text") {
     for (const std::int64_t code :
          {std::int64_t{17},
           std::int64_t{-1},
@@ -100,7 +100,7 @@ TEST_CASE("status details: a status that there is not is UNKNOWN, and its number
     }
 }
 
-TEST_CASE("status details: texts become one line of UTF-8, tokens and handles stay as they are") {
+TEST_CASE("status details: texts become one line of UTF-8, tokens and handles are unchanged") {
     const auto end = end_of_call(
         10,
         "a\nb\xff",
@@ -119,13 +119,13 @@ TEST_CASE("status details: texts become one line of UTF-8, tokens and handles st
     CHECK(named.range_errors[0].why.message().size() < 1100);
 }
 
-TEST_CASE("status details: no more ranges are named than are taken") {
+TEST_CASE("status details: range errors beyond the limit are dropped") {
     std::string errors;
     for (std::uint64_t id = 1; id <= max_range_errors + 5; ++id) errors += range_error_field(id, 11, "");
     CHECK(end_of_call(out_of_range, "bad", range_errors(errors)).range_errors.size() == max_range_errors);
 }
 
-TEST_CASE("status details: what is malformed, inside and outside, makes the end unreadable") {
+TEST_CASE("status details: malformed details, at any level, make the end unreadable") {
     const std::string good = range_errors(range_error_field(1, 11, ""));
     CHECK_FALSE(end_of_call(out_of_range, "", "").unreadable);
     CHECK_FALSE(end_of_call(out_of_range, "", good + detail("Unheard", "\xff")).unreadable);

@@ -8,7 +8,7 @@ using rangeio::fits_header;
 using rangeio::is_utf8;
 using rangeio::printable;
 
-TEST_CASE("text: UTF-8 is what the standard calls so, and nothing else") {
+TEST_CASE("text: UTF-8 is accepted as the standard defines it") {
     for (const char* good :
          {"",
           "a",
@@ -39,14 +39,14 @@ TEST_CASE("text: UTF-8 is what the standard calls so, and nothing else") {
     }
 }
 
-TEST_CASE("text: a header has printable ASCII alone") {
+TEST_CASE("text: a header accepts printable ASCII only") {
     for (int c = 0; c < 256; ++c) {
         CAPTURE(c);
         CHECK(fits_header(std::string(1, static_cast<char>(c))) == (c >= 0x20 && c <= 0x7e));
     }
 }
 
-TEST_CASE("text: what is printed is one line of UTF-8 in one direction") {
+TEST_CASE("text: printed text is one line of UTF-8 in one direction") {
     CHECK(printable("gr\xc3\xbc\xc3\x9f") == "gr\xc3\xbc\xc3\x9f");
     CHECK(printable("a\r\nb\x1b[31m\x7f\tc") == "a  b [31m  c");
     CHECK(printable(std::string("a\0b", 3)) == "a b");
@@ -59,7 +59,7 @@ TEST_CASE("text: what is printed is one line of UTF-8 in one direction") {
     CHECK(printable("a\xff\xe2\x82") == "a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
 }
 
-TEST_CASE("text: what is too long is cut between characters, and says so") {
+TEST_CASE("text: a text that is too long is cut between characters and marked") {
     CHECK(printable("1234567890", 10) == "1234567890");
     CHECK(printable("12345678901", 10) == "1234567...");
     CHECK(

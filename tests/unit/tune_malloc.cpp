@@ -17,7 +17,7 @@ namespace {
 
 TEST_SUITE_BEGIN("tune_malloc");
 
-TEST_CASE("tune_malloc: takes effect where the allocator is glibc's, and only there") {
+TEST_CASE("tune_malloc: the call has an effect with glibc's allocator, and only there") {
 #if defined(__GLIBC__) && !defined(SANITIZED)
     CHECK(rangeio::tune_malloc());
 #elif !defined(__GLIBC__)

@@ -66,7 +66,7 @@ const kinds over{kind::drop_timer, kind::complete};
 
 }  // namespace
 
-TEST_CASE("unary_fsm: an answer completes the question") {
+TEST_CASE("unary_fsm: an answer completes the query") {
     question q;
     q.start();
     CHECK(q.take() == one_call);
@@ -76,7 +76,7 @@ TEST_CASE("unary_fsm: an answer completes the question") {
     CHECK_FALSE(*q.result);
 }
 
-TEST_CASE("unary_fsm: a failure that may pass is followed by another call, after a wait") {
+TEST_CASE("unary_fsm: a transient failure is followed by another call after a wait") {
     question q;
     q.start();
     q.take();
@@ -94,7 +94,7 @@ TEST_CASE("unary_fsm: a failure that may pass is followed by another call, after
     CHECK_FALSE(*q.result);
 }
 
-TEST_CASE("unary_fsm: a failure that lasts is the answer") {
+TEST_CASE("unary_fsm: a permanent failure completes the query") {
     question q;
     q.start();
     q.take();
@@ -104,7 +104,7 @@ TEST_CASE("unary_fsm: a failure that lasts is the answer") {
     CHECK(q.result->message() == "gone");
 }
 
-TEST_CASE("unary_fsm: the policy's statuses count, and its attempts end") {
+TEST_CASE("unary_fsm: the statuses and attempts of the policy apply") {
     question picky(retry_policy().retry(error_class::transient, false));
     picky.start();
     picky.take();
@@ -119,7 +119,7 @@ TEST_CASE("unary_fsm: the policy's statuses count, and its attempts end") {
     CHECK(none.result->code() == unavailable.code());
 }
 
-TEST_CASE("unary_fsm: a call without an answer is given up as stalled, and made again at once or later") {
+TEST_CASE("unary_fsm: an unanswered call is cancelled as stalled, and repeated at once or later") {
     question q(retry_policy().stall_timeout(3s));
     q.start();
     q.take();
@@ -149,7 +149,7 @@ TEST_CASE("unary_fsm: a call without an answer is given up as stalled, and made 
     CHECK(q.machine.stall_limit() == 48s);
 }
 
-TEST_CASE("unary_fsm: an answer that comes while the call is given up is an answer") {
+TEST_CASE("unary_fsm: an answer that arrives while a stalled call is cancelled counts") {
     question q;
     q.start();
     q.take();
@@ -160,7 +160,7 @@ TEST_CASE("unary_fsm: an answer that comes while the call is given up is an answ
     CHECK_FALSE(*q.result);
 }
 
-TEST_CASE("unary_fsm: no stall timeout, no timer; the longest one does not overflow") {
+TEST_CASE("unary_fsm: without a stall timeout no timer is set, and the longest one does not overflow") {
     question q(retry_policy().stall_timeout(0ns));
     q.start();
     CHECK(q.take() == kinds{kind::call});
@@ -170,7 +170,7 @@ TEST_CASE("unary_fsm: no stall timeout, no timer; the longest one does not overf
     CHECK(longest.delay > 24h);
 }
 
-TEST_CASE("unary_fsm: a timer that was dropped changes nothing") {
+TEST_CASE("unary_fsm: an obsolete timer changes nothing") {
     question q;
     q.start();
     q.take();
@@ -186,7 +186,7 @@ TEST_CASE("unary_fsm: a timer that was dropped changes nothing") {
     CHECK(q.take().empty());
 }
 
-TEST_CASE("unary_fsm: cancelled at any time, the question ends with the first reason") {
+TEST_CASE("unary_fsm: a query cancelled at any time ends with the first reason") {
     const failure why = errc::shut_down;
     question before;
     before.cancel(why);
@@ -216,7 +216,7 @@ TEST_CASE("unary_fsm: cancelled at any time, the question ends with the first re
     CHECK(waiting.result->code() == errc::shut_down);
 }
 
-TEST_CASE("unary_fsm: cancelled while a stalled call is given up, no other is made") {
+TEST_CASE("unary_fsm: a query cancelled while its stalled call ends makes no other call") {
     question q;
     q.start();
     q.take();
@@ -229,7 +229,8 @@ TEST_CASE("unary_fsm: cancelled while a stalled call is given up, no other is ma
     CHECK(q.result->code() == errc::shut_down);
 }
 
-TEST_CASE("unary_fsm: an endpoint that has never answered ends the question, by the cause if there is one") {
+TEST_CASE("unary_fsm: an endpoint that has never answered ends the query, with the last cause if there is one"
+) {
     const failure late(errc::timed_out, "host:1 has not answered in time");
     question mute;
     mute.start();
@@ -258,7 +259,7 @@ TEST_CASE("unary_fsm: an endpoint that has never answered ends the question, by 
     CHECK(answered.take().empty());
 }
 
-TEST_CASE("unary_fsm: a time limit that is over tells how the last attempt ended") {
+TEST_CASE("unary_fsm: a timeout includes the failure of the last attempt") {
     question q;
     q.start();
     q.end(unavailable);

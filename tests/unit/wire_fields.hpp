@@ -27,7 +27,7 @@ std::string group_field(std::uint32_t number, std::string_view fields);
 /// past its end.
 class sliced {
 public:
-    /// `next_size` tells the size of each slice; zero makes an empty one.
+    /// `next_size` returns the size of each slice; zero makes an empty one.
     sliced(std::string_view message, const std::function<std::size_t()>& next_size);
 
     /// Slices of `size` bytes, or one slice.

@@ -95,7 +95,7 @@ std::string disagreement(std::string_view message, const sliced& as_slices, bool
     if (parsed) {
         return differences(as_slices.slices(), ours, theirs);
     }
-    // The one difference: errors inside of the object are seen by who parses it (who may then go one level
+    // The one difference: errors inside of the object are found by its own parser (which may nest one level
     // deeper).
     const bool good_metadata =
         std::all_of(ours.metadata.begin(), ours.metadata.end(), [&](wire::extent part) {

@@ -12,7 +12,7 @@ constexpr std::string_view scheme = "gs://";
 constexpr std::string_view digits = "0123456789";
 
 std::string say(std::string_view text) {
-    return fmt::format("; say '{}'", text);
+    return fmt::format("; use '{}'", text);
 }
 
 bool begins_so(std::string_view text, std::string_view beginning) {

@@ -27,7 +27,7 @@ namespace {
 constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
 
-// Which (sub)command the options belong to, after a look at them that says more than CLI11 does.
+// The (sub)command that the options belong to; options are checked here because the errors of CLI11 are less specific.
 const CLI::App& checked_command(const CLI::App& app, const std::vector<std::string>& words) {
     if (app.get_subcommands({}).empty()) {
         check_options(app, words);
@@ -48,7 +48,7 @@ int parse_and_call(int argc, char** argv, CLI::App& app, const configuration& co
     app.set_version_flag("--version", app.get_name() + " " RANGEIO_VERSION_STRING, "show the version");
     configure(app, chosen);
 
-    std::string asked_for = app.get_name();  // as far as it was understood, for "see ... --help"
+    std::string asked_for = app.get_name();  // the part that was parsed, for "see ... --help"
     try {
         const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
         const CLI::App& named = checked_command(app, words);
@@ -59,7 +59,7 @@ int parse_and_call(int argc, char** argv, CLI::App& app, const configuration& co
         app.parse(argc, argv);
         chosen();
     } catch (const CLI::Success& asked) {
-        // --help and --version: CLI11 prints them, and must not do so past us.
+        // --help and --version: CLI11 would print them itself; all output goes through write_out().
         std::ostringstream text;
         app.exit(asked, text, text);
         write_out(text.str());
@@ -80,7 +80,7 @@ int run_application(int argc, char** argv, CLI::App& app, const configuration& c
     prepare_process(app.get_name());
     rangeio::tune_malloc();
     ignore_mutex_deadlocks();
-    // gRPC writes its own lines about what we report in ours.
+    // gRPC logs the errors that this program reports itself.
     rangeio::quiet_grpc_log();
     try {
         return parse_and_call(argc, argv, app, configure);

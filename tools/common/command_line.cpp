@@ -10,14 +10,14 @@
 namespace rangeio::tool {
 namespace {
 
-// As it is compared: neither case nor the kind of dash is what anybody means.
+// The form in which names are compared: case and the kind of dash do not count.
 std::string folded(std::string_view name) {
     std::string out(name.substr(std::min(name.find_first_not_of('-'), name.size())));
     for (char& c : out) c = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     return out;
 }
 
-// Characters to insert, delete or replace, or neighbours to swap.
+// The number of edits: characters to insert, delete or replace, or neighbors to swap.
 std::size_t distance(std::string_view a, std::string_view b) {
     std::vector<std::size_t> before(b.size() + 1);
     std::vector<std::size_t> last(b.size() + 1);
@@ -64,7 +64,7 @@ bool takes_value(const CLI::Option& option) {
     return std::min(option.get_type_size_min(), option.get_items_expected_min()) > 0;
 }
 
-// Whether the next word is the value of the option that this one, or its last letter, is.
+// Whether the next word is the value of the option that this word, or its last letter, names.
 bool check_option(const CLI::App& app, const std::string& word) {
     if (word.starts_with("--")) {
         const std::string name = word.substr(0, word.find('='));
@@ -87,7 +87,7 @@ std::string nearest(std::string_view typed, const std::vector<std::string>& know
     for (const std::string& name : known) {
         const std::string other = folded(name);
         std::size_t away = distance(text, other);
-        // Of one letter, another is no misspelling.
+        // Another one-letter option is no misspelling of a one-letter option.
         if (std::min(text.size(), other.size()) < 2 && away > 0) continue;
         if (text.size() >= min_beginning && other.starts_with(text)) away = std::min<std::size_t>(away, 1);
         if (away >= least) continue;
@@ -112,7 +112,7 @@ const CLI::App* find_command(const CLI::App& app, std::span<const std::string> w
 void check_options(const CLI::App& app, std::span<const std::string> words) {
     for (std::size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
         const std::string& word = words[i];
-        // A dash alone is standard output, and a number an argument.
+        // A single dash is standard output, and a negative number is an argument.
         const bool option = word.size() > 1 && word[0] == '-' && (word[1] < '0' || word[1] > '9');
         if (option && check_option(app, word)) ++i;
     }

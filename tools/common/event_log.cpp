@@ -18,7 +18,7 @@ void waiting_notice::on_event(const event& what) noexcept {
     try {
         complain(what.why.message());
     } catch (...) {
-        // Out of memory: the end of the command says it, too.
+        // Out of memory: the command reports the failure at its end, too.
     }
 }
 
@@ -78,7 +78,7 @@ void event_log::finish() noexcept {
     try {
         complain(summary());
     } catch (...) {
-        // Out of memory: there is nothing to say it with.
+        // Out of memory: the summary cannot be formatted.
     }
 }
 

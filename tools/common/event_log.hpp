@@ -12,17 +12,17 @@
 
 namespace rangeio::tool {
 
-/// Says on standard error that the endpoint does not answer, which is the one event that is shown without `--verbose`: a
+/// Reports on standard error that the endpoint does not answer, the only event that is shown without `--verbose`: a
 /// mistyped address looks like a service that will be back in a moment.
 class waiting_notice final : public observer {
 public:
     void on_event(const event& what) noexcept override;
 };
 
-/// What `--verbose` shows: a line on standard error for each event, and a summary at the end.
+/// The output of `--verbose`: a line on standard error for each event, and a summary at the end.
 ///
-/// Events come on threads that must not wait, and standard error may be a pipe that nobody reads: so another thread
-/// writes. Lines that come while a thousand of them wait are counted, not kept.
+/// Events are reported on threads that must not block, and standard error may be a pipe without a reader: so another
+/// thread writes. Lines that arrive while a thousand of them wait are counted and dropped.
 class event_log final : public observer {
 public:
     event_log();
@@ -31,7 +31,9 @@ public:
     ~event_log() override { finish(); }
 
     void on_event(const event& what) noexcept override;
-    /// Writes what is left, and the summary. What happens afterwards is not shown. Not for several threads at once.
+    /// Writes the remaining lines, and the summary. Later events are not shown.
+    ///
+    /// Threads: not to be called by several threads at once.
     void finish() noexcept;
 
 private:

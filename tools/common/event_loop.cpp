@@ -17,8 +17,8 @@
 namespace rangeio::tool {
 namespace {
 
-// Every one that by default ends a process that has done nothing wrong, and can be caught. Those that writing
-// raises are ignored (prepare_process).
+// All signals that by default end a process without a fault of its own, and that can be caught. Those that are raised
+// by writing are ignored (prepare_process).
 std::vector<int> ending_signals() {
     std::vector<int> all{
         SIGHUP,
@@ -97,7 +97,7 @@ void task_group::spawn(asio::awaitable<void> work) {
             executor_, std::move(work), asio::bind_cancellation_slot(started.signal.slot(), ended)
         );
     } catch (...) {
-        // Out of memory: it did not start, so nobody may wait for it.
+        // Out of memory: the task did not start, so drain() must not wait for it.
         started.running = false;
         --running_;
         throw;
@@ -111,7 +111,7 @@ void task_group::cancel() {
 }
 
 asio::awaitable<void> task_group::changed() {
-    // Cancelled, the wait ends as if something had happened; the next co_await of the coroutine then throws.
+    // When cancelled, the wait ends without an error here; the next co_await of the coroutine then throws.
     boost::system::error_code ignored;
     co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }

@@ -16,37 +16,43 @@ namespace rangeio::tool {
 
 namespace asio = boost::asio;
 
-/// Runs `work` on this thread until nothing of it is left, and throws what it threw.
+/// Runs `work` on this thread until all of it has ended.
+///
+/// Throws: the exception of `work`.
 void run(asio::io_context& loop, asio::awaitable<void> work);
 
-/// The same, while signals that would end this process by default cancel the work: what it throws then does not
-/// count. Returns the signal, 0 if there was none. Signals that this process was started to ignore stay ignored.
+/// As run(), but signals that would end this process by default cancel the work; its exception is then discarded.
+/// Signals that this process was started to ignore stay ignored. Not caught: SIGKILL, and the signals of program errors
+/// (SIGSEGV, SIGABRT and the like).
 ///
-/// Not caught: SIGKILL, and those of programs gone wrong (SIGSEGV, SIGABRT and their like).
+/// Returns: the signal, 0 if there was none.
 int run_interruptible(asio::io_context& loop, asio::awaitable<void> work);
 
-/// Coroutines that belong together, all on one thread: started, cancelled and waited for by their owner.
+/// A group of coroutines on one thread: started, cancelled and awaited by their owner.
 ///
-/// The owner awaits `drain()` before it goes.
+/// Requires: the owner awaits `drain()` before the group is destroyed.
 class task_group {
 public:
     explicit task_group(const asio::any_io_executor& executor);
     task_group(const task_group&) = delete;
     task_group& operator=(const task_group&) = delete;
 
-    /// Starts `work`.
     void spawn(asio::awaitable<void> work);
-    /// Cancels all that run.
+    /// Cancels all running tasks.
     void cancel();
-    /// Returns when a task has ended since the last suspension, and may also return without a reason: look at
-    /// the state that you wait for. Throws when the awaiting coroutine was cancelled.
+    /// Returns when a task has ended since the last suspension, and may also return spuriously: check the state that
+    /// you wait for.
+    ///
+    /// Throws: when the awaiting coroutine was cancelled.
     asio::awaitable<void> changed();
-    /// Returns when none is running. The awaiting coroutine must have turned throw_if_cancelled off: if it
-    /// was cancelled, this would otherwise not even start.
+    /// Returns when no task is running.
+    ///
+    /// Requires: the awaiting coroutine has turned throw_if_cancelled off: if it was cancelled, drain() would otherwise
+    ///           not even start.
     asio::awaitable<void> drain();
 
     std::size_t running() const noexcept { return running_; }
-    /// What the first task that failed threw.
+    /// The exception of the first task that failed.
     const std::exception_ptr& failure() const noexcept { return failure_; }
 
 private:
@@ -62,13 +68,15 @@ private:
     std::exception_ptr failure_;
 };
 
-/// A thread for calls that may block: writing to a pipe that is not read, to a slow disk. Time limits run on the
-/// event loop, and what the loop cannot do meanwhile would be charged to the service.
+/// A thread for calls that may block: writing to a pipe without a reader, to a slow disk. Time limits run on the event
+/// loop, and time in which the loop is blocked would be charged to the service.
 class blocking_thread {
 public:
     blocking_thread() = default;
 
-    /// Makes the call there; returns or throws what it did. Cancels: not at all, a system call goes on, too.
+    /// Makes the call on that thread; returns or throws when the call does.
+    ///
+    /// Cancels: not supported, because a system call cannot be interrupted either.
     asio::awaitable<void> run(std::function<void()> call);
 
 private:

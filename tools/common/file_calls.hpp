@@ -6,8 +6,8 @@
 
 namespace rangeio::tool {
 
-/// The system calls that files are written by, each with the result and `errno` of the system. Tests derive
-/// from it to make them fail.
+/// The system calls that write files, each with the result and `errno` of the system. Tests derive from this class to
+/// make them fail.
 class file_calls {
 public:
     file_calls() = default;
@@ -15,12 +15,12 @@ public:
     file_calls& operator=(const file_calls&) = delete;
     virtual ~file_calls() = default;
 
-    /// Those of the system.
+    /// The calls of the system.
     static file_calls& real();
 
     virtual int open(const char* path, int flags, mode_t mode);
     virtual int duplicate(int fd);
-    /// An exclusive lock of the open file, without waiting.
+    /// Acquires an exclusive lock on the open file, without waiting.
     virtual int lock(int fd);
     virtual int reserve(int fd, off_t bytes);
     virtual ssize_t write(int fd, const std::byte* bytes, std::size_t count);

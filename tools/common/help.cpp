@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t left_column = 30;
 constexpr std::size_t right_edge = 96;
 
-// Words of `text` from column `indent` on; the first line begins where the cursor, `used` columns in, is.
+// The words of `text`, wrapped from column `indent` on; the first line begins at column `used`.
 std::string wrapped(std::string_view text, std::size_t indent, std::size_t used) {
     std::string out(used < indent ? indent - used : 0, ' ');
     std::size_t column = indent;
@@ -51,7 +51,7 @@ std::string argument_name(const CLI::Option& option) {
 
 std::string option_entry(const CLI::Option& option) {
     std::string left = option.get_name(false, true);
-    // `-h,--help` as `-h, --help`.
+    // Prints `-h,--help` as `-h, --help`.
     if (const std::size_t comma = left.find(','); comma != std::string::npos) left.insert(comma + 1, " ");
     if (!option.get_option_text().empty()) left += ' ' + option.get_option_text();
     std::string what = option.get_description();
@@ -91,7 +91,7 @@ std::string help_formatter::make_help(const CLI::App* app, std::string, CLI::App
     for (const CLI::Option* argument : arguments) {
         out += entry(argument_name(*argument), argument->get_description());
     }
-    // In the order in which they were declared, but help last.
+    // In the order of declaration, but help last.
     std::vector<std::string> groups = app->get_groups();
     for (const std::string& group : groups) {
         const auto options = app->get_options([&group](const CLI::Option* o) {

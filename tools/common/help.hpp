@@ -6,8 +6,8 @@
 
 namespace rangeio::tool {
 
-/// Help as this command prints it: what it does, usage, arguments, options by group, examples (the footer),
-/// wrapped at 96 columns.
+/// The help of this command: description, usage, arguments, options by group, examples (the footer), wrapped at 96
+/// columns.
 class help_formatter : public CLI::Formatter {
 public:
     std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override;

@@ -6,8 +6,8 @@
 
 namespace rangeio::tool {
 
-// Below 2^precision_bits each value has a bucket of its own. Above, a value keeps its first precision_bits
-// bits, and each further doubling adds `half` buckets.
+// Below 2^precision_bits each value has a bucket of its own. Above, a value keeps its first precision_bits bits, and
+// each further doubling adds `half` buckets.
 void latencies::add(std::chrono::nanoseconds time) noexcept {
     const auto value = static_cast<std::uint64_t>(std::max<std::int64_t>(time.count(), 0));
     const auto width = static_cast<unsigned>(std::bit_width(value));

@@ -7,16 +7,16 @@
 
 namespace rangeio::tool {
 
-/// How long operations took, in 60 KiB however many they are: counts in buckets that are at most 1/64 wider
-/// than their lower end.
+/// The durations of any number of operations in 60 KiB: counts in buckets whose upper end exceeds the lower one by at
+/// most 1/64.
 class latencies {
 public:
     void add(std::chrono::nanoseconds time) noexcept;
     void add(const latencies& others) noexcept;
 
     std::uint64_t count() const noexcept { return count_; }
-    /// The time in which this share, 0 to 1, of the operations was over; at most 1.6 % too long, never more
-    /// than `max()`. Zero if there was none.
+    /// The time in which this share, 0 to 1, of the operations completed; at most 1.6 % too long, never more than
+    /// `max()`. Zero if there was none.
     std::chrono::nanoseconds percentile(double share) const noexcept;
     std::chrono::nanoseconds max() const noexcept { return std::chrono::nanoseconds(max_); }
 

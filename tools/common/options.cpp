@@ -20,7 +20,7 @@ constexpr std::size_t max_token_bytes = 65536;
 constexpr const char* connection_group = "Connection";
 constexpr const char* reading_group = "Reading";
 
-// An option whose text `parse` turns into a value from `least` to `most`; `show` turns one into text.
+// An option whose text `parse` turns into a value from `least` to `most`; `show` turns a value into text.
 template <class T, class Parse, class Show>
 CLI::Option* add_checked(
     CLI::App& app,
@@ -51,11 +51,11 @@ CLI::Option* add_checked(
 std::string read_token(const std::string& path) {
     std::string token = read_file(path, max_token_bytes, path);
     if (token.size() > max_token_bytes) {
-        throw failed(fmt::format("{}: more than {} bytes are no access token", path, max_token_bytes));
+        throw failed(fmt::format("{}: the access token is larger than {} bytes", path, max_token_bytes));
     }
     const std::size_t end = token.find_last_not_of(" \t\r\n");
     token.erase(end == std::string::npos ? 0 : end + 1);
-    if (token.empty()) throw failed(fmt::format("{}: there is no access token in it", path));
+    if (token.empty()) throw failed(fmt::format("{}: it contains no access token", path));
     return token;
 }
 
@@ -152,7 +152,7 @@ void connection::add_to(CLI::App& app) {
     app.add_option_function<std::string>(
            "--endpoint",
            take_endpoint,
-           "gRPC target (default: $STORAGE_EMULATOR_HOST_GRPC, else storage.googleapis.com:443)"
+           "gRPC target (default: $STORAGE_EMULATOR_HOST_GRPC, otherwise storage.googleapis.com:443)"
     )
         ->option_text("HOST:PORT")
         ->group(connection_group);
@@ -177,8 +177,7 @@ void connection::add_to(CLI::App& app) {
         timeout_,
         std::chrono::milliseconds(0),
         std::chrono::hours(24),
-        "how long a single request may take: opening a stream, reading a block, asking for metadata; 0: no "
-        "limit"
+        "time limit of a single request: opening a stream, reading a block, reading metadata; 0: no limit"
     )
         ->group(connection_group);
 }
@@ -202,7 +201,7 @@ void reading::add_to(CLI::App& app) {
         pool_size_,
         1,
         max_streams,
-        "open at most N streams: the connections that are used"
+        "open at most N streams, over as many connections (at most 64)"
     )
         ->group(reading_group);
     add_count(
@@ -211,7 +210,7 @@ void reading::add_to(CLI::App& app) {
         concurrency_,
         1,
         max_streams,
-        "split each read into at most N parts, of at least 2 MiB, that are asked for at once"
+        "split each read into at most N concurrent parts of at least 2 MiB"
     )
         ->group(reading_group);
     add_generation(app, generation_);
@@ -220,9 +219,8 @@ void reading::add_to(CLI::App& app) {
     app.add_flag_function(
            "-v,--verbose",
            be_verbose,
-           "a line on standard error for each stream that opens, breaks, resumes or ends and whatever else "
-           "happens to it, "
-           "and a summary"
+           "a line on standard error for each event of a stream, such as its opening, break, resumption and "
+           "end, and a summary"
     )
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
         ->group(reading_group);

@@ -17,10 +17,12 @@
 
 namespace rangeio::tool {
 
-/// What the chosen subcommand does, once its arguments have been read. Throws what went wrong.
+/// The work of the chosen subcommand, after its arguments have been read.
+///
+/// Throws: every failure.
 using command = std::function<void()>;
 
-/// How a help text calls the values of an option that is checked, and where it stands.
+/// Adds an option whose value is checked, with its placeholder and its group in the help text.
 CLI::Option* add_count(
     CLI::App& app,
     const std::string& name,
@@ -45,18 +47,20 @@ CLI::Option* add_duration(
     std::chrono::milliseconds most,
     const std::string& what
 );
-/// A required positional `gs://bucket/object`.
+/// A required positional argument `gs://bucket/object`.
 CLI::Option* add_object(CLI::App& app, object_ref& object, const std::string& what);
-/// `gs://bucket/object`, else a usage error.
+/// Parses `gs://bucket/object`.
+///
+/// Throws: `usage_failed` for any other text.
 object_ref parse_object(const std::string& uri);
 
-/// Options of every command that asks a service something.
+/// The options of every command that sends requests to a service.
 class connection {
 public:
     connection() = default;
 
     void add_to(CLI::App& app);
-    /// `channels`: for how many streams there will be.
+    /// `channels`: the number of streams that will be opened.
     client_options client(std::uint64_t channels = 1) const;
     std::chrono::milliseconds timeout() const noexcept { return timeout_; }
 
@@ -68,7 +72,7 @@ private:
     std::chrono::milliseconds timeout_ = std::chrono::minutes(2);
 };
 
-/// Options of every command that reads the bytes of an object.
+/// The options of every command that reads the bytes of an object.
 class reading {
 public:
     reading() = default;
@@ -80,7 +84,7 @@ public:
         if (log_ != nullptr) out.observe(log_);
         return out;
     }
-    /// Of --verbose; null without it. To be finished when the work is over.
+    /// The log of --verbose; null without it. The command finishes it when the work is over.
     const std::shared_ptr<event_log>& log() const noexcept { return log_; }
     pool_options pool() const;
     fetch_options fetching() const;
@@ -97,7 +101,7 @@ private:
     std::shared_ptr<event_log> log_;
 };
 
-/// Finishes the log of a command when its work is over, however it ends.
+/// Finishes the log of a command when its work is over, after success and failure alike.
 class log_scope {
 public:
     explicit log_scope(const reading& how) : log_(how.log()) {}
@@ -111,7 +115,7 @@ private:
     const std::shared_ptr<event_log> log_;
 };
 
-/// `--generation` alone.
+/// The option `--generation` alone.
 void add_generation(CLI::App& app, std::uint64_t& generation);
 
 }  // namespace rangeio::tool

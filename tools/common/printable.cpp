@@ -54,7 +54,7 @@ character first_of(std::string_view text) {
     return {code, bytes, true};
 }
 
-// The text, with what `escape(character, bytes)` returns in place of characters that show nothing.
+// The text, in which `escape(character, bytes)` replaces invisible characters.
 template <class Escape>
 std::string escaped(std::string_view text, Escape escape) {
     std::string out;

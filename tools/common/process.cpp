@@ -20,7 +20,7 @@ namespace {
 
 std::string program_name = "rangeio";
 constexpr std::string_view standard_output = "standard output";
-// Linux writes no more than this at once.
+// Linux writes at most this number of bytes at once.
 constexpr std::size_t max_write = std::size_t{1} << 30;
 
 }  // namespace
@@ -46,7 +46,7 @@ void die_of(int signal) {
     ::sigaddset(&only, signal);
     ::pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
     ::kill(::getpid(), signal);
-    // Not reached, unless the signal is one that by default does nothing.
+    // Not reached, unless the signal is ignored by default.
     std::_Exit(EXIT_FAILURE);
 }
 
@@ -58,7 +58,7 @@ void write_all(int fd, std::span<const std::byte> bytes, std::string_view target
         if (written > 0) {
             bytes = bytes.subspan(static_cast<std::size_t>(written));
         } else if (errno == EAGAIN) {
-            // Somebody who shares the descriptor made it non-blocking.
+            // Another process that shares the descriptor has made it non-blocking.
             pollfd writable{fd, POLLOUT, 0};
             ::poll(&writable, 1, -1);
         } else if (errno == EPIPE) {
@@ -95,7 +95,7 @@ void close_out(file_calls& calls) {
 
 void complain(std::string_view text) {
     const std::string line = fmt::format("{}: {}\n", program_name, printable(text));
-    // If it cannot be written, there is nowhere left to say so.
+    // If the line cannot be written, there is no place left to report that.
     [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, line.data(), line.size());
 }
 

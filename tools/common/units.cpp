@@ -31,7 +31,7 @@ struct time_unit {
 };
 constexpr std::array<time_unit, 4> time_units{{{"h", 3600'000}, {"m", 60'000}, {"s", 1000}, {"ms", 1}}};
 
-// The number at the front of the text, and what follows it.
+// The number at the beginning of the text, and the rest of the text.
 std::optional<std::pair<std::uint64_t, std::string_view>> split_number(std::string_view text) {
     std::uint64_t value = 0;
     const char* const end = text.data() + text.size();

@@ -59,7 +59,7 @@ std::uint64_t peak_memory_bytes() {
     return static_cast<std::uint64_t>(used.ru_maxrss) * 1024;
 }
 
-/// Reads of one size, at multiples of it: an object's tail that is shorter is not read.
+/// Reads of one size, at multiples of that size: a shorter tail of the object is not read.
 class bench_run {
 public:
     using clock = std::chrono::steady_clock;
@@ -83,7 +83,7 @@ public:
             overdue_ = result_.times.count() == 0;
             if (overdue_) co_await wait(max_time);
         } catch (...) {
-            // Interrupted: what has been measured so far still counts.
+            // Interrupted: the reads that have been measured so far count.
             thrown = std::current_exception();
         }
         end();
@@ -97,7 +97,7 @@ public:
     }
 
 private:
-    // Until the time is over, or a read has failed.
+    // Waits until the time is over, or a read has failed.
     asio::awaitable<void> wait(std::chrono::milliseconds time) {
         timer_.expires_after(time);
         if (failure_) std::rethrow_exception(failure_);
@@ -173,7 +173,7 @@ asio::awaitable<void> bench(
     client service(loop.get_executor(), args->how.client());
     mrd_pool pool = co_await open_object(service, args->object, args->how.pool());
     if (opened_object(pool).size == 0) {
-        throw failed(fmt::format("{}: there is nothing to read in it", args->object.to_string()));
+        throw failed(fmt::format("{}: the object is empty", args->object.to_string()));
     }
     bench_run reads(pool, *args, loop.get_executor());
     co_await reads.run(*result);
@@ -182,7 +182,7 @@ asio::awaitable<void> bench(
 void run_bench(const std::shared_ptr<bench_arguments>& args) {
     if (args->depth * args->io_bytes > max_memory) {
         throw usage_failed(fmt::format(
-            "--depth {} times --io-size {} is {} of memory, more than {}",
+            "--depth {} times --io-size {} requires {} of memory (limit {})",
             args->depth,
             size_option_text(args->io_bytes),
             size_text(static_cast<double>(args->depth * args->io_bytes)),
@@ -216,7 +216,7 @@ void add_bench(CLI::App& app, command& chosen) {
         args->duration,
         std::chrono::milliseconds(1),
         max_time,
-        "measure for this long; in any case until a read is over"
+        "duration of the measurement; it lasts at least until one read has ended"
     );
     add_duration(
         bench,
@@ -224,7 +224,7 @@ void add_bench(CLI::App& app, command& chosen) {
         args->warmup,
         std::chrono::milliseconds(0),
         max_time,
-        "read for this long before, without measuring"
+        "duration of the reads before the measurement"
     );
     const auto take_pattern = [args](const std::string& pattern) {
         if (pattern != "seq" && pattern != "rand") {
@@ -238,7 +238,7 @@ void add_bench(CLI::App& app, command& chosen) {
         .add_option_function<std::string>(
             "--pattern",
             take_pattern,
-            "seq: one block after the other, from the start again at the end; rand: any block, by --seed"
+            "seq: one block after the other, starting again after the last; rand: random blocks, by --seed"
         )
         ->option_text("seq|rand")
         ->default_str(args->pattern);
@@ -250,7 +250,7 @@ void add_bench(CLI::App& app, command& chosen) {
         max_io_bytes,
         "length of a read; at most the whole object is read"
     );
-    add_count(bench, "--depth", args->depth, 1, 1024, "keep N reads going at once");
+    add_count(bench, "--depth", args->depth, 1, 1024, "number of concurrent reads");
     add_count(
         bench, "--seed", args->seed, 0, std::numeric_limits<std::int64_t>::max(), "seed of --pattern rand"
     );

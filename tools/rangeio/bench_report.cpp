@@ -76,7 +76,7 @@ std::string bench_table(const bench_result& result) {
     return out;
 }
 
-// Not built as a Boost.JSON value: that writes 1.5 as 1.5E0.
+// Not built as a Boost.JSON value, which writes 1.5 as 1.5E0.
 std::string bench_json(const bench_result& result) {
     std::string out;
     const auto add = [&out](std::string_view name, const std::string& value) {

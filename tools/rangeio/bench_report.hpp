@@ -9,7 +9,7 @@
 
 namespace rangeio::tool {
 
-/// What a measurement was of, and what came out.
+/// The parameters and the results of a measurement.
 class bench_result {
 public:
     bench_result() = default;
@@ -22,7 +22,7 @@ public:
     std::uint64_t pool_size = 0;
     std::uint64_t concurrency = 0;
 
-    /// Of the reads that ended while it was measured.
+    /// The times of the reads that ended during the measurement.
     latencies times;
     std::uint64_t bytes = 0;
     double seconds = 0;
@@ -32,7 +32,7 @@ public:
 };
 
 std::string bench_table(const bench_result& result);
-/// One line.
+/// One line of JSON.
 std::string bench_json(const bench_result& result);
 
 }  // namespace rangeio::tool

@@ -57,7 +57,7 @@ public:
     )
         : pool_(pool), blocks_(std::move(blocks)), slots_(ahead.blocks), options_(options), tasks_(tasks) {}
 
-    /// Starts a read into each slot that is free.
+    /// Starts a read into each free slot.
     void start_reads() {
         while (started_ - emptied_ < slots_.size()) {
             const auto block = blocks_.next();

@@ -17,7 +17,7 @@ namespace asio = boost::asio;
 
 class blocking_thread;
 
-/// How far a sequential read runs ahead: `blocks` blocks of `block_bytes` are all the memory that it takes.
+/// The read-ahead of a sequential read: `blocks` blocks of `block_bytes` are all the memory that it uses.
 class read_ahead {
 public:
     read_ahead() = default;
@@ -28,17 +28,17 @@ public:
     std::size_t blocks = 4;
 };
 
-/// What the first stream of an open pool said of the object.
+/// The object as the first stream of an open pool reported it.
 object_info opened_object(const mrd_pool& pool);
 
-/// Takes the next bytes, and may block meanwhile. What it throws ends the read.
+/// Consumes the next bytes; may block. An exception of the sink ends the read.
 using block_sink = std::function<void(std::span<const std::byte> bytes)>;
 
-/// Reads `ranges` in order, each byte once, and hands them to `sink` in that order, on `writer`.
+/// Reads `ranges` in order, each byte once, and passes them to `sink` in that order, on `writer`. Blocks are fetched
+/// ahead into memory that is reused: hot in the cache and paged in. `options` apply to each block.
 ///
-/// Blocks are fetched ahead into memory that is used again and again: hot in the cache and paged in.
-/// `options` are those of each block. `pool` and `writer` must live until the end.
-/// Cancels: terminal; nothing is left running when it returns.
+/// Lifetimes: `pool` and `writer` until completion.
+/// Cancels:   terminal; nothing is left running when it returns.
 asio::awaitable<void> read_in_order(
     const mrd_pool& pool,
     std::vector<byte_range> ranges,

@@ -47,7 +47,7 @@ std::vector<byte_range> resolve(const std::vector<range_spec>& specs, const obje
     return ranges;
 }
 
-/// Writes what is appended to the object from `from` on, until it is finalized.
+/// Writes the bytes that are appended to the object from `from` on, until it is finalized.
 asio::awaitable<void> follow(
     mrd_pool& pool,
     std::uint64_t from,
@@ -85,16 +85,15 @@ asio::awaitable<void> cat(asio::io_context& loop, std::shared_ptr<const cat_argu
 void run_cat(const std::shared_ptr<cat_arguments>& args) {
     if (args->ranges.empty()) args->ranges.emplace_back();
     if (args->how.generation() != 0) {
-        if (args->objects.size() > 1) throw usage_failed("--generation: there is more than one object");
+        if (args->objects.size() > 1) throw usage_failed("--generation: only one object is allowed");
         args->objects.front().generation(args->how.generation());
     }
-    if (args->follow && args->objects.size() > 1)
-        throw usage_failed("--follow: there is more than one object");
+    if (args->follow && args->objects.size() > 1) throw usage_failed("--follow: only one object is allowed");
     if (args->follow && (args->ranges.size() > 1 || !args->ranges.front().open_ended())) {
-        throw usage_failed("--follow: a range must be one, A- or -N");
+        throw usage_failed("--follow: only one range is allowed, A- or -N");
     }
     const log_scope log(args->how);
-    // No signal is caught: there is nothing to clean up, and a blocked write must not outlive them.
+    // No signal is caught: there is nothing to clean up, and a blocked write must not delay the end of the process.
     asio::io_context loop(1);
     run(loop, cat(loop, args));
 }
@@ -127,8 +126,8 @@ void add_cat(CLI::App& app, command& chosen) {
     cat.add_flag(
         "--follow",
         args->follow,
-        "go on with what is appended to the object, until it is finalized; with --range -N from the last N "
-        "bytes on"
+        "continue with the bytes that are appended to the object, until it is finalized; with --range -N "
+        "from the last N bytes on"
     );
     add_duration(
         cat,
@@ -136,7 +135,7 @@ void add_cat(CLI::App& app, command& chosen) {
         args->poll,
         std::chrono::milliseconds(1),
         std::chrono::hours(1),
-        "with --follow, look for more every so often"
+        "with --follow, interval of the checks for more bytes"
     );
     args->how.add_to(cat);
     cat.footer(

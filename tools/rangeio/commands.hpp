@@ -4,7 +4,7 @@
 
 namespace rangeio::tool {
 
-// Each adds its subcommand to `app`, and sets `chosen` when that is the one on the command line.
+// Each function adds its subcommand to `app`, and sets `chosen` when the command line names it.
 void add_cat(CLI::App& app, command& chosen);
 void add_cp(CLI::App& app, command& chosen);
 void add_stat(CLI::App& app, command& chosen);

@@ -34,17 +34,18 @@ public:
     reading how;
 };
 
-// A stream may open before the service knows the checksum of the whole; then it is asked again.
+// A stream may open before the service knows the checksum of the whole object; then the metadata is requested again.
 asio::awaitable<std::optional<std::uint32_t>> checksum_of(client& service, const object_info& info) {
-    // An object that is being appended to has none for what was read of it; each message had one.
+    // An object that is being appended to has no checksum of the bytes that were read; each message had one.
     if (!info.finalized) co_return std::nullopt;
     if (info.crc32c) co_return info.crc32c;
     const object_ref read(info.bucket, info.name, info.generation);
     failure why;
     const object_info known = co_await service.async_stat(read, redirect_failure(why));
     if (!why) co_return known.crc32c;
-    // All bytes are here, and each piece was checked: this question is worth a warning, not the copy.
-    complain(fmt::format("warning: the checksum of the whole is not known: {}", why.message()));
+    // All bytes have arrived, and each chunk was checked: a failure of this request is a warning, not a failure of the
+    // copy.
+    complain(fmt::format("warning: the checksum of the whole object is unknown: {}", why.message()));
     co_return std::nullopt;
 }
 
@@ -99,8 +100,8 @@ asio::awaitable<void> cp_to_stream(
     co_await writer.run(finish);
 }
 
-// Blocks are written in order from the memory they were read into, which stays in the cache. Reading into a
-// mapping of the file instead would fault in each of its pages, and tell of a full disk by a signal.
+// Blocks are written in order from the memory they were read into, which stays in the cache. Reading into a mapping of
+// the file instead would fault in each of its pages, and report a full disk by a signal.
 asio::awaitable<void> cp_to_file(
     asio::io_context& loop,
     std::shared_ptr<const cp_arguments> args,
@@ -124,10 +125,10 @@ asio::awaitable<void> cp_to_file(
 void run_cp(const std::shared_ptr<cp_arguments>& args) {
     if (args->how.generation() != 0) args->object.generation(args->how.generation());
     const log_scope log(args->how);
-    // Before there is a loop, whose descriptors nobody means by /dev/fd/N.
+    // Before the event loop exists, because its descriptors could be those that /dev/fd/N names.
     const output_target target = find_target(args->target, args->object.name());
     asio::io_context loop(1);
-    // Streams as in cat: nothing to clean up.
+    // Streams are written as by cat: there is nothing to clean up.
     if (const auto* descriptor = std::get_if<open_descriptor>(&target)) {
         return run(loop, cp_to_stream(loop, args, *descriptor));
     }
@@ -147,13 +148,13 @@ void run_cp(const std::shared_ptr<cp_arguments>& args) {
 
 void add_cp(CLI::App& app, command& chosen) {
     const auto args = std::make_shared<cp_arguments>();
-    CLI::App& cp = *app.add_subcommand("cp", "Copies an object to a file, all of it or nothing.");
+    CLI::App& cp = *app.add_subcommand("cp", "Copies an object to a file, completely or not at all.");
     add_object(cp, args->object, "gs://bucket/object");
     const auto take_target = [args](const std::string& target) {
         if (target.empty()) throw CLI::ValidationError("TARGET", "it is empty");
         if (target.starts_with("gs://")) {
             throw CLI::ValidationError(
-                "TARGET", fmt::format("'{}' is an object; only files are written", target)
+                "TARGET", fmt::format("'{}' is an object; the target must be a file", target)
             );
         }
         args->target = target;
@@ -161,19 +162,20 @@ void add_cp(CLI::App& app, command& chosen) {
     cp.add_option_function<std::string>(
           "TARGET",
           take_target,
-          "the file to write, which is replaced if it exists; a directory: the last part of the object's "
-          "name in it; a pipe or a device, which is written to; -: standard output"
+          "the file to write, which is replaced if it exists; a directory: the file in it is named as the "
+          "last part of the object's name; a pipe or a device to write to; -: standard output"
     )
         ->required();
     args->how.add_to(cp);
     cp.footer(
         "The file has a temporary name, .rangeio-*, in the same directory until all bytes are written,\n"
-        "their CRC32C is that of the object, and they are on disk. A failure or a signal leaves nothing;\n"
-        "what a copy leaves that was killed (SIGKILL, a crash), the next to the same name removes.\n\n"
-        "A file that is replaced passes on its permissions, with the ACL, and if root copies, its owner\n"
-        "and group; else its group where that is allowed. Set-ID bits and other attributes are not passed\n"
-        "on. Its other names (hard links) keep the old bytes. A symbolic link stays, and its target is\n"
-        "replaced.\n\n"
+        "their CRC32C is that of the object, and they are on disk. After a failure or a signal no file\n"
+        "remains; the file of a copy that was killed (SIGKILL, a crash) is removed by the next copy to\n"
+        "the same name.\n\n"
+        "The new file keeps the permissions of the one that it replaces, with the ACL, and for root its\n"
+        "owner and group; otherwise the group where that is allowed. Set-ID bits and other attributes are\n"
+        "not kept. Other names of the old file (hard links) keep the old bytes. A symbolic link stays, and\n"
+        "its target is replaced.\n\n"
         "Examples:\n"
         "  rangeio cp gs://data/table.parquet .\n"
         "  rangeio cp gs://backup/home.tar.zst - | zstd -d | tar x"

@@ -46,7 +46,7 @@ testing::fault_script faults_of(const std::string& given) {
         const std::string path = given.substr(1);
         text = read_file(path, max_faults_bytes, path + ": cannot be read");
         if (text.size() > max_faults_bytes) {
-            throw failed(fmt::format("{}: more than {} bytes are no fault script", path, max_faults_bytes));
+            throw failed(fmt::format("{}: the fault script is larger than {} bytes", path, max_faults_bytes));
         }
         prefix = path + ": ";
     }
@@ -57,7 +57,7 @@ testing::fault_script faults_of(const std::string& given) {
     }
 }
 
-// What was given and had no effect is a mistake more often than not.
+// A parameter that was given and had no effect is usually a mistake.
 void warn_of_the_unused(const emulator::server_options& given, const emulator::server_stats& seen) {
     const auto warn = [](const std::string& text) { complain("warning: " + text); };
     for (const std::string& token : seen.unused_tokens) warn("no call has brought " + token);
@@ -78,7 +78,7 @@ void warn_of_the_unused(const emulator::server_options& given, const emulator::s
         ));
     }
     if (seen.accept_failures != 0) {
-        warn("connections had to wait: this process had all the descriptors that it may have (ulimit -n)");
+        warn("connections had to wait: the limit of descriptors was reached (ulimit -n)");
     }
 }
 
@@ -86,13 +86,13 @@ void run_emulate(const std::shared_ptr<emulate_arguments>& args) {
     args->server.faults(faults_of(args->faults));
     args->server.strict(!args->lenient);
     if (args->verbose) args->server.log([](std::string_view line) { complain(line); });
-    // Caught from here on: who has read the address may stop us at once.
+    // Signals are caught from here on: a reader of the address may stop this process at once.
     asio::io_context loop(1);
     asio::signal_set signals(loop, SIGINT, SIGTERM);
     emulator::server server(args->server);
     if (!is_loopback(args->server.listen())) {
         complain(fmt::format(
-            "warning: {} is not a loopback address; whoever reaches it can read all that is served",
+            "warning: {} is not a loopback address; every host that reaches it can read all objects",
             args->server.listen()
         ));
     }
@@ -117,8 +117,7 @@ void add_emulate(CLI::App& app, command& chosen) {
         ->option_text("DIR")
         ->required();
     const auto take_address = [args](const std::string& address) { args->server.listen(address); };
-    emulate
-        .add_option_function<std::string>("--listen", take_address, "where to listen; port 0: any free one")
+    emulate.add_option_function<std::string>("--listen", take_address, "the address; port 0: any free port")
         ->option_text("HOST:PORT")
         ->default_str(args->server.listen());
     const auto take_unfinalized = [args](const std::vector<std::string>& names) {
@@ -132,7 +131,7 @@ void add_emulate(CLI::App& app, command& chosen) {
             "--unfinalized",
             take_unfinalized,
             "this object is still being appended to: it keeps its generation while its file grows, and is "
-            "finalized when nobody may write the file any more (chmod a-w). May be given several times"
+            "finalized when the file is not writable any more (chmod a-w). May be given several times"
         )
         ->option_text("BUCKET/OBJECT")
         ->expected(1)
@@ -141,19 +140,17 @@ void add_emulate(CLI::App& app, command& chosen) {
         .add_option(
             "--faults",
             args->faults,
-            "what to do to those who read: a fault script as text, or @FILE with one as text or JSON. See "
+            "faults for the clients: a fault script as text, or @FILE with one as text or JSON. See "
             "docs/emulator.md"
         )
         ->option_text("TEXT");
     const auto take_seed = [args](const std::uint64_t& seed) { args->server.fault_seed(seed); };
     emulate
         .add_option_function<std::uint64_t>(
-            "--fault-seed",
-            take_seed,
-            "what faults with a chance are drawn from; default: that of the script, or 1"
+            "--fault-seed", take_seed, "seed of the faults with a chance; default: that of the script, or 1"
         )
         ->option_text("N");
-    emulate.add_flag("--non-strict", args->lenient, "let pass what only some servers refuse");
+    emulate.add_flag("--non-strict", args->lenient, "accept requests that only some servers reject");
     emulate.add_flag(
         "--verbose",
         args->verbose,

@@ -43,7 +43,7 @@ void parse_place(const std::string& uri, ls_arguments& args) {
     args.prefix = slash == place.size() ? "" : place.substr(slash + 1);
     try {
         check_bucket_name(args.bucket);
-        // What no object can begin with is as wrong as what none can be called; '.hidden' begins with a dot.
+        // A prefix that no name can begin with is as wrong as an invalid name; '.hidden' begins with a dot.
         const bool dots = args.prefix == "." || args.prefix == "..";
         if (!args.prefix.empty() && !dots) object_ref(args.bucket, args.prefix);
     } catch (const error& wrong) {
@@ -56,7 +56,7 @@ std::string object_line(const object_info& info, const ls_arguments& args) {
     const std::string uri = fmt::format("gs://{}/{}\n", args.bucket, printable(info.name));
     if (!args.details) return uri;
     const std::string time = info.update_time ? time_text(*info.update_time) : "-";
-    // A plus: more bytes may come.
+    // A plus: the object is unfinalized, more bytes may be appended.
     return fmt::format("{:>15}{} {:>20}  {}", info.size, info.finalized ? ' ' : '+', time, uri);
 }
 
@@ -71,7 +71,7 @@ std::string prefix_line(const std::string& prefix, const ls_arguments& args) {
     return args.details ? fmt::format("{:>15}  {:>20}  {}", "-", "-", uri) : uri;
 }
 
-// Both lists of a page are ordered by name; a person expects one list.
+// Both lists of a page are ordered by name; the output merges them into one.
 std::string page_text(const list_page& page, const ls_arguments& args) {
     std::string text;
     auto prefix = page.prefixes.begin();
@@ -100,7 +100,7 @@ asio::awaitable<void> ls(asio::io_context& loop, std::shared_ptr<const ls_argume
     } while (!options.page_token().empty());
     if (!found && !args->prefix.empty()) {
         throw failed(fmt::format(
-            "gs://{}/{}: no object's name begins so{}",
+            "gs://{}/{}: no object name has this prefix{}",
             args->bucket,
             args->prefix,
             advice_on_prefix(args->bucket, args->prefix)
@@ -129,7 +129,7 @@ void add_ls(CLI::App& app, command& chosen) {
     ls.add_flag(
         "--recursive,-r",
         args->recursive,
-        "every object; else names are cut after the next '/' and shown once"
+        "every object; otherwise names are cut after the next '/' and shown once"
     );
     ls.add_flag(
         "-l", args->details, "also size in bytes ('+': still being appended to) and time of the update"
@@ -137,13 +137,12 @@ void add_ls(CLI::App& app, command& chosen) {
     ls.add_flag(
         "--json",
         args->json,
-        "JSON lines: for each object what 'stat --json' shows, for each cut name its bucket and prefix"
+        "JSON lines: each object as 'stat --json' shows it, each cut name as its bucket and prefix"
     );
     args->how.add_to(ls);
     ls.footer(
-        "What shows no character of its own (controls, marks that reorder text) is \\xNN in names, and "
-        "\\uNNNN\n"
-        "with --json.\n\n"
+        "Invisible characters (controls, marks that reorder text) are shown as \\xNN in names, and as\n"
+        "\\uNNNN with --json.\n\n"
         "Examples:\n"
         "  rangeio ls gs://data\n"
         "  rangeio ls -l gs://data/2024/\n"

@@ -6,7 +6,9 @@ int main(int argc, char** argv) {
     CLI::App app("Reads byte ranges of cloud objects over pools of multi-range streams.", "rangeio");
     return run_application(argc, argv, app, [](CLI::App& of, command& chosen) {
         of.require_subcommand(1);
-        of.footer("'rangeio COMMAND --help' tells more. Exit codes: 0 done, 1 failed, 2 usage.");
+        of.footer(
+            "'rangeio COMMAND --help' describes a command. Exit codes: 0 success, 1 failure, 2 usage error."
+        );
         add_cat(of, chosen);
         add_cp(of, chosen);
         add_stat(of, chosen);

@@ -18,10 +18,10 @@ asio::awaitable<std::string> advice_on_missing(client& service, object_ref objec
         const list_page page = co_await service.async_list(object.bucket(), options);
         if (!page.objects.empty()) {
             const std::string uri = fmt::format("gs://{}/{}", object.bucket(), prefix);
-            advice = fmt::format("; other objects begin so: 'rangeio ls {}' lists them", uri);
+            advice = fmt::format("; other objects have this prefix: 'rangeio ls {}' lists them", uri);
         }
     } catch (const error&) {
-        // There is no advice; the error that asks for it says what is wrong.
+        // There is no advice; the error that the advice is for is reported in any case.
     }
     co_return advice;
 }

@@ -13,10 +13,10 @@ namespace rangeio::tool {
 
 namespace asio = boost::asio;
 
-/// Advice on an object that is not there; asks the service whether others begin so.
+/// Advice on an object that does not exist; lists the bucket for names that begin with this one.
 asio::awaitable<std::string> advice_on_missing(client& service, object_ref object);
 
-/// What `work` on `object` returns or throws; if there is no such object, with advice.
+/// Returns or throws the result of `work` on `object`; if the object does not exist, the error has advice.
 template <class T>
 asio::awaitable<T> with_advice(client& service, object_ref object, asio::awaitable<T> work) {
     failure missing;

@@ -13,7 +13,7 @@ std::string time_text(std::chrono::system_clock::time_point time) {
 
 std::string crc32c_text(std::uint32_t crc) {
     constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    // 32 bits and 4 of padding are six digits.
+    // 32 bits and 4 bits of padding are six digits.
     const std::uint64_t padded = std::uint64_t{crc} << 4;
     std::string out;
     for (int shift = 30; shift >= 0; shift -= 6) out += digits[(padded >> shift) & 63];

@@ -16,7 +16,7 @@ namespace {
 
 constexpr mode_t permissions = 0777;
 
-// Nobody may read the new bytes under their temporary name who could not read the old ones.
+// The temporary file must not be readable by users who could not read the file that it replaces.
 mode_t first_mode(const std::filesystem::path& path) {
     struct stat st{};
     return ::stat(path.c_str(), &st) == 0 ? 0600 : 0666;
@@ -28,7 +28,7 @@ output_file::output_file(std::filesystem::path path, std::uint64_t size, file_ca
     : path_(std::move(path)), calls_(calls), temporary_(path_, first_mode(path_), calls) {
     if (size == 0) return;
     while (calls_.reserve(temporary_.fd(), static_cast<off_t>(size)) != 0) {
-        // A file system that reserves nothing.
+        // The file system does not support reservation.
         if (errno == EOPNOTSUPP || errno == ENOSYS) return;
         if (errno != EINTR) fail(errno);
     }
@@ -72,8 +72,8 @@ void output_file::take_permissions() {
     if ((mine.st_mode & 07777) != mode && calls_.change_mode(fd, mode) != 0) fail(errno);
 }
 
-// Where there is a list, the group's permissions in the mode are the most that anybody named in it has: without
-// the list they would be those of the group.
+// Where there is an access control list, the group's permissions in the mode are the maximum of all named entries:
+// without the list they would be those of the group.
 void output_file::take_acl(bool any) {
     constexpr const char* name = "system.posix_acl_access";
     std::vector<char> list(any ? std::size_t{64} << 10 : 0);
@@ -82,7 +82,8 @@ void output_file::take_acl(bool any) {
         if (::fsetxattr(temporary_.fd(), name, list.data(), static_cast<std::size_t>(size), 0) != 0)
             fail(errno);
     } else {
-        // One that the directory gave it. That there is none, or cannot be, is as well.
+        // Removes a list that the directory has set by default. It does not matter if there is none, or none is
+        // supported.
         ::fremovexattr(temporary_.fd(), name);
     }
 }

@@ -9,23 +9,23 @@
 
 namespace rangeio::tool {
 
-/// A file that appears under its name when it is complete, in place of one that was there, or not at all.
+/// A file that appears under its name when it is complete, replacing an existing one, or not at all. Until then it has
+/// a temporary name in the same directory; the destructor removes the temporary file.
 ///
-/// Until then it has a temporary name in the same directory, which the destructor removes.
-/// Errors: `failed`, naming the file that was asked for.
+/// Errors: `failed`, naming the target file.
 class output_file {
 public:
-    /// Creates it, and reserves `size` bytes where the file system can: a full disk is noticed before anything
+    /// Creates the file, and reserves `size` bytes where the file system can: a full disk is detected before any byte
     /// is read.
     output_file(std::filesystem::path path, std::uint64_t size, file_calls& calls = file_calls::real());
 
     void append(std::span<const std::byte> bytes);
-    /// Has the bytes on disk, then gives the file its name: never a file with its name and without its bytes,
-    /// whatever happens to the machine.
+    /// Syncs the bytes to disk, then renames the file: even after a crash of the system there is never a file with this
+    /// name and without its bytes.
     ///
-    /// A file that is replaced passes on its permissions (read, write, execute, the access control list) and, if
-    /// this is root, its owner and group; else the group if that is allowed, or the permissions of a group that is another one are cut to
-    /// those of others.
+    /// The new file takes over the permissions (read, write, execute, the access control list) of the file that it
+    /// replaces and, for root, its owner and group. Other users take over the group if that is allowed; otherwise the
+    /// permissions of the different group are restricted to those of others.
     void publish();
 
 private:

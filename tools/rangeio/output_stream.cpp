@@ -20,7 +20,7 @@ int open_device(const std::filesystem::path& path, file_calls& calls) {
 
 }  // namespace
 
-// A descriptor of its own: closing it tells the same, and the other is left to its owner.
+// A duplicate: closing it reports the same errors, and the original descriptor is left to its owner.
 output_stream::output_stream(const open_descriptor& target, file_calls& calls)
     : name_(target.name), calls_(calls), fd_(calls.duplicate(target.fd)) {
     if (fd_ < 0) throw file_failed(name_, errno);
@@ -41,7 +41,7 @@ void output_stream::append(std::span<const std::byte> bytes) {
 
 void output_stream::finish() {
     struct stat st{};
-    // Its blocks are written later, and their errors told to whoever asks.
+    // A block device writes its blocks later, and reports their errors to a sync only.
     if (::fstat(fd_, &st) == 0 && S_ISBLK(st.st_mode) && calls_.sync(fd_) != 0)
         throw file_failed(name_, errno);
     if (calls_.close(std::exchange(fd_, -1)) != 0) throw file_failed(name_, errno);

@@ -30,15 +30,15 @@ std::string file_name_of(const std::string& object) {
         std::ranges::any_of(base, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
     if (base.empty() || base == "." || base == ".." || control || base.size() > max_file_name) {
         throw failed(fmt::format(
-            "the object's name ends in '{}', which is no name for a file: say which file to write",
+            "the object's name ends with '{}', which is not a valid file name: specify the file to write",
             printable(base)
         ));
     }
     return base;
 }
 
-// The number of one of our descriptors that `path` leads to: /dev/stdout, /dev/fd/3. Opened anew, a file
-// would be written from its beginning, and a socket could not be opened at all.
+// The number of the own descriptor that `path` leads to: /dev/stdout, /dev/fd/3. Opening the path anew would write a
+// file from its beginning, and would fail for a socket.
 std::optional<int> descriptor_of(fs::path path) {
     const fs::path ours = fmt::format("/proc/{}/fd", ::getpid());
     std::error_code problem;
@@ -69,7 +69,7 @@ output_target find_target(const std::string& target, const std::string& name) {
     if (target == "-") return open_for_writing(STDOUT_FILENO, "standard output");
     fs::path path(target);
     struct stat st{};
-    // A slash at the end: a directory is meant.
+    // A trailing slash denotes a directory.
     const bool directory = target.ends_with('/');
     if (directory || (::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode))) path /= file_name_of(name);
     if (const auto fd = descriptor_of(path)) return open_for_writing(*fd, path.string());
@@ -78,13 +78,13 @@ output_target find_target(const std::string& target, const std::string& name) {
         const int why = errno;
         if (why != ENOENT) throw file_failed(path.string(), why);
         if (::lstat(path.c_str(), &st) == 0) {
-            throw failed(fmt::format("{}: a symbolic link to nowhere", path.string()));
+            throw failed(fmt::format("{}: a broken symbolic link", path.string()));
         }
         return plain_file{path};
     }
     if (S_ISDIR(st.st_mode)) throw file_failed(path.string(), EISDIR);
     if (!S_ISREG(st.st_mode)) return device{path};
-    // The link stays, what it leads to is replaced.
+    // The link stays, its target is replaced.
     std::error_code problem;
     const fs::path real = fs::canonical(path, problem);
     if (problem) throw file_failed(path.string(), problem.value());

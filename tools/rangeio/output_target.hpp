@@ -15,18 +15,17 @@ struct open_descriptor {
 struct device {
     std::filesystem::path path;
 };
-/// A file, which is replaced, or none: it is created. No symbolic link.
+/// A file, which is replaced, or does not exist yet and is created. Not a symbolic link.
 struct plain_file {
     std::filesystem::path path;
 };
 using output_target = std::variant<open_descriptor, device, plain_file>;
 
-/// Where `cp` writes for `target` and an object called `name`. A symbolic link is followed; in a directory it is
-/// a file with the last part of the name; `-`, `/dev/stdout` and their like are descriptors, which are written
-/// on from where they are.
+/// The place that `cp` writes to for `target` and an object called `name`. A symbolic link is followed; in a directory
+/// it is a file with the last part of `name`, which is used in this case only; `-`, `/dev/stdout` and the like are
+/// descriptors, which are written from their current position on.
 ///
-/// Throws: `failed` if the name's last part cannot be a file's name, or `target` cannot be written to; `name`
-/// is asked for in a directory only.
+/// Throws: `failed` if the last part of `name` cannot be a file name, or `target` cannot be written to.
 output_target find_target(const std::string& target, const std::string& name);
 
 }  // namespace rangeio::tool

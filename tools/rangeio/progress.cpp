@@ -34,7 +34,7 @@ std::string bar(std::size_t width, double fraction) {
 }
 
 void show(const std::string& text) {
-    // If it cannot be shown, nobody is looking.
+    // A failure to print is ignored.
     [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
@@ -77,7 +77,7 @@ void progress::draw(clock::time_point now) const {
         size_text(rate)
     );
     const std::string percent = fmt::format("{:3.0f} %", fraction * 100);
-    // One column less than there is: some terminals wrap when the last one is written.
+    // One column less than the width: some terminals wrap when the last one is written.
     const std::size_t columns = terminal_columns() - 1;
     std::string line = fmt::format("{}  {}", percent, numbers);
     if (line.size() + min_bar + 4 <= columns) {

@@ -6,17 +6,17 @@
 
 namespace rangeio::tool {
 
-/// A line on a terminal that shows how far a transfer is. Nothing at all where standard error is no terminal.
+/// A line on a terminal that shows the progress of a transfer. No output where standard error is not a terminal.
 class progress {
 public:
     progress(std::string label, std::uint64_t total);
     progress(const progress&) = delete;
     progress& operator=(const progress&) = delete;
-    /// Wipes the line, unless finish() was called.
+    /// Erases the line, unless finish() was called.
     ~progress();
 
     void advance(std::uint64_t bytes);
-    /// Leaves the line as it is at the end.
+    /// Keeps the line as it is at the end.
     void finish();
 
 private:

@@ -76,7 +76,7 @@ void run_stat(const std::shared_ptr<stat_arguments>& args) {
 
 void add_stat(CLI::App& app, command& chosen) {
     const auto args = std::make_shared<stat_arguments>();
-    CLI::App& stat = *app.add_subcommand("stat", "Shows what the service knows of an object.");
+    CLI::App& stat = *app.add_subcommand("stat", "Shows the metadata of an object.");
     add_object(stat, args->object, "gs://bucket/object");
     add_generation(stat, args->generation);
     stat.add_flag(

@@ -15,14 +15,14 @@
 namespace rangeio::tool {
 namespace {
 
-// FNV-1a. Every build of this program computes the same: one may have left what another finds.
+// FNV-1a. All builds of this program have to compute the same hash: one may find a file that another one has left.
 std::uint64_t hash_of(std::string_view name) {
     std::uint64_t hash = 0xcbf29ce484222325;
     for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
     return hash;
 }
 
-// Whether `name` is that of the open file.
+// Whether `name` refers to the open file.
 bool names(const std::filesystem::path& name, int fd) {
     struct stat named{};
     struct stat opened{};
@@ -38,11 +38,11 @@ temporary_file::temporary_file(std::filesystem::path target, mode_t mode, file_c
     for (int number = 0; number < max_copies; ++number) {
         if (create(name_of(number), mode)) return;
     }
-    throw failed(fmt::format("{}: {} other copies to it are under way", target_.string(), max_copies));
+    throw failed(fmt::format("{}: {} other copies to it are in progress", target_.string(), max_copies));
 }
 
 temporary_file::~temporary_file() {
-    // Before the lock is given back: then the name may be another process's.
+    // Removed before the lock is released: afterwards the name may belong to another process.
     if (!name_.empty()) calls_.remove(name_.c_str());
     close(fd_);
     close(lock_);
@@ -55,14 +55,14 @@ void temporary_file::publish() {
     close(lock_);
 }
 
-// Short: with the file's own name in it, it could be too long for the file system.
+// A short name: one that contains the file's own name could be too long for the file system.
 std::filesystem::path temporary_file::name_of(int number) const {
     const std::uint64_t hash = hash_of(target_.filename().native());
     return target_.parent_path() / fmt::format(".rangeio-{:016x}-{}", hash, number);
 }
 
-// While the lock is held nobody else removes or renames the file, so the name is still its own when it is
-// removed. Its creator may not have come to lock it: it then finds it locked or gone, and takes another name.
+// While the lock is held no other process removes or renames the file, so the name still belongs to it when it is
+// removed. Its creator may not have locked it yet: the creator then finds it locked or removed, and uses another name.
 void temporary_file::remove_leftover(const std::filesystem::path& name) const {
     int fd = calls_.open(name.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     if (fd < 0) return;
@@ -76,7 +76,7 @@ bool temporary_file::create(const std::filesystem::path& name, mode_t mode) {
         if (errno == EEXIST) return false;
         fail(errno);
     }
-    // A file system without locks has no leftovers removed either.
+    // On a file system without locks no leftovers are removed either, so the file is safe without a lock.
     if (calls_.lock(fd) != 0 && errno == EWOULDBLOCK) {
         calls_.close(fd);
         return false;

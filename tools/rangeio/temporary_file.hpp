@@ -6,26 +6,28 @@
 
 namespace rangeio::tool {
 
-/// A file beside the one that it is to become, with a name made of the other's: `.rangeio-HASH-NUMBER`.
+/// A temporary file in the directory of its target, with a name derived from the target's: `.rangeio-HASH-NUMBER`.
 ///
-/// A lock on it tells other processes that its owner lives; what nobody holds a lock on was left by a process
-/// that was killed. The lock is held from before the file is first written until it has its final name or is
-/// removed, and only its holder removes or renames the file.
-/// Errors: `failed`, naming the file that it is to become.
+/// A lock on it shows other processes that its owner is alive; an unlocked file was left by a process that was killed.
+/// The lock is held from before the file is first written until it has its final name or is removed, and only its
+/// holder removes or renames the file.
+///
+/// Errors: `failed`, naming the target file.
 class temporary_file {
 public:
     static constexpr int max_copies = 16;
 
-    /// Removes what dead processes left for `target`, then creates the file. Throws, too, if `max_copies`
-    /// are under way.
+    /// Removes the files that dead processes left for `target`, then creates the file.
+    ///
+    /// Throws: `failed`, also if `max_copies` are in progress.
     temporary_file(std::filesystem::path target, mode_t mode, file_calls& calls);
     temporary_file(const temporary_file&) = delete;
     temporary_file& operator=(const temporary_file&) = delete;
-    /// Removes it, unless it was published.
+    /// Removes the file, unless it was published.
     ~temporary_file();
 
     int fd() const noexcept { return fd_; }
-    /// Closes it for writing, and gives it its final name.
+    /// Closes the file for writing, and renames it to its final name.
     void publish();
 
 private:

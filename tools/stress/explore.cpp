@@ -52,7 +52,7 @@ public:
     testing::pool_program body;
 };
 
-// A shipped one by its name, or a file; all shipped ones if none is named.
+// A shipped program by its name, or a file; all shipped programs if none is named.
 std::vector<named_program> programs_of(const std::string& wanted) {
     std::vector<named_program> out;
     for (const auto& shipped : testing::shipped_programs()) {
@@ -72,13 +72,13 @@ std::vector<named_program> programs_of(const std::string& wanted) {
     return out;
 }
 
-// What would be ignored is a misunderstanding.
+// An option that would be ignored is an error.
 void check_strategy(const CLI::App& stress, const std::string& how) {
     const auto given = [&stress](const char* option) { return stress.get_option(option)->count() != 0; };
-    if (how == "dfs" && given("--seed")) throw usage_failed("--seed is of pct and random, not of dfs");
-    if (how != "pct" && given("--depth")) throw usage_failed("--depth is of --explore pct, not of " + how);
+    if (how == "dfs" && given("--seed")) throw usage_failed("--seed is for pct and random, not for dfs");
+    if (how != "pct" && given("--depth")) throw usage_failed("--depth is for --explore pct, not for " + how);
     if (how != "dfs" && given("--deviations")) {
-        throw usage_failed("--deviations is of --explore dfs, not of " + how);
+        throw usage_failed("--deviations is for --explore dfs, not for " + how);
     }
 }
 
@@ -89,7 +89,7 @@ sim::explore_options options_of(const stress_arguments& args) {
     return out;
 }
 
-/// Shows each second how many of its schedules a program has had.
+/// Shows each second how many schedules of a program have been run.
 std::function<bool(std::uint64_t)> progress_of(const std::string& name, std::uint64_t schedules) {
     using clock = std::chrono::steady_clock;
     return [name, schedules, shown = clock::now()](std::uint64_t done) mutable {
@@ -130,14 +130,14 @@ void report(const stress_arguments& args, const std::string& name, const sim::ex
     if (args.how == "dfs") out["deviations"] = args.deviations;
     if (result.found) {
         put(out, *result.found);
-        // The last of them.
+        // The seed of the last schedule.
         if (args.how != "dfs") out["seed"] = args.seed + result.schedules - 1;
     }
     write_json(out);
 }
 
 void replay(const stress_arguments& args, const std::vector<named_program>& programs) {
-    if (programs.size() != 1) throw usage_failed("--replay needs the --program of the run");
+    if (programs.size() != 1) throw usage_failed("--replay requires the --program of the run");
     sim::finding run;
     try {
         const auto& p = programs.front().body;
@@ -192,17 +192,14 @@ void explore(const CLI::App& stress, const stress_arguments& args) {
 void add_stress(CLI::App& stress, command& chosen) {
     const auto args = std::make_shared<stress_arguments>();
     stress.footer(
-        "Small programs (tasks, a pool, faults) run in simulated time, in many schedules; the first one that "
-        "goes\n"
-        "wrong is made short and printed as a table. docs/testing-races.md describes the programs.\n\n"
-        "With --threads, workers open, read, cancel and close in real time, and check every byte. What they "
-        "ask\n"
-        "for is decided by --seed, their order by the machine. Without --scripted or OBJECT they read from "
-        "an\n"
-        "emulator in this process. Anything that no fault explains is a violation, and ends the run.\n\n"
-        "--endpoint says where OBJECT is, and is refused without one. A server that runs already makes its "
-        "own\n"
-        "faults, so --faults is refused with OBJECT: see 'rangeio emulate --faults'.\n\n"
+        "Small programs (tasks, a pool, faults) run in simulated time, in many schedules; the first run\n"
+        "that fails is shortened and printed as a table. docs/testing-races.md describes the programs.\n\n"
+        "With --threads, workers open, read, cancel and close in real time, and check every byte. Their\n"
+        "operations are determined by --seed, the order of these by the machine. Without --scripted or\n"
+        "OBJECT they read from an emulator in this process. Every result that no fault explains is a\n"
+        "violation, and ends the run.\n\n"
+        "--endpoint is the server of OBJECT, and is rejected without OBJECT. A running server makes its own\n"
+        "faults, so --faults is rejected with OBJECT: see 'rangeio emulate --faults'.\n\n"
         "Examples:\n"
         "  rangeio-stress --explore dfs\n"
         "  rangeio-stress --threads 8 --duration 60s --faults all\n"
@@ -219,7 +216,7 @@ void add_stress(CLI::App& stress, command& chosen) {
         ->check(CLI::IsMember({"dfs", "pct", "random"}))
         ->option_text("dfs|pct|random");
     add_count(
-        stress, "--schedules", args->schedules, 1, 1'000'000'000'000, "the most schedules for each program"
+        stress, "--schedules", args->schedules, 1, 1'000'000'000'000, "limit of schedules for each program"
     );
     add_count(
         stress,
@@ -227,17 +224,17 @@ void add_stress(CLI::App& stress, command& chosen) {
         args->seed,
         0,
         UINT64_MAX / 2,
-        "of pct and random: the schedules have this and the next ones; with --threads: decides what workers "
-        "ask for, not when"
+        "for pct and random: the seed of the first schedule, the others have the next ones; with --threads: "
+        "determines the operations of the workers, not their order"
     );
-    add_count(stress, "--depth", args->depth, 1, 16, "of pct: ordering constraints that it looks for");
+    add_count(stress, "--depth", args->depth, 1, 16, "for pct: number of ordering constraints to find");
     add_count(
         stress,
         "--deviations",
         args->deviations,
         0,
         100,
-        "of dfs: in how many decisions it departs from the plainest run"
+        "for dfs: number of decisions that differ from the plainest run"
     );
     stress.add_option("--program", args->program, "a shipped program or a file; default: all shipped ones")
         ->option_text("NAME|FILE");

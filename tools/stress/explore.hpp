@@ -4,7 +4,7 @@
 
 namespace rangeio::tool {
 
-/// Gives `stress` its options, and sets `chosen` when the command line has been read.
+/// Adds the options to `stress`, and sets `chosen` when the command line has been read.
 void add_stress(CLI::App& stress, command& chosen);
 
 }  // namespace rangeio::tool

@@ -23,7 +23,8 @@ bool stress_memory::intact() {
     return intact_;
 }
 
-// The one that came back longest ago: they come back nearly in the order in which they went.
+// Lends the block that was returned the longest time ago: blocks are returned nearly in the order in which they were
+// lent.
 std::size_t stress_memory::lend() {
     for (std::size_t i = 0; i < blocks; ++i) {
         const std::size_t index = next_++ % blocks;
@@ -33,7 +34,7 @@ std::size_t stress_memory::lend() {
         b.lent = true;
         return index;
     }
-    throw std::length_error("more destinations are lent than there are");
+    throw std::length_error("all destinations are lent already");
 }
 
 stress_memory::loan::loan(stress_memory& from, std::size_t size) : from_(from), block_(from.lend()) {

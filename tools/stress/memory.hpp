@@ -7,15 +7,15 @@
 
 namespace rangeio::tool {
 
-/// Memory of one worker's reads that tells whether somebody wrote where or when they had no right to: behind a
-/// destination, or after the operation had ended. As much of it as at the beginning, however many reads there are.
+/// The memory of one worker's reads, which detects invalid writes: behind a destination, or after the operation had
+/// ended. Its size is constant, however many reads there are.
 ///
-/// Threads: one at a time, but for those that write into what is lent.
+/// Threads: one at a time, except for writers of the lent bytes.
 class stress_memory {
 public:
     static constexpr std::size_t max_bytes = std::size_t{128} << 10;
 
-    /// A destination, until it goes: that is when its operation has ended.
+    /// A destination; its destructor returns it, when the operation has ended.
     class loan {
     public:
         loan(stress_memory& from, std::size_t size);
@@ -33,19 +33,19 @@ public:
 
     stress_memory();
 
-    /// Looks at everything that is not lent. False once something was written, for ever.
+    /// Checks all memory that is not lent. False once an invalid write was found, and from then on.
     bool intact();
 
 private:
     static constexpr std::byte stamp{0xdd};
     static constexpr std::size_t guard_bytes = 64;
     static constexpr std::size_t block_bytes = max_bytes + guard_bytes;
-    // A block is used again after so many others: that long a late write may take, and still be seen.
+    // A block is reused after this number of others: a late write within that time is detected.
     static constexpr std::size_t blocks = 12;
 
     struct block {
         std::unique_ptr<std::byte[]> bytes;
-        std::size_t used = 0;  // by the one that has or had it
+        std::size_t used = 0;  // by the current or last loan
         bool lent = false;
     };
 

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-// What a worker does. Each of these asks for something, lets the pool's handle go before it waits, and looks at what has
-// come: so a handle may be destroyed by another worker while the operation is under way.
+// The operations of a worker. Each of them starts something, releases the pool's handle before it waits, and checks the
+// result: so another worker may destroy a handle while the operation is under way.
 
 namespace rangeio::tool {
 namespace {
@@ -82,7 +82,7 @@ asio::awaitable<void> stress_worker::fetch_chunks() {
     const std::vector<byte_block> got = co_await std::move(reading);
     std::uint64_t at = range.offset();
     if (got.size() != lengths.size()) {
-        pools_.violations().add("fetch-split: there are not as many chunks as were asked for");
+        pools_.violations().add("fetch-split: the number of chunks is not the requested one");
         co_return;
     }
     for (std::size_t i = 0; i < got.size(); ++i) {
@@ -136,7 +136,7 @@ asio::awaitable<void> stress_worker::read_leased() {
         const byte_range range = draw_range(object, stress_memory::max_bytes);
         const stress_memory::loan memory(memory_, range.length());
         auto reading = held.async_fetch(range, memory.bytes());
-        if (reads == 1 && one_in(2)) held.release();  // the read goes on
+        if (reads == 1 && one_in(2)) held.release();  // the read continues
         const std::size_t got = co_await std::move(reading);
         check(object, generation_of(pool), range.offset(), memory.bytes().first(got), range.length());
     }
@@ -160,7 +160,7 @@ asio::awaitable<void> stress_worker::read_cached() {
     fate_ = box->fate;
     const std::size_t object = below(target_.objects().size());
     object_ref ref = target_.objects()[object].ref;
-    // Only who names the generation may be spared the first open.
+    // The first open can be avoided only if the generation is named.
     if (generations_.size() <= object) generations_.resize(object + 1);
     if (one_in(2)) ref.generation(generations_[object]);
     auto opening =
@@ -176,7 +176,7 @@ asio::awaitable<void> stress_worker::read_cached() {
         const std::size_t got = co_await std::move(reading);
         check(object, generations_[object], range.offset(), memory.bytes().first(got), range.length());
     }
-    if (one_in(2)) co_return;  // its destructor gives the streams back as well
+    if (one_in(2)) co_return;  // its destructor returns the streams as well
     tally_.step();
     co_await pool.async_close();
     pools_.check_closed(pool.stats());

@@ -8,7 +8,7 @@
 
 namespace rangeio::tool {
 
-/// What a worker can do.
+/// The operations of a worker.
 enum class stress_operation {
     fetch,
     try_fetch,
@@ -27,29 +27,29 @@ enum class stress_operation {
 constexpr std::size_t stress_operations = 13;
 std::string_view to_string(stress_operation what) noexcept;
 
-/// How an operation ended.
+/// The outcome of an operation.
 enum class stress_outcome {
     done,
     cancelled,
     timed_out,
-    closed,    // its pool, or its cache
-    faulted,   // for what the service did
-    violated,  // for nothing that explains it
+    closed,    // its pool or its cache was closed
+    faulted,   // for a fault of the service
+    violated,  // for no reason that explains it
 };
 constexpr std::size_t stress_outcomes = 6;
 std::string_view to_string(stress_outcome how) noexcept;
 
-/// What happened to an operation besides.
+/// The circumstances of an operation that may explain its failure.
 class circumstances {
 public:
     circumstances() = default;
 
-    bool cancelled = false;  // it was asked to end
-    bool hurried = false;    // it was given little time
+    bool cancelled = false;  // it was cancelled
+    bool hurried = false;    // it had a short time limit
     bool closed = false;     // its pool or cache was being closed or destroyed
 };
 
-/// How an operation ended that failed with `why`.
+/// The outcome of an operation that failed with `why`.
 stress_outcome judge(const failure& why, const circumstances& around, const testing::possible_faults& faults);
 
 }  // namespace rangeio::tool

@@ -41,7 +41,7 @@ void stress_pools::reopen_pool(std::size_t slot, const std::shared_ptr<pool_box>
 }
 
 void stress_pools::reopen_cache(std::size_t slot, const std::shared_ptr<cache_box>& old) {
-    // The first keeps what it can; the second is always about to let go.
+    // The first cache keeps as many streams as it can; the second has small limits, so that it evicts streams often.
     pool_cache_options options;
     if (slot != 0) {
         options.max_idle_pools(1).max_idle_streams_per_key(1).idle_timeout(std::chrono::milliseconds(20));
@@ -65,7 +65,7 @@ void stress_pools::check(const pool_stats& now, std::size_t streams) const {
     }
     const std::uint64_t up = now.opening + now.ready + now.reconnecting + now.closing;
     if (up > streams) {
-        violations_.add(fmt::format("a pool has {} streams where it may have {}", up, streams));
+        violations_.add(fmt::format("a pool has {} streams (limit {})", up, streams));
     }
 }
 
@@ -99,13 +99,14 @@ asio::awaitable<void> stress_pools::close_all() {
         try {
             co_await box->shared.async_close();
         } catch (const error&) {
-            // Of a stream that did not end in order, which a fault explains; what counts is that all have ended.
+            // The error of a stream that did not end in order, which a fault explains; the check is that all have
+            // ended.
         }
         const pool_stats now = box->shared.stats();
         check(now, box->streams);
         check_closed(now);
         if (now.leases != 0) {
-            violations_.add(fmt::format("a pool that nobody uses has {} leases out", now.leases));
+            violations_.add(fmt::format("an unused pool has {} leases out", now.leases));
         }
         slot.replace(box, nullptr);
     }
@@ -118,8 +119,8 @@ asio::awaitable<void> stress_pools::close_all() {
         } catch (const error&) {
             // As above.
         }
-        // The last of a pool may still be on its way out, on a thread that delivers. If it never comes, this is
-        // what has made no progress.
+        // The last stream of a pool may still be ending, on a delivering thread. If it never does, the watcher reports
+        // that the run makes no progress.
         while (box->shared.stats().keys_in_use != 0) {
             timer.expires_after(std::chrono::milliseconds(1));
             co_await timer.async_wait(asio::use_awaitable);

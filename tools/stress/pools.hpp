@@ -18,10 +18,10 @@
 
 namespace rangeio::tool {
 
-/// Whether somebody has begun to end a pool or a cache. Outlives it, for those who were using it.
+/// Whether a worker has begun to end a pool or a cache. Outlives it, for the workers that were using it.
 using stress_fate = std::shared_ptr<std::atomic<bool>>;
 
-/// A pool or a cache that workers share. Who uses it does not keep it longer than a call of a member takes.
+/// A pool or a cache that workers share. A worker keeps it no longer than a call of a member takes.
 template <class Shared>
 class stress_box {
 public:
@@ -36,7 +36,7 @@ public:
 using pool_box = stress_box<mrd_pool>;
 using cache_box = stress_box<mrd_pool_cache>;
 
-/// Where workers find one, until another takes its place.
+/// The place of a shared pool or cache, which may be replaced by another one.
 template <class Box>
 class stress_slot {
 public:
@@ -44,11 +44,11 @@ public:
         const std::lock_guard lock(mutex_);
         return box_;
     }
-    /// Only if it is still `old`: else somebody else was faster.
+    /// Replaces `old`, unless another worker has replaced it already.
     void replace(const std::shared_ptr<Box>& old, std::shared_ptr<Box> next) {
         const std::lock_guard lock(mutex_);
         if (box_ == old) box_.swap(next);
-        // What it was goes when the lock has been released, with `next`.
+        // The old box is destroyed after the lock has been released, with `next`.
     }
 
 private:
@@ -68,21 +68,21 @@ public:
 
     std::shared_ptr<pool_box> pool(std::size_t slot) const { return pools_[slot].get(); }
     std::shared_ptr<cache_box> cache(std::size_t slot) const { return caches_[slot].get(); }
-    /// How long an open may take: no longer than it must where one may never be answered, else as long as a slow
+    /// The time limit of an open: as short as possible where an open may never be answered, otherwise as long as a slow
     /// machine needs.
     std::chrono::seconds patience() const noexcept { return patience_; }
-    /// Put another one in the place of `old`.
+    /// Replaces `old` by another one.
     void reopen_pool(std::size_t slot, const std::shared_ptr<pool_box>& old);
     void reopen_cache(std::size_t slot, const std::shared_ptr<cache_box>& old);
 
-    /// The counters of a pool balance, and it has no more streams than it may.
+    /// Checks that the counters of a pool balance, and that it has no more streams than its size.
     void check(const pool_stats& now, std::size_t streams) const;
     /// The same for a cache.
     void check(const pool_cache_stats& now) const;
-    /// Nothing of a closed pool is left.
+    /// Checks that a closed pool has no streams left.
     void check_closed(const pool_stats& now) const;
 
-    /// Closes all that is there. For the end, when nobody uses them any more.
+    /// Closes all pools and caches, at the end of the run, when no worker uses them any more.
     asio::awaitable<void> close_all();
 
 private:

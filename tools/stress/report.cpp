@@ -69,13 +69,13 @@ std::vector<std::string> imbalances(const stress_result& result) {
         out.push_back(fmt::format("{} operations began and {} ended", counts.started, counts.ended()));
     }
     if (!result.interrupted && counts.of(stress_outcome::done) == 0) {
-        out.push_back(fmt::format("of {} operations none was done", counts.started));
+        out.push_back(fmt::format("none of {} operations was done", counts.started));
     }
     if (result.service && result.service->calls_open != 0) {
         out.push_back(fmt::format("{} calls of the service are open", result.service->calls_open));
     }
     if (result.service && !result.service->complaint.empty()) {
-        out.push_back(fmt::format("the service complains: {}", result.service->complaint));
+        out.push_back(fmt::format("the service reports a violation: {}", result.service->complaint));
     }
     return out;
 }

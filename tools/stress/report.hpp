@@ -11,22 +11,22 @@
 
 namespace rangeio::tool {
 
-/// A look at a run that goes on.
+/// A snapshot of a run in progress.
 class stress_progress {
 public:
     stress_progress() = default;
 
     double seconds = 0;  // since the run began
-    /// Of the time since the last look.
+    /// The counts since the last snapshot.
     stress_counts recent;
     double recent_seconds = 0;
-    /// The worker whose operation has made no progress for longest; empty: none is at one.
+    /// The worker whose operation has made no progress for the longest time; empty: no worker has an operation.
     std::optional<std::size_t> slowest;
     stress_tally::activity slowest_does;
     std::uint64_t memory_bytes = 0;
 };
 
-/// What a run was of, and what came out.
+/// The parameters and the results of a run.
 class stress_result {
 public:
     stress_result() = default;
@@ -42,21 +42,21 @@ public:
     stress_counts counts;
     std::size_t longest_worker = 0;
     std::optional<stress_service> service;
-    std::uint64_t memory_at_tenth = 0;  // resident; 0: it did not come so far
+    std::uint64_t memory_at_tenth = 0;  // resident; 0: the run ended before that
     std::uint64_t memory_at_end = 0;
     std::uint64_t peak_memory = 0;
     std::vector<std::string> violations;
 };
 
-/// What in the counters of a run that is over does not fit together; empty: nothing.
+/// The inconsistencies in the counters of a completed run; empty: none.
 std::vector<std::string> imbalances(const stress_result& result);
 
-/// One line, without its end.
+/// One line, without a line feed.
 std::string progress_text(const stress_progress& now);
-/// One line.
+/// One line of JSON.
 std::string progress_json(const stress_progress& now);
 std::string report_text(const stress_result& result);
-/// One line.
+/// One line of JSON.
 std::string report_json(const stress_result& result);
 
 }  // namespace rangeio::tool

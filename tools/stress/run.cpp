@@ -55,7 +55,7 @@ stress_run::stress_run(stress_target& target, const stress_plan& plan) : target_
 }
 
 stress_run::~stress_run() {
-    // Only where something was thrown at the start are there threads that still run.
+    // Threads still run here only if start() has thrown.
     stop_ = true;
     guards_.clear();
     for (auto& context : contexts_) context.stop();
@@ -65,7 +65,7 @@ stress_run::~stress_run() {
     target_.detach();
 }
 
-// Half of the threads run one context together, whose workers have strands; each of the others has one for itself.
+// Half of the threads share one context, whose workers have strands; each of the others has a context of its own.
 void stress_run::start() {
     const std::size_t alone = plan_.threads / 2;
     contexts_.emplace_back();
@@ -86,7 +86,7 @@ void stress_run::start() {
     }
     began_ = looked_ = stress_clock::now();
     running_ = plan_.threads;
-    // First: where there are no more threads to be had, nothing is under way yet.
+    // Threads first: if no more threads can be created, no operation is under way yet.
     for (std::size_t i = 0; i < plan_.threads; ++i) add_thread(contexts_[i < alone ? i + 1 : 0]);
     working_ = workers_.size();
     for (stress_worker& worker : workers_) {
@@ -102,7 +102,7 @@ void stress_run::add_thread(asio::io_context& context) {
         try {
             context.run();
         } catch (...) {
-            violations_.add("something was thrown out of an event loop");
+            violations_.add("an event loop has thrown an exception");
         }
         --running_;
     });
@@ -126,7 +126,7 @@ asio::awaitable<void> stress_run::run() {
         --working_;
     });
     co_await until(workers_ended, "the pools to close");
-    // What was destroyed with reads under way has calls that still have to end.
+    // Pools that were destroyed with reads under way have calls that still have to end.
     const condition calls_ended = [this] {
         const auto service = target_.service();
         return !service || service->calls_open == 0;
@@ -136,7 +136,7 @@ asio::awaitable<void> stress_run::run() {
     target_.detach();
     guards_.clear();
     const condition threads_ended = [this] { return running_ == 0; };
-    co_await until(threads_ended, "the event loops to run dry");
+    co_await until(threads_ended, "the event loops to run out of work");
     for (std::thread& t : threads_) t.join();
     finish_result();
 }
@@ -154,7 +154,7 @@ asio::awaitable<void> stress_run::until(condition over, std::string waits_for) {
     }
 }
 
-// It takes no lock that a worker may have: it must see what hangs, and not hang itself.
+// Acquires no lock that a worker may hold: the watcher must detect a hang, and not hang itself.
 void stress_run::look(stress_clock::time_point waiting_since, const std::string& waits_for) {
     const auto now = stress_clock::now();
     stress_progress seen;
@@ -205,7 +205,7 @@ void stress_run::finish_result() {
     stress_counts recent;
     collect(recent);
     result_.peak_memory =
-        std::max(peak_resident_bytes(), result_.memory_at_end);  // the kernel's lags a little
+        std::max(peak_resident_bytes(), result_.memory_at_end);  // the kernel's value lags a little
     result_.violations = violations_.list();
     result_.interrupted = interrupted_;
     for (std::string& what : imbalances(result_)) result_.violations.push_back(std::move(what));
@@ -218,16 +218,16 @@ void stress_run::give_up(const std::string& why) {
     stress_counts recent;
     collect(recent);
     result_.peak_memory =
-        std::max(peak_resident_bytes(), result_.memory_at_end);  // the kernel's lags a little
+        std::max(peak_resident_bytes(), result_.memory_at_end);  // the kernel's value lags a little
     result_.violations = violations_.list();
     try {
         write_out(plan_.json ? report_json(result_) : report_text(result_));
         complain("violated: " + why);
     } catch (const std::exception&) {
-        // There is nobody left to tell.
+        // There is no place left to report that.
     }
     target_.abandon();
-    // Without destructors: they would wait for what hangs.
+    // Without destructors: they would wait for the operation that hangs.
     std::_Exit(EXIT_FAILURE);
 }
 

@@ -20,7 +20,7 @@
 
 namespace rangeio::tool {
 
-/// How a run is done.
+/// The parameters of a run.
 class stress_plan {
 public:
     stress_plan() = default;
@@ -32,7 +32,7 @@ public:
     std::uint64_t seed = 1;
     std::size_t faults = 0;
     bool json = false;
-    bool progress = false;  // to be shown
+    bool progress = false;  // whether progress is shown
 };
 
 /// Workers on threads, watched from a thread of their own.
@@ -41,10 +41,10 @@ public:
     stress_run(stress_target& target, const stress_plan& plan);
     ~stress_run();
 
-    /// All of it, from the start to the report. Cancelled, it ends in order at once. Does not return if a worker makes
-    /// no progress: then it reports that, and ends the process.
+    /// The whole run, from the start to the report. When cancelled, it ends in order at once. Does not return if a
+    /// worker makes no progress: then it reports that, and ends the process.
     asio::awaitable<void> run();
-    /// After run().
+    /// The result; valid after run().
     const stress_result& result() const noexcept { return result_; }
 
 private:
@@ -52,7 +52,7 @@ private:
 
     void start();
     void add_thread(asio::io_context& context);
-    /// `waits_for`: what it is that does not come, if nothing does.
+    /// Waits for `over`. `waits_for`: the description of the missing event, for the report of a hang.
     asio::awaitable<void> until(condition over, std::string waits_for);
     void look(stress_clock::time_point waiting_since, const std::string& waits_for);
     void collect(stress_counts& recent);
@@ -70,7 +70,7 @@ private:
     std::vector<std::thread> threads_;
     std::atomic<bool> stop_{false};
     std::atomic<std::size_t> working_{0};  // coroutines that have not ended
-    std::atomic<std::size_t> running_{0};  // threads that have not
+    std::atomic<std::size_t> running_{0};  // threads that have not ended
 
     stress_clock::time_point began_;
     stress_clock::time_point looked_;

@@ -43,7 +43,7 @@ protected:
     client_options options_;
 
 private:
-    mutable std::vector<client> clients_;  // all of whose members are safe to call at once
+    mutable std::vector<client> clients_;  // all members of a client may be called concurrently
 };
 
 std::vector<std::byte> content_of(std::int64_t number, std::uint64_t size) {
@@ -52,7 +52,7 @@ std::vector<std::byte> content_of(std::int64_t number, std::uint64_t size) {
     return out;
 }
 
-/// A directory of our own, and nothing of it afterwards.
+/// A directory of its own, which its destructor removes with all of its contents.
 class temporary_directory {
 public:
     temporary_directory() {
@@ -155,7 +155,7 @@ private:
         const object_info known = *pool.info();
         if (known.size == 0 || known.size > max_remote_bytes) {
             throw failed(fmt::format(
-                "{}: {} bytes; an object with 1 byte to {} is needed",
+                "{}: {} bytes; an object with 1 to {} bytes is required",
                 object.to_string(),
                 known.size,
                 size_text(static_cast<double>(max_remote_bytes))
@@ -166,7 +166,7 @@ private:
         co_await pool.async_fetch(all, content_);
         if (known.crc32c && crc32c(content_) != *known.crc32c) {
             throw failed(fmt::format(
-                "{}: its bytes have CRC32C {:08x}, the service says {:08x}",
+                "{}: its bytes have CRC32C {:08x}, the service reports {:08x}",
                 object.to_string(),
                 crc32c(content_),
                 *known.crc32c

@@ -16,7 +16,7 @@ namespace rangeio::tool {
 
 using stress_clock = std::chrono::steady_clock;
 
-/// What operations came to. Adds up.
+/// The outcomes of operations; counts can be added.
 class stress_counts {
 public:
     stress_counts() = default;
@@ -27,63 +27,63 @@ public:
 
     std::uint64_t started = 0;
     std::array<std::uint64_t, stress_outcomes> outcomes{};
-    /// By what they were, those that were done.
+    /// The completed operations, by kind.
     std::array<std::uint64_t, stress_operations> done{};
-    /// Bytes of the caller's that were compared with the object's.
+    /// The bytes of destinations that were compared with the object's bytes.
     std::uint64_t bytes = 0;
-    /// Why those failed that service explains, by the words for it.
+    /// The failures that faults of the service explain, by error text.
     std::map<std::string, std::uint64_t> faults;
-    /// How many times a stream went on with another call.
+    /// The number of times that a stream continued with another call.
     std::uint64_t resumed = 0;
     latencies times;
-    /// Which took longest, and how long that was.
+    /// The operation that took the longest time, and its duration.
     stress_operation longest = stress_operation::fetch;
     std::chrono::nanoseconds longest_time{0};
 };
 
-/// What one worker is doing, and has done since somebody last asked.
+/// The current operation of one worker, and its counts since the last call of take().
 ///
-/// Threads: the worker writes, and whoever watches reads, without a lock that another worker ever takes: one would put
-/// their steps into an order, and hide their races.
+/// Threads: the worker writes, and the watcher reads, without a lock that is shared with another worker: such a lock
+///          would order the steps of the workers, and hide their races.
 class stress_tally {
 public:
-    // By the worker.
+    // For the worker.
     void begin(stress_operation what);
-    /// A part of it is over, the next one begins.
+    /// A part of the operation is over, the next one begins.
     void step() noexcept { since_.store(now(), std::memory_order_relaxed); }
     void checked(std::uint64_t bytes);
     void end(stress_outcome how, const failure& why);
 
-    // By the watcher.
+    // For the watcher.
     class activity {
     public:
         stress_operation what = stress_operation::fetch;
-        std::chrono::nanoseconds since{0};  // no progress for so long
+        std::chrono::nanoseconds since{0};  // the time without progress
     };
     /// False between two operations.
     bool busy(activity& out) const noexcept;
-    /// What was added since the last call.
+    /// The counts that were added since the last call.
     stress_counts take();
 
 private:
     static std::int64_t now() noexcept { return stress_clock::now().time_since_epoch().count(); }
 
-    std::atomic<std::int64_t> since_{0};  // 0: nothing is under way
+    std::atomic<std::int64_t> since_{0};  // 0: no operation is under way
     std::atomic<stress_operation> what_{stress_operation::fetch};
-    stress_clock::time_point began_;  // the worker's alone
+    stress_clock::time_point began_;  // accessed by the worker only
 
     std::mutex mutex_;
     stress_counts counts_;
 };
 
-/// Things that must never happen, told by whoever sees them.
+/// Events that must never happen, reported by any thread.
 class stress_violations {
 public:
     static constexpr std::size_t most_kept = 20;
 
     void add(std::string what);
     bool any() const noexcept { return any_.load(std::memory_order_relaxed); }
-    /// The first ones.
+    /// The first `most_kept` of them.
     std::vector<std::string> list() const;
 
 private:

@@ -76,7 +76,7 @@ private:
     static constexpr std::uint64_t object_bytes = std::uint64_t{1} << 20;
     static constexpr std::uint64_t chunk_bytes = std::uint64_t{8} << 10;
 
-    // Impatient, so that what never answers is soon given up, and much happens in little time.
+    // Impatient, so that unanswered calls are retried soon, and many events happen in little time.
     static retry_policy retry() { return impatient_retry(); }
 
     const testing::fault_script faults_;
@@ -92,8 +92,8 @@ retry_policy impatient_retry() {
 }
 
 testing::fault_script all_faults() {
-    // A chance is taken for each response or chunk, or for each call. Not among them: another generation, after which
-    // a pool has to be opened anew.
+    // A chance is taken for each response or chunk, or for each call. A new generation is not included, because a pool
+    // has to be opened anew after it.
     return testing::fault_script::parse(
         "latency chance=3% delay=1ms\n"
         "bandwidth chance=5% bytes=20000000\n"

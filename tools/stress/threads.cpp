@@ -20,7 +20,7 @@ constexpr const char* threads_group = "Threads";
 
 void stress_threads::add_to(CLI::App& stress) {
     app_ = &stress;
-    plan_.threads = 1;  // what the checks need to see; 0 says that it was not asked for
+    plan_.threads = 1;  // the checks need a valid value; 0 stands for the mode not being chosen
     plan_.duration = 10s;
     plan_.stall = 30s;
     CLI::Option* const threads =
@@ -33,19 +33,19 @@ void stress_threads::add_to(CLI::App& stress) {
     };
     threads->group(threads_group);
     needs_threads(
-        add_duration(stress, "--duration", plan_.duration, 1ms, std::chrono::hours(24 * 30), "for this long")
+        add_duration(stress, "--duration", plan_.duration, 1ms, std::chrono::hours(24 * 30), "run duration")
     );
-    needs_threads(add_count(
-        stress, "--workers", plan_.workers, 1, 1024, "coroutines for each thread that ask for things"
-    ));
+    needs_threads(
+        add_count(stress, "--workers", plan_.workers, 1, 1024, "number of working coroutines for each thread")
+    );
     needs_threads(stress.add_flag(
-        "--scripted", scripted_, "without a network: this library's streams over calls that are scripts"
+        "--scripted", scripted_, "without a network: this library's streams over scripted calls"
     ));
     needs_threads(stress.add_option(
                       "--faults",
                       faults_,
-                      "what the emulator or the scripts do wrong: faults, one a line or separated by ';', in "
-                      "a FILE, or all that streams survive; not with OBJECT, whose server makes its own"
+                      "faults of the emulator or of the scripts: one a line or separated by ';', in a FILE, "
+                      "or all that streams survive; not with OBJECT, whose server makes its own"
                   ))
         ->option_text("SPEC|@FILE|all");
     needs_threads(add_duration(
@@ -54,11 +54,11 @@ void stress_threads::add_to(CLI::App& stress) {
         plan_.stall,
         1ms,
         std::chrono::hours(24),
-        "an operation without progress for so long is a violation, and the end"
+        "an operation without progress for this time is a violation, and ends the run"
     ));
     const auto take_object = [this](const std::string& uri) { object_ = parse_object(uri); };
     needs_threads(stress.add_option_function<std::string>(
-        "OBJECT", take_object, "with --threads: read this object of a server that runs already"
+        "OBJECT", take_object, "with --threads: read this object of a running server"
     ));
     connection_.add_to(stress);
     for (const char* name :
@@ -74,7 +74,7 @@ testing::fault_script stress_threads::faults() const {
         const std::string path = text.substr(1);
         text = read_file(path, max_script_bytes, path + ": cannot be read");
         if (text.size() > max_script_bytes) {
-            throw failed(fmt::format("{}: more than {} bytes are no faults", path, max_script_bytes));
+            throw failed(fmt::format("{}: the fault script is larger than {} bytes", path, max_script_bytes));
         }
     }
     try {
@@ -89,11 +89,11 @@ std::unique_ptr<stress_target> stress_threads::target() const {
     if (object_) {
         if (scripted_) throw usage_failed("--scripted has an object of its own");
         if (!faults_.empty()) {
-            throw usage_failed("a server that runs already makes its own faults: rangeio emulate --faults");
+            throw usage_failed("--faults: a running server makes its own faults: rangeio emulate --faults");
         }
         return remote_target(*object_, connection_.client(4));
     }
-    if (named) throw usage_failed("--endpoint needs an object there: gs://bucket/object");
+    if (named) throw usage_failed("--endpoint requires an object there: gs://bucket/object");
     if (scripted_) return scripted_target(faults(), plan_.seed);
     return emulated_target(faults(), plan_.seed);
 }

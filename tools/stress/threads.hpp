@@ -9,15 +9,15 @@
 
 namespace rangeio::tool {
 
-/// `rangeio-stress --threads`: its options, and what it does.
+/// The options and the operation of `rangeio-stress --threads`.
 class stress_threads {
 public:
     stress_threads() = default;
 
     void add_to(CLI::App& stress);
-    /// Whether this is what was asked for.
+    /// Whether the command line chose this mode.
     bool chosen() const { return plan_.threads != 0; }
-    /// Throws: `failed` if anything was violated.
+    /// Throws: `failed` if there was any violation.
     void run(std::uint64_t seed, bool json, bool progress);
 
 private:

@@ -22,7 +22,8 @@ namespace {
 using namespace std::chrono_literals;
 using op = stress_operation;
 
-// How often each is done, of a thousand; what ends pools is rare, so that they come to something in between.
+// The frequency of each operation, of a thousand; operations that end pools are rare, so that the pools do some work in
+// between.
 constexpr std::array<std::pair<op, unsigned>, stress_operations> weights{{
     {op::fetch, 250},
     {op::try_fetch, 150},
@@ -57,8 +58,8 @@ asio::awaitable<void> stress_worker::run(const std::atomic<bool>& stop) {
     if (!memory_.intact()) pools_.violations().add("a destination was written after its operation had ended");
 }
 
-// The operation is a coroutine of its own on the same executor, for only what was spawned can be cancelled; where it
-// runs the signal is emitted.
+// The operation is a coroutine of its own on the same executor, because only a spawned coroutine can be cancelled; the
+// signal is emitted on the executor that it runs on.
 asio::awaitable<void> stress_worker::one() {
     what_ = draw();
     around_ = {};
@@ -92,7 +93,7 @@ void stress_worker::start(asio::awaitable<void> operation) {
     asio::co_spawn(executor_, std::move(operation), asio::bind_cancellation_slot(cancel_.slot(), ended));
 }
 
-// Or until the operation has ended.
+// Waits for `time`, or until the operation has ended.
 asio::awaitable<void> stress_worker::wait(std::chrono::nanoseconds time) {
     timer_.expires_after(time);
     if (over_) co_return;
@@ -155,7 +156,7 @@ stress_operation stress_worker::draw() {
     return op::fetch;
 }
 
-// From 1, of every magnitude alike.
+// From 1, with every order of magnitude equally likely.
 std::uint64_t stress_worker::draw_length(std::uint64_t most) {
     const auto bits = static_cast<std::uint64_t>(std::bit_width(most));
     return 1 + below(std::min(most, std::uint64_t{1} << below(bits + 1)));

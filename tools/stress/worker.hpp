@@ -19,12 +19,12 @@
 
 namespace rangeio::tool {
 
-/// A coroutine that does one random thing after another with what all share, and checks what comes of it.
+/// A coroutine that performs one random operation after another on the shared pools and caches, and checks the results.
 ///
 /// Lifetimes: outlives its run.
 class stress_worker {
 public:
-    /// `context`: the number of the one that `executor` is of.
+    /// `context`: the number of the context of `executor`.
     stress_worker(
         stress_pools& pools, asio::any_io_executor executor, std::size_t context, std::uint64_t seed
     );
@@ -32,7 +32,7 @@ public:
     const asio::any_io_executor& executor() const noexcept { return executor_; }
     stress_tally& tally() noexcept { return tally_; }
 
-    /// Until `stop`, and the end of what is under way then.
+    /// Runs until `stop`, and until the operation that is under way then has ended.
     asio::awaitable<void> run(const std::atomic<bool>& stop);
 
 private:
@@ -62,7 +62,7 @@ private:
     byte_range draw_range(std::size_t object, std::uint64_t most);
     fetch_options draw_options();
     std::shared_ptr<pool_box> draw_pool();
-    /// The generation that a pool is on, if it is still there to tell.
+    /// The generation that a pool is pinned to; empty if the pool does not exist any more.
     static std::optional<std::int64_t> generation_of(const std::weak_ptr<pool_box>& box);
     void check(
         std::size_t object,
@@ -80,9 +80,9 @@ private:
     std::mt19937_64 random_;
     stress_tally tally_;
     stress_memory memory_;
-    std::vector<std::int64_t> generations_;  // of the objects, as last seen
+    std::vector<std::int64_t> generations_;  // of the objects, as last read
 
-    // Of the operation under way.
+    // The state of the operation under way.
     stress_operation what_ = stress_operation::fetch;
     asio::steady_timer timer_;
     asio::cancellation_signal cancel_;

@@ -11,13 +11,13 @@
 
 namespace rangeio::detail {
 
-/// The memory of a caller: some buffers, which are filled one after the other, as if they were one.
+/// The memory of a caller: buffers that are filled one after the other, as if they were one.
 class destination {
 public:
     destination() = default;
-    /// Implicit, so that a span is one.
+    /// Implicit, so that a span converts to a destination.
     destination(std::span<std::byte> memory) { append(memory.data(), memory.size()); }
-    /// Copies what describes the buffers. Asks for memory if there are more than four.
+    /// Copies the descriptors of the buffers. Allocates if there are more than four.
     template <class MutableBufferSequence>
     static destination of(const MutableBufferSequence& buffers) {
         destination out;
@@ -30,7 +30,7 @@ public:
     }
 
     std::uint64_t size() const noexcept { return size_; }
-    /// Whether all of it stands in one piece, at `memory()`.
+    /// Whether all of it is contiguous, at `memory()`.
     bool contiguous() const noexcept { return count_ <= 1; }
     std::byte* memory() const noexcept { return front_[0].memory; }
 
@@ -46,7 +46,7 @@ public:
         }
     }
 
-    /// The piece that stands at `begin`, as far as it reaches, and no longer than `most`.
+    /// The memory at `begin` up to the end of its buffer, but at most `most` bytes.
     std::span<std::byte> first_piece(std::uint64_t begin, std::uint64_t most) const {
         const piece& first = piece_at(begin);
         const std::uint64_t inside = begin - first.begin;

@@ -28,7 +28,7 @@
 #include <type_traits>
 #include <utility>
 
-// Where the operations of the library meet the handlers of its callers. Nothing of this is for users.
+// Connects the operations of the library to the handlers of its callers. Not for users.
 
 namespace rangeio::detail {
 
@@ -41,8 +41,8 @@ inline constexpr bool is_binder<asio::allocator_binder<Target, Allocator>> = tru
 template <class Target, class Slot>
 inline constexpr bool is_binder<asio::cancellation_slot_binder<Target, Slot>> = true;
 
-/// Calls a handler with the outcome of an operation: with the whole failure if it is one of ours, also inside of Asio's
-/// binders, else with the code.
+/// Calls a handler with the outcome of an operation: one of this library with the whole failure, also inside of Asio's
+/// binders, any other one with the code.
 template <class Handler, class... T>
 void deliver(Handler&& handler, const failure& why, T&&... value) {
     using type = std::decay_t<Handler>;
@@ -55,15 +55,16 @@ void deliver(Handler&& handler, const failure& why, T&&... value) {
     }
 }
 
-/// Whether operations can complete on such an executor themselves. Not on those that have no context, as that of
-/// any_completion_handler, nor on Asio's system executors, as that of use_future: they would start threads.
+/// Whether operations can complete on such an executor directly. They cannot on an executor without a context, as that
+/// of any_completion_handler, and must not on Asio's system executors, as that of use_future, which would start
+/// threads.
 template <class Executor>
 inline constexpr bool has_context =
     std::is_convertible_v<const Executor&, asio::any_io_executor> && !requires(const Executor& e) {
         { e.query(asio::execution::context) } -> std::same_as<asio::system_context&>;
     };
 
-/// A handler whose executor is none of those: the operation completes on the executor of its pool or client, and dispatches
+/// A handler without such an executor: the operation completes on the executor of its pool or client, and dispatches
 /// the handler from there.
 template <class Handler, class Executor>
 class elsewhere_handler {
@@ -89,7 +90,7 @@ private:
 template <class Handler, class Executor>
 inline constexpr bool takes_failure<elsewhere_handler<Handler, Executor>> = true;
 
-/// What came of an operation, once it is complete. Asked once, on the handler's executor.
+/// The outcome of a completed operation. Requested once, on the handler's executor.
 template <class T>
 class outcome_of {
 public:
@@ -108,7 +109,7 @@ protected:
     ~outcome_of() = default;
 };
 
-/// A handler of any type, in memory of the operation; or, if it is large, of its associated allocator.
+/// A handler of any type, in the memory of the operation, or, if it is large, in that of its associated allocator.
 class handler_slot {
 public:
     handler_slot() = default;
@@ -116,7 +117,10 @@ public:
     handler_slot& operator=(const handler_slot&) = delete;
     ~handler_slot() { reset(); }
 
-    /// Requires: there is none. Throws what the handler's allocator throws, and nothing if the handler is small.
+    /// Stores a handler.
+    ///
+    /// Requires:  there is none.
+    /// Throws:    the exceptions of the handler's allocator; none if the handler is small.
     template <class T, class Handler>
     void emplace(Handler&& handler, outcome_of<T>& from) {
         using type = holder<T, std::decay_t<Handler>>;
@@ -136,7 +140,7 @@ public:
         }
     }
     explicit operator bool() const noexcept { return held_ != nullptr; }
-    /// Calls the handler, with the outcome, after `operation` was let go. Once.
+    /// Calls the handler with the outcome, after it has released `operation`. Once.
     void operator()(std::shared_ptr<void> operation) {
         std::exchange(held_, nullptr)->call(std::move(operation));
     }
@@ -206,18 +210,18 @@ private:
         const bool inside_;
     };
 
-    // Enough for what awaits, groups and composes, and for a callback with some captures.
+    // Enough for the handlers of awaiting, groups and compositions, and for a callback with some captures.
     alignas(std::max_align_t) std::byte memory_[128];
     base* held_ = nullptr;
 };
 
-/// An operation of the library, as initiations see it.
+/// The part of an operation that initiations use.
 class operation_base {
 public:
-    /// Starts it, with its handler in place. Once.
+    /// Starts the operation, after its handler was stored. Once.
     virtual void launch(asio::any_io_executor executor, asio::cancellation_slot slot) noexcept = 0;
 
-    /// True, once: it is begun by the caller.
+    /// Returns true once: the caller that gets it starts the operation.
     bool begin() noexcept { return !begun_.exchange(true, std::memory_order_relaxed); }
 
     handler_slot handler;
@@ -229,13 +233,13 @@ private:
     std::atomic<bool> begun_ = false;
 };
 
-/// Starts one operation when it gets a handler.
+/// Starts one operation when it receives a handler.
 template <class T>
 class initiation {
 public:
     using executor_type = asio::any_io_executor;
 
-    /// `executor`: of the handler, if it has none that operations can complete on.
+    /// `executor`: that of the handler, if it has none that operations can complete on.
     initiation(std::shared_ptr<operation_base> op, outcome_of<T>& from, executor_type executor)
         : op_(std::move(op)), from_(&from), executor_(std::move(executor)) {}
     executor_type get_executor() const noexcept { return executor_; }
@@ -244,7 +248,7 @@ public:
     void operator()(Handler&& handler) {
         // Tokens may copy an initiation, but an operation has one handler.
         const auto op = std::move(op_);
-        if (op == nullptr || !op->begin()) throw std::logic_error("an operation of rangeio is begun once");
+        if (op == nullptr || !op->begin()) throw std::logic_error("operation: it was already started");
         const auto executor = asio::get_associated_executor(handler, executor_);
         const asio::cancellation_slot slot = asio::get_associated_cancellation_slot(handler);
         using associated = std::decay_t<decltype(executor)>;

@@ -7,16 +7,16 @@
 
 namespace rangeio::sim {
 
-/// While one of these lives, an allocation of its thread fails: the `nth` from its construction on, counted from 1, and
-/// `times` in a row. Zero: none, it only counts.
+/// During the lifetime of this object allocations of its thread fail: the `nth` after its construction, counted from 1,
+/// and the following ones, `times` in all. `nth` zero: none fails, they are only counted.
 ///
-/// What counts is each call of operator new, in any of its forms, and of aligned_alloc, from which Boost.Asio has its
-/// coroutine frames and handlers; by whatever code, but for that under an `allocation_exemption`. The one that fails
-/// throws std::bad_alloc, or returns null if that is its way.
+/// Each call of operator new, in any of its forms, counts, and each call of aligned_alloc, from which Boost.Asio takes
+/// its coroutine frames and handlers; whatever code makes it, except under an `allocation_exemption`. A failing call
+/// throws std::bad_alloc, or returns null where its form does so.
 ///
 /// Requires:   one source of the program includes `rangeio/sim/replace_new.hpp`.
 /// Throws:     std::logic_error if none does.
-/// Threads:    others are not concerned. One inside of another's life takes its place meanwhile.
+/// Threads:    no other thread is affected. A nested object replaces the outer one during its lifetime.
 class allocation_failures {
 public:
     explicit allocation_failures(std::uint64_t nth, std::uint64_t times = 1);
@@ -24,16 +24,16 @@ public:
     allocation_failures& operator=(const allocation_failures&) = delete;
     ~allocation_failures();
 
-    /// How many were made, those that failed included; and how many failed.
+    /// The number of allocations, failed ones included; and the number of failed ones.
     std::uint64_t counted() const noexcept { return counted_; }
     std::uint64_t injected() const noexcept { return injected_; }
-    /// Who asked for the first that failed: a shell command that prints the stack. Empty if none did.
+    /// The origin of the first failed allocation: a shell command that prints its stack. Empty if none failed.
     std::string where() const;
 
-    /// Whether one that lives on this thread has let an allocation fail.
+    /// Whether the active object of this thread has made an allocation fail.
     static bool any_injected() noexcept;
 
-    // For those who allocate.
+    // For code that allocates.
     static bool admit() noexcept;
     static bool admit_aligned() noexcept;
 
@@ -49,13 +49,14 @@ private:
     allocation_failures* const outer_;
 };
 
-/// While one of these lives on a thread, its allocations neither count nor fail: for what stands around the code that is
-/// tested. Not across a `co_await`, after which the thread may be about something else.
+/// During the lifetime of this object the allocations of its thread neither count nor fail: for code around the code
+/// under test. Not across a `co_await`, after which the thread may run other code.
 class allocation_exemption {
 public:
     enum class of {
         everything,
-        /// Of aligned_alloc alone. Asio needs memory to destroy a suspended coroutine, and ends the process without.
+        /// Calls of aligned_alloc alone. Asio needs memory to destroy a suspended coroutine, and ends the process
+        /// without it.
         asio,
     };
 
@@ -64,10 +65,11 @@ public:
     allocation_exemption& operator=(const allocation_exemption&) = delete;
     ~allocation_exemption();
 
-    /// Whether everything is exempt, here and now.
+    /// Whether everything is exempt at this point.
     static bool active() noexcept;
 
-    /// While one of these lives, all exemptions are off: for calls from there back into the code that is tested.
+    /// During the lifetime of this object all exemptions are off: for calls from exempt code back into the code under
+    /// test.
     class lift {
     public:
         lift() noexcept;
@@ -84,23 +86,24 @@ private:
     const of what_;
 };
 
-/// Counts as an allocation, and fails as one: in a fake, for what the real thing would ask for there.
+/// Counts as an allocation, and fails as one: for a fake, where the real implementation would allocate.
 ///
 /// Throws: std::bad_alloc.
 void allocation_point();
 
-/// Blocks from operator new that have not been given back, of all threads. Two equal counts: nothing has leaked between
-/// them. (What aligned_alloc gave is not among them; a coroutine frame that leaks takes along what it holds.)
+/// The number of blocks from operator new that have not been freed, of all threads. Two equal counts: nothing has
+/// leaked between them. (Blocks of aligned_alloc do not count; a leaked coroutine frame also leaks the blocks that it
+/// owns.)
 std::int64_t live_allocations() noexcept;
 
 namespace detail {
 
-// For replace_new.hpp. Null: there is no memory, or there is to be none.
+// For replace_new.hpp. Null: there is no memory, or the allocation has to fail.
 void* counted_new(std::size_t size, std::size_t alignment) noexcept;
 void counted_delete(void* memory) noexcept;
 void* counted_aligned_alloc(std::size_t alignment, std::size_t size) noexcept;
 
-// What a task of a world begins with; and for the kit's own coroutines, what the rest of their task goes on with.
+// Sets the exemption of a task of a world at its begin; the kit's own coroutines change it for the rest of their task.
 void exempt_from_here(bool exempt) noexcept;
 
 }  // namespace detail

@@ -14,21 +14,22 @@ class sweep_options {
 public:
     sweep_options() = default;
 
-    /// The run in which they fail, one after the other. Default: the plainest.
+    /// The run in which they fail, one after the other. The plainest by default.
     sweep_options& run(run_name name) {
         run_ = std::move(name);
         return *this;
     }
     const run_name& run() const noexcept { return run_; }
 
-    /// The most allocations that are tried, from 1. Default 100 000.
+    /// The most allocations that are tried, at least 1. 100 000 by default.
     sweep_options& most(std::uint64_t allocations) {
         most_ = allocations;
         return *this;
     }
     std::uint64_t most() const noexcept { return most_; }
 
-    /// How many in a row fail, from 1. Default 1; more is an outage, which reaches what cleans up after the first, too.
+    /// How many in a row fail, at least 1. 1 by default; more is an outage, which also meets the cleanup after the
+    /// first.
     sweep_options& times(std::uint64_t in_a_row) {
         times_ = in_a_row;
         return *this;
@@ -48,14 +49,14 @@ private:
     world_options world_;
 };
 
-/// What a sweep tried, and what it found.
+/// The allocations that a sweep tried, and its finding.
 class sweep_result {
 public:
     /// Allocations that were made to fail, one a run.
     std::uint64_t points = 0;
-    /// There was no other: the last run made fewer.
+    /// There was no other: the last run made fewer allocations.
     bool exhausted = false;
-    /// The allocation whose failure something could not bear, and what that was.
+    /// The number of the allocation whose failure led to a violation, and that violation.
     std::uint64_t failing = 0;
     std::optional<finding> found;
 
@@ -64,23 +65,23 @@ public:
     std::string text() const;
 };
 
-/// Runs `p` again and again, and lets its first, its second, its third allocation fail, until there are no more. What the
-/// kit asks for itself does not count; what `p` asks for does, and so does what `p` tests.
+/// Runs `p` again and again, and makes its first, its second, its third allocation fail, until there are no more.
+/// Allocations of the kit itself do not count; those of `p` and of the code that it tests do.
 ///
-/// A failed allocation excuses a coroutine, or the program, that ends with std::bad_alloc or with a system_error of
-/// errc::not_enough_memory, and nothing else: each run has to end, by the rules of `world::run`, with whatever `p`
-/// checks, and with every block given back (see `live_allocations`; so `p` keeps nothing from one run to the next). A `p`
-/// that asks for no memory is a violation, too: nothing was swept.
+/// A failed allocation permits a coroutine, or the program, to end with std::bad_alloc or with a system_error of
+/// errc::not_enough_memory, and excuses nothing else: each run has to end by the rules of `world::run`, pass all checks
+/// of `p`, and free every block (see `live_allocations`; so `p` must keep nothing from one run to the next). A `p` that
+/// allocates no memory is a violation, too: nothing was swept.
 ///
-/// Requires:   as allocation_failures; and that memory is all that differs from run to run.
-/// Throws:     std::invalid_argument for an unusable option; std::logic_error, as allocation_failures; std::bad_alloc, for
-///             memory that really is not there.
+/// Requires:   as allocation_failures; and that runs differ in nothing but memory.
+/// Throws:     std::invalid_argument for an option that is out of its range; std::logic_error, as allocation_failures;
+///             std::bad_alloc, if there really is no memory.
 sweep_result sweep(const program& p, const sweep_options& options = {});
 
-/// The one run in which allocation `n` fails, traced. What was found is empty if nothing went wrong.
+/// The one run in which allocation `n` fails, traced. `what` of the finding is empty if there was no violation.
 finding replay_failure(const program& p, std::uint64_t n, const sweep_options& options = {});
 
-/// Whether this is how code reports that it has no memory.
+/// Whether code reports by this exception that it has no memory.
 bool is_out_of_memory(const std::exception_ptr& thrown) noexcept;
 
 }  // namespace rangeio::sim

@@ -20,10 +20,10 @@ namespace asio = boost::asio;
 
 class context;
 
-/// An Asio executor: what it is given, one actor of a world does, in order. As a strand, or an io_context that one
+/// An Asio executor whose handlers run on one actor of a world, in order: like a strand, or an io_context that one
 /// thread runs.
 ///
-/// `dispatch` from a task of the same actor runs at once; all else is queued.
+/// `dispatch` from a task of the same actor runs the handler at once; all other handlers are queued.
 class executor {
 public:
     context& query(asio::execution::context_t) const noexcept { return *context_; }
@@ -69,13 +69,13 @@ private:
     bool never_;
 };
 
-/// An execution context whose threads are actors of a world. The engine's time-outs on it are virtual.
+/// An execution context whose threads are actors of a world. The engine's timers on it run in virtual time.
 ///
-/// What Asio brings of its own (asio::steady_timer, sockets, resolvers, signals) goes by real time and from a thread of
-/// Asio's. An operation that never ends, or a task from that thread, is then a violation that names it; its place is taken
-/// by sim::timer, and by fakes.
+/// Asio's own timers, sockets, resolvers and signals (asio::steady_timer and so on) run in real time, on a thread of
+/// Asio's. An operation that never ends, or a task from that thread, is then a violation that names the object;
+/// `sim::timer` and fakes replace these objects.
 ///
-/// Lifetimes:  may be destroyed at any moment, from outside of its own tasks, as an io_context may: what is queued is
+/// Lifetimes:  may be destroyed at any moment, from outside of its own tasks, as an io_context may: queued tasks are
 ///             dropped. The world outlives it.
 class context final : public asio::execution_context {
 public:
@@ -86,7 +86,7 @@ public:
     ~context();
 
     executor get_executor() noexcept { return {*this, first_, false}; }
-    /// One more actor: a second thread, or a strand of its own.
+    /// Adds an actor: a second thread, or a strand of its own.
     executor make_executor(std::string name);
 
     world& in() const noexcept { return world_; }
@@ -105,11 +105,13 @@ inline void executor::post(task t) const {
     context_->in().post(actor_, std::move(t), "goes on");
 }
 
-/// The context of an executor that was made from one of these. Requires: it was.
+/// The context of an executor.
+///
+/// Requires: the executor was made by a `sim::context`.
 context& context_of(const asio::any_io_executor& executor);
 
-/// Starts `operation` on `executor`. It has to end before the world falls quiet, and without an exception; `name` says
-/// what did not. `cancel` ends it early; it is emitted on the same executor.
+/// Starts `operation` on `where`. It has to end before the world becomes idle, and without an exception; a violation
+/// names it by `name`. `cancel` ends it early; the signal is emitted on the same executor.
 void spawn(
     const executor& where,
     std::string name,

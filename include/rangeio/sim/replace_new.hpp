@@ -1,8 +1,8 @@
 #pragma once
 
-// Replaces operator new and delete, in all their forms, and aligned_alloc, for the whole program: by malloc, counted, and
-// failing where `rangeio::sim::allocation_failures` says so. To be included in one source of a program, never in
-// a library or a header. The sanitizers see what they always see, for they watch malloc.
+// Replaces operator new and delete, in all their forms, and aligned_alloc, for the whole program: the replacements use
+// malloc, count, and fail where `rangeio::sim::allocation_failures` requires it. To be included in one source of a
+// program, never in a library or a header. The sanitizers see as much as without it, because they intercept malloc.
 //
 // No new-handler is called.
 

@@ -13,48 +13,46 @@
 
 /// Checks a state machine in every state that it can reach.
 ///
-/// A *model* is the machine together with a small environment: what callers and the network may do next, in
-/// any order. The search tries all of it, breadth first, so that the trace it prints for a broken rule is a
-/// shortest one. It needs no I/O, no thread and no clock; it finds what tests of chosen sequences miss.
+/// A *model* is the machine together with a small environment: the next actions of callers and of the network, in any
+/// order. The search tries all of them, breadth first, so that the trace that it prints for a broken rule is a shortest
+/// one. It needs no I/O, no thread and no clock; it finds errors that tests of chosen sequences miss.
 ///
 /// A model is a class with these members (see `searchable`):
 ///
 ///     using state = ...;    // copyable; holds the machine and the environment
 ///     using event = ...;    // small and copyable
 ///     state initial() const;
-///     void events(const state&, std::vector<event>& out) const;   // appends what may happen next
-///     void apply(state&, const event&) const;                     // lets it happen
+///     void events(const state&, std::vector<event>& out) const;   // appends the events that may happen next
+///     void apply(state&, const event&) const;                     // performs the event
 ///     std::string name(const event&) const;                       // for traces
 ///     std::string key(const state&) const;   // equal for states that behave alike; see below
 ///     std::vector<state_rule<state>> rules() const;               // must hold after each step
-///     std::vector<state_goal<state>> goals() const;               // must stay within reach
-///     bool fair(const event&) const;         // happens sooner or later if it can, faults and newcomers do
-///     not
+///     std::vector<state_goal<state>> goals() const;               // must remain reachable
+///     bool fair(const event&) const;         // happens sooner or later if it can; faults and new callers do not
 ///
-/// **Keys.** Two states with one key are explored once. Leave out what has no influence on the future
-/// (counters), and rename what is symmetric (the ids of callers) by order of appearance: that is what makes a
-/// large model small. A key that leaves out too much hides behaviour; rules are checked on every step all the
-/// same, also when it leads to a known key.
+/// **Keys.** Two states with one key are explored once. Omit data that has no influence on the future (counters), and
+/// rename symmetric data (the ids of callers) by order of appearance: this makes a large model small. A key that omits
+/// too much hides behavior; rules are nevertheless checked on every step, also on a step to a known key.
 ///
-/// **Rules of a step.** A rule sees one state. To say something of a step ("only the last release closes"),
-/// let `apply` note in the state what it saw.
+/// **Rules of a step.** A rule sees one state. For a rule about a step ("only the last release closes"), let `apply`
+/// record its observation in the state.
 namespace rangeio::sim {
 
-/// Something that holds in every state.
+/// A property that holds in every state.
 template <class State>
 struct state_rule {
     std::string name;
     std::function<bool(const State&)> holds;
 };
 
-/// Something that stays possible whatever has happened before.
+/// A condition that remains reachable after any sequence of events.
 template <class State>
 struct state_goal {
     enum class strength {
         /// From every state some sequence of fair events reaches the goal.
         possible,
-        /// From every state every sequence of fair events reaches the goal: none runs dry before, none goes
-        /// round for ever. Fair events that lead nowhere are not counted as steps.
+        /// From every state every sequence of fair events reaches the goal: none ends before, none repeats for ever.
+        /// Fair events that do not change the state are not counted as steps.
         certain,
     };
 
@@ -80,25 +78,25 @@ concept searchable = requires(
     { model.fair(event) } -> std::convertible_to<bool>;
 };
 
-/// What a search found.
+/// The result of a search.
 class search_result {
 public:
-    /// Distinct keys, and steps between them (those to known keys too).
+    /// Distinct keys, and steps between them (steps to known keys included).
     std::size_t states = 0;
     std::size_t transitions = 0;
     /// Steps from the initial state to the farthest one.
     std::size_t depth = 0;
-    /// False if the limit on states ended the search: what was seen says nothing of the rest, and goals were
-    /// not checked.
+    /// False if the limit on states, or a broken rule, ended the search: the result does not cover the remaining
+    /// states, and goals were not checked.
     bool complete = false;
-    /// The name of the rule or goal that does not hold; empty if all do.
+    /// The name of the rule or goal that does not hold; empty if all hold.
     std::string broken;
     /// The names of the events that lead there from the initial state, as few as possible.
     std::vector<std::string> trace;
-    /// For a goal that is not certain: fair events that follow the trace and do not reach it.
+    /// For a goal that is not certain: fair events that follow the trace and do not reach the goal.
     std::vector<std::string> lost_in;
 
-    /// Searched to the end, and everything holds.
+    /// The search is complete, and everything holds.
     explicit operator bool() const noexcept { return complete && broken.empty(); }
 
     /// For people, several lines.
@@ -147,7 +145,7 @@ private:
         index to;
     };
 
-    // One generation after the other; only these two are kept as states, the rest as keys.
+    // One generation after the other; only these two are kept as states, the others as keys.
     bool explore() {
         std::vector<std::pair<index, state>> generation;
         std::vector<std::pair<index, state>> next;
@@ -198,7 +196,7 @@ private:
         for (const auto& goal : goals_) reached_.push_back(goal.reached(s));
     }
 
-    // Backwards over the fair steps, from the states that have reached the goal to those that can, or must.
+    // Backwards over the fair steps, from the states that have reached the goal to those that can, or must, reach it.
     void check_goal(std::size_t g) {
         const bool certain = goals_[g].how == state_goal<state>::strength::certain;
         std::vector<index> first(nodes_.size() + 1);
@@ -247,7 +245,7 @@ private:
         return out;
     }
 
-    // Fair events that stay away from the goal, until there are none or they go round.
+    // Fair events that do not reach the goal, until there are none or they repeat.
     std::vector<std::string> walk_lost(index from, const std::vector<bool>& good) const {
         state s = model_.initial();
         for (const event& e : events_to(from)) model_.apply(s, e);
@@ -293,11 +291,13 @@ private:
 
 /// Searches all states that `model` can reach, and checks its rules in each and its goals from each.
 ///
-/// Stops at the first rule that is broken: its trace is a shortest one. Goals are checked when all states are
-/// known, since they are about what lies ahead.
+/// Stops at the first rule that is broken: its trace is a shortest one. Goals are checked when all states are known,
+/// because they are about the future.
 ///
-/// `max_states`: where to give up, at most 2^32 - 1. Throws: what the model throws; std::bad_alloc.
-/// Memory: the key of each state, two generations of states, and 8 bytes for each fair step.
+/// `max_states`: the number of states at which the search stops, at most 2^32 - 1.
+///
+/// Throws:     the exceptions of the model; std::bad_alloc.
+/// Memory:     the key of each state, two generations of states, and 8 bytes for each fair step.
 template <searchable Model>
 search_result search_states(
     const Model& model, std::size_t max_states = std::numeric_limits<std::uint32_t>::max()

@@ -12,7 +12,7 @@
 
 namespace rangeio::sim {
 
-/// One thread of control in a simulated world: it does one thing after the other.
+/// One thread of control in a simulated world: it runs one task after the other.
 using actor_id = std::uint32_t;
 
 /// Random numbers that are the same on every machine, for the same seed.
@@ -20,26 +20,29 @@ class random_numbers {
 public:
     explicit random_numbers(std::uint64_t seed) noexcept : state_(seed) {}
     std::uint64_t next() noexcept;
-    /// One of 0 .. n - 1. Requires: n > 0.
+    /// A number in 0 .. n - 1.
+    ///
+    /// Requires: n > 0.
     std::size_t below(std::size_t n) noexcept { return static_cast<std::size_t>(next() % n); }
 
 private:
     std::uint64_t state_;
 };
 
-/// Decides what a world leaves open: who goes on, and what chance brings. Equal answers make equal runs.
+/// Decides what a world leaves open: which actor continues, and the outcomes of chance. Equal decisions make equal
+/// runs.
 class strategy {
 public:
     virtual ~strategy() = default;
 
-    /// Who goes on: an index into `ready`, which has two members at least. The first is whoever went on last, if it
-    /// can; the others stand in the order in which they became ready.
+    /// The actor that continues: an index into `ready`, which has at least two members. The first is the actor that ran
+    /// last, if it can continue; the others are in the order in which they became ready.
     virtual std::size_t pick(std::span<const actor_id> ready) = 0;
-    /// One of 0 .. n - 1, n at least 2. 0 is the plainest: no fault, no delay.
+    /// A number in 0 .. n - 1, with n at least 2. 0 is the plainest choice: no fault, no delay.
     virtual std::size_t choose(std::size_t n) = 0;
 };
 
-/// Each time any of those that are ready, all equally likely.
+/// Picks any of the ready actors, all equally likely.
 class random_strategy final : public strategy {
 public:
     explicit random_strategy(std::uint64_t seed) noexcept : random_(seed) {}
@@ -54,7 +57,7 @@ private:
 /// probability that does not vanish as programs grow (Burckhardt et al., "A randomized scheduler with probabilistic
 /// guarantees of finding bugs", ASPLOS 2010).
 ///
-/// How long the run will be is not known beforehand; the moments are drawn from a length that is itself drawn, from 16
+/// The length of the run is not known beforehand; the moments are drawn from a length that is itself drawn, from 16
 /// to 4096 steps.
 class pct_strategy final : public strategy {
 public:
@@ -67,12 +70,12 @@ private:
 
     random_numbers random_;
     std::size_t depth_;
-    std::vector<std::size_t> changes_;  // the moments that are still to come, the next one last
+    std::vector<std::size_t> changes_;  // the moments that are still ahead, the next one last
     std::size_t step_ = 0;
     std::unordered_map<actor_id, std::uint64_t> priorities_;
 };
 
-/// Decisions as they were taken before. Where they run out, and where they do not fit, the plainest one.
+/// Repeats recorded decisions. The plainest decision replaces those that are missing or out of range.
 class replay_strategy final : public strategy {
 public:
     explicit replay_strategy(std::vector<std::uint32_t> decisions) : decisions_(std::move(decisions)) {}
@@ -86,16 +89,17 @@ private:
     std::size_t at_ = 0;
 };
 
-/// All runs with up to `max_deviations` decisions that are not the plainest, one after the other, depth first.
+/// All runs with up to `max_deviations` decisions other than the plainest, one after the other, depth first.
 class dfs_strategy final : public strategy {
 public:
     explicit dfs_strategy(std::size_t max_deviations) : max_deviations_(max_deviations) {}
     std::size_t pick(std::span<const actor_id> ready) override { return decide(ready.size()); }
     std::size_t choose(std::size_t n) override { return decide(n); }
 
-    /// Goes on to the next run. False if there is none.
+    /// Moves to the next run. Returns false if there is none.
     bool advance();
-    /// Whether equal decisions have led to different ones: the program depends on something that is not decided here.
+    /// Whether equal decisions have led to different choices: the program depends on something that is not decided
+    /// here.
     bool diverged() const noexcept { return diverged_; }
 
 private:
@@ -111,7 +115,9 @@ private:
     bool diverged_ = false;
 };
 
-/// Decisions as text, `0*12.2.1`, and back. `read_decisions` throws std::invalid_argument.
+/// Decisions as text, `0*12.2.1`, and back.
+///
+/// Throws: std::invalid_argument (read_decisions).
 std::string decisions_text(std::span<const std::uint32_t> decisions);
 std::vector<std::uint32_t> read_decisions(std::string_view text);
 

@@ -17,10 +17,10 @@ namespace rangeio::sim {
 /// A timer with the interface of asio::steady_timer, in the virtual time of a world. Code that is to be simulated takes
 /// the type of its timers as a template parameter, or an alias.
 ///
-/// One that expires at `time_point::max()`, or after more than `world_options::max_time`, never does: whoever waits for it
-/// is woken by a cancellation or not at all.
+/// A timer that expires at `time_point::max()`, or after more than `world_options::max_time`, is never due: only a
+/// cancellation wakes an operation that waits for it.
 ///
-/// Threads: as a steady_timer's, one at a time.
+/// Threads: as for a steady_timer, one at a time.
 class timer {
 public:
     using executor_type = asio::any_io_executor;
@@ -36,18 +36,21 @@ public:
     timer(asio::any_io_executor executor, time_point at) : timer(std::move(executor)) { expires_at(at); }
     timer(timer&&) noexcept = default;
     timer& operator=(timer&&) noexcept = delete;
-    /// Cancels what waits.
+    /// Cancels the pending waits.
     ~timer();
 
     executor_type get_executor() const noexcept;
     time_point expiry() const noexcept;
-    /// Cancels what waits; returns how many did.
+    /// Cancels the pending waits; returns their number.
     std::size_t expires_after(duration after);
     std::size_t expires_at(time_point at);
     std::size_t cancel();
 
-    /// Completes with an error_code: none at the expiry, operation_aborted if it was cancelled. Asks for no memory that
-    /// an `allocation_failures` could refuse; what Asio's timer throws here would not reach the coroutine.
+    /// Waits for the expiry.
+    ///
+    /// Completes:  `void(error_code)`: no error at the expiry, asio::error::operation_aborted after a cancellation.
+    /// Memory:     none that an `allocation_failures` could refuse: an exception of Asio's timer here would not reach
+    ///             the coroutine.
     template <class Token>
     auto async_wait(Token&& token) {
         return asio::async_initiate<Token, void(boost::system::error_code)>(

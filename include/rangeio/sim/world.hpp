@@ -24,7 +24,7 @@
 
 namespace rangeio::sim {
 
-/// What one actor does in one go. Move-only, called once.
+/// One task of an actor. Move-only, called once.
 class task {
 public:
     task() = default;
@@ -49,16 +49,17 @@ private:
     std::unique_ptr<base> body_;
 };
 
-/// Everything that runs, and the time it takes: actors, each with a queue of tasks, and one clock. Who goes next is up
-/// to a strategy, so that a run can be repeated exactly, and all runs of a small program can be tried.
+/// Everything that runs in a simulation, and its time: actors, each with a queue of tasks, and one clock. A strategy
+/// decides which actor continues, so that a run can be repeated exactly, and all runs of a small program can be tried.
 ///
-/// A task runs to its end before another one begins, unless it reaches a preemption point: there others may go on, and
-/// it continues when they have had their turns. Time stands still while somebody can go on.
+/// A task runs to its end before another one begins, unless it reaches a preemption point: there other actors may take
+/// their turns, and the task continues afterwards. Time does not pass while an actor can continue.
 ///
-/// Memory:     what the kit asks for itself is exempt from `allocation_failures`. A task is not, unless it was posted
+/// Memory:     the kit's own allocations are exempt from `allocation_failures`. A task is not, unless it was posted
 ///             under an exemption.
-/// Threads:    the one that made it; several worlds may live at once, each on a thread of its own. A task from another
-///             thread is a violation: a real timer, a socket or a thread is at work, which no strategy decides.
+/// Threads:    the thread that constructed it; several worlds may live at once, each on a thread of its own. A task
+///             from another thread is a violation: a real timer, a socket or a thread is at work, which no strategy
+///             decides.
 /// Lifetimes:  outlives everything that runs in it.
 class world {
 public:
@@ -73,72 +74,78 @@ public:
     /// The world whose task runs on this thread; null outside of tasks.
     static world* current() noexcept;
 
-    /// A new actor. `outside`: it stands for a thread that belongs to no execution context (a network, a service), and
-    /// goes on while a context is being destroyed.
+    /// Adds an actor. `outside`: it stands for a thread that belongs to no execution context (a network, a service),
+    /// and continues while a context is being destroyed.
     actor_id add_actor(std::string name, bool outside = false);
-    /// Drops what the actor has not done yet, and all that it is given later.
+    /// Drops the pending tasks of the actor, and all that are posted to it later.
     void remove_actor(actor_id who) noexcept;
-    /// `what` is for traces, and outlives the world.
+    /// `what` is shown in traces, and outlives the world.
     void post(actor_id who, task t, const char* what);
-    /// `t` is posted when `delay` has passed, or at `when`; never if that is beyond `world_options::max_time` or what
-    /// the clock can count. Of those that are due at once, the ones set earlier come first.
+    /// Posts `t` after `delay`, or at `when`; never if that is beyond `world_options::max_time` or the range of the
+    /// clock. Timers that are due at the same time run in the order in which they were set.
     timer_id call_after(actor_id who, std::chrono::nanoseconds delay, task t, const char* what);
     timer_id call_at(actor_id who, time_point when, task t, const char* what);
-    /// False if it was due already.
+    /// False if the timer was already due.
     bool cancel_timer(timer_id id) noexcept;
     time_point now() const noexcept { return now_; }
 
-    /// Goes on until nothing can happen any more, or something was violated. Then each operation that was expected to
-    /// end and has not is a violation: nobody is left to wake it. Throws what a task threw.
+    /// Runs until nothing can happen any more, or until a violation. An operation that was expected to end and has not
+    /// is then a violation: nothing is left to wake it.
+    ///
+    /// Throws: the exception of a task.
     void run();
-    /// One step. False if there is none.
+    /// Runs one step. Returns false if there is none.
     bool step();
-    /// One step of an outside actor; for those who have to wait for one. False if there is none.
+    /// Runs one step of an outside actor, for code that has to wait for one. Returns false if there is none.
     bool step_outside();
 
-    /// One of 0 .. n - 1, by the strategy. 0 is the plainest.
+    /// A choice of the strategy in 0 .. n - 1; 0 is the plainest.
     std::size_t choose(std::size_t n);
-    /// Others may go on here, if the task that runs could be interrupted by them. Requires: no lock is held. (The engine's
-    /// own points are passed over under its locks.)
+    /// Other actors may take turns here, if they could interrupt the running task. The engine's own points are skipped
+    /// under its locks.
+    ///
+    /// Requires: no lock is held.
     void preemption_point(const char* where) noexcept;
-    /// The actor whose task runs.
+    /// The actor whose task is running.
     std::optional<actor_id> running() const noexcept { return running_; }
 
-    /// Something is wrong. The first of a run counts, and ends it.
+    /// Reports a violation. The first one of a run counts, and ends the run.
     void violate(std::string what) noexcept;
     void check(bool holds, std::string_view what) {
         if (holds) return;
         const allocation_exemption own;
         violate(std::string(what));
     }
-    /// Empty: nothing is wrong.
+    /// Empty if there was no violation.
     const std::string& violation() const noexcept { return violation_; }
 
-    /// An operation that has to end before the world falls quiet, and before more virtual time than that has passed; zero:
-    /// before any does, so that nothing but a wake-up can end it. Returns how to say that it has.
+    /// Registers an operation that has to end before the world becomes idle, and before more than `within` of virtual
+    /// time has passed; zero: before any time passes, so that nothing but a wake-up can end it. Returns the number that
+    /// `ended` takes.
     std::uint64_t expect_end(
         std::string operation, std::chrono::nanoseconds within = std::chrono::nanoseconds::max()
     );
     void ended(std::uint64_t operation) noexcept { expected_.erase(operation); }
-    /// The program is over: a violation if what it started never had a chance to run. Called by those who run programs.
+    /// For code that runs programs, at the end of one: it is a violation if work that the program started was never
+    /// run.
     void check_was_run() noexcept;
-    /// Asked when something never ends, or comes from another thread: `real` names what is at work outside of the world.
-    /// Returns how to withdraw it.
+    /// `real` names real activity outside of the world. It is called when an operation never ends, or when a task
+    /// arrives from another thread. Returns the number that `withdraw` takes.
     std::uint64_t suspect(std::function<std::string()> real);
     void withdraw(std::uint64_t suspicion) noexcept { suspects_.erase(suspicion); }
-    /// Something outside of the world is at work: equal decisions need not make equal runs.
+    /// Something outside of the world is at work: equal decisions do not guarantee equal runs.
     bool has_strangers() const noexcept { return has_strangers_; }
 
-    /// Adds a line to the trace, for the step that is under way.
+    /// Adds a line to the trace, for the current step.
     void note(std::string what, std::source_location where = std::source_location::current());
     bool traced() const noexcept { return options_.traced(); }
     const world_options& options() const noexcept { return options_; }
-    /// What has happened, as a table: step, time, who, what, where.
+    /// The events of the run as a table: step, time, who, what, where.
     std::string trace() const;
 
     std::size_t steps() const noexcept { return steps_; }
     const std::vector<std::uint32_t>& decisions() const noexcept { return decisions_; }
-    /// A digest of who ran, when, and what else was possible. Equal runs have equal ones.
+    /// A digest of which actors ran, when, and which alternatives there were. Equal runs have equal digests.
     std::uint64_t fingerprint() const noexcept { return fingerprint_; }
 
 private:
@@ -152,7 +159,7 @@ private:
         std::deque<item> queue;
         bool outside = false;
         bool removed = false;
-        bool busy = false;  // one of its tasks runs, or stands at a preemption point
+        bool busy = false;  // one of its tasks runs, or is suspended at a preemption point
         std::uint64_t ready_since = 0;
     };
     struct timer {
@@ -206,12 +213,12 @@ private:
     std::exception_ptr thrown_;
     std::map<std::uint64_t, expectation> expected_;
     std::uint64_t last_operation_ = 0;
-    std::uint64_t last_seen_operation_ = 0;  // when somebody last let the world run
+    std::uint64_t last_seen_operation_ = 0;  // the last operation at the latest step
     bool started_ = false;                   // there was something to run
-    bool run_ = false;                       // and somebody let it
+    bool run_ = false;                       // a step was asked for
     std::uint64_t fingerprint_ = 0;
     std::vector<row> rows_;
-    std::deque<row> last_rows_;  // when there are more than a trace shows
+    std::deque<row> last_rows_;  // of a run with more rows than a trace shows
 
     std::map<std::uint64_t, std::function<std::string()>> suspects_;
     std::uint64_t last_suspicion_ = 0;

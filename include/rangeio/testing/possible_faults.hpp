@@ -7,14 +7,14 @@
 
 namespace rangeio::testing {
 
-/// What a service may do, as far as it can explain how operations on the library's streams fail: every error that the last
-/// of several attempts may end with. What a script costs is time, or one of these.
+/// The errors with which operations on the library's streams may fail on a service with a given script: every error
+/// that the last of several attempts may end with. A script costs time, or one of these errors.
 class possible_faults {
 public:
-    /// Nothing.
+    /// No faults.
     possible_faults() = default;
     explicit possible_faults(const fault_script& script);
-    /// What any service may do, and its network, without being wrong.
+    /// The faults of any correct service, and of its network.
     static possible_faults of_any_service();
 
     bool explain(const failure& why) const;
@@ -23,7 +23,7 @@ private:
     void report(int status);
 
     std::set<error_code> codes_;
-    std::set<error_code> reported_;  // by the service
+    std::set<error_code> reported_;  // as statuses of the service
 };
 
 }  // namespace rangeio::testing

@@ -17,61 +17,62 @@
 
 namespace rangeio::testing {
 
-/// What a scripted service serves, and how. Checked where it is used.
+/// The object of a scripted service, and its behavior. Checked where it is used.
 class scripted_service_options {
 public:
     scripted_service_options() = default;
 
-    /// Bytes of the object. Default 64.
+    /// Bytes of the object. 64 by default.
     scripted_service_options& object_bytes(std::uint64_t size) {
         object_bytes_ = size;
         return *this;
     }
     std::uint64_t object_bytes() const noexcept { return object_bytes_; }
 
-    /// Which object: each number has a name and bytes of its own. Default 0, named `object`; others are `object-N`.
+    /// Which object: each number has a name and bytes of its own. 0 by default, named `object`; others are `object-N`.
     scripted_service_options& object(unsigned number) {
         object_ = number;
         return *this;
     }
     unsigned object() const noexcept { return object_; }
 
-    /// Whether nothing will be appended to it any more. Default true.
+    /// Whether nothing will be appended to the object any more. True by default.
     scripted_service_options& finalized(bool yes) {
         finalized_ = yes;
         return *this;
     }
     bool finalized() const noexcept { return finalized_; }
 
-    /// The most bytes of one chunk, from 1. Default 8.
+    /// The most bytes of one chunk, at least 1. 8 by default.
     scripted_service_options& max_chunk_bytes(std::uint64_t most) {
         max_chunk_bytes_ = most;
         return *this;
     }
     std::uint64_t max_chunk_bytes() const noexcept { return max_chunk_bytes_; }
 
-    /// What goes wrong. A fault that is less likely than 100 % is a choice of the world's strategy. Default: nothing.
+    /// The faults of the service, none by default. A fault with a chance below 100 % is a choice of the world's
+    /// strategy.
     scripted_service_options& faults(fault_script script) {
         faults_ = std::move(script);
         return *this;
     }
     const fault_script& faults() const noexcept { return faults_; }
 
-    /// How long it takes to connect, for the calls that need a new connection. Default 0.
+    /// The time to connect, for calls that need a new connection. 0 by default.
     scripted_service_options& connect_time(std::chrono::nanoseconds duration) {
         connect_time_ = duration;
         return *this;
     }
     std::chrono::nanoseconds connect_time() const noexcept { return connect_time_; }
 
-    /// What the waits of the streams of transport() are drawn from. Default 0: they are all drawn alike.
+    /// The seed of the waits of the streams of transport(). 0 by default: all streams draw the same waits.
     scripted_service_options& seed(std::uint64_t number) {
         seed_ = number;
         return *this;
     }
     std::uint64_t seed() const noexcept { return seed_; }
 
-    /// Who hears what happens on the streams of transport(). Default: nobody.
+    /// The observer of the streams of transport(). None by default.
     scripted_service_options& observe(std::shared_ptr<observer> by) {
         observer_ = std::move(by);
         return *this;
@@ -89,24 +90,26 @@ private:
     std::shared_ptr<observer> observer_;
 };
 
-/// A service with one object in a world: it opens, serves, and breaks as its script says. Its threads are outside actors.
+/// A service with one object in a world: it opens, serves, and fails according to its script. Its threads are outside
+/// actors.
 ///
-/// Calls ride on connections: those of streams() on one for each stream, those of transport() on as many as the library
-/// makes. They share the service's link (`slow-link`) and the room on their connection (`max-streams`), hang when it falls
-/// silent (`silent-connection`) and end when it dies (`too-many-pings`, `outage`).
+/// Calls are carried by connections: each stream of streams() has its own, streams of transport() as many as the
+/// library makes. They share the service's link (`slow-link`) and the room on their connection (`max-streams`), hang
+/// when it becomes silent (`silent-connection`) and end when it ends (`too-many-pings`, `outage`).
 ///
-/// What a client must not do (ask for no byte, for a range twice, forget a routing token, ask a stream for two ranges at
-/// once that takes one) is a violation of the world.
+/// An error of the client is a violation of the world: a request for zero bytes, for a range twice, a missing routing
+/// token, or a second range at once on a stream that serves one.
 ///
-/// Lifetimes: the world outlives it; the service may go before the factories and streams do.
+/// Lifetimes: the world outlives the service; the factories and streams may outlive it.
 class scripted_service {
 public:
     explicit scripted_service(sim::world& in, scripted_service_options options = {});
 
-    /// Streams that are scripts themselves: for pools and what uses them. `multi_request`: whether a pool may share them.
+    /// Streams that are scripts themselves: for pools and the layers above. `multi_request`: whether a pool may share
+    /// them.
     std::shared_ptr<mrd_factory> streams(bool multi_request = true) const;
-    /// The streams of this library, over calls that are scripts. `executor` serves their time-outs. `generation` is the
-    /// one that they accept; 0: the first that they meet.
+    /// The streams of this library, over scripted calls. `executor` runs their timers. `generation` is the one that
+    /// they accept; 0: the first that they meet.
     std::shared_ptr<mrd_factory> transport(
         const sim::executor& executor,
         std::chrono::nanoseconds open_timeout = {},
@@ -116,16 +119,16 @@ public:
 
     /// The byte at `offset` of object 0, in a generation.
     static std::byte content(std::int64_t generation, std::uint64_t offset) noexcept;
-    /// Whether these are the bytes at `offset` of its object, all of one generation that there was.
+    /// Whether these are the bytes at `offset` of the object, all of one generation that there was.
     bool holds(std::span<const std::byte> bytes, std::uint64_t offset) const noexcept;
 
-    /// The object's name, and the generation that is live.
+    /// The object's name, and the live generation.
     object_ref object() const;
     std::uint64_t object_bytes() const noexcept;
-    /// Calls, or scripted streams, that the service has seen; and those that were begun and have not ended.
+    /// Calls, or scripted streams, that have reached the service; and those that were begun and have not ended.
     std::uint64_t calls() const noexcept;
     std::uint64_t calls_open() const noexcept;
-    /// Connections that were made.
+    /// The number of connections that were made.
     std::uint64_t connections() const noexcept;
     /// How often each fault of the script has struck, in the order of the script.
     std::vector<std::uint64_t> faults_struck() const;

@@ -10,12 +10,12 @@
 
 namespace rangeio::emulator {
 
-/// Threads for what would hold up gRPC's callback threads, of which there are as few as two: reading large
-/// directories and checksumming whole files.
+/// Threads for work that would block gRPC's callback threads, of which there may be only two: reading large directories
+/// and checksumming whole files.
 class background {
 public:
     explicit background(int threads);
-    /// Runs what is queued, then ends.
+    /// Runs the queued tasks, then returns.
     ~background();
     background(const background&) = delete;
     background& operator=(const background&) = delete;
@@ -23,9 +23,9 @@ public:
     /// Requires: `task` does not throw.
     void run(std::function<void()> task);
 
-    /// Long tasks poll this.
+    /// Long tasks poll this token.
     std::stop_token stop_token() const noexcept { return stop_.get_token(); }
-    /// Asks long tasks to give up. Tasks still run.
+    /// Asks long tasks to stop early. Queued tasks still run.
     void request_stop() noexcept { stop_.request_stop(); }
 
 private:

@@ -33,7 +33,7 @@ std::optional<call_faults> faults_of(service& shared) {
     return call_faults(*shared.faults());
 }
 
-// gRPC writes it as ipv4:127.0.0.1:50051.
+// gRPC formats the peer as ipv4:127.0.0.1:50051.
 std::uint16_t port_of(std::string_view peer) {
     std::uint16_t out = 0;
     const std::string_view digits = peer.substr(peer.rfind(':') + 1);
@@ -90,7 +90,7 @@ void bidi_reactor::OnWriteDone(bool ok) noexcept {
     busy_ = false;
     response_.Clear();
     if (!ok) {
-        stream_.fail({status_code::cancelled, "the client is gone", {}});
+        stream_.fail({status_code::cancelled, "the client has disconnected", {}});
     }
     pump(held);
 }
@@ -146,7 +146,7 @@ bool bidi_reactor::do_step(lock& held) {
 void bidi_reactor::perform(const read_stream::send_step& send, lock& held) {
     busy_ = true;
     {
-        // Touching the bytes takes time; messages are taken in meanwhile.
+        // Copying the bytes takes time; the lock is released so that messages are received meanwhile.
         const unlocked released(held);
         response_ = to_byte_buffer(stream_.encode(send));
     }
@@ -156,9 +156,8 @@ void bidi_reactor::perform(const read_stream::send_step& send, lock& held) {
         count(*send.data);
         for (const bidi_response::range_data& data : send.more_data) count(data);
     }
-    // Small chunks with more to follow gather in the transport's buffer; the next write or the end of the
-    // call flushes it. Not the first response: gRPC 1.51 keeps a hinted message back together with the
-    // initial metadata.
+    // Small chunks with more to follow gather in the transport's buffer; the next write or the end of the call flushes
+    // it. Not the first response: gRPC 1.51 delays a hinted message together with the initial metadata.
     if (send.more && !send.opening && response_.Length() <= max_gathered_bytes) {
         options.set_buffer_hint();
     }
@@ -194,7 +193,7 @@ void bidi_reactor::perform_elsewhere(Work work) {
 
 void bidi_reactor::wake_after(std::chrono::nanoseconds delay) {
     const std::uint64_t number = ++timer_number_;
-    // The timer goes with the reactor; its last words may come later.
+    // The timer is destroyed with the reactor; its callback may run after that.
     const std::weak_ptr<call_reactor> weak = weak_from_this();
     timer_.emplace();
     timer_->Set(
@@ -207,7 +206,7 @@ void bidi_reactor::wake_after(std::chrono::nanoseconds delay) {
 
 void bidi_reactor::on_timer(std::uint64_t number) noexcept {
     lock held(mutex_);
-    // It may have been too late to call it off.
+    // The callback may have been queued before the timer was cancelled.
     if (!timer_ || number != timer_number_) return;
     stream_.waited();
     pump(held);

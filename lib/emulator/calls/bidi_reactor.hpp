@@ -13,10 +13,10 @@
 
 namespace rangeio::emulator {
 
-/// One BidiReadObject call: moves messages between gRPC and a read_stream, which decides.
+/// One BidiReadObject call: moves messages between gRPC and a read_stream, which makes all decisions.
 ///
-/// Reactions run on several threads at once; one read and one write are in flight at most. The next chunk is
-/// made only when the last one has left, so what a slow client does not take is not held in memory.
+/// Reactions run on several threads at once; at most one read and one write are in flight. The next chunk is made only
+/// after the previous one was sent, so bytes that a slow client does not read are not held in memory.
 class bidi_reactor final : public call_reactor {
 public:
     bidi_reactor(
@@ -36,14 +36,14 @@ private:
     using lock = std::unique_lock<std::mutex>;
 
     void read();
-    /// Does all there is to do now. `held` is released while a chunk is made.
+    /// Performs all steps that are due now. `held` is released while a chunk is made.
     void pump(lock& held) noexcept;
     bool do_step(lock& held);
     void perform(const read_stream::send_step& send, lock& held);
     void count(const bidi_response::range_data& sent) noexcept;
     void perform(const read_stream::checksum_step& checksum);
     void perform(const read_stream::change_step& change);
-    /// Runs `work` on a worker. The call does not go on before that is done.
+    /// Runs `work` on a worker. The call continues when that is done.
     template <class Work>
     void perform_elsewhere(Work work);
     void wake_after(std::chrono::nanoseconds delay);
@@ -58,7 +58,7 @@ private:
     bool busy_ = false;
     bool finished_ = false;
     bool goaway_ = false;
-    std::optional<grpc::Alarm> timer_;  // of the delay that is under way
+    std::optional<grpc::Alarm> timer_;  // of the pending delay
     std::uint64_t timer_number_ = 0;
     grpc::ByteBuffer request_;   // while reading_
     grpc::ByteBuffer response_;  // while busy_

@@ -7,7 +7,7 @@
 
 namespace rangeio::emulator {
 
-/// rpc_stats, counted by several threads.
+/// The counters of rpc_stats, incremented by several threads.
 struct rpc_counters {
     std::atomic<std::uint64_t> calls{0};
     std::atomic<std::uint64_t> open{0};
@@ -17,7 +17,7 @@ struct rpc_counters {
     rpc_stats read() const noexcept { return {calls, open, requests, responses}; }
 };
 
-/// What of server_stats is counted by several threads.
+/// Those counters of server_stats that several threads increment.
 struct call_counters {
     rpc_counters bidi_read_object;
     rpc_counters read_object;

@@ -12,10 +12,10 @@
 
 namespace rangeio::emulator {
 
-/// What is known of a call before its first message, and where to note what it asks for.
+/// The properties of a call that are known before its first message, and the log for what the call asks for.
 class call_info {
 public:
-    /// `method`: as `/package.Service/Method`.
+    /// `method`: in the form `/package.Service/Method`.
     call_info(request_log& log, std::string_view method, request_params params)
         : log_(&log),
           number_(log.next_call()),
@@ -24,12 +24,12 @@ public:
 
     const request_params& params() const noexcept { return params_; }
 
-    /// Its number among the calls for metadata; 0: it is none, or nobody counts.
+    /// The number of the call among the calls for metadata; 0: it is not one, or such calls are not counted.
     std::uint64_t metadata_call() const noexcept { return metadata_call_; }
     void metadata_call(std::uint64_t number) noexcept { metadata_call_ = number; }
 
     void asks_for(std::string_view what) const { log_->write(number_, fmt::format("{} {}", method_, what)); }
-    /// `status`: its name.
+    /// `status`: the name of the status code.
     void ends_with(std::string_view status, std::string_view why) const {
         log_->write(number_, fmt::format("{} {}: {}", method_, status, why));
     }

@@ -15,11 +15,11 @@
 
 namespace rangeio::emulator {
 
-/// What every call does: count itself, own itself, and never let an exception leave a reaction (gRPC would
-/// swallow it together with the end of the call).
+/// The common part of all calls: counting, ownership, and keeping exceptions inside a reaction (gRPC would swallow an
+/// exception together with the end of the call).
 ///
-/// A reactor belongs to itself until OnDone, and to each task that a worker runs for it: gRPC may be done
-/// with a call while the worker that ended it still holds its lock.
+/// A reactor is owned by itself until OnDone, and by each task that a worker runs for it: gRPC may be done with a call
+/// while the worker that ended it still holds its lock.
 class call_reactor : public grpc::ServerGenericBidiReactor,
                      public std::enable_shared_from_this<call_reactor> {
 public:
@@ -33,25 +33,23 @@ public:
     call_reactor(const call_reactor&) = delete;
     call_reactor& operator=(const call_reactor&) = delete;
 
-    /// Starts the first operation.
     virtual void start() = 0;
     void OnDone() final {
         ended();
         own_.reset();
     }
     void keep(std::shared_ptr<call_reactor> self) noexcept { own_ = std::move(self); }
-    /// The server shuts down: ends the call, if it is one that might go on for long.
+    /// The server shuts down: ends the call, if it could otherwise last for long.
     virtual void shut_down() noexcept {}
 
 protected:
-    /// The client has been told how the call ended, or is gone.
+    /// The status has been delivered to the client, or the client has disconnected.
     virtual void ended() noexcept {}
     service& shared() noexcept { return service_; }
     rpc_counters& counters() noexcept { return counters_; }
     call_info& info() noexcept { return info_; }
-    /// Ends the call.
     void finish(const status& how);
-    /// How the call ends when `action` throws.
+    /// The status with which the call ends when `action` throws.
     template <class Action>
     static status outcome_of(Action action) noexcept;
 
@@ -65,7 +63,7 @@ private:
 
 template <class Action>
 status call_reactor::outcome_of(Action action) noexcept {
-    // std::string may have to allocate for a message; when there is no memory left, none is given.
+    // std::string may have to allocate for a message; when that fails, the status has no message.
     try {
         try {
             action();

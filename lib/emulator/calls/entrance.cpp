@@ -18,7 +18,7 @@
 namespace rangeio::emulator {
 namespace {
 
-// Nothing tells when a descriptor becomes free.
+// There is no notification for a descriptor that becomes free.
 constexpr int retry_ms = 50;
 
 }  // namespace
@@ -45,7 +45,7 @@ entrance::~entrance() {
 void entrance::stop() noexcept {
     if (!thread_.joinable()) return;
     const std::uint64_t one = 1;
-    // It cannot fail: the counter is far from its end.
+    // The write cannot fail: the counter is far from its maximum.
     [[maybe_unused]] const ssize_t written = ::write(stop_.get(), &one, sizeof one);
     thread_.join();
     sockets_.clear();
@@ -55,7 +55,7 @@ void entrance::stop() noexcept {
 void entrance::accept_until_stopped() noexcept {
     bool full = false;
     while (true) {
-        // While there is no room, the sockets would be ready all the time.
+        // While no connection can be accepted, poll would report the sockets ready all the time.
         const bool waits = std::exchange(full, false);
         const int ready = ::poll(watched_.data(), waits ? 1 : watched_.size(), waits ? retry_ms : -1);
         if (ready > 0 && watched_.front().revents != 0) return;
@@ -67,7 +67,7 @@ bool entrance::accept_waiting(const unique_fd& socket) noexcept {
     while (true) {
         unique_fd connection(::accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (!connection) {
-            // Anything else concerns the one connection, and whether another one waits, poll says.
+            // Any other error concerns that connection alone; poll reports whether another one waits.
             if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) return true;
             ++failures_;
             return false;
@@ -76,7 +76,7 @@ bool entrance::accept_waiting(const unique_fd& socket) noexcept {
         try {
             take_(std::move(connection));
         } catch (const std::exception&) {
-            // No memory: the connection is closed.
+            // Out of memory: the connection is closed.
         }
     }
 }

@@ -32,14 +32,14 @@ constexpr std::string_view unix_scheme = "unix:";
     refuse(address, why, why.message());
 }
 
-// Empty, and errno says why: it cannot be listened on.
+// An empty result: the address cannot be listened on, and errno has the reason.
 unique_fd listen_at(const sockaddr* where, socklen_t size) {
     unique_fd fd(::socket(where->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!fd) return fd;
     const int on = 1;
     if (where->sa_family != AF_UNIX) {
         ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        // What is accepted inherits it.
+        // Accepted connections inherit this option.
         ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
     if (::bind(fd.get(), where, size) != 0 || ::listen(fd.get(), SOMAXCONN) != 0) return {};
@@ -71,10 +71,11 @@ listening listen_on_path(const std::string& address) {
     sockaddr_un where{};
     where.sun_family = AF_UNIX;
     if (path.empty() || path.size() >= sizeof where.sun_path) {
-        refuse(address, make_error_code(errc::invalid_argument), "it is not a path that a socket can have");
+        refuse(address, make_error_code(errc::invalid_argument), "the path is empty or too long");
     }
     std::memcpy(where.sun_path, path.c_str(), path.size());
-    // A socket that an earlier server left behind; one that is served is replaced, too, as its name is all that it has.
+    // Removes the socket that an earlier server left behind. A socket that is being served is replaced, too: all that
+    // can be seen of it is its name.
     struct stat st{};
     if (::lstat(path.c_str(), &st) == 0 && S_ISSOCK(st.st_mode)) ::unlink(path.c_str());
     unique_fd fd = listen_at(reinterpret_cast<const sockaddr*>(&where), sizeof where);
@@ -94,9 +95,7 @@ listening listen_on(const std::string& address) {
     const std::string port = colon == std::string::npos ? std::string() : address.substr(colon + 1);
     if (host.empty() || port.empty() || port.find_first_not_of("0123456789") != std::string::npos ||
         port.size() > 5 || std::stoi(port) > 65535) {
-        refuse(
-            address, make_error_code(errc::invalid_argument), "it is not an address of the form host:port"
-        );
+        refuse(address, make_error_code(errc::invalid_argument), "the address is not of the form host:port");
     }
     addrinfo hints{};
     hints.ai_flags = AI_PASSIVE;

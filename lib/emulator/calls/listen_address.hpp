@@ -7,15 +7,16 @@
 
 namespace rangeio::emulator {
 
-/// Where an address is listened on.
+/// The sockets that listen on an address.
 struct listening {
     std::vector<unique_fd> sockets;
     std::string address;  // with the port that was chosen
-    std::string path;     // of a Unix socket; else empty
+    std::string path;     // of a Unix socket; otherwise empty
 };
 
-/// Listens on HOST:PORT, on every address that the host has here, or on unix:PATH. The sockets do not block.
-/// Throws rangeio::error that names the address and says why it cannot be listened on.
+/// Listens on HOST:PORT, on every address that HOST resolves to here, or on unix:PATH. The sockets are non-blocking.
+///
+/// Throws: rangeio::error that names the address and the reason why it cannot be listened on.
 listening listen_on(const std::string& address);
 
 }  // namespace rangeio::emulator

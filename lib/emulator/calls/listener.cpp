@@ -27,7 +27,7 @@ listener::listener(service& shared, const server_options& options) : dispatcher_
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_of(options)
     );
     builder.RegisterCallbackGenericService(&dispatcher_);
-    // How often clients may ping is limited as gRPC does it by default: clients have to live with that.
+    // The frequency of pings is limited by gRPC's defaults: clients have to work with those.
     for (const testing::fault& f : options.faults().faults) {
         if (f.kind != testing::fault_kind::max_streams) continue;
         constexpr std::uint64_t most = std::numeric_limits<int>::max();
@@ -57,7 +57,7 @@ void listener::take(unique_fd connection) {
 }
 
 void listener::go_away() {
-    // By a status of their own: what gRPC cancels, its clients may see as CANCELLED.
+    // The streams end with a status of their own: the clients of calls that gRPC cancels may see CANCELLED.
     calls_.shut_down();
     shut_down(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(1, GPR_TIMESPAN)));
 }

@@ -13,21 +13,21 @@
 
 namespace rangeio::emulator {
 
-/// A gRPC server: has the connections that it is given, and hears what they call.
+/// A gRPC server: serves the connections that are handed to it.
 class listener {
 public:
-    /// Throws: rangeio::error that says why it cannot serve.
+    /// Throws: rangeio::error with the reason why it cannot serve.
     listener(service& shared, const server_options& options);
-    /// Cancels the calls, and waits for their end.
+    /// Cancels the calls, and waits until they have ended.
     ~listener();
     listener(const listener&) = delete;
     listener& operator=(const listener&) = delete;
 
-    /// Serves a connection; too late, it is closed.
+    /// Serves a connection; after the end of service the connection is closed.
     void take(unique_fd connection);
 
-    /// Tells the clients of its connections to go away, ends the streams with UNAVAILABLE and lets other calls go on for a
-    /// second, and waits for the end of all. Nothing is taken any more.
+    /// Sends GOAWAY to the clients of its connections, ends the streams with UNAVAILABLE, lets other calls continue for
+    /// a second, and waits until all have ended. No further connection is served.
     void go_away();
 
 private:

@@ -13,7 +13,8 @@
 namespace rangeio::emulator {
 
 /// The serving side of one ReadObject call: one range, chunk after chunk.
-/// Threads: none; the caller serialises.
+///
+/// Threads: none; the caller serializes.
 class object_read {
 public:
     struct settings {
@@ -21,18 +22,21 @@ public:
         std::int64_t max_chunk_bytes = std::int64_t{2} << 20;
     };
 
-    /// Takes a serialised ReadObjectRequest. Throws call_error.
+    /// Takes a serialized ReadObjectRequest.
+    ///
+    /// Throws: call_error.
     object_read(
         object_store& store, const settings& how, const request_params& params, std::string_view request
     );
 
-    /// What is read. Its checksum, if it is known, goes into the first chunk.
+    /// The object that is read. Its checksum, if it is known, is sent in the first chunk.
     const object_ptr& object() const noexcept { return object_; }
 
-    /// Whether all chunks were taken; an empty range has one, too.
+    /// Whether all chunks were taken; an empty range has one chunk, too.
     bool done() const noexcept { return done_; }
 
-    /// Requires: not done. Throws call_error.
+    /// Requires: not done.
+    /// Throws:   call_error.
     framed_message next();
 
 private:

@@ -18,7 +18,7 @@ bool open_calls::add(const std::shared_ptr<call_reactor>& call) {
 }
 
 void open_calls::leave(const call_reactor& call) {
-    // Notified under the lock: the waiter may destroy this as soon as it can take it.
+    // Notified under the lock: the waiter may destroy this object as soon as it can acquire the lock.
     const std::lock_guard lock(mutex_);
     inside_.erase(&call);
     if (inside_.empty()) {

@@ -9,17 +9,18 @@ namespace rangeio::emulator {
 
 class call_reactor;
 
-/// The calls of one listener, so that one can wait for their end, and bring it about.
+/// The calls of one listener, so that the listener can end them and wait until they have ended.
 class open_calls {
 public:
-    /// `call` begins. It has to leave.
+    /// Registers `call`, which has to call leave() later.
     void enter(const call_reactor& call);
-    /// From now on `call` can be ended. True: it is to be, at once.
+    /// From now on shut_down() can end `call`. True: shut_down() was called already, so the caller has to end `call` at
+    /// once.
     bool add(const std::shared_ptr<call_reactor>& call);
     void leave(const call_reactor& call);
     void wait_empty();
 
-    /// Ends all calls that can be ended soon, those that begin later too.
+    /// Ends all calls that could otherwise last for long, including those that begin later.
     void shut_down();
 
 private:

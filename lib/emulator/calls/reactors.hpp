@@ -7,11 +7,11 @@
 
 namespace rangeio::emulator {
 
-/// Gives every call the reactor for its method. The only gRPC headers are included by this file, its two
-/// users and no other.
+/// Makes the reactor for the method of each call. gRPC headers are included only here, by the listener, by the reactors
+/// and by protocol/grpc_bytes.hpp.
 class dispatcher final : public grpc::CallbackGenericService {
 public:
-    /// `calls` is entered by each call until it has ended.
+    /// Each call is registered in `calls` until it has ended.
     dispatcher(service& shared, open_calls& calls) : service_(shared), calls_(calls) {}
 
     grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;

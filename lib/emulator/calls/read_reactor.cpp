@@ -8,7 +8,7 @@ namespace rangeio::emulator {
 
 void read_reactor::OnReadDone(bool ok) noexcept {
     if (!ok) {
-        finish({status_code::invalid_argument, "the call came without a request", {}});
+        finish({status_code::invalid_argument, "the call has no request", {}});
         return;
     }
     ++counters().requests;
@@ -44,7 +44,7 @@ void read_reactor::OnReadDone(bool ok) noexcept {
 
 void read_reactor::OnWriteDone(bool ok) noexcept {
     if (!ok) {
-        finish({status_code::cancelled, "the client is gone", {}});
+        finish({status_code::cancelled, "the client has disconnected", {}});
     } else if (read_->done()) {
         finish({});
     } else {

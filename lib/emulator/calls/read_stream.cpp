@@ -19,8 +19,7 @@ namespace rangeio::emulator {
 namespace {
 
 constexpr int max_ranges_per_message = 100;
-// Beyond this no message is read until some ranges have been served. Far above what clients queue on a
-// stream.
+// Above this number no message is read until some ranges have been served. Far above what clients queue on a stream.
 constexpr std::size_t max_outstanding_ranges = 50'000;
 
 void read_content(bidi_response::range_data& data) {
@@ -49,7 +48,7 @@ read_stream::read_stream(
     if (!faults_) return;
     if (const testing::fault* f = strike(testing::fault_kind::bandwidth)) bytes_per_second_ = f->bytes;
     if (const testing::fault* f = strike(testing::fault_kind::idle_abort)) idle_limit_ = f->delay;
-    // The listener knows of it from the start.
+    // The listener configures this fault for gRPC when it starts; here it is only counted.
     (void)strike(testing::fault_kind::max_streams);
 }
 
@@ -143,14 +142,14 @@ void read_stream::add(const request& message) {
         throw call_error(
             status_code::invalid_argument,
             fmt::format(
-                "{} read_ranges in one message, more than {}",
+                "{} read_ranges in one message (the limit is {})",
                 message.read_ranges_size(),
                 max_ranges_per_message
             )
         );
     }
     if (!object_->finalized() && !aged_) {
-        // It may have grown. Chunks on their way keep the state that they were cut from.
+        // The object may have grown. Chunks that were cut already keep the state that they were cut from.
         object_ptr now = store_.open(bucket_, spec_.object());
         conditions same;
         same.generation = object_->generation();
@@ -158,7 +157,7 @@ void read_stream::add(const request& message) {
         object_ = std::move(now);
     }
 
-    // All of a message is checked before any of it is served.
+    // All ranges of a message are checked before any of them is served.
     std::vector<active_range> added;
     std::vector<std::int64_t> bad_ids;
     std::string complaint;
@@ -166,7 +165,7 @@ void read_stream::add(const request& message) {
         if (settings_.strict && !outstanding_.insert(range.read_id()).second) {
             throw call_error(
                 status_code::invalid_argument,
-                fmt::format("read_id {} is already that of an outstanding range", range.read_id())
+                fmt::format("read_id {} is already used by an outstanding range", range.read_id())
             );
         }
         const resolved_range bytes = resolve(range.read_offset(), range.read_length(), object_->size());
@@ -186,7 +185,7 @@ void read_stream::add(const request& message) {
         added.push_back({object_, range.read_id(), bytes.begin, bytes.end, 0, bytes.begin});
     }
     if (!bad_ids.empty()) {
-        // Only the offenders are named: of the others nothing is wrong, and clients fail what is named.
+        // Only the rejected ranges are named: the others are valid, and clients fail the ranges that are named.
         constexpr auto code = status_code::out_of_range;
         const std::string each = faults_ ? text_of_range_error(complaint) : std::string();
         throw call_error(

@@ -29,12 +29,12 @@ namespace rangeio::emulator {
 ///   open     | queue its ranges    | -> draining           | send the opening, then one chunk of each range
 ///            | (or -> failed)      |                       | in turn; wait when there is none
 ///   draining | cannot happen       | -                     | as open; finish with OK when there is none
-///   failed   | ignored             | ignored               | finish with what went wrong
+///   failed   | ignored             | ignored               | finish with the error
 ///
-/// Faults (read_stream_faults.cpp) come between: they make next() wait, finish or change the object before it sends, and
+/// Faults (read_stream_faults.cpp) intervene: they make next() wait, finish or change the object before it sends, and
 /// change what it sends.
 ///
-/// Threads: none; the caller serialises.
+/// Threads: none; the caller serializes.
 class read_stream {
 public:
     struct settings {
@@ -42,47 +42,47 @@ public:
         std::int64_t max_chunk_bytes = std::int64_t{2} << 20;
     };
 
-    /// Nothing to do until the next event. With a delay, `waited()` is one when that is over; a wait without a delay leaves
-    /// an earlier one running, every other step ends it.
+    /// Nothing to do until the next event. With a delay, the end of the delay is an event, reported by `waited()`; a
+    /// wait without a delay leaves an earlier delay running, every other step ends it.
     struct wait_step {
         std::chrono::nanoseconds delay{0};
     };
-    /// The opening is to have the object's checksum: compute it elsewhere, for it holds up other calls, then ask again.
+    /// The opening needs the object's checksum: compute it on another thread, because it would block other calls, then
+    /// call next() again.
     struct checksum_step {
         object_ptr object;
     };
-    /// Change the object, by change(), which takes long: do it elsewhere, then ask again.
+    /// Change the object, by change(), which takes long: call it on another thread, then call next() again.
     struct change_step {
         bool replace = false;
         std::int64_t grow_bytes = 0;
     };
-    /// Do this to the connection of the call, or to all of them.
+    /// Apply this fault to the connection of the call, or to all connections.
     struct connection_step {
         const testing::fault* what = nullptr;
     };
-    /// Send this.
     struct send_step {
-        object_ptr opening;  // describe this object, and give a handle for it; may be null
+        object_ptr opening;  // describe this object, and issue a handle for it; may be null
         std::optional<bidi_response::range_data> data;
         bool more = false;  // the step after this one is not a wait_step
 
-        // What only faults do.
-        bool no_metadata = false;      // the opening has the handle alone
-        bool no_generation = false;    // which the opening's metadata lacks
-        bool wild_timestamps = false;  // which it has
-        std::uint64_t padding = 0;     // bytes of a field that nobody knows
+        // Used by faults only.
+        bool no_metadata = false;      // the opening has only the handle
+        bool no_generation = false;    // the opening's metadata has no generation
+        bool wild_timestamps = false;  // the opening's metadata has wild timestamps
+        std::uint64_t padding = 0;     // bytes of an unknown field
         std::uint64_t empty_pieces = 0;
-        std::uint64_t new_handle = 0;  // the number of a handle to give; 0: none
+        std::uint64_t new_handle = 0;  // the number of a handle to issue; 0: none
         std::vector<bidi_response::range_data> more_data;
     };
     /// End the call.
     struct finish_step {
         status how;
-        bool goaway = false;  // and after that, all connections
+        bool goaway = false;  // and after that, close all connections
     };
     using step = std::variant<wait_step, checksum_step, change_step, connection_step, send_step, finish_step>;
 
-    /// `faults` may be none.
+    /// `faults`: empty if there are none.
     read_stream(
         object_store& store,
         const settings& how,
@@ -90,25 +90,30 @@ public:
         std::optional<call_faults> faults = {}
     );
 
-    /// Takes a serialised BidiReadObjectRequest. Returns how many ranges it asked for.
+    /// Takes a serialized BidiReadObjectRequest.
+    ///
+    /// Returns: the number of ranges that it asks for.
     std::size_t on_message(std::string_view message);
     void on_half_close();
-    /// Something outside of this class went wrong.
+    /// Ends the call for a failure outside of this class.
     void fail(status why);
-    /// The delay of the last wait_step that had one is over, and no other step came since.
+    /// The delay of the last wait_step that had one is over, and no other step was returned since.
     void waited();
 
-    /// Of the object; empty before it is known.
+    /// The name of the object; empty before it is known.
     std::string name() const;
 
     /// Whether another message may be read. False while too much is queued: the client has to wait then.
     bool wants_message() const noexcept;
 
-    /// What is next to do. A step that was returned counts as done.
+    /// The next step. A step that was returned counts as done.
     step next();
 
-    /// Turns a step into bytes; reads the chunk. Throws call_error.
-    /// Threads: may run while another member does: it reads only what no longer changes once there is a step.
+    /// Serializes a step, and reads the bytes of the chunk.
+    ///
+    /// Throws:  call_error.
+    /// Threads: may run concurrently with other members: it reads only state that no longer changes once there is a
+    ///          step.
     framed_message encode(const send_step& what) const;
     /// As encode().
     void change(const change_step& how) const;
@@ -117,13 +122,13 @@ private:
     using spec = proto::storage::v2::BidiReadObjectSpec;
     using request = proto::storage::v2::BidiReadObjectRequest;
 
-    // What is still to be sent of one range.
+    // The unsent rest of one range.
     struct active_range {
         object_ptr object;
         std::int64_t read_id = 0;
         std::int64_t offset = 0;
         std::int64_t end = 0;
-        // For faults: which range of the call it is, and where it began.
+        // For faults: the number of the range on this call, and its first offset.
         std::uint64_t number = 0;
         std::int64_t begin = 0;
     };
@@ -154,13 +159,13 @@ private:
     object_ptr object_;
     bool opening_due_ = false;
     bool half_closed_ = false;
-    std::deque<active_range> ranges_;  // in the order in which they get their turns
+    std::deque<active_range> ranges_;  // in the order in which they are served
     std::unordered_set<std::int64_t> outstanding_;
     std::optional<status> end_;
 
     // Faults.
     std::optional<call_faults> faults_;
-    // What was thought of already for the response that is next, and would strike again each time it is looked at.
+    // The faults that were considered already for the next response; they would strike again at each call of next().
     struct considered {
         bool slow_link = false;
         bool slow_open = false;
@@ -169,17 +174,17 @@ private:
         bool latency = false;
     };
     considered considered_;
-    std::uint64_t bytes_per_second_ = 0;  // 0: any
+    std::uint64_t bytes_per_second_ = 0;  // 0: unlimited
     std::optional<std::chrono::nanoseconds> idle_limit_;
     std::size_t mute_ranges_ = 0;
     bool aged_ = false;  // the call keeps the object as it was
     bool hung_ = false;
-    bool cut_off_ = false;  // its connection is gone
-    bool waiting_ = false;  // for the end of a delay, and nothing else
-    bool idle_ = false;     // a delay is under way that a message ends
+    bool cut_off_ = false;  // the connection of the call is lost
+    bool waiting_ = false;  // for the end of a delay only
+    bool idle_ = false;     // a delay is pending that a message ends
     bool goaway_ = false;
     std::optional<send_step> held_;                     // to be sent when the wait is over
-    std::deque<bidi_response::range_data> afterwards_;  // chunks for ranges that are over
+    std::deque<bidi_response::range_data> afterwards_;  // chunks for ranges that are complete
 };
 
 }  // namespace rangeio::emulator

@@ -27,7 +27,7 @@ void request_log::write(std::uint64_t call, std::string_view text) noexcept {
         const std::lock_guard lock(mutex_);
         write_(line);
     } catch (const std::exception&) {
-        // No memory for a line, or nowhere to write it.
+        // Out of memory, or the log cannot be written.
     }
 }
 

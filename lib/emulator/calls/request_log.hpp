@@ -9,7 +9,9 @@
 
 namespace rangeio::emulator {
 
-/// What `server_options::log` writes. Threads: all members are safe to call at once.
+/// The writer of `server_options::log`.
+///
+/// Threads: all members may be called concurrently.
 class request_log {
 public:
     using writer = std::function<void(std::string_view line)>;
@@ -17,7 +19,8 @@ public:
     explicit request_log(writer write) : write_(std::move(write)) {}
 
     std::uint64_t next_call() noexcept { return ++calls_; }
-    /// Writes `#CALL TEXT`, cut and without control characters: names come from peers. Drops it without memory.
+    /// Writes `#CALL TEXT`, truncated and without control characters, because names are sent by peers. Without memory
+    /// the line is dropped.
     void write(std::uint64_t call, std::string_view text) noexcept;
 
 private:

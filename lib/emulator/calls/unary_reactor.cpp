@@ -6,7 +6,7 @@ namespace rangeio::emulator {
 
 void unary_reactor::OnReadDone(bool ok) noexcept {
     if (!ok) {
-        finish({status_code::invalid_argument, "the call came without a request", {}});
+        finish({status_code::invalid_argument, "the call has no request", {}});
         return;
     }
     ++counters().requests;
@@ -37,7 +37,7 @@ bool unary_reactor::strike() {
     const fault_state::place here{info().metadata_call()};
     using testing::fault_kind;
     if (const auto* f = faults.strike(fault_kind::fail_metadata, here)) {
-        finish({static_cast<status_code>(f->status), "the question was refused", {}});
+        finish({static_cast<status_code>(f->status), "the request was rejected", {}});
         return true;
     }
     if (faults.strike(fault_kind::hang_metadata, here) == nullptr) return false;
@@ -46,10 +46,10 @@ bool unary_reactor::strike() {
     return true;
 }
 
-// The client has given up, or the server shuts down.
+// The client has cancelled the call, or the server shuts down.
 void unary_reactor::end_hung() noexcept {
     unwanted_ = true;
-    if (hung_ && !finished_.exchange(true)) finish({status_code::cancelled, "nobody waits", {}});
+    if (hung_ && !finished_.exchange(true)) finish({status_code::cancelled, "the call was cancelled", {}});
 }
 
 void unknown_reactor::start() {

@@ -31,14 +31,14 @@ public:
 
 private:
     void handle() noexcept;
-    /// Whether a fault decides what becomes of the call.
+    /// Whether a fault decides how the call ends.
     bool strike();
     void end_hung() noexcept;
 
     unary_handler handler_;
     std::atomic<bool> hung_ = false;
     std::atomic<bool> unwanted_ = false;
-    std::atomic<bool> finished_ = false;  // as one that hung
+    std::atomic<bool> finished_ = false;  // as a call that hung
     grpc::ByteBuffer request_;
     grpc::ByteBuffer response_;
 };

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t max_handles = 1000;
 
-// splitmix64
+// The splitmix64 generator.
 std::uint64_t mixed(std::uint64_t z) noexcept {
     z += 0x9e3779b97f4a7c15;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
@@ -62,7 +62,7 @@ std::uint64_t fault_state::next_handle() {
 }
 
 void fault_state::redirected(const std::string& object, const std::string& token, const std::string& handle) {
-    // What no header can have, no client brings.
+    // A token that no header can carry is brought by no client.
     const auto fits = [](char c) { return c >= ' ' && c <= '~'; };
     if (token.empty() || !std::ranges::all_of(token, fits)) return;
     const std::lock_guard lock(mutex_);

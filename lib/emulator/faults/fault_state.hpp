@@ -17,35 +17,37 @@
 
 namespace rangeio::emulator {
 
-/// A fault script at work, as far as all calls share it.
+/// The part of a running fault script that all calls share.
 ///
-/// Threads: all members are safe to call at once.
+/// Threads: all members may be called concurrently.
 class fault_state {
 public:
     using place = testing::armed_faults::place;
 
-    /// What is not certain is drawn from the seed and the place alone: the order in which threads get here does not count.
+    /// Random decisions are drawn from the seed and the place alone, so they do not depend on the order of the threads.
     fault_state(const testing::fault_script& script, std::uint64_t seed);
 
-    /// The number of the call that begins now, among those that read or those for metadata.
+    /// The number of the call that begins now, counted separately for calls that read and calls for metadata.
     std::uint64_t begin_call();
     std::uint64_t begin_metadata_call();
-    /// A number for a page that is not where its token says.
+    /// A number for the detour in a page token; the pages of the fault empty_page have one.
     std::uint64_t next_page();
-    /// The fault that strikes here, if one does; it is counted. Valid as long as this object.
+    /// The fault that strikes here, or null; it is counted. Valid as long as this object.
     const testing::fault* strike(testing::fault_kind kind, const place& here);
     std::uint64_t room_before_fault(const place& here) const;
     /// The number of a new read handle.
     std::uint64_t next_handle();
 
-    /// A client that reads `object` is being redirected, with this token and handle; empty: none.
+    /// Records that a client that reads `object` is being redirected with this token and handle; an empty text: none.
     void redirected(const std::string& object, const std::string& token, const std::string& handle);
-    /// Notes the tokens that a call brings. If `strict`, throws call_error INVALID_ARGUMENT, naming what is missing,
-    /// when it should have brought one in its header and in its spec and did not.
+    /// Records the tokens that a call brings.
     ///
-    /// That is: a call with a token of a redirect in one place only, or with the handle of a redirect and no token. Which
-    /// token is not asked: the streams of a client share what they were told, and hear of two redirects in any order. A
-    /// call with neither may be that of a client that knows nothing of a redirect, on the same connection, too.
+    /// A call is wrong if it has a token of a redirect in only one of header and spec, or the handle of a redirect and
+    /// no token. Any token of a redirect is accepted: the streams of a client share their redirects, and may receive
+    /// two of them in any order. A call with neither may be that of another client on the same connection that was not
+    /// redirected.
+    ///
+    /// Throws: if `strict`, call_error INVALID_ARGUMENT for a wrong call, naming the place that lacks the token.
     void take_token(
         const std::string& object,
         const request_params& header,
@@ -54,13 +56,13 @@ public:
         bool strict
     );
 
-    /// Adds what server_stats has of faults.
+    /// Adds the members of server_stats that concern faults.
     void count_into(server_stats& out) const;
 
 private:
     struct redirects {
-        std::map<std::string, bool> tokens;  // whether a call has brought it; no more than the script has
-        std::deque<std::pair<std::string, std::string>> handles;  // and with which token, the oldest first
+        std::map<std::string, bool> tokens;  // whether a call has brought it; at most those of the script
+        std::deque<std::pair<std::string, std::string>> handles;  // each with its token, the oldest first
     };
 
     mutable std::mutex mutex_;
@@ -72,20 +74,22 @@ private:
     std::map<std::string, redirects, std::less<>> redirects_;  // by object
 };
 
-/// The faults on one call. Threads: none; the caller serialises.
+/// The faults on one call.
+///
+/// Threads: none; the caller serializes.
 class call_faults {
 public:
     explicit call_faults(fault_state& shared);
 
-    /// Of the call as a whole.
+    /// For the call as a whole.
     const testing::fault* strike(testing::fault_kind kind) { return strike(kind, 0, 0); }
-    /// The same, but only of a line that names the call.
+    /// The same, but only for a line that names the call.
     const testing::fault* strike_if_named(testing::fault_kind kind) {
         place here{number_, 0, sent_, 0};
         here.named_only = true;
         return shared_->strike(kind, here);
     }
-    /// Of a range, by its number.
+    /// For a range, by its number.
     const testing::fault* strike(testing::fault_kind kind, std::uint64_t range, std::uint64_t at_range) {
         return shared_->strike(kind, {number_, range, sent_, at_range});
     }

@@ -12,9 +12,10 @@ namespace {
 using testing::fault;
 using testing::fault_kind;
 
-// However many ranges a message is to have: it must fit into memory, and its length into 32 bits.
+// The limit of a message, whatever number of chunks the script asks for: it must fit into memory, and its length into
+// 32 bits.
 constexpr std::uint64_t max_batch_bytes = std::uint64_t{64} << 20;
-// Added to an id to get one that nobody uses.
+// Flipped in an id to get an unused one.
 constexpr std::int64_t stray_id = std::int64_t{1} << 61;
 
 std::int64_t clamped(std::uint64_t bytes) noexcept {
@@ -51,7 +52,7 @@ void read_stream::waited() {
     waiting_ = false;
 }
 
-// What is said of a range that is refused; empty: as the call.
+// The message for a rejected range; empty: that of the call.
 std::string read_stream::text_of_range_error(const std::string& text) {
     const fault* const f = strike(fault_kind::long_details);
     if (f == nullptr) return {};
@@ -60,7 +61,7 @@ std::string read_stream::text_of_range_error(const std::string& text) {
     return out;
 }
 
-// What is finalized was never smaller.
+// A finalized object never was smaller.
 object_ptr read_stream::faulty_object(object_ptr object) {
     const fault* const f = object->finalized() ? nullptr : strike(fault_kind::old_size);
     if (f == nullptr) return object;
@@ -68,7 +69,7 @@ object_ptr read_stream::faulty_object(object_ptr object) {
     return object->before(clamped(f->bytes));
 }
 
-// What comes before, or instead of, what would be sent next.
+// The step that precedes or replaces the next response.
 std::optional<read_stream::step> read_stream::faulty_step() {
     if (waiting_ || cut_off_) return wait_step{};
     if (!std::exchange(considered_.slow_link, true)) {
@@ -91,7 +92,7 @@ std::optional<read_stream::step> read_stream::faulty_step() {
     if (!std::exchange(considered_.change, true)) {
         change_step change;
         change.replace = strike(fault_kind::new_generation, &range) != nullptr;
-        // What is finalized does not grow.
+        // A finalized object does not grow.
         const fault* f = range.object->finalized() ? nullptr : strike(fault_kind::grow, &range);
         if (f != nullptr) change.grow_bytes = clamped(f->bytes);
         if (change.replace || change.grow_bytes != 0) return change;
@@ -153,7 +154,7 @@ std::optional<read_stream::step> read_stream::faulty_end() {
 }
 
 std::optional<read_stream::step> read_stream::faulty_idleness() {
-    // Ranges that are never answered hold the call open, as any range does.
+    // Ranges that are never answered keep the call open, as any range does.
     if (mute_ranges_ != 0) return wait_step{};
     if (half_closed_ || !idle_limit_) return std::nullopt;
     if (std::exchange(idle_, true)) return wait_step{};
@@ -177,7 +178,7 @@ read_stream::step read_stream::faulty_send() {
     if (!ranges_.empty()) {
         const fault* batch = strike(fault_kind::batch);
         std::uint64_t chunks = batch != nullptr ? batch->bytes : 1;
-        // Ranges take turns: so many chunks are of so many ranges.
+        // Ranges take turns, so this number of chunks is from as many ranges.
         if (batch != nullptr && batch->distinct) chunks = std::min<std::uint64_t>(chunks, ranges_.size());
         for (; chunks != 0 && !ranges_.empty() && faults_->bytes_sent() - before < max_batch_bytes;
              --chunks) {
@@ -190,7 +191,7 @@ read_stream::step read_stream::faulty_send() {
         if (half_closed_) return finish_step{};
         return wait_step{};
     }
-    // Never `more`: what comes next may be a wait, and chunks must not be held back for that long.
+    // Never `more`: the next step may be a wait, and chunks must not be delayed for that long.
     if (bytes_per_second_ != 0 && bytes != 0) {
         held_ = std::move(send);
         const std::uint64_t delay = bytes * 1'000'000'000 / bytes_per_second_;
@@ -202,7 +203,7 @@ read_stream::step read_stream::faulty_send() {
 void read_stream::add_faulty_chunk(send_step& send) {
     active_range range = std::move(ranges_.front());
     ranges_.pop_front();
-    // All that happens to a chunk happens where it begins.
+    // All faults of a chunk strike at its first byte.
     const auto begins_at = static_cast<std::uint64_t>(range.offset - range.begin);
     const auto strikes = [&](fault_kind kind) { return faults_->strike(kind, range.number, begins_at); };
     const auto append = [&](const bidi_response::range_data& data) {
@@ -230,7 +231,8 @@ void read_stream::add_faulty_chunk(send_step& send) {
             cut = true;
         }
     }
-    // A range that ends early does end: otherwise it would be one that is never answered, which is a fault of its own.
+    // A range that ends early does get its end: without one it would be a range that is never answered, which is a
+    // fault of its own.
     if (over && !cut) {
         if (const fault* f = strikes(fault_kind::surplus)) data.surplus = clamped(f->bytes);
         if (strikes(fault_kind::no_range_end) != nullptr) data.range_end = false;

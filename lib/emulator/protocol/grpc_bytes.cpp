@@ -10,7 +10,7 @@
 namespace rangeio::emulator {
 namespace {
 
-// Below this, one allocation and a copy cost less than two more slices and a reference.
+// Below this size, one allocation and a copy cost less than two more slices and a reference.
 constexpr std::size_t max_copied_bytes = 16 << 10;
 
 void release_piece(void* holder) {

@@ -11,10 +11,10 @@
 
 namespace rangeio::emulator {
 
-/// A message as one piece of memory; not copied when it came as one.
+/// A message as one contiguous block of memory; not copied when it arrived as one slice.
 class contiguous_message {
 public:
-    /// Throws call_error INTERNAL when the buffer cannot be read.
+    /// Throws: call_error INTERNAL when the buffer cannot be read.
     explicit contiguous_message(const grpc::ByteBuffer& buffer);
 
     std::string_view view() const noexcept {
@@ -25,7 +25,8 @@ private:
     grpc::Slice slice_;
 };
 
-/// The message for the transport. A large payload stays where it was read to until the transport lets go of it.
+/// The message for the transport. A large payload stays in the memory that it was read into until the transport
+/// releases it.
 grpc::ByteBuffer to_byte_buffer(framed_message message);
 grpc::ByteBuffer to_byte_buffer(const std::string& message);
 

@@ -10,8 +10,8 @@
 namespace rangeio::emulator {
 namespace {
 
-// Fields are written in the order of their numbers, as the official serialisers do: clients meet the payload
-// of a range before its id, here as there.
+// Fields are written in the order of their numbers, as the official serializers write them: the payload of a range
+// precedes its id, as on the real wire.
 class wire_writer {
 public:
     void varint(std::uint64_t value) {
@@ -60,7 +60,7 @@ constexpr std::size_t crc_bytes = 5;
 
 constexpr std::size_t max_named_ranges = 100;
 
-// The size of a ChecksummedData. An empty payload is left out, as proto3 does; the checksum never is.
+// The size of a ChecksummedData. An empty payload is omitted, as in proto3; the checksum never is.
 std::size_t checksummed_bytes(std::size_t payload) {
     return (payload == 0 ? 0 : header_bytes(payload) + payload) + crc_bytes;
 }
@@ -87,7 +87,7 @@ void add(const bidi_response::range_data& data, proto::storage::v2::BidiReadObje
     range.set_range_end(data.range_end);
 }
 
-// What only faults send: one copy more does not matter.
+// Messages that only faults send: one more copy does not matter.
 framed_message encode_copied(const bidi_response& response) {
     proto::storage::v2::BidiReadObjectResponse out;
     if (!response.metadata.empty()) out.mutable_metadata()->ParseFromString(response.metadata);
@@ -204,7 +204,7 @@ std::string encode_range_errors(
 std::string encode_redirect(
     int code, std::string_view message, std::string_view token, std::string_view read_handle
 ) {
-    // By hand: the token may be of any bytes, and protobuf complains of what is not UTF-8.
+    // Encoded by hand: the token may consist of any bytes, and protobuf warns of strings that are not UTF-8.
     wire_writer detail;
     if (!read_handle.empty()) {
         wire_writer handle;

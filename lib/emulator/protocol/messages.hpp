@@ -13,11 +13,14 @@
 
 namespace rangeio::emulator {
 
-/// Bytes of an object, in memory of their own. Copies share them.
+/// Bytes of an object, in shared memory: a copy refers to the same bytes.
 class piece_of_object {
 public:
     piece_of_object() = default;
-    /// Reads them. Requires: the range lies in the object. Throws as stored_object::read.
+    /// Reads the bytes.
+    ///
+    /// Requires: the range lies in the object.
+    /// Throws:   as stored_object::read.
     piece_of_object(const stored_object& object, std::int64_t offset, std::int64_t length);
 
     std::span<const std::byte> bytes() const noexcept { return {memory_.get(), size_}; }
@@ -27,15 +30,15 @@ private:
     std::size_t size_ = 0;
 };
 
-/// A serialised message that has a piece of an object in its middle: the bytes before it, the piece, the
-/// bytes after it. The piece stays where the file was read to; that is why these messages are encoded by hand.
+/// A serialized message that has a piece of an object in its middle: the bytes before it, the piece, the bytes after
+/// it. The piece stays in the memory that the file was read into; for this reason these messages are encoded by hand.
 struct framed_message {
     std::string head;
     piece_of_object payload;
     std::string tail;
 };
 
-/// What goes into one BidiReadObjectResponse. The pieces as the service knows them; nothing is checked here.
+/// The content of one BidiReadObjectResponse. The chunks are encoded as they are; nothing is checked here.
 struct bidi_response {
     struct range_data {
         object_ptr object;
@@ -46,29 +49,29 @@ struct bidi_response {
         piece_of_object content;
         std::uint32_t crc32c = 0;
         bool range_end = false;
-        // What only faults do: an offset that is wrong by so much, zeros behind the bytes, a wrong checksum or none. Surplus and damage
-        // are for those who compute the checksum.
+        // Used by faults only: an error of the offset in bytes, zeros after the bytes, a wrong checksum or none. The
+        // caller that computes the checksum applies surplus and damage.
         std::int64_t displacement = 0;
         std::int64_t surplus = 0;
         bool damaged = false;
         bool unchecked = false;
     };
 
-    /// A serialised Object.
+    /// A serialized Object.
     std::string metadata;
     std::optional<range_data> data;
-    /// Further chunks in the same message. Where there are some, or a surplus, the bytes are copied.
+    /// Further chunks in the same message. If there are any, or a surplus, the bytes are copied.
     std::vector<range_data> more_data;
     std::string read_handle;
-    /// What only faults send: a field that nobody knows, of so many bytes; so many pieces with nothing in them.
+    /// Used by faults only: the size of an unknown field in bytes; the number of empty pieces.
     std::uint64_t padding = 0;
     std::uint64_t empty_pieces = 0;
 };
 framed_message encode(const bidi_response& response);
 
-/// What goes into one ReadObjectResponse.
+/// The content of one ReadObjectResponse.
 struct read_response {
-    /// The first response says what is read; those that follow bring data only.
+    /// The first response describes the object and the range; the others have data only.
     struct opening {
         std::string metadata;
         std::optional<std::uint32_t> object_crc32c;
@@ -83,14 +86,14 @@ struct read_response {
 };
 framed_message encode(const read_response& response);
 
-/// A serialised google.rpc.Status with a BidiReadObjectError that names these ranges, for the trailer. Without `each`,
-/// only the status as a whole has a message, and no more than 100 ranges are named: clients may refuse more than 8 KiB of
-/// trailers, and would then see neither.
+/// A serialized google.rpc.Status with a BidiReadObjectError that names these ranges, for the trailer. Without `each`,
+/// only the status as a whole has a message, and at most 100 ranges are named: clients may reject trailers of more than
+/// 8 KiB, and would then see neither.
 std::string encode_range_errors(
     int code, std::string_view message, std::span<const std::int64_t> read_ids, std::string_view each = {}
 );
 
-/// The same with a BidiReadObjectRedirectedError. An empty token is none, and so is an empty handle.
+/// The same with a BidiReadObjectRedirectedError. An empty token is omitted, and so is an empty handle.
 std::string encode_redirect(
     int code, std::string_view message, std::string_view token, std::string_view read_handle
 );

@@ -13,8 +13,8 @@
 namespace rangeio::emulator {
 namespace {
 
-// "rangeio-emulator:CHECKSUM:GENERATION:BUCKET/OBJECT", the checksum over what follows it. A number, if it is not 0,
-// stands behind the generation: "GENERATION#NUMBER".
+// "rangeio-emulator:CHECKSUM:GENERATION:BUCKET/OBJECT"; the checksum covers the text after it. A number other than 0 is
+// appended to the generation: "GENERATION#NUMBER".
 constexpr std::string_view magic = "rangeio-emulator:";
 
 }  // namespace

@@ -20,7 +20,7 @@ int hex_value(char c) noexcept {
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-// Escapes that are none stay as they are; so does '+', which is a plus sign in a token.
+// Invalid escapes are kept; so is '+', which is a plus sign in a token.
 std::string percent_decoded(std::string_view text) {
     std::string decoded;
     decoded.reserve(text.size());

@@ -6,7 +6,7 @@
 
 namespace rangeio::emulator {
 
-/// The status codes that this service answers with; the numbers are gRPC's. Faults add what they like.
+/// The status codes that this service uses; the numbers are gRPC's. Faults may use any other.
 enum class status_code {
     ok = 0,
     cancelled = 1,
@@ -22,17 +22,18 @@ enum class status_code {
     unavailable = 14,
 };
 
-/// How a call ends. No gRPC type, so that everything below the reactors builds and is tested without gRPC.
+/// The status of the end of a call. Not a gRPC type, so that everything below the reactors builds and is tested without
+/// gRPC.
 struct status {
     status_code code = status_code::ok;
     std::string message;
-    /// A serialised google.rpc.Status for the trailer `grpc-status-details-bin`, or nothing.
+    /// A serialized google.rpc.Status for the trailer `grpc-status-details-bin`, or empty.
     std::string details;
 
     bool ok() const noexcept { return code == status_code::ok; }
 };
 
-/// Ends the call it is thrown in with a status. The reactors are the only place that catches it.
+/// Ends the call in which it is thrown with a status. Only the reactors catch it.
 class call_error : public std::exception {
 public:
     explicit call_error(status why) : why_(std::move(why)) {}

@@ -10,9 +10,9 @@ namespace rangeio::emulator {
 /// Files have no metadata of their own that could change.
 inline constexpr std::int64_t metageneration = 1;
 
-/// Which generation of an object a request is about, and what must be true of it.
+/// The generation that a request is about, and the preconditions of the request.
 struct conditions {
-    /// Zero: the live one.
+    /// Zero: the live generation.
     std::int64_t generation = 0;
     std::optional<std::int64_t> if_generation_match;
     std::optional<std::int64_t> if_generation_not_match;
@@ -20,8 +20,7 @@ struct conditions {
     std::optional<std::int64_t> if_metageneration_not_match;
 };
 
-/// The conditions of any of the three request messages, which number the fields differently and name them
-/// alike.
+/// The conditions of any of the three request messages, in which the fields have different numbers and the same names.
 template <class Request>
 conditions conditions_of(const Request& request) {
     conditions wanted;
@@ -41,8 +40,8 @@ conditions conditions_of(const Request& request) {
     return wanted;
 }
 
-/// Throws call_error: NOT_FOUND when the generation is not the live one, FAILED_PRECONDITION when a `match`
-/// does not hold, ABORTED when a `not_match` does not (as the service's own testbench answers).
+/// Throws: call_error: NOT_FOUND when the generation is not the live one, FAILED_PRECONDITION when a `match` does not
+///         hold, ABORTED when a `not_match` does not hold (as the service's own testbench answers).
 void check(const conditions& wanted, const stored_object& object);
 
 }  // namespace rangeio::emulator

@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::size_t min_remembered_names = 1000;
 constexpr std::size_t max_remembered_names = 2'000'000;
-// A directory that changed just now may change again without its time changing, which ticks in milliseconds.
+// A directory that has just changed may change again without a new time of change, which has a resolution of
+// milliseconds.
 constexpr std::int64_t settled_ns = 2'000'000'000;
 constexpr int listing_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
@@ -26,7 +27,7 @@ bool is_settled(const file_identity& directory) noexcept {
     return now.tv_sec * 1'000'000'000 + now.tv_nsec - directory.changed_ns > settled_ns;
 }
 
-// DT_REG or DT_DIR; anything else is no object and holds none.
+// DT_REG or DT_DIR; an entry of another type is no object and contains none.
 unsigned char type_of(int directory, const dirent& entry) noexcept {
     if (entry.d_type != DT_UNKNOWN) {
         return entry.d_type;
@@ -39,7 +40,7 @@ unsigned char type_of(int directory, const dirent& entry) noexcept {
 }
 
 std::vector<std::string> read_names(const unique_fd& directory, const std::string& name) {
-    // A descriptor of its own: the stream owns the one that it is given.
+    // A separate descriptor, because the directory stream takes ownership of the one that it is given.
     unique_fd own(::openat(directory.get(), ".", listing_flags));
     if (!own) {
         throw_errno(errno, name, "directory");
@@ -111,7 +112,7 @@ void directory_walk::skip_to(std::string floor) {
 }
 
 bool directory_walk::is_below_floor(std::string_view name) const noexcept {
-    // What is in a directory may be above the floor although its own name is below.
+    // A directory may contain names above the floor although its own name is below.
     return name < floor_ && !(name.ends_with('/') && floor_.starts_with(name));
 }
 
@@ -124,7 +125,7 @@ void directory_walk::pass_floor(frame& where) const {
     const std::string_view rest = std::string_view(floor_).substr(where.path.size());
     const auto begin = where.names->begin() + static_cast<std::ptrdiff_t>(where.at);
     auto found = std::lower_bound(begin, end, rest);
-    // The directory that the floor lies in sorts right before it.
+    // The directory that contains the floor sorts immediately before it.
     if (found != begin && std::prev(found)->ends_with('/') && rest.starts_with(*std::prev(found))) {
         --found;
     }
@@ -163,7 +164,7 @@ std::optional<directory_walk::item> directory_walk::next() {
         }
         ++top.at;
         item found{std::move(name)};
-        // Gone since the directory was read, or something else now.
+        // The entry may have been removed or replaced since the directory was read.
         if (::fstatat(top.directory.get(), entry.c_str(), &found.state, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISREG(found.state.st_mode) && is_object_name(found.name)) {
             return found;

@@ -5,7 +5,7 @@
 
 namespace rangeio::emulator {
 
-/// Throws the call_error that stands for an errno: `name` is what was looked for, `kind` what it should be.
+/// Throws the call_error that corresponds to an errno: `name` is the name of the file, `kind` the expected type.
 [[noreturn]] void throw_errno(int code, const std::string& name, std::string_view kind);
 
 }  // namespace rangeio::emulator

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::int32_t max_page_size = 1000;
 
-// All but the size and the token of a page, which may differ between the pages of one listing.
+// The query without the size and the token of a page, which may differ between the pages of one listing.
 std::uint32_t fingerprint(const list_query& query) {
     std::string text;
     for (const std::string& part :
@@ -30,7 +30,7 @@ std::uint32_t fingerprint(const list_query& query) {
     return crc32c(std::as_bytes(std::span(text)));
 }
 
-// The first name behind all those that begin with `prefix`; empty if there is none.
+// The first name after all names that begin with `prefix`; empty if there is none.
 std::string behind(std::string prefix) {
     while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) {
         prefix.pop_back();
@@ -41,7 +41,7 @@ std::string behind(std::string prefix) {
     return prefix;
 }
 
-// Where the names end that can be listed; empty if nowhere.
+// The end of the names that can be listed; empty if there is none.
 std::string ceiling_of(const list_query& query) {
     std::string ceiling = behind(query.prefix);
     if (ceiling.empty() || (!query.lexicographic_end.empty() && query.lexicographic_end < ceiling)) {
@@ -67,7 +67,7 @@ public:
 
     const std::optional<list_position>& last() const noexcept { return last_; }
 
-    // False: the page is full, and this belongs to the next one.
+    // False: the page is full, and this position belongs to the next one.
     bool add(list_position position, const struct stat& state) {
         if (last_ && position <= *last_) {
             return true;

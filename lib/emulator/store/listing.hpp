@@ -10,7 +10,7 @@
 
 namespace rangeio::emulator {
 
-/// What to list of a bucket; the fields of ListObjectsRequest.
+/// The query of a listing; the fields of ListObjectsRequest.
 struct list_query {
     std::string bucket;
     std::string prefix;
@@ -38,12 +38,13 @@ struct list_page {
 
 /// Lists one page. The rules, over the names in byte order:
 ///   - a name is listed if it begins with `prefix` and lies in [lexicographic_start, lexicographic_end);
-///   - if `delimiter` occurs in it behind `prefix`, the name up to there is listed instead, once, as a
-///   prefix;
-///     with include_trailing_delimiter, a name that ends with its first delimiter is listed as an object too;
-///   - with include_folders_as_prefixes, an empty directory is a prefix like one with objects in it;
-///   - a page has at most 1000 objects and prefixes together, and the next one goes on behind its last.
-/// Throws call_error INVALID_ARGUMENT for a negative page size and for a token of another query.
+///   - if `delimiter` occurs in it after `prefix`, the name up to the end of the delimiter is listed instead, once, as
+///     a prefix; with include_trailing_delimiter, a name that ends with its first delimiter is listed as an object,
+///     too;
+///   - with include_folders_as_prefixes, an empty directory is a prefix like one that contains objects;
+///   - a page has at most 1000 objects and prefixes together, and the next one continues after its last entry.
+///
+/// Throws: call_error INVALID_ARGUMENT for a negative page size and for a token of another query.
 list_page list(directory_walk& walk, const list_query& query);
 
 }  // namespace rangeio::emulator

@@ -27,7 +27,7 @@ constexpr std::int64_t growth_modulus = 251;
     );
 }
 
-// A file without a name.
+// A file without a name, in memory.
 class anonymous_file {
 public:
     explicit anonymous_file(const stored_object& like)
@@ -43,7 +43,7 @@ public:
         }
     }
 
-    /// What this is like, byte by byte.
+    /// Appends a copy of the old object, with each byte changed.
     template <class Change>
     void append_copy(Change change) {
         std::vector<std::byte> piece;

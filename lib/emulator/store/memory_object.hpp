@@ -6,13 +6,13 @@
 
 namespace rangeio::emulator {
 
-/// Objects that no file of the directory has: those that faults put in its place. Each has its bytes in memory, and takes
-/// as long to make as copying them. All throw call_error RESOURCE_EXHAUSTED.
+/// Objects that exist in memory only: faults put them in the place of a file. To make one takes as long as copying the
+/// object. All functions throw call_error RESOURCE_EXHAUSTED.
 
-/// A newer generation, as large, every byte the complement of the old one.
+/// A newer generation of the same size; every byte is the complement of the old one.
 object_ptr complement_of(const stored_object& old);
 
-/// The same generation with `bytes` more, that at offset n being n modulo 251.
+/// The same generation with `bytes` more bytes; the appended byte at offset n is n modulo 251.
 object_ptr grown(const stored_object& old, std::int64_t bytes);
 
 }  // namespace rangeio::emulator

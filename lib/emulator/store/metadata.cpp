@@ -19,7 +19,7 @@ constexpr const char* location = "US-CENTRAL1";
 constexpr const char* location_type = "zone";
 constexpr const char* zone = "us-central1-a";
 constexpr const char* storage_class = "RAPID";
-// By its number: there are clients that understand nothing else.
+// The project is named by its number: some clients accept nothing else.
 constexpr const char* project = "projects/123456";
 
 // The fields that are filled below. The messages have no reflection, so a mask is applied by this table.
@@ -41,7 +41,7 @@ constexpr std::array maskable_fields{
     maskable_field{"etag", [](storage::Object& o) { o.clear_etag(); }},
     maskable_field{"finalize_time", [](storage::Object& o) { o.clear_finalize_time(); }},
 };
-// Fields of the service's objects that these never have.
+// Fields of the service's objects that these objects never have.
 constexpr std::array<std::string_view, 23> empty_fields{
     "acl",
     "cache_control",
@@ -68,7 +68,7 @@ constexpr std::array<std::string_view, 23> empty_fields{
     "",
 };
 
-// A path into a field selects the whole field: masks say what is wanted, not what is unwanted.
+// A path into a field selects the whole field: masks select the fields that a client needs; more fields do no harm.
 std::string_view field_of(std::string_view path) noexcept {
     return path.substr(0, path.find('.'));
 }

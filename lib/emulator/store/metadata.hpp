@@ -11,7 +11,7 @@
 
 namespace rangeio::emulator {
 
-/// What the metadata of an object says, wherever it came from.
+/// The attributes of an object, independent of their origin.
 struct object_attributes {
     std::string_view bucket;
     std::string_view name;
@@ -22,8 +22,9 @@ struct object_attributes {
     std::optional<std::uint32_t> crc32c;
 };
 
-/// The metadata of an object, as far as `mask` (null: everything) asks for it.
-/// Throws call_error INVALID_ARGUMENT when the mask names a field that objects do not have.
+/// The metadata of an object, restricted to the fields in `mask` (null: all fields).
+///
+/// Throws: call_error INVALID_ARGUMENT when the mask names a field that objects do not have.
 proto::storage::v2::Object object_metadata(
     const object_attributes& attributes, const google::protobuf::FieldMask* mask
 );

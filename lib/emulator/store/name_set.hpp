@@ -8,7 +8,9 @@
 
 namespace rangeio::emulator {
 
-/// Names that came from peers; no more than 100 of them. Threads: all members are safe to call at once.
+/// At most 100 names that were sent by peers.
+///
+/// Threads: all members may be called concurrently.
 class name_set {
 public:
     void add(std::string_view name) {

@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view bucket_prefix = "projects/_/buckets/";
 constexpr std::size_t max_bucket_name_bytes = 222;
 constexpr std::size_t max_object_name_bytes = 1024;
-// What a message repeats of a name that a peer sent.
+// The limit for a name of a peer that a message repeats.
 constexpr std::size_t max_shown_bytes = 128;
 constexpr std::size_t max_displayed_bytes = 300;
 
@@ -32,7 +32,7 @@ std::string shown(std::string_view text) {
     return fmt::format("'{}'{}", text.substr(0, max_shown_bytes), text.size() > max_shown_bytes ? "..." : "");
 }
 
-// Overlong forms and surrogates are refused: two spellings of one character would be two names of one file.
+// Overlong forms and surrogates are rejected: two encodings of one character would be two names of one file.
 bool is_utf8(std::string_view text) noexcept {
     const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
     for (std::size_t at = 0; at < text.size();) {
@@ -113,7 +113,7 @@ std::vector<std::string> components_of(std::string_view bucket, std::string_view
 std::string display_name(std::string_view bucket, std::string_view object) {
     std::size_t shown_bytes = object.size();
     if (shown_bytes > max_displayed_bytes) {
-        // Not in the middle of a character: the text goes into protobuf strings.
+        // The text is not cut inside of a character: it is used in protobuf strings.
         shown_bytes = max_displayed_bytes;
         while (shown_bytes > 0 && (static_cast<unsigned char>(object[shown_bytes]) & 0xc0U) == 0x80U) {
             --shown_bytes;

@@ -27,16 +27,16 @@
 namespace rangeio::emulator {
 namespace {
 
-// A tick of the clock that file systems take their times from is at most 10 ms long, but the clock may be set.
+// A tick of the file system's clock is at most 10 ms long, but the clock may be set.
 constexpr int max_waits = 40;
 constexpr std::chrono::milliseconds wait_for_tick{1};
 
 constexpr int directory_flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-// Not blocking: should the regular file that was found be replaced by a FIFO before it is opened.
+// Non-blocking, in case the regular file that was found is replaced by a FIFO before it is opened.
 constexpr int file_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 
 unique_fd open_root(const std::filesystem::path& path) {
-    // Readable, not only reachable: a root that cannot be listed is a mistake worth hearing of at once.
+    // Readable, not only reachable: a root that cannot be listed is reported at once.
     unique_fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd) {
         const int code = errno;
@@ -48,7 +48,7 @@ unique_fd open_root(const std::filesystem::path& path) {
     return fd;
 }
 
-// Each holds a descriptor even when no call reads it, and connections need some, too.
+// Each object holds a descriptor even when no call reads it, and connections need descriptors, too.
 std::size_t max_open_objects() noexcept {
     constexpr std::size_t most = 256;
     rlimit descriptors{};
@@ -56,7 +56,7 @@ std::size_t max_open_objects() noexcept {
     return std::min<std::size_t>(most, descriptors.rlim_cur / 4);
 }
 
-// Whether a file that changes from now on shows another time of change.
+// Whether a file that changes from now on gets a different time of change.
 bool is_settled(const struct stat& st) noexcept {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
@@ -73,7 +73,7 @@ std::string key_of(std::string_view bucket, std::string_view object) {
 object_store::object_store(std::filesystem::path root, std::set<std::string> unfinalized)
     : root_path_(std::move(root)), root_(open_root(root_path_)), unfinalized_(std::move(unfinalized)) {}
 
-// `name` and `kind` say what was looked for, should a step fail.
+// `name` and `kind` describe the file in the error of a step that fails.
 unique_fd object_store::descend(
     std::string_view bucket,
     std::span<const std::string> components,
@@ -151,7 +151,7 @@ void object_store::remember(const std::string& key, object_ptr object) {
     if (uses_.size() <= max_open_objects()) {
         return;
     }
-    // The generation of an unfinalized object is known only here, and so is what is in memory.
+    // The generations of unfinalized objects are recorded only here, and so are objects in memory: neither is evicted.
     const auto victim = std::find_if(uses_.rbegin(), uses_.rend(), [&](const std::string& candidate) {
         return candidate != key && !unfinalized_.contains(candidate) &&
                !entries_.find(candidate)->second.in_memory;
@@ -169,10 +169,10 @@ void object_store::compute_checksum(const object_ptr& object) {
         if (!alive) return;
         const std::stop_token stop = checksums_.stop_token();
         try {
-            // Nor when nobody else has the object any more.
+            // The computation also stops when no other owner of the object is left.
             alive->compute_checksum([&] { return stop.stop_requested() || alive.use_count() == 1; });
         } catch (const std::exception&) {
-            // Then it stays unknown.
+            // The checksum stays unknown.
         }
     });
 }
@@ -234,12 +234,12 @@ object_ptr object_store::open_settled(std::string_view bucket, std::string_view 
     const std::string name = display_name(bucket, object);
     const std::string key = key_of(bucket, object);
 
-    // The lock is held while the file is looked at: otherwise two calls could see two states of it and note
-    // them in the wrong order, and a generation would go backwards.
+    // The lock is held while the state of the file is read: otherwise two calls could read two states and record them
+    // in the wrong order, and a generation would decrease.
     const std::lock_guard lock(mutex_);
     const unique_fd directory = descend(bucket, {components.data(), components.size() - 1}, name, "object");
 
-    // Looked at before it is opened: opening a device or a FIFO has effects.
+    // The type is checked before the file is opened: opening a device or a FIFO has effects.
     struct stat st{};
     if (::fstatat(directory.get(), components.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
         throw_errno(errno, name, "object");
@@ -259,7 +259,7 @@ object_ptr object_store::open_settled(std::string_view bucket, std::string_view 
     if (!S_ISREG(st.st_mode)) {
         throw_errno(ENOENT, name, "object");
     }
-    // What grows keeps its generation, and may change at any time.
+    // An unfinalized object keeps its generation, and may change at any time.
     const bool finalized = is_finalized(bucket, object, st);
     if (finalized && !last_chance && !is_settled(st)) return nullptr;
     const file_identity now = file_identity::of(st);

@@ -23,63 +23,73 @@ namespace rangeio::emulator {
 
 /// The objects below a directory: `ROOT/BUCKET/OBJECT...`, regular files only.
 ///
-/// Names come from peers, so every step down the tree opens one component relative to the directory above it
-/// and never through a symbolic link: there is no name that leaves the root, and no moment between a check
-/// and a use. (`openat2` would do it in one call, but a container's filter may forbid it, and two ways are
-/// two things to get wrong.)
+/// Names are sent by peers, so every step down the tree opens one component relative to the directory above it and
+/// never through a symbolic link: no name leads out of the root, and there is no moment between a check and a use.
+/// (`openat2` would do it in one call, but a container's filter may forbid it, and a fallback would be a second
+/// implementation that can be wrong.)
 ///
-/// Threads: all members are safe to call at once.
+/// Threads: all members may be called concurrently.
 class object_store {
 public:
-    /// The names `BUCKET/OBJECT` in `unfinalized` are objects that are still being appended to, as long as somebody
-    /// may write their files.
-    /// Throws rangeio::error, naming the path, when the root is not a readable directory.
+    /// The names `BUCKET/OBJECT` in `unfinalized` are objects that are still being appended to, as long as their files
+    /// are writable.
+    ///
+    /// Throws: rangeio::error, naming the path, when the root is not a readable directory.
     object_store(std::filesystem::path root, std::set<std::string> unfinalized);
 
-    /// The live generation of an object. Costs nothing by size: a checksum that is not cheap is computed in the
-    /// background. May wait for the file system's clock to tick: two states within one tick look the same.
-    /// Throws: call_error NOT_FOUND, for unusable names INVALID_ARGUMENT, without descriptors RESOURCE_EXHAUSTED.
+    /// The live generation of an object. The cost does not depend on the size: a checksum that is not cheap is computed
+    /// in the background. May wait for a tick of the file system's clock: two states within one tick cannot be
+    /// distinguished.
+    ///
+    /// Throws: call_error NOT_FOUND; INVALID_ARGUMENT for unusable names; RESOURCE_EXHAUSTED without descriptors.
     object_ptr open(std::string_view bucket, std::string_view object);
 
-    /// Puts a newer generation of the same size in the place of an object, each byte of it the complement of the old one.
-    /// In memory: the file stays as it is, and whatever happens to it next ends this.
-    /// Takes as long as copying the object. Throws call_error.
+    /// Puts a newer generation of the same size in the place of an object; every byte is the complement of the old one.
+    /// The replacement is in memory: the file is not changed, and the next change of the file ends the replacement.
+    /// Takes as long as copying the object.
+    ///
+    /// Throws: call_error.
     void replace(std::string_view bucket, std::string_view object);
-    /// Appends `bytes` to an object, that at offset n being n modulo 251. As above; the generation stays.
+    /// Appends `bytes` bytes to an object, in memory as above; the appended byte at offset n is n modulo 251. The
+    /// generation stays the same.
     void grow(std::string_view bucket, std::string_view object, std::int64_t bytes);
 
-    /// The directory of a bucket. Throws call_error NOT_FOUND.
+    /// The directory of a bucket.
+    ///
+    /// Throws: call_error NOT_FOUND.
     unique_fd open_bucket(std::string_view bucket) const;
 
-    /// A directory below that of a bucket. Throws as `open` does.
+    /// A directory below that of a bucket.
+    ///
+    /// Throws: as `open`.
     unique_fd open_folder(std::string_view bucket, std::string_view folder) const;
 
-    /// The generation that `open` would report of a file in this state.
+    /// The generation that `open` would report for a file in this state.
     std::int64_t generation_of(std::string_view bucket, std::string_view object, const struct stat& st) const;
 
     bool is_finalized(std::string_view bucket, std::string_view object, const struct stat& st) const;
 
-    /// Checksums are given up.
+    /// Stops the computation of checksums.
     void request_stop() noexcept { checksums_.request_stop(); }
     std::stop_token stop_token() const noexcept { return checksums_.stop_token(); }
 
-    /// Buckets that calls named and that are not there.
+    /// Missing buckets that calls have named.
     std::set<std::string> missing_buckets() const { return missing_buckets_.read(); }
-    /// Of the names in `unfinalized`, those that no call has found and that are not there now.
+    /// The names in `unfinalized` that no call has found and that do not exist now.
     std::set<std::string> missing_unfinalized() const;
 
 private:
-    // What is known of one name. Kept when the file is replaced, so that the next generation is greater even
-    // if the file system's clock has not ticked.
+    // The state of one name. Kept when the file is replaced, so that the next generation is greater even if the file
+    // system's clock has not ticked.
     struct entry {
         file_identity identity;  // of the file
         std::int64_t generation = 0;
         object_ptr object;
-        bool in_memory = false;  // the object is not the file, but stands in its place
+        bool in_memory = false;  // the object is in memory, in the place of the file
         std::list<std::string>::iterator use;
     };
 
-    /// Null: what is there may still change without a trace.
+    /// Null: the file may still change without a new time of change.
     object_ptr open_settled(std::string_view bucket, std::string_view object, bool last_chance);
     void compute_checksum(const object_ptr& object);
     unique_fd descend(

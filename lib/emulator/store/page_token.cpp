@@ -13,7 +13,7 @@ constexpr std::string_view digits = "0123456789abcdef";
 
 }  // namespace
 
-// The checksum, begun with the fingerprint of the query; 'o' or 'p'; the name in hexadecimal digits.
+// The checksum, which starts from the fingerprint of the query; 'o' or 'p'; the name in hexadecimal digits.
 std::string make_page_token(const list_position& position, std::uint32_t query) {
     std::string body(1, position.is_prefix ? 'p' : 'o');
     for (const char c : position.name) {
@@ -33,7 +33,7 @@ list_position parse_page_token(std::string_view token, std::uint32_t query) {
         const std::size_t low = digits.find(body[at + 1]);
         position.name += static_cast<char>(high << 4 | low);
     }
-    // A checksum is no signature: the rest has to be as it is made above, too.
+    // A checksum is no signature: the rest of the token is compared with a token that is made for this position.
     if (make_page_token(position, query) != token) {
         throw call_error(
             status_code::invalid_argument, "page_token is not one that was returned for this listing"

@@ -6,8 +6,7 @@
 
 namespace rangeio::emulator {
 
-/// Where a listing stands: behind an object, or behind a prefix, which sorts after an object of the same
-/// name.
+/// The position of a listing: after an object, or after a prefix, which sorts after an object of the same name.
 struct list_position {
     std::string name;
     bool is_prefix = false;
@@ -15,10 +14,10 @@ struct list_position {
     auto operator<=>(const list_position&) const = default;
 };
 
-/// The opaque form of a position. `query` is a fingerprint of what is listed.
+/// The opaque form of a position. `query` is the fingerprint of the query.
 std::string make_page_token(const list_position& position, std::uint32_t query);
 
-/// Throws call_error INVALID_ARGUMENT when it is not a token, or not one of this query.
+/// Throws: call_error INVALID_ARGUMENT when the text is not a token, or not one of this query.
 list_position parse_page_token(std::string_view token, std::uint32_t query);
 
 }  // namespace rangeio::emulator

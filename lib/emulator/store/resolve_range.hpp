@@ -6,16 +6,16 @@
 
 namespace rangeio::emulator {
 
-/// The bytes that a range stands for, or what is wrong with it.
+/// The bytes that a range denotes, or an error.
 struct resolved_range {
     std::int64_t begin = 0;
     std::int64_t end = 0;
     std::string_view problem;
 };
 
-/// What a range means on an object of `size` bytes: a negative offset counts from the end (and stops at the
-/// beginning), length 0 means to the end, and what reaches past the end is cut. At the very end a range is
-/// empty; beyond it, it is a mistake.
+/// Resolves a range on an object of `size` bytes: a negative offset counts from the end (and stops at the beginning),
+/// length 0 means to the end, and bytes past the end are cut off. A range that begins at the end is empty; one that
+/// begins after it is an error.
 constexpr resolved_range resolve(std::int64_t offset, std::int64_t length, std::int64_t size) noexcept {
     if (length < 0) {
         return {0, 0, "the length is negative"};

@@ -18,12 +18,12 @@
 namespace rangeio::emulator {
 namespace {
 
-// About a millisecond of work.
+// About 1 ms of work.
 constexpr std::int64_t max_quick_bytes = std::int64_t{8} << 20;
-// Some 20 ms.
+// About 20 ms.
 constexpr std::int64_t max_cheap_bytes = std::int64_t{64} << 20;
 constexpr int max_cheap_parts = 1000;
-// How much is read between two looks at the file's state.
+// The bytes that are read between two checks of the file's state.
 constexpr std::int64_t piece_bytes = std::int64_t{1} << 20;
 
 std::int64_t nanoseconds(const timespec& t) noexcept {
@@ -68,11 +68,11 @@ void stored_object::read(std::int64_t offset, std::span<std::byte> out) const {
     while (!out.empty()) {
         const ssize_t got = ::pread(file_.get(), out.data(), out.size(), offset);
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) break;  // cut short, or it cannot be read any more
+        if (got <= 0) break;  // the file was truncated, or cannot be read any more
         offset += got;
         out = out.subspan(static_cast<std::size_t>(got));
     }
-    // Afterwards: so these bytes are those of the generation.
+    // Checked after the read, which proves that these bytes are those of the generation.
     check();
     if (!out.empty()) {
         throw call_error(
@@ -85,15 +85,15 @@ void stored_object::check() const {
     struct stat st{};
     const bool readable = ::fstat(file_.get(), &st) == 0;
     const file_identity now = file_identity::of(st);
-    // An unfinalized object grows under its readers; a finalized one may lose its name (which changes the
-    // time of change) but not its bytes.
+    // An unfinalized object grows while it is read; a finalized one may lose its name (which changes the time of
+    // change) but not its bytes.
     const bool intact =
         finalized_ ? now.size == size() && now.modified_ns == identity_.modified_ns : now.size >= size();
     if (!readable || !intact) {
         throw call_error(
             status_code::not_found,
             fmt::format(
-                "{}: generation {} is gone: its file was modified in place", display_name_, generation_
+                "{}: generation {} is lost: its file was modified in place", display_name_, generation_
             )
         );
     }
@@ -103,7 +103,7 @@ template <class Part>
 void stored_object::for_each_part(Part part) const {
     std::int64_t end = 0;
     while (end < size()) {
-        // A file system that knows of no holes has data everywhere, and so has one that fails.
+        // A file system that does not support holes reports data everywhere; one that fails is treated in the same way.
         std::int64_t begin = ::lseek(file_.get(), end, SEEK_DATA);
         if (begin < 0) begin = errno == ENXIO ? size() : end;
         if (begin >= size()) return;
@@ -143,7 +143,7 @@ void stored_object::compute_checksum(const std::function<bool()>& give_up) const
             crc = extend_by_zeros(crc, begin - done);
             for (std::int64_t at = begin; at < end; at += piece_bytes) {
                 if (give_up()) {
-                    throw call_error(status_code::aborted, "the checksum is not wanted any more");
+                    throw call_error(status_code::aborted, "the checksum is no longer needed");
                 }
                 const auto bytes =
                     std::span(piece).first(static_cast<std::size_t>(std::min(piece_bytes, end - at)));

@@ -9,27 +9,27 @@
 
 namespace rangeio::testing {
 
-/// The faults of a script, with how often each may still strike. One for all calls of a service.
+/// The faults of a script, with the number of strikes that each has left. One object for all calls of a service.
 class armed_faults {
 public:
-    /// Where a service is. Calls and ranges by their numbers, from 1; 0: no range in particular.
+    /// The current place of a service. Calls and ranges by their numbers, from 1; 0: no range in particular.
     struct place {
         std::uint64_t call = 0;
         std::uint64_t range = 0;
         std::uint64_t at_call = 0;   // payload bytes of the call that were sent
         std::uint64_t at_range = 0;  // the same of the range
-        bool named_only = false;     // only what names this call strikes
+        bool named_only = false;     // only faults that name this call strike
     };
-    /// Whether a fault that is not certain strikes here. `line`: its place in the script.
+    /// Whether a fault with a chance below 100 % strikes here. `line`: its index in the script.
     using chance = std::function<bool(const fault& what, std::size_t line, const place& here)>;
 
     armed_faults(const fault_script& script, chance decide);
 
-    /// The fault of this kind that strikes now, if one does; it is counted. Valid as long as this object.
+    /// The fault of this kind that strikes now, or null; the strike is counted. Valid as long as this object.
     const fault* strike(fault_kind kind, const place& here);
     /// Bytes that may be sent before the next place at which some fault could strike.
     std::uint64_t room_before_fault(const place& here) const;
-    /// How often each has struck, in the order of the script.
+    /// The number of strikes of each fault, in the order of the script.
     std::vector<std::uint64_t> struck() const;
 
 private:

@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, 6> statuses{
     "UNAVAILABLE", "ABORTED", "INTERNAL", "CANCELLED", "NOT_FOUND", "OUT_OF_RANGE"
 };
 
-// What is a rate lets dozens of bytes through within seconds. A link has to carry what surrounds them, too.
+// Rates have to let dozens of bytes pass within seconds. A link also has to carry the bytes around the payload.
 std::string zeros_of(fault_kind kind) {
     if (kind == fault_kind::bandwidth) return "0";
     return kind == fault_kind::slow_link ? "0000" : "";
@@ -52,7 +52,7 @@ public:
 private:
     bool one_in(std::size_t n) { return random_.below(n) == 0; }
 
-    // Each kind takes what means something to it.
+    // Each kind takes only the keys that it uses.
     static void set(fault_builder& out, std::string_view key, std::string_view value) {
         try {
             out.set(key, value);

@@ -96,7 +96,7 @@ constexpr std::array rows{
     fault_row{fault_kind::unordered_page, "unordered-page", where_call},
 };
 
-// A token of any bytes, for text and JSON: what is not printable there, or means something, is `\xHH`.
+// Escapes for a token of any bytes, in text and JSON: `\xHH` for bytes that are not printable or have a meaning there.
 bool stands_for_itself(char c) {
     return c > ' ' && c <= '~' && c != ';' && c != '#' && c != '\\';
 }
@@ -110,7 +110,7 @@ std::string escaped(std::string_view bytes) {
             out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
         }
     }
-    // Not to be taken for none.
+    // Must not be read as no token.
     if (out == no_token) out = "\\x6eo";
     return out;
 }
@@ -152,7 +152,7 @@ constexpr std::array units{unit{"ns", 1}, unit{"us", 1'000}, unit{"ms", 1'000'00
 
 fault_builder::fault_builder(std::string where, std::string_view kind) : where_(std::move(where)) {
     const auto row = std::ranges::find(rows, kind, &fault_row::name);
-    if (row == rows.end()) complain(fmt::format("\"{}\" is no kind of fault", kind));
+    if (row == rows.end()) complain(fmt::format("\"{}\" is not a fault kind", kind));
     row_ = &*row;
     fault_.kind = row->kind;
     fault_.bytes = row->default_bytes;
@@ -162,8 +162,8 @@ fault_builder::fault_builder(std::string where, std::string_view kind) : where_(
 }
 
 fault fault_builder::take() {
-    if ((row_->keys & has_delay) != 0 && fault_.delay.count() == 0) complain("a delay is missing");
-    if ((row_->keys & has_bytes) != 0 && fault_.bytes == 0) complain("bytes is missing, or zero");
+    if ((row_->keys & has_delay) != 0 && fault_.delay.count() == 0) complain("delay is missing");
+    if ((row_->keys & has_bytes) != 0 && fault_.bytes == 0) complain("bytes is missing or zero");
     return std::move(fault_);
 }
 
@@ -176,7 +176,7 @@ void fault_builder::set(std::string_view name, std::string_view value) {
         need(name, where_call);
         const bool percent = value.ends_with('%');
         const auto n = whole_number(percent ? value.substr(0, value.size() - 1) : value);
-        if (!percent || !n || *n < 1 || *n > 100) complain("chance is a percentage from 1% to 100%");
+        if (!percent || !n || *n < 1 || *n > 100) complain("chance is not a percentage in 1%..100%");
         fault_.percent = static_cast<unsigned>(*n);
     } else if (name == "range") {
         fault_.range = count(name, value, where_range, 1);
@@ -194,7 +194,7 @@ void fault_builder::set(std::string_view name, std::string_view value) {
         need(name, has_token);
         const auto token = unescaped(value);
         if (!token)
-            complain("a token is printable ASCII without white space, ; and #, or \\xHH for any byte");
+            complain("token: not printable ASCII without white space, ; and #, or \\xHH for any byte");
         fault_.token = value == no_token ? std::string() : *token;
     } else if (name == "handle") {
         need(name, has_token);
@@ -203,7 +203,7 @@ void fault_builder::set(std::string_view name, std::string_view value) {
         need(name, has_distinct);
         fault_.distinct = yes(name, value);
     } else {
-        complain(fmt::format("\"{}\" is no key", name));
+        complain(fmt::format("\"{}\" is not a key", name));
     }
 }
 
@@ -223,7 +223,7 @@ std::uint64_t fault_builder::count(
 }
 
 bool fault_builder::yes(std::string_view name, std::string_view value) const {
-    if (value != "yes" && value != "no") complain(fmt::format("{} is yes or no", name));
+    if (value != "yes" && value != "no") complain(fmt::format("{} is not yes or no", name));
     return value == "yes";
 }
 
@@ -244,7 +244,7 @@ int fault_builder::status(std::string_view value) const {
     }
     const auto n = whole_number(value).value_or(0);
     if (n < 1 || n > max_status) {
-        complain(fmt::format("status={} is no gRPC status that is an error", value));
+        complain(fmt::format("status={} is not a gRPC error status", value));
     }
     return static_cast<int>(n);
 }

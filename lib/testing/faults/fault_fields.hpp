@@ -9,19 +9,21 @@
 
 namespace rangeio::testing {
 
-/// What a kind of fault is called, takes and has by default.
+/// The name of a kind of fault, its keys and its defaults.
 struct fault_row;
 
-/// Puts a fault together from the texts of its keys, and refuses those that mean nothing to its kind. The same for every
-/// form in which faults are written.
+/// Builds a fault from the texts of its keys, and rejects keys that its kind does not use. The same for every form of
+/// script.
 class fault_builder {
 public:
-    /// `where` is what complaints begin with: which fault it is. Throws std::invalid_argument.
+    /// `where` names the fault at the beginning of errors.
+    ///
+    /// Throws: std::invalid_argument.
     fault_builder(std::string where, std::string_view kind);
 
-    /// Throws std::invalid_argument.
+    /// Throws: std::invalid_argument.
     void set(std::string_view key, std::string_view value);
-    /// Throws std::invalid_argument if something is missing.
+    /// Throws: std::invalid_argument if a key is missing.
     fault take();
 
 private:
@@ -38,7 +40,7 @@ private:
     fault fault_;
 };
 
-/// What of a fault is to be written, without what would be so anyway.
+/// The fields of a fault that are written: those that differ from the defaults.
 class fault_view {
 public:
     explicit fault_view(const fault& f);

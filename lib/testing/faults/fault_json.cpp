@@ -27,11 +27,11 @@ json::value parse_value(std::string_view text) {
     if (!why) return parser.release();
     const std::string_view before = text.substr(0, std::min(read, text.size()));
     throw std::invalid_argument(
-        fmt::format("line {}: no JSON: {}", std::ranges::count(before, '\n') + 1, why.message())
+        fmt::format("line {}: invalid JSON: {}", std::ranges::count(before, '\n') + 1, why.message())
     );
 }
 
-// As it would stand in a line of text; the builder judges it.
+// The value as in a line of text; the builder checks it.
 std::string text_of(const json::value& value) {
     if (const auto* text = value.if_string()) return std::string(*text);
     if (const auto* yes = value.if_bool()) return *yes ? "yes" : "no";
@@ -41,10 +41,10 @@ std::string text_of(const json::value& value) {
 fault fault_of(const json::value& value, std::size_t number) {
     const std::string where = std::to_string(number);
     const json::object* fields = value.if_object();
-    if (fields == nullptr) throw std::invalid_argument(fmt::format("fault {}: it is no object", where));
+    if (fields == nullptr) throw std::invalid_argument(fmt::format("fault {}: not an object", where));
     const json::value* kind = fields->if_contains("kind");
     if (kind == nullptr || !kind->is_string()) {
-        throw std::invalid_argument(fmt::format("fault {}: \"kind\" is missing, or no string", where));
+        throw std::invalid_argument(fmt::format("fault {}: \"kind\" is missing or not a string", where));
     }
     fault_builder out(where, kind->get_string());
     for (const auto& [key, field] : *fields) {
@@ -78,11 +78,11 @@ fault_script parse_json(std::string_view text) {
             } else if (key == "faults") {
                 list = value.if_array();
             } else {
-                throw std::invalid_argument(fmt::format("\"{}\" is no key of a script", std::string_view(key))
+                throw std::invalid_argument(fmt::format("\"{}\" is not a script field", std::string_view(key))
                 );
             }
         }
-        if (list == nullptr) throw std::invalid_argument("\"faults\" is missing, or no array");
+        if (list == nullptr) throw std::invalid_argument("\"faults\" is missing or not an array");
     }
     for (const json::value& value : *list) out.faults.push_back(fault_of(value, out.faults.size() + 1));
     return out;

@@ -41,7 +41,7 @@ fault_script fault_script::parse(std::string_view text) {
         const auto end = std::min(text.find_first_of(";\n"), text.size());
         std::string_view line = text.substr(0, end);
         if (const auto comment = line.find('#'); comment != line.npos) {
-            // A comment goes to the end of its line, over what would separate faults.
+            // A comment extends to the end of its line, over separators of faults.
             line = line.substr(0, comment);
             text.remove_prefix(std::min(text.find('\n'), text.size()));
         } else {

@@ -7,10 +7,10 @@
 
 namespace rangeio::testing {
 
-/// Where the frames of HTTP/2 end in what a client sends, so that another frame can be put between two.
+/// Finds the ends of HTTP/2 frames in the bytes of a client, so that another frame can be put between two.
 class http2_frames {
 public:
-    /// How many of these bytes come before the first place at which another frame may stand; npos: there is none. All of
+    /// The number of these bytes before the first place at which another frame may stand; npos: there is none. All of
     /// them count as sent.
     std::size_t take(std::string_view bytes) {
         std::size_t first = std::string_view::npos;
@@ -20,7 +20,7 @@ public:
         }
         return first;
     }
-    /// Whether another frame may stand behind all that was taken.
+    /// Whether another frame may stand after all bytes so far.
     bool between() const noexcept { return open_ && left_ == 0 && header_bytes_ == 0; }
 
 private:
@@ -36,7 +36,7 @@ private:
         constexpr std::uint8_t end_headers = 4;
         switch (header_[3]) {
             case 1:                                                  // HEADERS
-            case 9: open_ = (header_[4] & end_headers) != 0; break;  // CONTINUATION: nothing may come between
+            case 9: open_ = (header_[4] & end_headers) != 0; break;  // CONTINUATION: no frame in between
             case 4: open_ = true; break;                             // SETTINGS: the first frame
             default: break;
         }

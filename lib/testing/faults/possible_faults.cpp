@@ -5,7 +5,7 @@
 
 namespace rangeio::testing {
 
-// What does not appear is never the reason of a failure.
+// A fault without a line here is never the reason of a failure.
 possible_faults::possible_faults(const fault_script& script) {
     for (const fault& f : script.faults) {
         switch (f.kind) {
@@ -19,7 +19,7 @@ possible_faults::possible_faults(const fault_script& script) {
             case fault_kind::goaway:
             case fault_kind::too_many_pings:
                 report(status_number::unavailable);
-                // So gRPC ends calls that reach a server which is on its way out, before it has heard of them.
+                // The code with which gRPC ends calls that a server which shuts down has not received.
                 report(status_number::cancelled);
                 break;
             case fault_kind::idle_abort: report(status_number::aborted); break;
@@ -39,7 +39,7 @@ possible_faults::possible_faults(const fault_script& script) {
             case fault_kind::short_end: codes_.insert(errc::short_read); break;
             case fault_kind::old_size:
                 codes_.insert(errc::short_read);
-                // Nobody may know of more than the first call did.
+                // All streams may have the size that the first call reported.
                 codes_.insert(errc::range_not_satisfiable);
                 break;
             case fault_kind::ok_early: codes_.insert(errc::stream_closed); break;
@@ -77,7 +77,7 @@ possible_faults::possible_faults(const fault_script& script) {
             case fault_kind::unordered_page: break;
         }
     }
-    // Whoever has a lease on a stream that has failed for good learns only that it has ended.
+    // A holder of a lease on a stream that has failed for good learns only that the stream has ended.
     if (!codes_.empty() || !reported_.empty()) codes_.insert(errc::stream_closed);
 }
 
@@ -100,7 +100,7 @@ possible_faults possible_faults::of_any_service() {
 
 void possible_faults::report(int status) {
     reported_.insert(code_of_status(status));
-    // Of an object that was there before.
+    // For an object that existed before.
     const error_class kind = class_of_status(status);
     if (kind == error_class::gone || kind == error_class::changed) reported_.insert(errc::generation_changed);
 }

@@ -54,7 +54,7 @@ public:
         endpoint_ = endpoint_of(listen);
         if (!endpoint_.address().is_loopback()) reject(listen, "an address of the loopback interface");
         try {
-            // Holds the port while nothing listens on it.
+            // Holds the port while no acceptor is open.
             bind(reserved_);
             endpoint_ = reserved_.local_endpoint();
             open_acceptor();
@@ -78,7 +78,7 @@ public:
         thread_.join();
     }
 
-    /// What `f` returns, on the proxy's thread.
+    /// Runs `f` on the proxy's thread, and returns its result.
     template <class F>
     std::invoke_result_t<F> on_thread(F f) {
         std::packaged_task<std::invoke_result_t<F>()> task(std::move(f));
@@ -113,7 +113,7 @@ public:
         if (!away_ || until > back_.expiry()) {
             back_.expires_at(until);
             back_.async_wait([this](const error_code& why) {
-                if (why) return;  // another one lasts longer
+                if (why) return;  // another call lasts longer
                 away_ = false;
                 apply();
             });
@@ -162,7 +162,7 @@ private:
         try {
             open_acceptor();
         } catch (const boost::system::system_error&) {
-            // No descriptors, say.
+            // There are no descriptors left, for example.
             close_acceptor();
             later([this] { apply(); });
         }
@@ -203,7 +203,7 @@ private:
     asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
     tcp::socket reserved_{context_};
     tcp::acceptor acceptor_{context_};
-    asio::steady_timer back_{context_};  // the end of having gone away
+    asio::steady_timer back_{context_};  // the end of go_away()
     asio::steady_timer retry_{context_};
     std::vector<std::shared_ptr<tcp_relay>> relays_;
     bool new_are_silent_ = false;

@@ -14,7 +14,7 @@ using boost::system::error_code;
 using tcp = asio::ip::tcp;
 
 constexpr std::size_t max_piece_bytes = std::size_t{64} << 10;
-// Of what the target sends. Small, so that a slow line is noticed by it, too.
+// For bytes from the target. Small, so that the target notices a slow line, too.
 constexpr int receive_buffer_bytes = 64 << 10;
 
 bool may_come_later(const error_code& why) {
@@ -102,7 +102,7 @@ void tcp_relay::pump(direction& d) {
         return;
     }
     if (!read(d)) return;
-    // Others have their turns between two pieces, and they have to pass the line.
+    // Other connections have their turns between two pieces, which also have to pass the line.
     d.waiting = true;
     const auto passed = (&d == &up_ ? shared_->up : shared_->down).pass(d.taken.size());
     if (passed <= std::chrono::steady_clock::now()) {
@@ -138,7 +138,7 @@ bool tcp_relay::write(direction& d) {
     return false;
 }
 
-// True: there is something to be passed on, or the end.
+// True: there are bytes to forward, or the end.
 bool tcp_relay::read(direction& d) {
     std::array<char, max_piece_bytes> piece;
     const std::size_t most = (&d == &up_ ? shared_->up : shared_->down).piece_bytes();
@@ -167,7 +167,7 @@ bool tcp_relay::read(direction& d) {
     return true;
 }
 
-// What was sent before, as far as it is here and the other side takes it.
+// Forwards bytes that had been sent before, as far as they are here and the other side takes them.
 void tcp_relay::drain(direction& d) {
     constexpr std::size_t most = std::size_t{1} << 20;
     std::array<char, max_piece_bytes> piece;
@@ -193,7 +193,7 @@ void tcp_relay::inject(std::string bytes) {
     const bool at_once = up_.written == up_.taken.size();
     up_.taken += bytes;
     if (!at_once || silent_ || !connected_) return;
-    // What does not fit now goes with what is read next.
+    // Bytes that do not fit now are sent before the next ones that are read.
     error_code full;
     up_.written += target_.write_some(asio::buffer(up_.taken) + up_.written, full);
 }

@@ -17,24 +17,24 @@ namespace rangeio::testing {
 
 namespace asio = boost::asio;
 
-/// The line that all connections of a proxy share, in one direction.
+/// The rate limit that all connections of a proxy share, in one direction.
 class shared_line {
 public:
     void limit(std::uint64_t bytes_per_second) {
         rate_ = bytes_per_second;
         free_at_ = {};
     }
-    /// How much to take at once.
+    /// The number of bytes to take at once.
     std::size_t piece_bytes() const noexcept;
-    /// When so many bytes more have passed.
+    /// The time at which so many more bytes have passed.
     std::chrono::steady_clock::time_point pass(std::size_t bytes);
 
 private:
-    std::uint64_t rate_ = 0;  // 0: any
+    std::uint64_t rate_ = 0;  // 0: no limit
     std::chrono::steady_clock::time_point free_at_;
 };
 
-/// What the connections of a proxy have in common.
+/// State that the connections of a proxy share.
 struct relay_shared {
     asio::ip::tcp::endpoint target;
     shared_line up;
@@ -42,7 +42,7 @@ struct relay_shared {
     tcp_proxy_stats stats;
 };
 
-/// One connection of a proxy: moves bytes both ways until it is told to stop. All on the proxy's thread.
+/// One connection of a proxy: moves bytes both ways until it is stopped. All on the proxy's thread.
 class tcp_relay : public std::enable_shared_from_this<tcp_relay> {
 public:
     tcp_relay(asio::ip::tcp::socket client, std::shared_ptr<relay_shared> shared);
@@ -51,7 +51,7 @@ public:
     tcp_relay& operator=(const tcp_relay&) = delete;
 
     void silence(bool on);
-    /// Ends it; a silent one for the target only.
+    /// Ends the connection; a silent one for the target only.
     void cut(tcp_end how);
     void end(tcp_end how);
     void inject(std::string bytes);
@@ -67,7 +67,7 @@ private:
         asio::ip::tcp::socket& from;
         asio::ip::tcp::socket& to;
         asio::steady_timer passing;
-        std::string taken;  // was read, and is to be written
+        std::string taken;  // read, and to be written
         std::size_t written = 0;
         bool waiting = false;
         bool end_read = false;
@@ -87,7 +87,7 @@ private:
     asio::ip::tcp::socket target_;
     direction up_;
     direction down_;
-    http2_frames frames_;   // of what went up
+    http2_frames frames_;   // of the bytes to the target
     std::string injected_;  // waits for the end of a frame
     std::uint16_t client_port_ = 0;
     std::uint16_t target_port_ = 0;

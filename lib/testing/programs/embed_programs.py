@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""usage: embed_programs.py PROGRAM... OUTPUT: the programs as a C++ source, so that they need not be installed."""
+"""usage: embed_programs.py PROGRAM... OUTPUT: writes the programs as a C++ source; they need not be installed."""
 
 import os
 import sys

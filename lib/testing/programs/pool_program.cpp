@@ -32,7 +32,7 @@ using action = pool_program::action;
 constexpr unsigned max_tries = program_pools::max_tries;
 constexpr std::size_t max_parts = 1024;
 
-/// One run of a program. Lives longer than the context in which its coroutines run.
+/// One run of a program. Outlives the context in which its coroutines run.
 class run {
 public:
     run(const pool_program& program, world& in)
@@ -51,7 +51,7 @@ public:
         }
     }
 
-    // The coroutines that refer to the rest go first.
+    // The coroutines, which refer to the other members, are destroyed first.
     ~run() { io_.reset(); }
 
     void go() {
@@ -71,7 +71,7 @@ public:
         } else {
             world_.run();
             if (program_.within.count() != 0) {
-                world_.check(world_.now() - start <= program_.within, "the tasks take longer than they may");
+                world_.check(world_.now() - start <= program_.within, "the tasks exceed their time limit");
             }
             for (auto& t : tasks_) t.held.release();
             world_.run();
@@ -94,14 +94,14 @@ private:
         sim::executor where;
         bool had_no_memory = false;
         bool over = false;
-        std::size_t parts = 0;       // that its operation may hold leases for
-        std::uint64_t must_end = 0;  // since it was cancelled
+        std::size_t parts = 0;       // the most leases that its operation may hold
+        std::uint64_t must_end = 0;  // since the task was cancelled
         asio::cancellation_signal cancel;
         lease held;
-        const scripted_service* reads_from = nullptr;  // by that lease
+        const scripted_service* reads_from = nullptr;  // through that lease
     };
 
-    /// Ends with the coroutine, however that ends.
+    /// An expected end, which comes with the end of the coroutine, however that ends.
     class expectation {
     public:
         expectation(world& in, std::uint64_t& operation) : world_(in), operation_(operation) {}
@@ -119,7 +119,7 @@ private:
                what == action::destroy_cache;
     }
 
-    // Those of the pools first, or else the cache.
+    // First the handles of the pools, or first the cache.
     void drop_handles() {
         const bool cache_first = program_.cache && world_.choose(2) == 1;
         if (cache_first) pools_.drop_cache();
@@ -129,15 +129,15 @@ private:
         pools_.drop_cache();
     }
 
-    // At any moments, in any order: the context, the cache, the pools and the leases go.
+    // Destroys the context, the cache, the pools and the leases, at any moments, in any order.
     void abandon() {
         std::vector<std::function<void()>> there;
         there.emplace_back([this] { io_.reset(); });
         for (std::size_t i = 0; i < pools_.handles(); ++i) {
             there.emplace_back([this, i] { pools_.drop_handle(i); });
         }
-        // A lease may go while its read is under way, and its stream is then somebody else's, too: one that is not shared
-        // does not bear that.
+        // A lease may be released while its read is in flight; its stream then has another user, too, which an
+        // exclusive stream does not permit.
         if (program_.streams != pool_program::kind::exclusive) {
             for (auto& t : tasks_) there.emplace_back([&t] { t.held.release(); });
         }
@@ -150,7 +150,7 @@ private:
             there.erase(next);
             pools_.check_balance();
         }
-        // A task may have come by others before the context went.
+        // A task may have acquired another lease, or opened another pool, before the context was destroyed.
         for (auto& t : tasks_) t.held.release();
         for (std::size_t i = 0; i < pools_.handles(); ++i) pools_.drop_handle(i);
     }
@@ -161,7 +161,7 @@ private:
         for (const auto& op : program_.tasks[index].operations) {
             note(op, "");
             failure why;
-            // Whoever had no memory tries again: then it has to go as if nothing had been.
+            // An operation that had no memory is tried again: the next attempt must not be affected by the first.
             for (unsigned tries = 0; tries == 0 || (program_pools::is_injected(why) && tries < max_tries);
                  ++tries) {
                 tasks_[index].had_no_memory = tries != 0;
@@ -205,8 +205,8 @@ private:
         me.over = true;
     }
 
-    /// By its own time-out. A close() waits for streams after its deadline, too; and where time may pass early it passes
-    /// before there is a time-out.
+    /// Whether its own timeout has to end the operation. A close() waits for streams after its deadline, too; and where
+    /// time may pass early it passes before there is a timeout.
     bool is_limited(const pool_program::operation& op) const {
         return op.time.count() != 0 && program_.early_timers == 0 &&
                (op.what == action::acquire || op.what == action::read || op.what == action::read_leased ||
@@ -215,18 +215,18 @@ private:
 
     static std::size_t parts_of(const pool_program::operation& op) {
         if (op.what == action::acquire || op.what == action::release) return 1;
-        if (op.what == action::split) return max_parts;  // its chunks are cut, too
+        if (op.what == action::split) return max_parts;  // its blocks are cut into parts, too
         return op.what == action::read ? op.parts : 0;
     }
 
-    // What an operation has taken it gives back before it ends. Without memory a read on a lease may take another one.
+    // An operation releases all its leases before it ends. Without memory a read on a lease may take another one.
     void check_leases() {
         if (sim::allocation_failures::any_injected()) return;
         const one_moment here;
         std::size_t most = 0;
         for (const task_state& t : tasks_) most += t.parts + (t.held ? 1 : 0);
         if (pools_.leases() > most) {
-            world_.violate(fmt::format("{} leases are out where tasks can have {}", pools_.leases(), most));
+            world_.violate(fmt::format("{} leases are held, tasks can have {}", pools_.leases(), most));
         }
     }
 
@@ -235,7 +235,7 @@ private:
         return fmt::format("task {}: {}", program_.tasks[index].name, op.text);
     }
 
-    // Nothing but the cancellation ends it: no answer of the service, and no time-out.
+    // Only the cancellation can end the task: no answer of the service, and no timeout.
     void cancel(std::size_t index) {
         task_state& t = tasks_[index];
         cancel(t.cancel);
@@ -247,7 +247,7 @@ private:
         );
     }
 
-    // Asio asks for memory to bring a cancellation to a coroutine, and tells who emits if there is none.
+    // Asio allocates to deliver a cancellation to a coroutine, and throws in emit() if there is no memory.
     static void cancel(asio::cancellation_signal& signal) {
         for (unsigned tries = 1;; ++tries) {
             try {
@@ -280,7 +280,7 @@ private:
             case action::open_latest: co_await pools_.open(index, op); co_return;
             case action::close: co_await pools_.close(index, op.time); co_return;
             case action::cancel: {
-                // A signal is emitted where the coroutine runs; and whether it still does is known there.
+                // A signal is emitted where the coroutine runs; only there is it known whether it still runs.
                 asio::post(tasks_[op.task].where, [this, task = op.task] { cancel(task); });
                 co_return;
             }
@@ -308,10 +308,10 @@ private:
         options.concurrency(op.parts).min_chunk_bytes(1).timeout(op.time);
         const auto got = co_await pools_.of(index).async_fetch(op.range, memory, options);
         check_bytes(pools_.service_of(index), memory.first(got), op);
-        world_.check(got == op.range.length(), "a read is shorter than its range and no error");
+        world_.check(got == op.range.length(), "a read is shorter than its range, without an error");
     }
 
-    // The old one goes first: whoever holds a lease while it waits for another may wait for itself.
+    // The old lease is released first: a holder of a lease that waits for another may wait for itself.
     asio::awaitable<void> acquire(std::size_t index, std::chrono::nanoseconds timeout) {
         task_state& me = tasks_[index];
         mrd_pool& pool = pools_.of(index);
@@ -324,7 +324,7 @@ private:
     asio::awaitable<void> read_leased(std::size_t index, const pool_program::operation& op) {
         task_state& me = tasks_[index];
         if (!me.held) co_return;
-        // The stream may have failed with that.
+        // The stream may have failed for lack of memory.
         if (std::exchange(me.had_no_memory, false)) co_await acquire(index, std::chrono::seconds(60));
         watched_memory::guard destination(memory_, op.range.length());
         const auto memory = destination.span();
@@ -345,11 +345,11 @@ private:
         std::uint64_t at = all.offset();
         for (const byte_block& b : blocks) {
             world_.check(
-                pools_.service_of(index).holds(b.span(), at), "a chunk has other bytes than the object"
+                pools_.service_of(index).holds(b.span(), at), "a block has other bytes than the object"
             );
             at += b.span().size();
         }
-        world_.check(at == all.offset() + all.length(), "the chunks are not as long as what was asked for");
+        world_.check(at == all.offset() + all.length(), "the blocks are not as long as the range");
     }
 
     void check_bytes(
@@ -360,9 +360,9 @@ private:
         }
     }
 
-    // What the program does and what goes wrong in it accounts for this error.
+    // Whether the operations and the faults of the program account for this error.
     bool is_explained(std::size_t task, const pool_program::operation& op, const failure& why) const {
-        // A stream that ended so while the pool was closing; each close() tells of it.
+        // A stream that failed while the pool was closing; each close() reports its error.
         if (op.what == action::close && program_pools::is_injected(why)) return true;
         if (!program_.errors_allowed) return false;
         const auto code = why.code();

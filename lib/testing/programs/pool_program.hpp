@@ -15,50 +15,50 @@
 
 namespace rangeio::testing {
 
-/// A small program against a pool, or a cache of pools: some tasks, a service, and what goes wrong. Run in a world, it
-/// checks what holds for every pool: bytes are right or the error is one that the program explains, each operation ends
-/// once, no destination is written after its operation has ended, nothing waits without somebody to wake it, a task that is
-/// cancelled ends before any time passes and an operation with a time-out by then, none leaves a lease behind, the counters
-/// balance at all times, and when everything has ended they are zero, and so are the calls of the service. When nothing
-/// can happen any more, each stream of the service is that of one pool, or idle in the cache.
+/// A small program against a pool, or a cache of pools: some tasks, a service, and its faults. Run in a world, it
+/// checks the invariants of every pool: bytes are right or the program explains the error, each operation ends once, no
+/// destination is written after its operation has ended, nothing waits without a pending wake-up, a cancelled task ends
+/// before any time passes, an operation with a timeout ends by then, no operation leaves a lease behind, and the
+/// counters balance at all times; when everything has ended they are zero, and so are the calls of the service. When
+/// nothing can happen any more, each stream of the service is that of one pool, or idle in the cache.
 ///
-/// Of a cache it checks, too: it keeps no more than it may; an object that is opened is as new as the service has it; from
-/// the first moment of its end nothing is taken, kept or opened; and when async_close() completes no call is open.
+/// For a cache it also checks: the cache keeps no more than its limits; an object that is opened is as new as the
+/// service has it; after the begin of its end nothing is taken, kept or opened; and when async_close() completes no
+/// call is open.
 ///
 /// As text, one directive a line, `#` begins a comment:
 ///
-///     object 24                  # bytes; then perhaps: unfinalized
-///     chunk 4                    # the most bytes of a response; default 8
-///     streams shared             # or exclusive; scripted streams. Or: transport, the library's own over scripted calls
-///     pool 2                     # its size; default 1
-///     cache idle-pools=1 idle-streams=2 idle-timeout=5ms
+///     object 24                  # bytes; optionally followed by: unfinalized chunk 4                    # the most
+///     bytes of a response; default 8 streams shared             # or exclusive; scripted streams. Or: transport, the
+///     library's own over scripted calls pool 2                     # its size; default 1 cache idle-pools=1
+///     idle-streams=2 idle-timeout=5ms
 ///                                # each task has a pool of its own, from a cache; as pool_cache_options, but for the
 ///                                # timeout: default none
 ///     open-timeout 5ms           # default: none
-///     early-timers 1             # so many times a timer may be due although others could go on; default 0
+///     early-timers 1             # how often a timer may be due although others could continue; default 0
 ///     faults reset byte=4 chance=50%
 ///     errors none                # no operation may fail, whatever the faults; default allowed: if a fault explains it
 ///     within 10s                 # the most virtual time that the tasks may take; default: any
 ///     calls 4                    # the most calls that may be begun; default: any
-///     end close                  # or destroy, or any of these, or abandon: context, cache, pools and leases go in any
-///                                # order, at any moments
+///     end close                  # or destroy, or any of these, or abandon: context, cache, pools and leases are
+///                                # destroyed in any order, at any moments
 ///     task a: read 0-16 concurrency=2 timeout=5ms; wait 1ms; read 16-24
 ///     task b: acquire; read-leased 0-4; release
 ///     task c: initialize; cancel a; close deadline=1ms
 ///
 /// Operations: initialize, acquire [timeout=T], release, read A-B [concurrency=N] [timeout=T], read-leased A-B
-/// [timeout=T], split A-B,N (N chunks), close [deadline=T], destroy (the pool's handle), cancel TASK, wait T. With a cache:
-/// open [object=N] (names the generation that is live; in place of the pool before, whose lease stays), open-latest
-/// [object=N] (names none), close-cache [deadline=T], destroy-cache; and what was closed is destroyed. A task ends with its
+/// [timeout=T], split A-B,N (N blocks), close [deadline=T], destroy (the pool's handle), cancel TASK, wait T. With a
+/// cache: open [object=N] (names the live generation; replaces the task's pool, whose lease is kept), open-latest
+/// [object=N] (names none), close-cache [deadline=T], destroy-cache; closed pools are destroyed. A task ends with its
 /// first operation that is cancelled or meets a closed pool; other errors end the operation only.
 class pool_program {
 public:
-    /// Throws std::invalid_argument that says what is wrong, and in which line unless there is no task in any.
+    /// Throws: std::invalid_argument that names the error, and its line, except where the program has no task.
     static pool_program parse(std::string_view text);
 
-    /// Runs it in `w`.
+    /// Runs the program in `w`.
     void operator()(sim::world& w) const;
-    /// The world that it asks for.
+    /// The world options that the program requires.
     sim::world_options world_options() const;
 
     enum class action {
@@ -80,10 +80,10 @@ public:
     struct operation {
         action what = action::wait;
         byte_range range;
-        std::size_t parts = 1;  // concurrency, or chunks
+        std::size_t parts = 1;  // concurrency, or blocks
         std::chrono::nanoseconds time{0};
-        std::size_t task = 0;    // whom to cancel
-        std::size_t object = 0;  // which to open
+        std::size_t task = 0;    // the task to cancel
+        std::size_t object = 0;  // the object to open
         std::string text;
     };
     struct task {
@@ -109,7 +109,7 @@ public:
     std::vector<task> tasks;
 };
 
-/// A program that comes with the library.
+/// A program that is part of the library.
 struct shipped_program {
     std::string_view name;
     std::string_view text;

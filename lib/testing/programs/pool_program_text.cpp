@@ -14,7 +14,7 @@ namespace {
 
 using action = pool_program::action;
 
-/// Takes what stands before the first `separator` off the front of `rest`.
+/// Removes the text before the first `separator` from the front of `rest`, and returns it.
 std::string_view cut(std::string_view& rest, char separator) {
     const auto end = std::min(rest.find(separator), rest.size());
     const std::string_view out = trimmed(rest.substr(0, end));
@@ -36,7 +36,7 @@ std::uint64_t number_from(
 ) {
     const auto n = whole_number(text);
     if (!n || *n < least || *n > most) {
-        complain(fmt::format("{} is \"{}\", not a number from {} to {}", what, text, least, most));
+        complain(fmt::format("{}: \"{}\" is not an integer in {}..{}", what, text, least, most));
     }
     return *n;
 }
@@ -62,7 +62,7 @@ struct action_row {
     bool concurrency = false;
     std::string_view time_key{};  // empty: none
     bool object = false;
-    bool cache = false;  // makes sense with one only
+    bool cache = false;  // requires a cache
 };
 constexpr std::array actions{
     action_row{action::initialize, "initialize"},
@@ -99,13 +99,13 @@ public:
         if (out_.tasks.empty()) complain("the program has no task");
         if (!out_.cache && needs_cache_) {
             const auto& [line, name] = *needs_cache_;
-            complain_of(line, fmt::format("\"{}\" needs a cache, and the program has none", name));
+            complain_of(line, fmt::format("\"{}\" requires a cache, and the program has none", name));
         }
         for (const auto& [line, task, operation, name] : cancels_) {
             const auto whom = std::ranges::find(out_.tasks, name, &pool_program::task::name);
             if (whom == out_.tasks.end()) {
                 const std::string& who = out_.tasks[task].name;
-                complain_of(line, fmt::format("task {} cancels {}, which is no task", who, name));
+                complain_of(line, fmt::format("task {} cancels {}, which is not a task", who, name));
             }
             out_.tasks[task].operations[operation].task = static_cast<std::size_t>(whom - out_.tasks.begin());
         }
@@ -120,7 +120,7 @@ private:
             if (rest == "unfinalized") {
                 out_.finalized = false;
             } else if (!rest.empty()) {
-                complain(fmt::format("an object is unfinalized or nothing, not \"{}\"", rest));
+                complain(fmt::format("an object takes no \"{}\"", rest));
             }
         } else if (name == "chunk") {
             out_.max_chunk_bytes = number_from(rest, 1, 1 << 20, "the chunk's size");
@@ -129,7 +129,7 @@ private:
         } else if (name == "cache") {
             cache(rest);
         } else if (name == "streams") {
-            if (rest != "shared" && rest != "exclusive") complain("streams are shared or exclusive");
+            if (rest != "shared" && rest != "exclusive") complain("streams are neither shared nor exclusive");
             out_.streams = rest == "shared" ? pool_program::kind::shared : pool_program::kind::exclusive;
         } else if (name == "transport" && rest.empty()) {
             out_.streams = pool_program::kind::transport;
@@ -138,7 +138,7 @@ private:
         } else if (name == "early-timers") {
             out_.early_timers = number_from(rest, 0, 100, "early-timers");
         } else if (name == "errors") {
-            if (rest != "allowed" && rest != "none") complain("errors are allowed or none");
+            if (rest != "allowed" && rest != "none") complain("errors are neither allowed nor none");
             out_.errors_allowed = rest == "allowed";
         } else if (name == "within") {
             out_.within = time_of(rest);
@@ -152,7 +152,7 @@ private:
         } else if (name == "task") {
             task(rest);
         } else {
-            complain(fmt::format("\"{}\" is no directive", name));
+            complain(fmt::format("\"{}\" is not a directive", name));
         }
     }
 
@@ -184,23 +184,23 @@ private:
              {"any", finish::any}}
         };
         const auto way = std::ranges::find(ways, how, &std::pair<std::string_view, finish>::first);
-        if (way == ways.end()) complain("a program ends with close, destroy, abandon or any");
+        if (way == ways.end()) complain("the end is not close, destroy, abandon or any");
         out_.end = way->second;
     }
 
     void task(std::string_view rest) {
-        if (rest.find(':') == rest.npos) complain("a task is NAME: OPERATION; ...");
+        if (rest.find(':') == rest.npos) complain("a task is not of the form NAME: OPERATION; ...");
         pool_program::task t;
         t.name = cut(rest, ':');
-        if (t.name.empty()) complain("a task has a name");
+        if (t.name.empty()) complain("a task has no name");
         if (std::ranges::find(out_.tasks, t.name, &pool_program::task::name) != out_.tasks.end()) {
-            complain(fmt::format("there are two tasks {}", t.name));
+            complain(fmt::format("task {} is defined twice", t.name));
         }
         while (!rest.empty()) {
             const std::string_view text = cut(rest, ';');
             if (!text.empty()) t.operations.push_back(operation(text, t.operations.size()));
         }
-        if (t.operations.empty()) complain(fmt::format("task {} does nothing", t.name));
+        if (t.operations.empty()) complain(fmt::format("task {} has no operation", t.name));
         out_.tasks.push_back(std::move(t));
     }
 
@@ -210,7 +210,7 @@ private:
         std::string_view rest = text;
         const std::string_view name = cut(rest, ' ');
         const auto row = std::ranges::find(actions, name, &action_row::name);
-        if (row == actions.end()) complain(fmt::format("\"{}\" is no operation", name));
+        if (row == actions.end()) complain(fmt::format("\"{}\" is not an operation", name));
         out.what = row->what;
         if (row->cache && !needs_cache_) needs_cache_.emplace(line_, name);
         if (row->range) range(cut(rest, ' '), out);
@@ -239,7 +239,7 @@ private:
         const std::string_view whole = text;
         if (out.what == action::split) {
             const std::string_view range_text = cut(text, ',');
-            out.parts = number_from(text, 1, 64, "the number of chunks");
+            out.parts = number_from(text, 1, 64, "the number of blocks");
             text = range_text;
         }
         const std::string_view begin = cut(text, '-');
@@ -258,7 +258,7 @@ private:
     };
     pool_program out_;
     std::size_t line_ = 0;
-    std::optional<std::pair<std::size_t, std::string_view>> needs_cache_;  // the first operation that does
+    std::optional<std::pair<std::size_t, std::string_view>> needs_cache_;  // the first that requires one
     std::vector<cancel_to_resolve> cancels_;
 };
 

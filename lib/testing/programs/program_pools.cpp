@@ -23,7 +23,7 @@ pool_options options_of(const pool_program& program) {
     return pool_options().size(program.pool_size).open_timeout(program.open_timeout);
 }
 
-// Streams that there are, whether or not they are of use.
+// All streams of a pool, whether they are usable or not.
 std::uint64_t streams(const pool_stats& s) {
     return s.opening + s.ready + s.reconnecting + s.closing;
 }
@@ -87,7 +87,7 @@ asio::awaitable<void> program_pools::open(std::size_t task, const pool_program::
     const auto info = opened.info();
     mine.pool = std::make_unique<mrd_pool>(std::move(opened));
     if (!info) {
-        world_.violate("a pool is open and knows nothing of its object");
+        world_.violate("a pool is open and has no properties of its object");
     } else if (wanted.generation() == 0) {
         world_.check(
             info->generation >= live.generation(), "an open that names no generation gets an old one"
@@ -110,7 +110,7 @@ asio::awaitable<void> program_pools::close(std::size_t task, std::chrono::nanose
         const auto& pool = slot_of(task).pool;
         if (pool == nullptr) co_return;
         const auto s = pool->stats();
-        world_.check(streams(s) + s.waiters == 0, "the pool is closed and has streams, or somebody waits");
+        world_.check(streams(s) + s.waiters == 0, "the pool is closed and has streams or waiters");
     }
     if (program_.cache) drop(task);
 }
@@ -135,7 +135,7 @@ asio::awaitable<void> program_pools::close_cache(std::chrono::nanoseconds deadli
     } catch (const std::bad_alloc&) {
         why = make_error_code(boost::system::errc::not_enough_memory);
     }
-    // Who gives up waiting, or has to, or had no memory to wait, knows nothing of the end.
+    // A call that was cancelled, was shut down, or had no memory to wait does not imply the end.
     if (why.code() != asio::error::operation_aborted && why.code() != errc::shut_down && !is_injected(why)) {
         world_.check(calls_open() == 0, "the cache is closed and calls are open");
     }
@@ -218,7 +218,7 @@ void program_pools::check_balance() {
             s.opened == s.opening + s.ready + s.reconnecting + s.closed + s.failed,
             "the pool's counters do not balance"
         );
-        world_.check(streams(s) <= program_.pool_size, "the pool has more streams than it may");
+        world_.check(streams(s) <= program_.pool_size, "the pool has more streams than its size");
     }
     if (cache_ == nullptr) return;
     const auto s = cache_->stats();
@@ -227,13 +227,13 @@ void program_pools::check_balance() {
         s.donated == s.hits + s.expired + s.evicted + s.died + s.closed + s.idle_streams,
         "the cache's counters do not balance"
     );
-    world_.check(s.idle_keys <= program_.cache->max_idle_pools(), "the cache keeps more objects than it may");
+    world_.check(s.idle_keys <= program_.cache->max_idle_pools(), "the cache exceeds its limit of objects");
     world_.check(
         s.idle_streams <= keys * program_.cache->max_idle_streams_per_key(),
-        "the cache keeps more streams of an object than it may"
+        "the cache exceeds its limit of streams of an object"
     );
-    // An end for which there was no memory has not begun, and who asked for it does not know yet; nor has one that waits
-    // for a lock.
+    // An end that failed for lack of memory has not begun, and its caller does not know that yet; nor has an end begun
+    // that waits for a lock.
     if (!at_end_ || sim::allocation_failures::any_injected() || world_.options().at_locks()) return;
     const bool still =
         s.hits == at_end_->hits && s.misses == at_end_->misses && s.donated == at_end_->donated;
@@ -251,10 +251,10 @@ void program_pools::check_quiet() {
     // A stream of the transport needs no call while it is idle.
     const bool all_known = scripted() ? calls_open() == known : calls_open() <= known;
     if (!all_known) {
-        world_.violate(fmt::format("{} streams of the service are {} of pools and cache", calls_open(), known)
+        world_.violate(fmt::format("{} streams of the service, pools and cache have {}", calls_open(), known)
         );
     }
-    // Without memory a stream may be meant to be opened, and not be.
+    // Without memory an open may be counted and not be made.
     if (cache_ != nullptr && scripted() && !sim::allocation_failures::any_injected()) {
         world_.check(cache_->stats().misses == calls(), "the cache miscounts the streams that it opens");
     }
@@ -263,13 +263,13 @@ void program_pools::check_quiet() {
 void program_pools::check_unused() {
     check_balance();
     if (cache_ == nullptr) return;
-    world_.check(cache_->stats().keys_in_use == 0, "no pool is there and an object counts as used");
+    world_.check(cache_->stats().keys_in_use == 0, "no pool is left and an object counts as used");
 }
 
 void program_pools::check_over() {
-    world_.check(calls_open() == 0, "calls of the service are open though nobody is there");
+    world_.check(calls_open() == 0, "calls of the service are open after all clients have ended");
     if (program_.max_calls && calls() > *program_.max_calls) {
-        world_.violate(fmt::format("{} calls are begun where {} would do", calls(), *program_.max_calls));
+        world_.violate(fmt::format("{} calls were begun, the limit is {}", calls(), *program_.max_calls));
     }
     if (at_end_ && scripted() && !sim::allocation_failures::any_injected() && !world_.options().at_locks()) {
         world_.check(calls() <= at_end_->misses, "a stream is opened after the end of the cache has begun");

@@ -21,8 +21,8 @@
 
 namespace rangeio::testing {
 
-/// While one of these lives nobody else goes on: the handles of pools are not to be destroyed under those who look at them,
-/// nor what is compared to change.
+/// During the lifetime of this object no other actor runs: so that handles of pools are not destroyed while they are in
+/// use, and values that are compared do not change.
 class one_moment {
 public:
     one_moment() : lock_(mutex_) {}
@@ -32,22 +32,24 @@ private:
     std::lock_guard<runtime::mutex> lock_;
 };
 
-/// What the tasks of a program work with: one pool for all of them, or a cache and a pool for each. It knows which rules
-/// these keep, as far as they can be seen from outside.
+/// The pools of the tasks of a program: one pool for all of them, or a cache and a pool for each. Checks the rules of
+/// pools and caches, as far as they are visible from outside.
 ///
-/// Lifetimes: outlives the context. After that, nothing is opened any more.
+/// Lifetimes: outlives the context. After the context's end, nothing is opened any more.
 class program_pools {
 public:
-    /// Memory that is made to be missing is missing so often at the most.
+    /// The most injected allocation failures in a row.
     static constexpr unsigned max_tries = 100;
-    /// Whether it is that from which an operation failed: it may be tried again.
+    /// Whether the operation failed for an injected lack of memory: it may be tried again.
     static bool is_injected(const failure& why);
 
     program_pools(const pool_program& program, sim::world& in, sim::context& io);
 
-    /// The pool of a task. Throws errc::pool_closed if it has none.
+    /// The pool of a task.
+    ///
+    /// Throws: errc::pool_closed if the task has none.
     mrd_pool& of(std::size_t task) const;
-    /// What that reads from.
+    /// The service that the pool of a task reads from.
     const scripted_service& service_of(std::size_t task) const;
 
     asio::awaitable<void> open(std::size_t task, const pool_program::operation& op);
@@ -56,21 +58,23 @@ public:
     asio::awaitable<void> close_cache(std::chrono::nanoseconds deadline);
     void drop_cache();
 
-    /// Closes the cache, or the pool if there is none. No lease is out.
+    /// Closes the cache, or the pool if there is no cache.
+    ///
+    /// Requires: no lease is held.
     asio::awaitable<void> close_all();
-    /// What can be dropped, one by one: the pools, then the cache.
+    /// The number of handles that can be dropped, one by one: the pools, then the cache.
     std::size_t handles() const noexcept { return slots_.size() + (program_.cache ? 1 : 0); }
     void drop_handle(std::size_t index);
 
-    /// That are out, of pools whose handles are there.
+    /// The leases that are held, of pools whose handles exist.
     std::size_t leases() const;
-    /// At any moment.
+    /// To be called at any moment.
     void check_balance();
-    /// When nothing can happen any more, and no lease is out.
+    /// To be called when nothing can happen any more, and no lease is held.
     void check_quiet();
-    /// The same when no pool is there, either.
+    /// The same when no pool is left, either.
     void check_unused();
-    /// The same when nothing is there.
+    /// The same when nothing is left.
     void check_over();
 
 private:
@@ -92,7 +96,7 @@ private:
     sim::executor executor_;
     std::deque<scripted_service> services_;  // by object
     std::unique_ptr<mrd_pool_cache> cache_;
-    std::optional<pool_cache_stats> at_end_;  // of the cache, at the first moment of its end
+    std::optional<pool_cache_stats> at_end_;  // of the cache, when its end began
     std::vector<slot> slots_;
 };
 

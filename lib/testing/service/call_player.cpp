@@ -92,7 +92,7 @@ void call_player::wake() {
 
 void call_player::step() {
     scheduled_ = false;
-    if (delivering_ || ended_) return;  // whoever delivers looks again when it is through
+    if (delivering_ || ended_) return;  // the delivery calls this again when it is complete
     if (ending_) {
         finish();
         return;
@@ -176,7 +176,7 @@ void call_player::finish() {
     }
     connection_->leave(*this);
     deliver_end(*ending_);
-    // Others may have been told meanwhile.
+    // Other calls may have received tokens meanwhile.
     auto& outgoing = state.outgoing_tokens;
     if (told) outgoing.erase(std::ranges::find(outgoing, before));
 }

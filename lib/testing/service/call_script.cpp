@@ -29,7 +29,7 @@ object_info service_state::info(std::int64_t of_generation, std::uint64_t of_siz
 std::string service_state::complaint_of(std::string_view token) const {
     if (token == expected_token || std::ranges::find(outgoing_tokens, token) != outgoing_tokens.end())
         return {};
-    return fmt::format("a call brings the routing token \"{}\" where \"{}\" is due", token, expected_token);
+    return fmt::format("a call carries the routing token \"{}\" instead of \"{}\"", token, expected_token);
 }
 
 call_script::call_script(service_state& service, std::uint64_t number, bool has_handle, std::int64_t pinned)
@@ -43,7 +43,7 @@ call_script::call_script(service_state& service, std::uint64_t number, bool has_
     if (const fault* f = strike(fault_kind::idle_abort)) idle_after_ = f->delay;
     if (const fault* f = strike(fault_kind::slow_link)) service_.link_bytes_per_second = f->bytes;
     if (const fault* f = strike(fault_kind::max_streams)) service_.max_streams = f->bytes;
-    // What is finalized was never smaller.
+    // A finalized object was never smaller.
     const fault* const old = service_.finalized ? nullptr : strike(fault_kind::old_size);
     if (old != nullptr) size_ -= std::min(size_, old->bytes);
 }
@@ -58,15 +58,15 @@ const fault* call_script::strike(fault_kind kind, const range* r) {
 }
 
 void call_script::ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length) {
-    if (length == 0) complaint_ = fmt::format("range {} asks for no byte, which means to the end", read_id);
+    if (length == 0) complaint_ = fmt::format("range {} has length 0, which means to the end", read_id);
     if (std::ranges::find(ranges_, read_id, &range::read_id) != ranges_.end()) {
-        complaint_ = fmt::format("range {} is asked for twice", read_id);
+        complaint_ = fmt::format("range {} is requested twice", read_id);
     }
     waited_ = waited_ && !answered_;
     range r;
     r.number = ++asked_;
     r.read_id = read_id;
-    // A negative one counts from the end.
+    // A negative offset counts from the end.
     const std::uint64_t from_end = std::uint64_t{0} - offset;
     if (static_cast<std::int64_t>(offset) < 0) offset = size_ - std::min(size_, from_end);
     if (offset > size_) beyond_.push_back(read_id);
@@ -89,7 +89,7 @@ call_script::step call_script::refuse(const char* why) {
     return finish(std::move(how));
 }
 
-// The first response, or what comes instead of it.
+// The step in place of the first response, or none.
 std::optional<call_script::step> call_script::open() {
     if (hung_ || strike(fault_kind::hang_open) != nullptr) {
         hung_ = true;
@@ -114,7 +114,7 @@ std::optional<call_script::step> call_script::open() {
     return std::nullopt;
 }
 
-// What ends the call before anything more of `r` (or of anything, if null) is sent.
+// The step that ends the call before anything more of `r` (or of anything, if null) is sent.
 std::optional<call_script::step> call_script::end_instead(const range* r) {
     const auto strikes = [&](fault_kind kind) { return strike(kind, r); };
     if (const fault* f = strikes(fault_kind::reset)) return finish({f->status, "the stream broke", {}, {}});
@@ -134,7 +134,7 @@ std::optional<call_script::step> call_script::end_instead(const range* r) {
     }
     if (r == nullptr) return std::nullopt;
     if (const fault* f = strikes(fault_kind::range_error)) {
-        strike(fault_kind::long_details);  // there is nothing here that they could be too long for
+        strike(fault_kind::long_details);  // no limit applies to their length here
         return finish({f->status, "a range is refused", {}, {r->read_id}});
     }
     if (const fault* f = strikes(fault_kind::giant_message); f != nullptr && f->bytes > usual_message_bytes) {
@@ -151,7 +151,7 @@ std::optional<call_script::step> call_script::end_instead(const range* r) {
 void call_script::take_chunk(response& out) {
     range r = ranges_.front();
     ranges_.pop_front();
-    // Where the chunk begins, for all that happens to it.
+    // The place where the chunk begins, for all faults that it meets.
     const armed_faults::place here = place_of(&r);
     const auto strikes = [&](fault_kind kind) { return service_.faults.strike(kind, here); };
 
@@ -174,7 +174,7 @@ void call_script::take_chunk(response& out) {
             cut = true;
         }
     }
-    // A range that ends early does end: otherwise it would be one that is never answered, which is a fault of its own.
+    // A range with a short end does end: a range that is never answered is a fault of its own.
     if (over && !cut) {
         if (const fault* f = strikes(fault_kind::surplus)) c.size += f->bytes;
         if (strikes(fault_kind::no_range_end) != nullptr) c.range_end = false;
@@ -217,7 +217,7 @@ call_script::step call_script::next() {
     if (!answered_) {
         if (auto instead = open()) return *std::move(instead);
     }
-    // Those that are never answered lose their turns.
+    // Ranges that are never answered lose their turns.
     for (std::size_t i = 0; i < ranges_.size() && ranges_.front().mute; ++i) {
         ranges_.push_back(ranges_.front());
         ranges_.pop_front();
@@ -237,7 +237,7 @@ call_script::step call_script::next() {
         here.named_only = !has_handle_;
         reply.metadata = service_.faults.strike(fault_kind::no_metadata, here) == nullptr;
         reply.generation = !reply.metadata || strike(fault_kind::no_generation) == nullptr;
-        if (reply.metadata) strike(fault_kind::wild_timestamp);  // there is no codec here to mind
+        if (reply.metadata) strike(fault_kind::wild_timestamp);  // without effect: there is no codec here
         reply.handle = true;
         ++service_.handles;
     } else if (!served) {

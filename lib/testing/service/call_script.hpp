@@ -19,7 +19,7 @@
 
 namespace rangeio::testing {
 
-/// A service with one object, as far as all of its calls share it.
+/// The state of a service with one object that all of its calls share.
 class service_state {
 public:
     service_state(const fault_script& script, armed_faults::chance decide)
@@ -34,7 +34,7 @@ public:
           max_chunk_bytes(std::max<std::uint64_t>(options.max_chunk_bytes(), 1)) {}
 
     object_info info(std::int64_t of_generation, std::uint64_t of_size) const;
-    /// Something is wrong with the routing token that a call brings now; empty if nothing is.
+    /// The error in the routing token of a call that begins now; empty if there is none.
     std::string complaint_of(std::string_view token) const;
 
     object_ref object{"bucket", "object"};  // its name alone
@@ -43,33 +43,34 @@ public:
     std::int64_t generation = 7;
     bool finalized = true;
     std::uint64_t max_chunk_bytes = 2 << 20;
-    std::string expected_token;  // what the next call has to bring along; empty: nothing
-    // The same for calls that begin while the client is being told of new ones.
+    std::string expected_token;  // the token that the next call has to carry; empty: none
+    // The same for calls that begin while the client receives a new one.
     std::vector<std::string> outgoing_tokens;
     std::uint64_t handles = 0;  // how many read handles were made
-    // What all connections have in common: 0 is no limit.
+    // State of all connections; 0 is no limit.
     std::uint64_t max_streams = 0;            // calls that one connection serves at once
-    std::uint64_t link_bytes_per_second = 0;  // of all together
+    std::uint64_t link_bytes_per_second = 0;  // for all together
 };
 
-/// One BidiReadObject call, as a service with faults plays it: requests in, steps out. No threads, no clock, no bytes.
+/// One BidiReadObject call as a service with faults performs it: requests go in, steps come out. No threads, no clock,
+/// no bytes.
 ///
-/// Without faults: the first response has the metadata and a handle, each range gets one chunk in turn, the last chunk of
-/// a range says that it is over, and the call never ends by itself. It knows of the object what there was when it began.
+/// Without faults: the first response has the metadata and a handle, each range gets one chunk in turn, the last chunk
+/// of a range carries its end, and the call never ends by itself. It serves the object as it was when the call began.
 class call_script {
 public:
     struct chunk {
         std::int64_t read_id = 0;
-        std::int64_t offset = 0;   // as it is said
-        std::uint64_t source = 0;  // where the bytes come from
+        std::int64_t offset = 0;   // as it is reported
+        std::uint64_t source = 0;  // of the bytes
         std::uint64_t size = 0;
         bool range_end = false;
         bool damaged = false;    // the checksum is not that of the bytes
-        bool unchecked = false;  // there is none
+        bool unchecked = false;  // there is no checksum
     };
     struct response {
         bool metadata = false;
-        bool generation = true;  // which the metadata has
+        bool generation = true;  // the metadata has one
         bool handle = false;
         std::vector<chunk> chunks;
     };
@@ -82,11 +83,11 @@ public:
         std::string text;
         std::optional<redirection> redirect;
         std::vector<std::int64_t> blamed;  // ranges that are named in the status
-        bool unconnected = false;          // the service has not seen the call
-        failure refused{};                 // the client's transport ends the call, with this
+        bool unconnected = false;          // the call has not reached the service
+        failure refused{};                 // the client's transport ends the call, with this error
     };
-    /// Wait for the next event (`delay` zero) or at most so long; or send; or end. A response and an ending come after
-    /// `delay`. Or do this to the connection of the call, which does nothing more by itself then.
+    /// Wait for the next event (`delay` zero) or at most so long; or send; or end. A response and an ending are due
+    /// after `delay`. Or apply a fault to the connection of the call, which then does nothing more by itself.
     struct step {
         std::chrono::nanoseconds delay{0};
         std::optional<response> send;
@@ -94,19 +95,19 @@ public:
         const fault* connection = nullptr;
     };
 
-    /// Call number `number`, from 1, begins with this. `pinned`: the generation that it names; 0: whatever there is.
+    /// Begins call number `number`, from 1. `pinned`: the generation that it names; 0: any.
     call_script(service_state& service, std::uint64_t number, bool has_handle, std::int64_t pinned = 0);
     void ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length);
-    /// What comes next. A step that was returned counts as done, but for a wait.
+    /// The next step. A returned step counts as done, unless it is a wait.
     step next();
-    /// The delay of a waiting step is over, and nothing was asked meanwhile.
+    /// Reports that the delay of a waiting step has passed, without a new request.
     void waited() { waited_ = true; }
-    /// Something that a client must not do; empty if there is nothing.
+    /// The error of the client; empty if there is none.
     const std::string& complaint() const noexcept { return complaint_; }
-    /// The object as it was when the call began: what replaces it later, or is appended, is for later calls.
+    /// The object as it was when the call began: later replacements and appended bytes are for later calls.
     std::int64_t generation() const noexcept { return generation_; }
     object_info info() const { return service_.info(generation_, size_); }
-    /// What was appended meanwhile is for this call, too.
+    /// Makes bytes that were appended meanwhile visible to this call, too.
     void catch_up() noexcept { size_ = service_.size; }
 
 private:
@@ -132,9 +133,9 @@ private:
     const bool has_handle_;
     const std::int64_t generation_;
     std::uint64_t size_;
-    const bool replaced_;               // the generation that was named is there no more
-    std::deque<range> ranges_;          // those that are not over, in the order of their turns
-    std::deque<chunk> afterwards_;      // empty ones, each for a message of its own
+    const bool replaced_;               // the generation that was named is no longer live
+    std::deque<range> ranges_;          // ranges that have not ended, in the order of their turns
+    std::deque<chunk> afterwards_;      // empty chunks, each for a message of its own
     std::vector<std::int64_t> beyond_;  // ranges that begin behind the end
     std::uint64_t asked_ = 0;
     std::uint64_t sent_ = 0;

@@ -5,7 +5,7 @@
 
 namespace rangeio::testing {
 
-/// The byte at `offset` of an object that services of this kit serve, in a generation.
+/// The byte at `offset` of an object of this kit's services, in a generation.
 constexpr std::byte object_content(std::int64_t generation, std::uint64_t offset) noexcept {
     std::uint64_t z =
         (offset + 1) * 0x9e3779b97f4a7c15 + static_cast<std::uint64_t>(generation) * 0xbf58476d1ce4e5b9;

@@ -67,7 +67,7 @@ void scripted_connection::strike(const fault& what, time_point now) {
     }
 }
 
-// The end of a silent one is not heard of.
+// The end of a silent connection does not reach its calls.
 void scripted_connection::die(const call_script::ending& how) {
     if (silent_) return;
     connected_ = false;

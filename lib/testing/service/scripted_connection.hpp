@@ -9,12 +9,12 @@
 
 namespace rangeio::testing {
 
-/// What a call hears of its connection.
+/// Receives the events of a connection, for a call.
 class connection_user {
 public:
-    /// The service sees the call.
+    /// The call has reached the service.
     virtual void admitted() = 0;
-    /// The call is over.
+    /// The call has ended.
     virtual void lost(const call_script::ending& how) = 0;
 
 protected:
@@ -23,7 +23,7 @@ protected:
 
 class scripted_connection;
 
-/// Whether a service can be reached, for all connections to it. No threads, no clock: the time is passed in.
+/// The reachability of a service, for all connections to it. No threads, no clock: the time is passed in.
 class scripted_network {
 public:
     using time_point = std::chrono::steady_clock::time_point;
@@ -32,7 +32,7 @@ public:
 
     /// New connections are refused.
     bool away(time_point now) const noexcept { return now < away_until_; }
-    /// How many connections were made.
+    /// The number of connections that were made.
     std::uint64_t connected() const noexcept { return connected_; }
 
 private:
@@ -44,10 +44,10 @@ private:
     std::vector<scripted_connection*> connections_;
 };
 
-/// One connection to a scripted service: calls ride on it, wait for room on it, hang when it falls silent and end when it
-/// dies. Once it has died, the next call connects anew, as with a channel of gRPC.
+/// One connection to a scripted service: it carries calls, which wait for room on it, hang when it becomes silent and
+/// end when it ends. After its end, the next call connects anew, as with a channel of gRPC.
 ///
-/// No threads, no clock: whoever plays the calls serialises.
+/// No threads, no clock: the owner of the calls serializes the access.
 class scripted_connection {
 public:
     using time_point = scripted_network::time_point;
@@ -57,19 +57,19 @@ public:
     scripted_connection(const scripted_connection&) = delete;
     scripted_connection& operator=(const scripted_connection&) = delete;
 
-    /// A call begins here: `call` is admitted, or lost, now or later, or never. It has to leave.
+    /// Begins a call on this connection: `call` is admitted, or lost, now or later, or never. It has to leave.
     void enter(connection_user& call, time_point now);
     void leave(connection_user& call);
-    /// The same, where nobody is to move up.
+    /// The same, where no waiting call is to be admitted.
     void forget(connection_user& call) noexcept;
-    /// Does to the connection, or to all of them, what the fault says.
+    /// Applies the fault to the connection, or to all connections.
     void strike(const fault& what, time_point now);
 
     /// Whether a call that begins now has to connect first.
     bool unconnected() const noexcept { return !connected_; }
-    /// Whether a sign of life would be answered.
+    /// Whether a probe would be answered.
     bool answers(time_point now) const noexcept { return !silent_ && (connected_ || !network_->away(now)); }
-    /// Nothing passes, in either direction.
+    /// The connection carries nothing, in either direction.
     bool silent() const noexcept { return silent_; }
 
 private:

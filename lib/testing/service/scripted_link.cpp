@@ -10,7 +10,7 @@ namespace rangeio::testing {
 namespace {
 
 constexpr double ns = 1e9;
-// Far less than a byte, and more than what rounding a time to nanoseconds may cost.
+// Far less than a byte, and more than the error from rounding a time to nanoseconds.
 constexpr double slack = 1e-3;
 
 }  // namespace

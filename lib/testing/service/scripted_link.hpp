@@ -19,14 +19,14 @@ public:
 
     explicit scripted_link(sim::world& in) : world_(in) {}
 
-    /// `passed` is called, by an actor of the link, when so many bytes have passed at this rate for all.
+    /// `passed` is called, by an actor of the link, when so many bytes have passed at this rate for all messages.
     id send(std::uint64_t bytes, std::uint64_t bytes_per_second, std::function<void()> passed);
-    /// What has not passed is dropped.
+    /// Drops a message that has not passed.
     void drop(id which);
 
 private:
     struct message {
-        double end;  // when so many bytes have passed of each message that is under way
+        double end;  // the value of `passed_` at which the message has passed
         std::function<void()> passed;
     };
 
@@ -40,7 +40,7 @@ private:
     std::map<id, message> under_way_;
     id last_ = 0;
     double rate_ = 0;
-    double passed_ = 0;  // bytes of each message, had it been under way all the time
+    double passed_ = 0;  // bytes of each message, had it been in flight all the time
     sim::world::time_point at_{};
 };
 

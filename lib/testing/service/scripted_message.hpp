@@ -14,7 +14,7 @@ namespace rangeio::testing {
 /// A response of a script with its bytes, as a transport delivers it: all payloads lie in one slice.
 class scripted_message {
 public:
-    /// `content`: which bytes, as `object_content` takes it. `handles`: how many read handles were made so far.
+    /// `content`: selects the bytes, see `object_content`. `handles`: the number of read handles so far.
     scripted_message(
         const call_script::response& response, object_info object, std::int64_t content, std::uint64_t handles
     );
@@ -34,7 +34,7 @@ private:
     std::vector<wire::slice> slices_;
 };
 
-/// How a script ended a call, as a transport tells it.
+/// The ending of a script as a transport reports it.
 grpc_transport::call_end to_call_end(const call_script::ending& how);
 
 }  // namespace rangeio::testing

@@ -16,7 +16,7 @@ scripted_service::shared::shared(sim::world& w, const scripted_service_options& 
           {"bucket", options.object() == 0 ? "object" : fmt::format("object-{}", options.object())},
           options,
           [&w](const fault& what, std::size_t, const armed_faults::place&) {
-              // One of so many chances, and not the plainest.
+              // One of so many outcomes, and not the plainest.
               const std::size_t n = std::max<std::size_t>(2, 100 / what.percent);
               return w.choose(n) == n - 1;
           }

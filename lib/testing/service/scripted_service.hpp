@@ -27,19 +27,21 @@ public:
     const std::shared_ptr<scripted_link> link;
     std::uint64_t streams = 0;     // of transport()
     std::uint64_t calls_made = 0;  // by clients
-    std::uint64_t calls = 0;       // those of them that the service has seen
-    std::uint64_t calls_open = 0;  // made, and not over
+    std::uint64_t calls = 0;       // those of them that have reached the service
+    std::uint64_t calls_open = 0;  // made, and not ended
 
-    /// Which bytes a generation has, for `object_content`. No other object has these: generations stay far below.
+    /// Selects the bytes of a generation, for `object_content`. No other object has these: generations remain far
+    /// below.
     std::int64_t content_of(std::int64_t generation) const noexcept {
         return generation + (std::int64_t{number} << 32);
     }
 };
 
-/// Plays one call in its world: asks the script what comes next, waits as long as it says, and hands it on.
+/// Performs one call in its world: takes the next step of the script, waits for its delay, and delivers it.
 ///
-/// A derived class delivers. One step at a time, on an actor of the call's own. All of it is exempt from
-/// `allocation_failures`: a derived class exempts itself where it is called from outside, and lifts that where it calls.
+/// Derived classes deliver. One step at a time, on an actor of the call's own. All of it is exempt from
+/// `allocation_failures`: a derived class sets an exemption where it is called from outside, and lifts it for its own
+/// calls to the outside.
 class call_player : public std::enable_shared_from_this<call_player>, private connection_user {
 public:
     virtual ~call_player();
@@ -57,7 +59,7 @@ protected:
     void stop() noexcept;
     bool ended() const noexcept { return ended_; }
     object_info info() const { return script_->info(); }
-    /// For a stream that cannot be reopened: what was appended since the call began is there.
+    /// For a stream that cannot be reopened: makes bytes that were appended since the call began visible.
     void catch_up() noexcept {
         if (script_) script_->catch_up();
     }
@@ -68,7 +70,7 @@ protected:
     sim::world& in() const noexcept { return service_->in; }
     sim::actor_id actor() const noexcept { return actor_; }
     scripted_service::shared& service() const noexcept { return *service_; }
-    /// Holds the end back: it comes after so many `resume_end()`.
+    /// Delays the end of the call until as many calls of `resume_end()`.
     void hold_end() noexcept { ++holds_; }
     void resume_end();
 
@@ -101,15 +103,15 @@ private:
     const std::shared_ptr<scripted_service::shared> service_;
     const std::shared_ptr<scripted_connection> connection_;
     opening opening_;
-    std::vector<asked> asked_early_;  // before the service sees the call
+    std::vector<asked> asked_early_;  // before the call has reached the service
     std::optional<call_script> script_;
     bool begun_ = false;
     bool lost_ = false;
     sim::actor_id actor_ = 0;
     sim::world::timer_id timer_ = 0;  // of a wait
-    bool idle_ = false;               // that wait is for nothing
+    bool idle_ = false;               // that wait precedes no response and no end
     scripted_link::id passing_ = 0;   // a response on the link
-    bool scheduled_ = false;          // a step is queued, or under way
+    bool scheduled_ = false;          // a step is queued or pending
     bool delivering_ = false;
     bool ended_ = false;
     std::optional<call_script::ending> ending_;

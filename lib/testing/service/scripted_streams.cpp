@@ -14,7 +14,7 @@
 namespace rangeio::testing {
 namespace {
 
-/// A stream that is a script: it serves what it is asked for, and fails with what its script ends with.
+/// A stream that is a script: it serves the ranges that it receives, and fails as its script ends.
 class scripted_stream final : public call_player, public multi_range_downloader {
 public:
     scripted_stream(const std::shared_ptr<scripted_service::shared>& service, bool multi_request)
@@ -40,9 +40,9 @@ public:
             sink->done({why, 0});
             return 0;
         }
-        // Two users do not know of one another, so this is also how a stream that has two is found out.
+        // Two users of a stream are independent of each other, so this check also detects a stream that has two.
         if (!multi_request_ && !reads_.empty())
-            in().violate("a stream that takes one range is asked for two");
+            in().violate("a stream that serves one range at a time gets two");
         outstanding_ += sink->range().length();
         reads_.emplace(id, pending{sink, 0});
         if (owner_ != nullptr) ask_for(id, *sink);
@@ -69,7 +69,7 @@ public:
     }
 
     std::uint64_t outstanding_bytes() const noexcept override { return outstanding_; }
-    // It serves what is there now, so it need not be reopened.
+    // The stream serves the object as it is now, so it need not be reopened.
     std::shared_ptr<const object_info> info() const noexcept override {
         return opened_ ? std::make_shared<const object_info>(call_player::info()) : nullptr;
     }
@@ -97,7 +97,7 @@ private:
 
     void fail_all(const failure& why) noexcept {
         if (copying_ != 0 && !cancelled_) cancelled_ = why;
-        // One that ends may cancel others.
+        // A range that ends may cancel others.
         const auto next = [this] {
             return std::ranges::find_if(reads_, [this](const auto& r) { return r.first != copying_; });
         };
@@ -113,7 +113,8 @@ private:
         for (const call_script::chunk& c : response.chunks) take(c);
     }
 
-    // A stream that serves one range at a time reads into the destination, as from a socket; others have messages.
+    // A stream that serves one range at a time reads into the destination, as from a socket; other streams have
+    // messages.
     void put(range_sink& sink, std::uint64_t position, std::span<const std::byte> bytes) {
         while (!bytes.empty()) {
             const auto room = multi_request_ ? std::span<std::byte>() : sink.prepare(position, bytes.size());
@@ -136,7 +137,7 @@ private:
         const byte_range range = p.sink->range();
         if (c.offset != static_cast<std::int64_t>(range.offset() + p.received) ||
             c.size > range.length() - p.received) {
-            finish(it, failure(errc::protocol_error, "the chunk is not what is due"));
+            finish(it, failure(errc::protocol_error, "the chunk is not the one that is due"));
             return;
         }
         std::vector<std::byte> bytes;
@@ -192,7 +193,7 @@ private:
     std::uint64_t outstanding_ = 0;
     bool opened_ = false;
     bool closing_ = false;
-    failure why_;  // how it ends
+    failure why_;  // the error at the end
     std::int64_t copying_ = 0;
     failure cancelled_;
 };

@@ -22,8 +22,8 @@ namespace {
 
 using namespace rangeio::grpc_transport;
 
-/// With the tokens that were due when the call was made. It may be interrupted before it is begun, and a redirect of
-/// another call come in between: then it brings what was due before.
+/// A call's parameters with the tokens that were due when it was made. The call may be interrupted before it is begun,
+/// and a redirect of another call may arrive in between: it then carries a token that was due before.
 struct noted_spec : call_spec {
     std::vector<std::string> due;
 };
@@ -63,9 +63,9 @@ public:
 private:
     void send(std::span<const fsm::wire_range> ranges) {
         if (ended()) return;
-        if (std::exchange(writing_, true)) in().violate("a message is written while another one is");
+        if (std::exchange(writing_, true)) in().violate("a message is written while one is pending");
         if (ranges.size() > fsm::max_ranges_per_message)
-            in().violate("more than 100 ranges are in one message");
+            in().violate("a message contains more than 100 ranges");
         for (const fsm::wire_range& r : ranges) {
             ask(r.read_id, static_cast<std::uint64_t>(r.offset), static_cast<std::uint64_t>(r.length));
         }
@@ -231,7 +231,7 @@ std::shared_ptr<mrd_factory> make_scripted_transport(
     out.executor = executor;
     out.open_timeout = open_timeout;
     out.seed = [service = std::move(service)]() -> std::uint64_t {
-        if (service->seed == 0) return 1;  // waits are as long in every run
+        if (service->seed == 0) return 1;  // waits have equal lengths in every run
         return 1 + sim::random_numbers(service->seed + (++service->streams << 32)).below(1'000'000'000);
     };
     return std::make_shared<mrd_maker>(std::move(out), multi_request);

@@ -41,7 +41,7 @@ threaded_service::~threaded_service() {
         std::unique_lock lock(shared_->mutex);
         shared_->call_ended.wait(lock, [this] { return shared_->calls_open == 0; });
     }
-    // What the last calls still tell, and drop.
+    // The last calls may still deliver and release objects.
     shared_->threads.join();
 }
 

@@ -16,19 +16,23 @@
 
 namespace rangeio::testing {
 
-/// What the calls of a threaded service have in common.
+/// State that the calls of a threaded service share.
 class threaded_service::shared {
 public:
     explicit shared(const threaded_service_options& options);
 
-    /// Requires: the lock. Only the first one is kept.
+    /// Only the first complaint is kept.
+    ///
+    /// Requires: the lock.
     void complain(std::string_view what);
-    /// Requires: the lock. How long these bytes take on the link, behind those of others.
+    /// The time that these bytes take on the link, after those of other calls.
+    ///
+    /// Requires: the lock.
     std::chrono::nanoseconds pass_link(std::uint64_t bytes);
 
     const std::shared_ptr<rangeio::observer> observed_by;
     mutable std::mutex mutex;
-    // All of this, and the scripts of the calls, under the lock.
+    // The members from here to `call_ended`, and the scripts of the calls, are guarded by the lock.
     service_state state;
     const std::shared_ptr<scripted_network> network;
     std::chrono::steady_clock::time_point link_free_at;

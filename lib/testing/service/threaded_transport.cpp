@@ -18,13 +18,13 @@ namespace {
 
 using namespace rangeio::grpc_transport;
 
-/// The routing tokens that the streams of one factory may bring along, which share them. Under the service's lock.
+/// The routing tokens that the streams of one factory, which share them, may carry. Guarded by the service's lock.
 struct token_book {
     std::set<std::string, std::less<>> given;
-    bool learnt = false;  // the client knows one of them by now
+    bool learnt = false;  // the client has received one of them
 };
 
-/// One call. Whatever it does next, one task of the service's threads does at a time; confirmations of writes apart.
+/// One call. Its steps run one at a time, as tasks of the service's threads; confirmations of writes run separately.
 class threaded_call final : public bidi_call,
                             public std::enable_shared_from_this<threaded_call>,
                             private connection_user {
@@ -44,7 +44,7 @@ public:
           events_(std::move(events)),
           resumed_(resumed),
           timer_(service_->threads) {
-        // The client says what it knows after this, and before start(): meanwhile it may be told more.
+        // The client fixes its token after this, and before start(): it may receive another one in between.
         const std::lock_guard lock(service_->mutex);
         token_due_ = tokens_->learnt;
     }
@@ -59,7 +59,7 @@ public:
         const std::lock_guard lock(service_->mutex);
         const std::string& token = spec.routing_token;
         if (token.empty() ? token_due_ : !tokens_->given.contains(token)) {
-            service_->complain(fmt::format("a call brings the routing token \"{}\"", token));
+            service_->complain(fmt::format("a call carries the wrong routing token \"{}\"", token));
         }
         begun_ = true;
         has_handle_ = !spec.read_handle.empty();
@@ -73,7 +73,7 @@ public:
     void write(std::span<const fsm::wire_range> ranges) override {
         const std::lock_guard lock(service_->mutex);
         if (over_) return;
-        if (confirming_ != 0) service_->complain("a message is written while another one is");
+        if (confirming_ != 0) service_->complain("a message is written while one is pending");
         accept(ranges);
     }
 
@@ -84,7 +84,7 @@ public:
     }
 
 private:
-    // What follows requires the lock, unless it says otherwise.
+    // The following members require the lock, unless stated otherwise.
 
     void admitted() override {
         script_.emplace(service_->state, ++service_->calls, has_handle_, generation_);
@@ -108,7 +108,7 @@ private:
 
     void accept(std::span<const fsm::wire_range> ranges) {
         if (ranges.size() > fsm::max_ranges_per_message) {
-            service_->complain("more than 100 ranges are in one message");
+            service_->complain("a message contains more than 100 ranges");
         }
         if (!script_) {
             asked_early_.insert(asked_early_.end(), ranges.begin(), ranges.end());
@@ -143,7 +143,7 @@ private:
     void wake() {
         if (over_ || !begun_) return;
         if (doing_ == doing::waiting) {
-            // A response that is due later is due then, whatever is asked meanwhile.
+            // A delayed response is sent when it is due, whatever is requested meanwhile.
             if (due_ && !ending_) return;
             ++wait_;
             timer_.cancel();
@@ -154,7 +154,7 @@ private:
         asio::post(service_->threads, [self = shared_from_this()] { self->serve(); });
     }
 
-    // Without the lock. One step, then others have their turns.
+    // Without the lock. One step; other calls have their turns before the next one.
     void serve() {
         std::unique_lock lock(service_->mutex);
         doing_ = doing::serving;
@@ -229,7 +229,7 @@ private:
     }
 
     void finish(std::unique_lock<std::mutex>& lock) {
-        // What is dropped here may be the last of a pool, and that needs its context to die.
+        // This may drop the last reference to a pool, whose destruction needs its context.
         const runtime::context_core::shutdown_hold hold(core_);
         over_ = true;
         connection_->leave(*this);
@@ -258,15 +258,15 @@ private:
     bool begun_ = false;
     bool has_handle_ = false;
     std::int64_t generation_ = 0;
-    std::vector<fsm::wire_range> asked_early_;  // before the service sees the call
+    std::vector<fsm::wire_range> asked_early_;  // before the call has reached the service
     std::optional<call_script> script_;
     std::optional<call_script::step> due_;
     std::optional<call_script::ending> ending_;
     asio::steady_timer timer_;
-    std::uint64_t wait_ = 0;  // waits so far: which of them a timer was set for
+    std::uint64_t wait_ = 0;  // the number of waits so far; distinguishes an old timer from the current one
     doing doing_ = doing::nothing;
     std::size_t confirming_ = 0;  // writes that are not confirmed
-    std::size_t holds_ = 0;       // confirmations under way
+    std::size_t holds_ = 0;       // confirmations in flight
     bool over_ = false;
 };
 

@@ -10,9 +10,9 @@
 
 namespace rangeio::testing {
 
-/// Destinations that tell whether somebody wrote to them when they had no right to any more.
+/// Destinations that detect writes after the end of their operation.
 ///
-/// The memory stays until the end, so that a late write meets a stamp and not another's bytes.
+/// The memory is kept until the end, so that a late write meets a stamp and not the bytes of another operation.
 class watched_memory {
 public:
     std::span<std::byte> take(std::size_t size) {
@@ -30,7 +30,7 @@ public:
         }
     }
 
-    /// A destination as long as its operation, however that ends.
+    /// A destination for the lifetime of its operation, however that ends.
     class guard {
     public:
         guard(watched_memory& of, std::size_t size) : of_(of), span_(of.take(size)) {}
@@ -44,7 +44,7 @@ public:
         const std::span<std::byte> span_;
     };
 
-    /// Nothing was written since.
+    /// Whether no memory was written after the end of its operation.
     bool intact() const {
         for (const block& b : blocks_) {
             if (b.retired &&
