@@ -2,6 +2,8 @@
 
 #include <rangeio/error.hpp>
 
+#include "kit_export.hpp"
+
 /// Numbers of gRPC's statuses, for code that does not use gRPC.
 namespace rangeio::status_number {
 
@@ -28,8 +30,8 @@ inline constexpr int unauthenticated = 16;
 namespace rangeio {
 
 /// The code of a failure with this status: the `errc` of the same meaning, or the number in grpc_category().
-error_code code_of_status(int status) noexcept;
+RANGEIO_KIT_EXPORT error_code code_of_status(int status) noexcept;
 /// The class of a status of gRPC. Numbers that gRPC does not define are error_class::unknown, as UNKNOWN is.
-error_class class_of_status(int status) noexcept;
+RANGEIO_KIT_EXPORT error_class class_of_status(int status) noexcept;
 
 }  // namespace rangeio

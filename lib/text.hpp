@@ -1,5 +1,7 @@
 #pragma once
 
+#include "kit_export.hpp"
+
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -13,7 +15,7 @@ namespace rangeio {
 bool is_utf8(std::string_view text) noexcept;
 
 /// Whether a header may have this as its value: bytes 0x20 to 0x7e. gRPC aborts the process for any other.
-bool fits_header(std::string_view text) noexcept;
+RANGEIO_KIT_EXPORT bool fits_header(std::string_view text) noexcept;
 
 /// `text` as part of a message for people: one line of UTF-8 without terminal control characters and without changes of
 /// the writing direction. Such characters become spaces; bytes that are not UTF-8 become U+FFFD. A text longer than

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <rangeio/detail/visibility.hpp>
+
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -8,8 +10,8 @@
 namespace rangeio {
 
 namespace detail {
-[[noreturn]] void throw_range_too_far(std::uint64_t offset, std::uint64_t length);
-[[noreturn]] void throw_range_reversed(std::uint64_t begin, std::uint64_t end);
+[[noreturn]] RANGEIO_API void throw_range_too_far(std::uint64_t offset, std::uint64_t length);
+[[noreturn]] RANGEIO_API void throw_range_reversed(std::uint64_t begin, std::uint64_t end);
 }  // namespace detail
 
 /// The bytes [offset, offset + length) of an object.
@@ -88,6 +90,6 @@ private:
 };
 
 /// Returns the range in the form of the messages: "[a, b)", in bytes.
-std::string to_string(const byte_range& range);
+RANGEIO_API std::string to_string(const byte_range& range);
 
 }  // namespace rangeio

@@ -5,6 +5,7 @@
 #include <rangeio/completion_token.hpp>
 #include <rangeio/detail/destination.hpp>
 #include <rangeio/detail/initiation.hpp>
+#include <rangeio/detail/visibility.hpp>
 #include <rangeio/error.hpp>
 #include <rangeio/fetch_options.hpp>
 #include <rangeio/mrd_pool.hpp>
@@ -291,7 +292,7 @@ class client_core;
 /// Checks that client_options::endpoint() accepts `target`.
 ///
 /// Throws:  `rangeio::error` with errc::invalid_argument, whose message has the accepted forms.
-void check_endpoint(std::string_view target);
+RANGEIO_API void check_endpoint(std::string_view target);
 
 /// Channels and credentials for one endpoint, and the operations on its objects and buckets.
 ///
@@ -302,7 +303,7 @@ void check_endpoint(std::string_view target);
 /// Errors:     of every operation: errc::not_found, errc::permission_denied, errc::unauthenticated, errc::timed_out,
 ///             errc::invalid_argument, errc::shut_down, asio::error::operation_aborted, or a gRPC status such as
 ///             UNAVAILABLE when the endpoint does not answer.
-class client {
+class RANGEIO_API client {
 public:
     using executor_type = asio::any_io_executor;
 

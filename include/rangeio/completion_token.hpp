@@ -1,5 +1,6 @@
 #pragma once
 
+#include <rangeio/detail/visibility.hpp>
 #include <rangeio/error.hpp>
 
 #include <boost/asio/associator.hpp>
@@ -73,7 +74,7 @@ inline redirect_failure_t<asio::deferred_t> redirect_failure(failure& why) {
 namespace detail {
 
 /// The exception for a failure: `rangeio::error`, or the exception that its creation threw; null without a failure.
-std::exception_ptr exception_of(const failure& why) noexcept;
+RANGEIO_API std::exception_ptr exception_of(const failure& why) noexcept;
 
 /// Whether a handler has a member `complete` that takes the whole failure; the handlers of this library do.
 template <class Handler>

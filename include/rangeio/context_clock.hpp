@@ -1,5 +1,7 @@
 #pragma once
 
+#include <rangeio/detail/visibility.hpp>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution_context.hpp>
 
@@ -13,7 +15,7 @@ namespace rangeio {
 /// A timer that a `context_clock` has set. Destroying the last reference cancels it.
 ///
 /// Threads: `cancel` may be called on any thread; the callback may already have begun.
-class clock_timer {
+class RANGEIO_API clock_timer {
 public:
     virtual ~clock_timer() = default;
     virtual void cancel() noexcept = 0;
@@ -26,7 +28,7 @@ public:
 ///
 /// Threads:   every member may be called on any thread.
 /// Lifetimes: pools and clients keep the clock of their context, and may outlive the context.
-class context_clock {
+class RANGEIO_API context_clock {
 public:
     virtual ~context_clock() = default;
 
@@ -53,7 +55,7 @@ public:
 
 namespace detail {
 
-class clock_service final : public boost::asio::execution_context::service {
+class RANGEIO_API clock_service final : public boost::asio::execution_context::service {
 public:
     static inline boost::asio::execution_context::id id;
 

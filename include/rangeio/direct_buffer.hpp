@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/byte_block.hpp>
+#include <rangeio/detail/visibility.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -27,7 +28,7 @@ namespace rangeio {
 ///             committed before. `close()`, `take()` and moving the buffer require that no other thread uses it, except
 ///             through views.
 /// Units:      offsets, lengths and sizes in bytes.
-class direct_buffer {
+class RANGEIO_API direct_buffer {
     struct state;
     struct region;
 
@@ -82,7 +83,7 @@ private:
 /// The right to write one region of a `direct_buffer`, in order, once. Move-only.
 ///
 /// Destroying or overwriting a view frees its unwritten bytes (see `direct_buffer`).
-class direct_buffer::view {
+class RANGEIO_API direct_buffer::view {
 public:
     /// An empty view without a region, which is complete. A moved-from view is the same.
     view() noexcept = default;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <rangeio/detail/visibility.hpp>
+
 #include <boost/system/error_category.hpp>
 #include <boost/system/error_code.hpp>
 #include <boost/system/result.hpp>
@@ -61,12 +63,12 @@ enum class errc {
 };
 
 /// The category of `errc`. It has one instance; equality holds across shared objects.
-const boost::system::error_category& rangeio_category() noexcept;
+RANGEIO_API const boost::system::error_category& rangeio_category() noexcept;
 
 /// The category of gRPC status codes (`grpc::StatusCode`, 1 to 16).
-const boost::system::error_category& grpc_category() noexcept;
+RANGEIO_API const boost::system::error_category& grpc_category() noexcept;
 
-error_code make_error_code(errc e) noexcept;
+RANGEIO_API error_code make_error_code(errc e) noexcept;
 
 /// The class of an error that a service reported, which decides whether to retry. Each transport translates its own
 /// statuses, so that no other layer depends on them.
@@ -107,7 +109,7 @@ struct error_info {
 /// A failure as a value: a code with its text and details. Default constructed it means success.
 ///
 /// Copying never throws. Used by `result<T>` and wherever a failure reaches several operations.
-class failure {
+class RANGEIO_API failure {
 public:
     failure() noexcept = default;
     /// Implicit, so that a bare code converts to a failure.
@@ -139,7 +141,7 @@ private:
 
 /// The exception that `co_await` of an operation throws. `what()` has the object, the range and the report of the
 /// service.
-class error : public boost::system::system_error {
+class RANGEIO_API error : public boost::system::system_error {
 public:
     explicit error(failure why);
 

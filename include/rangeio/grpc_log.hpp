@@ -1,5 +1,7 @@
 #pragma once
 
+#include <rangeio/detail/visibility.hpp>
+
 namespace rangeio {
 
 /// Suppresses gRPC's own lines on standard error, such as those about failed connections; the errors of this library
@@ -9,6 +11,6 @@ namespace rangeio {
 /// Without effect if the environment has GRPC_VERBOSITY or GRPC_TRACE, which request the lines.
 ///
 /// Requires:  no other thread uses gRPC yet.
-void quiet_grpc_log() noexcept;
+RANGEIO_API void quiet_grpc_log() noexcept;
 
 }  // namespace rangeio

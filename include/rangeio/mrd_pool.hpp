@@ -5,6 +5,7 @@
 #include <rangeio/completion_token.hpp>
 #include <rangeio/detail/destination.hpp>
 #include <rangeio/detail/initiation.hpp>
+#include <rangeio/detail/visibility.hpp>
 #include <rangeio/direct_buffer.hpp>
 #include <rangeio/error.hpp>
 #include <rangeio/fetch_options.hpp>
@@ -135,7 +136,7 @@ private:
 ///
 /// Threads:    used by one thread at a time.
 /// Lifetimes:  keeps the parts of the pool that it needs alive.
-class lease {
+class RANGEIO_API lease {
 public:
     using executor_type = asio::any_io_executor;
 
@@ -205,7 +206,7 @@ private:
 /// Lifetimes:  movable. The destructor does not block: pending operations fail with errc::pool_closed, and the streams
 ///             are cancelled. The pool may outlive the execution context of `executor`, but cannot be used then. If
 ///             `executor` is a strand, the pool must not outlive that context, because a strand must not.
-class mrd_pool {
+class RANGEIO_API mrd_pool {
 public:
     using executor_type = asio::any_io_executor;
 

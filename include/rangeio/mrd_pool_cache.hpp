@@ -1,5 +1,6 @@
 #pragma once
 
+#include <rangeio/detail/visibility.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/multi_range_downloader.hpp>
 #include <rangeio/object.hpp>
@@ -105,7 +106,7 @@ using mrd_factory_maker =
 /// Lifetimes:  movable. The destructor does not block: it closes the pools of the cache as their destructors would, and
 ///             closes the idle streams. The cache may outlive the execution context of `executor`, but cannot be used
 ///             then. If `executor` is a strand, the cache must not outlive that context.
-class mrd_pool_cache {
+class RANGEIO_API mrd_pool_cache {
 public:
     using executor_type = asio::any_io_executor;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/byte_range.hpp>
+#include <rangeio/detail/visibility.hpp>
 #include <rangeio/error.hpp>
 #include <rangeio/object.hpp>
 #include <rangeio/observer.hpp>
@@ -30,7 +31,7 @@ public:
 /// `prepare` with `commit`, for a source that can read directly into the destination, such as a socket. It may use both
 /// for one range, in the order of positions, and ends with one call of `done`. It makes these calls one at a time, on
 /// any thread that uses the stream or the pool. They do not block, throw or allocate.
-class range_sink {
+class RANGEIO_API range_sink {
 public:
     virtual byte_range range() const noexcept = 0;
     /// Whether the range is the last `range().length()` bytes of the object, at any offset, or all of it if it has
@@ -60,7 +61,7 @@ protected:
 
 /// Receives the reports of a stream: `opened` at most once, and `ended` once and last. The calls are in order, one at a
 /// time, on any thread, never under a lock of the stream.
-class stream_listener {
+class RANGEIO_API stream_listener {
 public:
     /// The stream is ready for ranges, because the first response has arrived. `info` is the object as far as it is
     /// known, never null.
@@ -79,7 +80,7 @@ protected:
 ///
 /// Threads:  all members may be called by any thread, return immediately, and never call back before they return to a
 ///           caller that holds a lock of its own.
-class multi_range_downloader {
+class RANGEIO_API multi_range_downloader {
 public:
     virtual ~multi_range_downloader() = default;
 
@@ -113,7 +114,7 @@ public:
 };
 
 /// Makes the streams of one pool.
-class mrd_factory {
+class RANGEIO_API mrd_factory {
 public:
     virtual ~mrd_factory() = default;
 

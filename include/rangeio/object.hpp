@@ -1,5 +1,7 @@
 #pragma once
 
+#include <rangeio/detail/visibility.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -11,7 +13,7 @@ namespace rangeio {
 /// The name of an object: bucket, name and generation.
 ///
 /// The bucket has 3 to 222 characters of `A-Z a-z 0-9 . _ -`, the name 1 to 1024 bytes of UTF-8 without CR, LF and NUL.
-class object_ref {
+class RANGEIO_API object_ref {
 public:
     object_ref() = default;
     /// Throws:  `rangeio::error` with `errc::invalid_argument` for a bucket or name that cannot exist.
@@ -42,7 +44,7 @@ private:
 /// Checks the name of a bucket.
 ///
 /// Throws:  `rangeio::error` with `errc::invalid_argument` for a name that no bucket can have.
-void check_bucket_name(std::string_view bucket);
+RANGEIO_API void check_bucket_name(std::string_view bucket);
 
 /// The metadata of one generation of an object, as the service reports it.
 class object_info {

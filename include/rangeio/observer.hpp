@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/byte_range.hpp>
+#include <rangeio/detail/visibility.hpp>
 #include <rangeio/error.hpp>
 #include <rangeio/object.hpp>
 
@@ -74,17 +75,17 @@ public:
 /// Requires:   on_event() must not block (one of gRPC's few threads may be waiting for it), throw, or destroy the pool
 ///             or the client.
 /// Lifetimes:  kept by the client, and by pools and streams until the last has ended; so any thread may release it.
-class observer {
+class RANGEIO_API observer {
 public:
     virtual ~observer() = default;
     virtual void on_event(const event& what) noexcept = 0;
 };
 
 /// Returns the name of the enumerator: "stream_opened".
-const char* to_string(event_kind kind) noexcept;
+RANGEIO_API const char* to_string(event_kind kind) noexcept;
 
 /// Returns one line for people, without the object: "stream 1 opened after 3.2 ms". Allocates, so it must not be called
 /// on delivering threads.
-std::string to_string(const event& what);
+RANGEIO_API std::string to_string(const event& what);
 
 }  // namespace rangeio

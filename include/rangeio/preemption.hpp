@@ -1,5 +1,7 @@
 #pragma once
 
+#include <rangeio/detail/visibility.hpp>
+
 #include <atomic>
 
 namespace rangeio {
@@ -18,9 +20,9 @@ using preemption_handler = void (*)(const char* where, preemption_point kind) no
 ///
 /// Only a library built with the Meson option `preemption_points` calls it; the default is not to in a build of the
 /// type release or minsize, which has no trace of these points.
-inline std::atomic<preemption_handler> preemption_hook{nullptr};
+RANGEIO_API inline std::atomic<preemption_handler> preemption_hook{nullptr};
 
 /// Whether a library with preemption points is part of the process.
-inline std::atomic<bool> has_preemption_points{false};
+RANGEIO_API inline std::atomic<bool> has_preemption_points{false};
 
 }  // namespace rangeio

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/byte_range.hpp>
+#include <rangeio/detail/visibility.hpp>
 
 #include <cstdint>
 #include <string_view>
@@ -20,7 +21,7 @@ namespace rangeio {
 ///
 /// Units:    bytes.
 /// Threads:  as for any value.
-class range_spec {
+class RANGEIO_API range_spec {
 public:
     /// The whole object, as `0-`.
     constexpr range_spec() noexcept = default;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/byte_range.hpp>
+#include <rangeio/detail/visibility.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -83,7 +84,7 @@ private:
 ///
 /// Units:   `min_chunk` in bytes; `concurrency` is a number of parts.
 /// Throws:  errc::invalid_argument if `concurrency` or `min_chunk` is 0; the message has the name.
-range_parts split_range(byte_range range, std::size_t concurrency, std::uint64_t min_chunk);
+RANGEIO_API range_parts split_range(byte_range range, std::size_t concurrency, std::uint64_t min_chunk);
 
 /// Divides `concurrency` among the adjacent ranges of one read in proportion to their lengths.
 ///
@@ -94,6 +95,8 @@ range_parts split_range(byte_range range, std::size_t concurrency, std::uint64_t
 ///           the number of ranges that are not empty if that is larger, or 0 if there are none.
 /// Units:    lengths in bytes.
 /// Throws:   errc::invalid_argument if `concurrency` is 0; std::bad_alloc.
-std::vector<std::size_t> share_concurrency(std::span<const std::uint64_t> lengths, std::size_t concurrency);
+RANGEIO_API std::vector<std::size_t> share_concurrency(
+    std::span<const std::uint64_t> lengths, std::size_t concurrency
+);
 
 }  // namespace rangeio

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <rangeio/detail/visibility.hpp>
+
 namespace rangeio {
 
 /// Configures the glibc allocator of the process for gRPC's reads, which allocate and free memory by the megabyte.
@@ -12,6 +14,6 @@ namespace rangeio {
 /// does. Call it once, early in main().
 ///
 /// Returns:  false, without effect, if the allocator is not glibc's.
-bool tune_malloc() noexcept;
+RANGEIO_API bool tune_malloc() noexcept;
 
 }  // namespace rangeio

@@ -3,6 +3,7 @@
 #include "fsm/connections_fsm.hpp"
 #include "grpc/bidi_call.hpp"
 #include "grpc/endpoint_watch.hpp"
+#include "kit_export.hpp"
 #include "runtime/context_service.hpp"
 
 #include <atomic>
@@ -19,7 +20,8 @@ namespace rangeio::grpc_transport {
 ///
 /// Its calls wrap the calls on the wire: they record what arrives on each connection, so that the silence of a call can
 /// be classified. No call waits for another: the lock is held only for decisions and while a connection is made.
-class connections final : public bidi_connector, public std::enable_shared_from_this<connections> {
+class RANGEIO_KIT_EXPORT connections final : public bidi_connector,
+                                             public std::enable_shared_from_this<connections> {
 public:
     struct environment {
         std::shared_ptr<connection_maker> maker;

@@ -6,6 +6,7 @@
 #include "fsm/mrd_fsm.hpp"
 #include "grpc/bidi_call.hpp"
 #include "grpc/object_source.hpp"
+#include "kit_export.hpp"
 #include "runtime/context_service.hpp"
 #include "runtime/machine_host.hpp"
 #include "transport/stream_reports.hpp"
@@ -20,7 +21,9 @@
 namespace rangeio::grpc_transport {
 
 /// The shell around `mrd_fsm`: a multi-range downloader on one BidiReadObject call after another.
-class mrd final : public multi_range_downloader, public runtime::tracked_operation, private bidi_call_events {
+class RANGEIO_KIT_EXPORT mrd final : public multi_range_downloader,
+                                     public runtime::tracked_operation,
+                                     private bidi_call_events {
 public:
     struct environment {
         std::shared_ptr<bidi_connector> connector;

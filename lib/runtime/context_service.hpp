@@ -2,6 +2,8 @@
 
 #include <rangeio/context_clock.hpp>
 
+#include "kit_export.hpp"
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/intrusive/list.hpp>
@@ -43,7 +45,7 @@ using timer = clock_timer;
 /// The state for each execution context: its tracked operations, its timers and its clock.
 ///
 /// Outlives the context, because pools and clients do; then it rejects new operations.
-class context_core {
+class RANGEIO_KIT_EXPORT context_core {
 public:
     virtual ~context_core() = default;
 
@@ -110,6 +112,6 @@ private:
 };
 
 /// The core of the context on which `executor` runs.
-std::shared_ptr<context_core> core_of(const asio::any_io_executor& executor);
+RANGEIO_KIT_EXPORT std::shared_ptr<context_core> core_of(const asio::any_io_executor& executor);
 
 }  // namespace rangeio::runtime

@@ -3,6 +3,7 @@
 #include <rangeio/error.hpp>
 #include <rangeio/object.hpp>
 
+#include "kit_export.hpp"
 #include "runtime/mutex.hpp"
 
 #include <cstdint>
@@ -12,7 +13,7 @@
 namespace rangeio::transport {
 
 /// The state that all streams on one object share: the pinned generation, and the newest report.
-class pinned_object {
+class RANGEIO_KIT_EXPORT pinned_object {
 public:
     /// If `object` names a generation, it is pinned from the beginning.
     explicit pinned_object(object_ref object);

@@ -3,6 +3,7 @@
 #include <rangeio/observer.hpp>
 #include <rangeio/stream_stats.hpp>
 
+#include "kit_export.hpp"
 #include "runtime/mutex.hpp"
 
 #include <atomic>
@@ -15,7 +16,7 @@ namespace rangeio::transport {
 
 /// The events of the streams of one factory: counted, and passed to the observer if there is one. Events are rare:
 /// successful work is not reported, except for the opening of a stream and its end.
-class stream_reports {
+class RANGEIO_KIT_EXPORT stream_reports {
 public:
     explicit stream_reports(std::shared_ptr<observer> to) : observer_(std::move(to)) {}
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/completion_token.hpp>
+#include <rangeio/detail/visibility.hpp>
 #include <rangeio/error.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -216,7 +217,7 @@ private:
 };
 
 /// The part of an operation that initiations use.
-class operation_base {
+class RANGEIO_API operation_base {
 public:
     /// Starts the operation, after its handler was stored. Once.
     virtual void launch(asio::any_io_executor executor, asio::cancellation_slot slot) noexcept = 0;
