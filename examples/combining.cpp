@@ -41,8 +41,8 @@ asio::awaitable<void> tokens(rangeio::mrd_pool& pool) {
     co_await pool.async_fetch(range, memory);
 
     // The failure as a value, with its text.
-    rangeio::failure why;
-    co_await pool.async_fetch(nowhere, memory, rangeio::redirect_failure(why));
+    rangeio::error_value why;
+    co_await pool.async_fetch(nowhere, memory, rangeio::redirect_error_value(why));
     if (why) std::cout << "tokens: " << why.message() << '\n';
 
     // The failure as a code.

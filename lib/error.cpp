@@ -130,27 +130,27 @@ error_code make_error_code(errc e) noexcept {
     return {static_cast<int>(e), errc_instance};
 }
 
-failure::failure(error_code code, std::string message, error_class kind)
-    : failure(code, error_info{std::move(message), kind, {}}) {}
+error_value::error_value(error_code code, std::string message, error_class kind)
+    : error_value(code, error_info{std::move(message), kind, {}}) {}
 
-failure::failure(error_code code, error_info info)
+error_value::error_value(error_code code, error_info info)
     : code_(code), info_(std::make_shared<const error_info>(std::move(info))) {}
 
 // A failure without an error_info, but with a code of gRPC, is a status for whose text there was no memory.
-error_class failure::kind() const noexcept {
+error_class error_value::kind() const noexcept {
     if (info_ && info_->kind != error_class::none) return info_->kind;
     return code_.category() == grpc_category() ? class_of_status(code_.value()) : error_class::none;
 }
 
-failure failure::with_message(std::string message) const {
+error_value error_value::with_message(std::string message) const {
     return {code_, error_info{std::move(message), kind(), retry_after()}};
 }
 
-std::string failure::message() const {
+std::string error_value::message() const {
     return info_ ? info_->message : code_.message();
 }
 
-failure failure::with_context(const std::string& context) const {
+error_value error_value::with_context(const std::string& context) const {
     // Services tend to begin their texts with the resource of the request: do not repeat it after the context.
     std::string text = message();
     const std::size_t colon = text.find(": ");
@@ -158,12 +158,12 @@ failure failure::with_context(const std::string& context) const {
     return with_message(fmt::format("{}: {}", context, text));
 }
 
-error::error(failure why)
+error::error(error_value why)
     : system_error(why.code()),
-      failure_(std::move(why)),
-      what_(std::make_shared<const std::string>(failure_.message())) {}
+      value_(std::move(why)),
+      what_(std::make_shared<const std::string>(value_.message())) {}
 
-std::exception_ptr detail::exception_of(const failure& why) noexcept {
+std::exception_ptr detail::exception_of(const error_value& why) noexcept {
     if (!why) return nullptr;
     try {
         return std::make_exception_ptr(error(why));
@@ -172,7 +172,7 @@ std::exception_ptr detail::exception_of(const failure& why) noexcept {
     }
 }
 
-void throw_exception_from_error(const failure& why, const boost::source_location&) {
+void throw_exception_from_error(const error_value& why, const boost::source_location&) {
     throw error(why);
 }
 

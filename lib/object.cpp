@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t max_name_bytes = 1024;
 
 [[noreturn]] void reject(std::string message) {
-    throw error(failure(errc::invalid_argument, std::move(message)));
+    throw error(error_value(errc::invalid_argument, std::move(message)));
 }
 
 void check_object_name(std::string_view name) {

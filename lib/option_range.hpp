@@ -18,7 +18,7 @@ inline double in_seconds(std::chrono::nanoseconds time) noexcept {
 
 /// Empty if `value` is in [least, most], else errc::invalid_argument. NaN is in no range.
 template <class T>
-failure check_range(
+error_value check_range(
     std::string_view option, T value, std::type_identity_t<T> least, std::type_identity_t<T> most
 ) {
     if (value >= least && value <= most) return {};
@@ -26,7 +26,7 @@ failure check_range(
 }
 
 /// The same for a duration.
-inline failure check_range(
+inline error_value check_range(
     std::string_view option,
     std::chrono::nanoseconds value,
     std::chrono::nanoseconds least,
@@ -43,12 +43,12 @@ inline failure check_range(
 
 /// Empty if `value` is not below `least`.
 template <class T>
-failure check_least(std::string_view option, T value, std::type_identity_t<T> least) {
+error_value check_least(std::string_view option, T value, std::type_identity_t<T> least) {
     if (value >= least) return {};
     return {errc::invalid_argument, fmt::format("{}: {} is less than {}", option, value, least)};
 }
 
-inline failure check_least(
+inline error_value check_least(
     std::string_view option, std::chrono::nanoseconds value, std::chrono::nanoseconds least = {}
 ) {
     if (value >= least) return {};
@@ -58,7 +58,7 @@ inline failure check_least(
     };
 }
 
-inline void throw_if(const failure& why) {
+inline void throw_if(const error_value& why) {
     if (why) throw error(why);
 }
 

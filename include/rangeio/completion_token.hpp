@@ -49,12 +49,12 @@ using default_token = with_message_t<asio::deferred_t>;
 
 /// See redirect_failure().
 template <class Token>
-class redirect_failure_t {
+class redirect_error_value_t {
 public:
-    redirect_failure_t(Token token, failure& why) : token_(std::move(token)), why_(&why) {}
+    redirect_error_value_t(Token token, error_value& why) : token_(std::move(token)), why_(&why) {}
 
     Token token_;
-    failure* why_;
+    error_value* why_;
 };
 
 /// Adapts a token so that a failure, with its text, is stored in `why`, as asio::redirect_error does with a code: the
@@ -62,23 +62,23 @@ public:
 ///
 /// Lifetimes:  `why` until the handler is called.
 template <class Token>
-redirect_failure_t<std::decay_t<Token>> redirect_failure(Token&& token, failure& why) {
-    return redirect_failure_t<std::decay_t<Token>>(std::forward<Token>(token), why);
+redirect_error_value_t<std::decay_t<Token>> redirect_error_value(Token&& token, error_value& why) {
+    return redirect_error_value_t<std::decay_t<Token>>(std::forward<Token>(token), why);
 }
 
-/// The same for awaited operations: `co_await pool.async_fetch(range, memory, redirect_failure(why))`.
-inline redirect_failure_t<asio::deferred_t> redirect_failure(failure& why) {
+/// The same for awaited operations: `co_await pool.async_fetch(range, memory, redirect_error_value(why))`.
+inline redirect_error_value_t<asio::deferred_t> redirect_error_value(error_value& why) {
     return {asio::deferred, why};
 }
 
 namespace detail {
 
 /// The exception for a failure: `rangeio::error`, or the exception that its creation threw; null without a failure.
-RANGEIO_API std::exception_ptr exception_of(const failure& why) noexcept;
+RANGEIO_API std::exception_ptr exception_of(const error_value& why) noexcept;
 
 /// Whether a handler has a member `complete` that takes the whole failure; the handlers of this library do.
 template <class Handler>
-inline constexpr bool takes_failure = false;
+inline constexpr bool takes_error_value = false;
 
 /// The handler that with_message() makes of another one.
 template <class Handler>
@@ -87,12 +87,12 @@ public:
     explicit message_handler(Handler handler) : handler_(std::move(handler)) {}
 
     template <class... T>
-    void complete(const failure& why, T... value) {
+    void complete(const error_value& why, T... value) {
         std::move(handler_)(exception_of(why), std::move(value)...);
     }
     template <class... T>
     void operator()(const error_code& code, T... value) {
-        complete(failure(code), std::move(value)...);
+        complete(error_value(code), std::move(value)...);
     }
 
     Handler handler_;
@@ -100,28 +100,28 @@ public:
 
 /// The handler that redirect_failure() makes of another one.
 template <class Handler>
-class failure_handler {
+class error_value_handler {
 public:
-    failure_handler(Handler handler, failure& why) : handler_(std::move(handler)), why_(&why) {}
+    error_value_handler(Handler handler, error_value& why) : handler_(std::move(handler)), why_(&why) {}
 
     template <class... T>
-    void complete(const failure& why, T... value) {
+    void complete(const error_value& why, T... value) {
         *why_ = why;
         std::move(handler_)(std::move(value)...);
     }
     template <class... T>
     void operator()(const error_code& code, T... value) {
-        complete(failure(code), std::move(value)...);
+        complete(error_value(code), std::move(value)...);
     }
 
     Handler handler_;
-    failure* why_;
+    error_value* why_;
 };
 
 template <class Handler>
-inline constexpr bool takes_failure<message_handler<Handler>> = true;
+inline constexpr bool takes_error_value<message_handler<Handler>> = true;
 template <class Handler>
-inline constexpr bool takes_failure<failure_handler<Handler>> = true;
+inline constexpr bool takes_error_value<error_value_handler<Handler>> = true;
 
 /// The `executor_type` of an initiation, if it has one: newer tokens of Asio use it.
 template <class Initiation>
@@ -160,11 +160,11 @@ struct wrap_message {
     }
 };
 
-struct wrap_failure {
-    failure* why;
+struct wrap_error_value {
+    error_value* why;
 
     template <class Handler>
-    failure_handler<std::decay_t<Handler>> operator()(Handler&& handler) const {
+    error_value_handler<std::decay_t<Handler>> operator()(Handler&& handler) const {
         return {std::forward<Handler>(handler), *why};
     }
 };
@@ -203,13 +203,13 @@ struct async_result<rangeio::with_message_t<Token>, void(rangeio::error_code, T.
 };
 
 template <class Token, class... T>
-struct async_result<rangeio::redirect_failure_t<Token>, void(rangeio::error_code, T...)> {
+struct async_result<rangeio::redirect_error_value_t<Token>, void(rangeio::error_code, T...)> {
     template <class Initiation, class RawToken, class... Args>
     static auto initiate(Initiation&& initiation, RawToken&& token, Args&&... args) {
-        rangeio::failure* const why = token.why_;
+        rangeio::error_value* const why = token.why_;
         Token inner(std::forward<RawToken>(token).token_);
         return async_initiate<Token, void(T...)>(
-            rangeio::detail::wrapping_initiation<std::decay_t<Initiation>, rangeio::detail::wrap_failure>(
+            rangeio::detail::wrapping_initiation<std::decay_t<Initiation>, rangeio::detail::wrap_error_value>(
                 std::forward<Initiation>(initiation), {why}
             ),
             inner,
@@ -230,12 +230,12 @@ struct associator<Associator, rangeio::detail::message_handler<Handler>, Default
 };
 
 template <template <class, class> class Associator, class Handler, class Default>
-struct associator<Associator, rangeio::detail::failure_handler<Handler>, Default>
+struct associator<Associator, rangeio::detail::error_value_handler<Handler>, Default>
     : Associator<Handler, Default> {
-    static auto get(const rangeio::detail::failure_handler<Handler>& h) noexcept {
+    static auto get(const rangeio::detail::error_value_handler<Handler>& h) noexcept {
         return Associator<Handler, Default>::get(h.handler_);
     }
-    static auto get(const rangeio::detail::failure_handler<Handler>& h, const Default& d) noexcept {
+    static auto get(const rangeio::detail::error_value_handler<Handler>& h, const Default& d) noexcept {
         return Associator<Handler, Default>::get(h.handler_, d);
     }
 };

@@ -79,7 +79,7 @@ enum class error_class : std::uint8_t {
     cancelled,
     /// The service, or the path to it, does not work at the moment.
     transient,
-    /// Too many requests. `failure::retry_after()` has the time to wait, if the service reported one.
+    /// Too many requests. `error_value::retry_after()` has the time to wait, if the service reported one.
     throttled,
     /// The service aborted the call because of another event on the stream or the object.
     aborted,
@@ -106,21 +106,21 @@ struct error_info {
     std::chrono::nanoseconds retry_after{0};
 };
 
-/// A failure as a value: a code with its text and details. Default constructed it means success.
+/// An error as a value: a code with its text and details. Like an `error_code` it may be empty: no error.
 ///
-/// Copying never throws. Used by `result<T>` and wherever a failure reaches several operations.
-class RANGEIO_API failure {
+/// Copying never throws. Used by `result<T>` and wherever one error reaches several operations.
+class RANGEIO_API error_value {
 public:
-    failure() noexcept = default;
-    /// Implicit, so that a bare code converts to a failure.
-    failure(error_code code) noexcept : code_(code) {}
-    failure(errc code) noexcept : code_(make_error_code(code)) {}
-    failure(error_code code, std::string message, error_class kind = error_class::none);
-    failure(error_code code, error_info info);
+    error_value() noexcept = default;
+    /// Implicit, so that a bare code converts.
+    error_value(error_code code) noexcept : code_(code) {}
+    error_value(errc code) noexcept : code_(make_error_code(code)) {}
+    error_value(error_code code, std::string message, error_class kind = error_class::none);
+    error_value(error_code code, error_info info);
 
     explicit operator bool() const noexcept { return code_.failed(); }
     const error_code& code() const noexcept { return code_; }
-    /// The message of the failure; without one, the message of the code.
+    /// The message of the error; without one, the message of the code.
     std::string message() const;
     /// The class that the service reported; `error_class::none` if the failure occurred on this side.
     error_class kind() const noexcept;
@@ -129,10 +129,10 @@ public:
         return info_ ? info_->retry_after : std::chrono::nanoseconds(0);
     }
     /// The same failure with another message.
-    failure with_message(std::string message) const;
+    error_value with_message(std::string message) const;
     /// The same failure with `context` and a colon before its message. They replace a shorter form of `context` at the
     /// start of it.
-    failure with_context(const std::string& context) const;
+    error_value with_context(const std::string& context) const;
 
 private:
     error_code code_;
@@ -143,22 +143,24 @@ private:
 /// service.
 class RANGEIO_API error : public boost::system::system_error {
 public:
-    explicit error(failure why);
+    explicit error(error_value why);
 
     const char* what() const noexcept override { return what_->c_str(); }
-    const failure& why() const noexcept { return failure_; }
+    const error_value& why() const noexcept { return value_; }
 
 private:
-    failure failure_;
+    error_value value_;
     std::shared_ptr<const std::string> what_;  // shared: copying an exception must not throw
 };
 
 /// Called by `boost::system::result` when `value()` is called on a failure.
-[[noreturn]] void throw_exception_from_error(const failure& why, const boost::source_location& where);
+[[noreturn]] RANGEIO_API void throw_exception_from_error(
+    const error_value& why, const boost::source_location& where
+);
 
 /// A T or a failure; `value()` throws `rangeio::error` for a failure.
 template <class T>
-using result = boost::system::result<T, failure>;
+using result = boost::system::result<T, error_value>;
 
 }  // namespace rangeio
 

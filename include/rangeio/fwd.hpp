@@ -15,7 +15,7 @@ class credentials;
 class direct_buffer;
 class error;
 class event;
-class failure;
+class error_value;
 class fetch_options;
 class fetch_ranges_options;
 class lease;

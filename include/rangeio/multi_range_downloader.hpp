@@ -18,7 +18,7 @@ namespace rangeio {
 class range_outcome {
 public:
     /// Empty: no error, although `received` may be less than requested if the service ended the range early.
-    failure why;
+    error_value why;
     /// Bytes from the start of the range that passed their checksum.
     std::uint64_t received = 0;
     /// The offset of the range in the object; that of a tail is known only after a byte has arrived, and 0 before.
@@ -70,7 +70,7 @@ public:
     virtual void reconnecting() noexcept = 0;
     virtual void reconnected() noexcept = 0;
     /// The stream has ended, and nothing of it is alive any more. `why` is empty after a requested `close()`.
-    virtual void ended(const failure& why) noexcept = 0;
+    virtual void ended(const error_value& why) noexcept = 0;
 
 protected:
     ~stream_listener() = default;
@@ -93,9 +93,9 @@ public:
     virtual std::int64_t read(std::shared_ptr<range_sink> sink) = 0;
     /// Detaches a range: its `done` is called with `why`, at once or after a copy in progress has ended. No effect on a
     /// range that is done.
-    virtual void cancel(std::int64_t read_id, const failure& why) noexcept = 0;
+    virtual void cancel(std::int64_t read_id, const error_value& why) noexcept = 0;
     /// Closes the stream and all its ranges. `why` is the failure that `ended` will report; empty for an orderly end.
-    virtual void close(const failure& why) noexcept = 0;
+    virtual void close(const error_value& why) noexcept = 0;
     /// Bytes requested and not yet received.
     virtual std::uint64_t outstanding_bytes() const noexcept = 0;
     /// Whether the stream is open and healthy, with no pending range and no byte due, those of cancelled ranges

@@ -61,7 +61,7 @@ public:
     std::uint64_t bytes = 0;
     byte_range range;
     std::chrono::nanoseconds time{0};
-    failure why;
+    error_value why;
 };
 
 /// Receives the events behind the reads of a client or a pool. Set by `client_options::observe` or

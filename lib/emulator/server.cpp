@@ -28,7 +28,7 @@ constexpr std::uint64_t max_grow_bytes = std::uint64_t{1} << 30;
 constexpr std::uint64_t max_surplus_bytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t max_details_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t max_padding_bytes = std::uint64_t{1} << 30;
-constexpr std::uint64_t max_empty_pieces = std::uint64_t{256} << 20;
+constexpr std::uint64_t max_empty_chunks = std::uint64_t{256} << 20;
 
 std::uint64_t most_bytes(testing::fault_kind kind) {
     switch (kind) {
@@ -36,7 +36,7 @@ std::uint64_t most_bytes(testing::fault_kind kind) {
         case testing::fault_kind::surplus: return max_surplus_bytes;
         case testing::fault_kind::long_details: return max_details_bytes;
         case testing::fault_kind::giant_message: return max_padding_bytes;
-        case testing::fault_kind::empty_pieces: return max_empty_pieces;
+        case testing::fault_kind::empty_chunks: return max_empty_chunks;
         default: return std::numeric_limits<std::uint64_t>::max();
     }
 }
@@ -70,7 +70,7 @@ void check(const server_options& options) {
             wrong = "pings cannot be injected into TLS";
         }
         if (!wrong.empty()) {
-            throw error(failure(
+            throw error(error_value(
                 errc::invalid_argument, fmt::format("fault {}: {}", testing::to_string(f.kind), wrong)
             ));
         }
@@ -79,7 +79,7 @@ void check(const server_options& options) {
 
 const server_options& checked(const server_options& options) {
     if (options.max_chunk_bytes() == 0 || options.max_chunk_bytes() > max_max_chunk_bytes) {
-        throw error(failure(
+        throw error(error_value(
             errc::invalid_argument,
             fmt::format(
                 "max_chunk_bytes is {}, it must be 1 to {}", options.max_chunk_bytes(), max_max_chunk_bytes
@@ -88,7 +88,7 @@ const server_options& checked(const server_options& options) {
     }
     for (const std::string& object : options.unfinalized()) {
         if (object.find('/') == std::string::npos) {
-            throw error(failure(
+            throw error(error_value(
                 errc::invalid_argument,
                 fmt::format("unfinalized object '{}' is not of the form bucket/object", object)
             ));

@@ -1,6 +1,6 @@
 #include "engine/cache_wait.hpp"
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 
 namespace rangeio::engine {
 
@@ -14,16 +14,16 @@ void cache_wait::start() noexcept {
     }
 }
 
-void cache_wait::stop(const failure& why) noexcept {
+void cache_wait::stop(const error_value& why) noexcept {
     if (cache_ != nullptr) cache_->cancel(*this, why);
 }
 
-void cache_wait::answered(const failure& why) noexcept {
+void cache_wait::answered(const error_value& why) noexcept {
     why_ = why;
     complete();
 }
 
-failure cache_wait::outcome() noexcept {
+error_value cache_wait::outcome() noexcept {
     if (!why_ || cache_ == nullptr) return why_;
     return guarded([this] { return why_.with_context("closing a cache of pools"); });
 }

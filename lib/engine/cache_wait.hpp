@@ -15,19 +15,19 @@ public:
         deadline_after = options.deadline_after();
     }
 
-    failure outcome() noexcept override;
-    const failure& why() const noexcept { return why_; }
+    error_value outcome() noexcept override;
+    const error_value& why() const noexcept { return why_; }
 
 private:
     void start() noexcept override;
-    void stop(const failure& why) noexcept override;
-    void reject(const failure& why) noexcept override { why_ = why; }
-    void answered(const failure& why) noexcept override;
+    void stop(const error_value& why) noexcept override;
+    void reject(const error_value& why) noexcept override { why_ = why; }
+    void answered(const error_value& why) noexcept override;
     // The cache closes, whether or not a caller waits for it.
     bool untouched() noexcept override { return false; }
 
     const std::shared_ptr<pool_cache_core> cache_;
-    failure why_;
+    error_value why_;
 };
 
 }  // namespace rangeio::engine

@@ -61,11 +61,11 @@ std::int64_t cached_mrd::read(std::shared_ptr<range_sink> sink) {
 }
 
 // Also valid after close(): a stream ignores the ids of ranges that are done.
-void cached_mrd::cancel(std::int64_t read_id, const failure& why) noexcept {
+void cached_mrd::cancel(std::int64_t read_id, const error_value& why) noexcept {
     if (const auto s = stream()) s->cancel(read_id, why);
 }
 
-void cached_mrd::close(const failure& why) noexcept {
+void cached_mrd::close(const error_value& why) noexcept {
     std::shared_ptr<multi_range_downloader> stream;
     bool busy = false;
     {
@@ -119,7 +119,7 @@ void cached_mrd::attach(std::shared_ptr<multi_range_downloader> stream) noexcept
     stream->require(required);
 }
 
-void cached_mrd::detach(const failure& why) noexcept {
+void cached_mrd::detach(const error_value& why) noexcept {
     const auto alive = std::move(under_way_);
     std::shared_ptr<multi_range_downloader> stream;
     {

@@ -54,8 +54,8 @@ public:
 
     void open(std::shared_ptr<stream_listener> owner) override;
     std::int64_t read(std::shared_ptr<range_sink> sink) override;
-    void cancel(std::int64_t read_id, const failure& why) noexcept override;
-    void close(const failure& why) noexcept override;
+    void cancel(std::int64_t read_id, const error_value& why) noexcept override;
+    void close(const error_value& why) noexcept override;
     std::uint64_t outstanding_bytes() const noexcept override;
     bool idle() const noexcept override;
     void reopen() noexcept override;
@@ -67,7 +67,7 @@ public:
     stream_listener& owner() const noexcept { return *owner_; }
     void attach(std::shared_ptr<multi_range_downloader> stream) noexcept;
     /// The last call.
-    void detach(const failure& why) noexcept;
+    void detach(const error_value& why) noexcept;
 
 private:
     std::shared_ptr<multi_range_downloader> stream() const noexcept;

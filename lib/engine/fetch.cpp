@@ -6,7 +6,7 @@
 #include "engine/read_operation.hpp"
 #include "engine/reads.hpp"
 #include "engine/undivided_read.hpp"
-#include "failure_text.hpp"
+#include "error_text.hpp"
 #include "option_range.hpp"
 
 #include <fmt/format.h>
@@ -36,27 +36,27 @@ public:
         limit(options.timeout());
     }
 
-    failure outcome(std::size_t& bytes) noexcept override {
-        const failure why = end();
+    error_value outcome(std::size_t& bytes) noexcept override {
+        const error_value why = end();
         bytes = why ? prefix(ranges_) : total_;
         return why;
     }
 
 protected:
-    failure check() override { return check_destination(destination_.size(), range_); }
+    error_value check() override { return check_destination(destination_.size(), range_); }
 
     byte_range range() const noexcept { return range_; }
     void use_memory(std::span<std::byte> memory) { destination_ = memory; }
 
 private:
-    failure plan(read_round& round) override {
+    error_value plan(read_round& round) override {
         auto ranges = plan_fetch(range_, *object(), options_);
         if (!ranges) return ranges.error();
         ranges_ = std::move(*ranges);
         append_parts(round.parts, ranges_, range_.offset(), destination_);
         return {};
     }
-    failure validate() override {
+    error_value validate() override {
         return validate_parts(range_, ranges_, *object(), options_.allow_short(), total_);
     }
     std::string doing() const override { return naming(range_); }
@@ -74,19 +74,19 @@ public:
     view_operation(pool_ptr pool, byte_range range, direct_buffer::view view, const fetch_options& options)
         : fetch_operation(std::move(pool), range, {}, options), view_(std::move(view)) {}
 
-    failure outcome(std::size_t& bytes) noexcept override {
+    error_value outcome(std::size_t& bytes) noexcept override {
         // The view is released before the handler runs, although the operation may live a moment longer.
         direct_buffer::view view = std::move(view_);
-        const failure why = fetch_operation::outcome(bytes);
+        const error_value why = fetch_operation::outcome(bytes);
         if (why) return why;
         return guarded([&] {
             view.commit(bytes);
-            return failure();
+            return error_value();
         });
     }
 
 private:
-    failure check() override {
+    error_value check() override {
         const auto room = view_.prepare();
         use_memory(room);
         if (room.size() >= range().length()) return {};
@@ -113,7 +113,7 @@ public:
     result<byte_range> known(const object_info& object, bool allow_short) const {
         if (range_.end() <= plausible_end(object)) return range_;
         if (allow_short) return range_.clamp_to(std::max(range_.offset(), object.size));
-        return failure(errc::range_not_satisfiable, fmt::format("the object ends at {}", object.size));
+        return error_value(errc::range_not_satisfiable, fmt::format("the object ends at {}", object.size));
     }
 
 private:
@@ -129,17 +129,17 @@ public:
         limit(options.timeout());
     }
 
-    failure outcome(byte_block& block) noexcept override {
-        const failure why = end();
+    error_value outcome(byte_block& block) noexcept override {
+        const error_value why = end();
         if (why) return why;
         return guarded([&] {
             block = shrink(std::move(memory_), total_);
-            return failure();
+            return error_value();
         });
     }
 
 private:
-    failure plan(read_round& round) override {
+    error_value plan(read_round& round) override {
         if (known_.asks(*object())) {
             ask_size(round);
             return {};
@@ -157,7 +157,7 @@ private:
         append_parts(round.parts, ranges_, range_.offset(), memory_.data());
         return {};
     }
-    failure validate() override {
+    error_value validate() override {
         if (ranges_.empty()) return {};
         return validate_parts(planned_, ranges_, *object(), options_.allow_short(), total_);
     }
@@ -187,8 +187,8 @@ public:
         limit(options.timeout());
     }
 
-    failure outcome(std::vector<byte_block>& chunks) noexcept override {
-        const failure why = end();
+    error_value outcome(std::vector<byte_block>& chunks) noexcept override {
+        const error_value why = end();
         if (!why) chunks = std::move(chunks_);
         return why;
     }
@@ -205,11 +205,11 @@ private:
         }
         return byte_range::from_to(start, end);
     }
-    failure check() override {
+    error_value check() override {
         if (whole_) return {};
         return {errc::invalid_argument, fmt::format("chunks: end above {}", byte_range::max_end)};
     }
-    failure plan(read_round& round) override {
+    error_value plan(read_round& round) override {
         if (known_.asks(*object())) {
             ask_size(round);
             return {};
@@ -230,7 +230,7 @@ private:
         }
         return {};
     }
-    failure validate() override {
+    error_value validate() override {
         if (ranges_.empty()) return {};
         std::size_t total = 0;
         return validate_parts(*whole_, ranges_, *object(), false, total);
@@ -283,20 +283,20 @@ public:
         limit(options.timeout());
     }
 
-    failure outcome() noexcept override { return end(); }
+    error_value outcome() noexcept override { return end(); }
 
 private:
-    failure check() override {
+    error_value check() override {
         for (const range_request& request : requests_) {
-            if (const failure why = check_destination(request.destination.size(), request.range))
+            if (const error_value why = check_destination(request.destination.size(), request.range))
                 return in(request.range, why);
         }
-        if (const failure why = check_least("unit_bytes", planning_.unit_bytes, 1)) return why;
-        return joined_ ? check_least("max_merged_bytes", planning_.max_merged_bytes, 1) : failure();
+        if (const error_value why = check_least("unit_bytes", planning_.unit_bytes, 1)) return why;
+        return joined_ ? check_least("max_merged_bytes", planning_.max_merged_bytes, 1) : error_value();
     }
-    failure plan(read_round& round) override {
+    error_value plan(read_round& round) override {
         for (const range_request& request : requests_) {
-            if (const failure why = refuse_range(request.range, *object(), false))
+            if (const error_value why = refuse_range(request.range, *object(), false))
                 return in(request.range, why);
         }
         if (joined_) {
@@ -307,7 +307,7 @@ private:
         for (const transfer_part& p : round.parts) reads_.push_back(p.range);
         return {};
     }
-    failure validate() override {
+    error_value validate() override {
         for (std::size_t i = 0; i < reads_.size(); ++i) {
             const range_list one{reads_[i]};
             const auto got = [this, i](std::size_t) { return received(i); };
@@ -316,7 +316,7 @@ private:
         }
         return {};
     }
-    failure in(byte_range range, failure why) {
+    error_value in(byte_range range, error_value why) {
         to_blame_ = naming(range);
         return why;
     }
@@ -342,7 +342,7 @@ public:
         : undivided_read(std::move(pool), std::move(stream), range, std::move(destination), options) {}
 
 private:
-    failure check() override {
+    error_value check() override {
         if (pool() == nullptr) return {errc::invalid_argument, "lease: empty"};
         return undivided_read::check();
     }

@@ -13,23 +13,24 @@ namespace {
 
 constexpr std::size_t max_concurrency = 1024;
 
-failure past_the_end(const object_info& object) {
+error_value past_the_end(const object_info& object) {
     return {errc::range_not_satisfiable, fmt::format("the object ends at {}", object.size)};
 }
 
 }  // namespace
 
-failure refuse_range(byte_range range, const object_info& object, bool allow_short) {
+error_value refuse_range(byte_range range, const object_info& object, bool allow_short) {
     if (range.empty() || !object.finalized || range.end() <= object.size) return {};
-    return allow_short && range.offset() <= object.size ? failure() : past_the_end(object);
+    return allow_short && range.offset() <= object.size ? error_value() : past_the_end(object);
 }
 
 result<range_list> plan_fetch(byte_range range, const object_info& object, const fetch_options& options) {
-    if (const failure why = check_range("concurrency", options.concurrency(), 1, max_concurrency)) return why;
-    if (const failure why = check_least("min_chunk_bytes", options.min_chunk_bytes(), 1)) return why;
+    if (const error_value why = check_range("concurrency", options.concurrency(), 1, max_concurrency))
+        return why;
+    if (const error_value why = check_least("min_chunk_bytes", options.min_chunk_bytes(), 1)) return why;
     range_list parts;
     if (range.empty()) return parts;
-    if (const failure why = refuse_range(range, object, options.allow_short())) return why;
+    if (const error_value why = refuse_range(range, object, options.allow_short())) return why;
     const byte_range known = range.clamp_to(object.size);
     if (!known.empty()) {
         const auto split = split_range(known, options.concurrency(), options.min_chunk_bytes());
@@ -56,7 +57,7 @@ result<std::size_t> validate_fetch(
         const std::uint64_t stopped_at = parts[i].offset() + came;
         const bool at_end = object.finalized ? stopped_at == object.size : stopped_at >= object.size;
         if (!at_end) {
-            return failure(
+            return error_value(
                 errc::short_read,
                 fmt::format("the service ended {} after {} bytes", to_string(parts[i]), came)
             );
@@ -64,7 +65,7 @@ result<std::size_t> validate_fetch(
         break;  // the object has no further bytes
     }
     if (total < asked.length() && !allow_short) {
-        return failure(
+        return error_value(
             errc::range_not_satisfiable, fmt::format("the object ends at {}", asked.offset() + total)
         );
     }

@@ -18,7 +18,7 @@ namespace rangeio::engine {
 using range_list = boost::container::small_vector<byte_range, 4>;
 
 /// errc::range_not_satisfiable if `range` of the object must not be requested; empty otherwise.
-failure refuse_range(byte_range range, const object_info& object, bool allow_short);
+error_value refuse_range(byte_range range, const object_info& object, bool allow_short);
 
 /// The end up to which memory is allocated for bytes that may have been appended to a growing object since its last
 /// report: twice the reported size plus 1 MiB. For a range that ends beyond, a new report is required first.

@@ -26,7 +26,7 @@ private:
         named_ = object_.generation() == 0 ? cache_->with_known_generation(object_) : object_;
         return cache_->make_pool(named_, options_);
     }
-    bool has_another(const failure& why) noexcept override {
+    bool has_another(const error_value& why) noexcept override {
         const bool gone = why.code() == errc::not_found || why.code() == errc::generation_changed;
         if (again_ || named_ == object_ || !gone) return false;
         cache_->forget_generation(named_);
@@ -46,7 +46,7 @@ asio::any_io_executor executor_of(const std::shared_ptr<pool_cache_core>& cache)
     return cache == nullptr ? asio::any_io_executor(asio::system_executor()) : cache->executor();
 }
 
-failure no_cache() {
+error_value no_cache() {
     return {errc::invalid_argument, "cache: none (default-constructed or moved from)"};
 }
 

@@ -3,7 +3,7 @@
 #include "engine/pool_core.hpp"
 #include "engine/read_operation.hpp"
 #include "engine/reads.hpp"
-#include "failure_text.hpp"
+#include "error_text.hpp"
 
 #include <fmt/format.h>
 
@@ -26,8 +26,8 @@ public:
         limit(options.timeout());
     }
 
-    failure outcome(std::uint64_t& size) noexcept override {
-        const failure why = end();
+    error_value outcome(std::uint64_t& size) noexcept override {
+        const error_value why = end();
         if (!why) size = pool()->info()->size;
         return why;
     }
@@ -38,7 +38,7 @@ private:
         asked_ = pool() != nullptr && pool()->info() == nullptr;
         read_operation::start();
     }
-    failure plan(read_round& round) override {
+    error_value plan(read_round& round) override {
         if (!object()->finalized && !std::exchange(asked_, true)) ask_size(round);
         return {};
     }
@@ -56,18 +56,18 @@ public:
         limit(options.timeout());
     }
 
-    failure outcome(object_tail& tail) noexcept override {
-        const failure why = end();
+    error_value outcome(object_tail& tail) noexcept override {
+        const error_value why = end();
         if (why) return why;
         return guarded([&] {
             tail.offset = offset_;
             tail.bytes = shrink(std::move(memory_), total_);
-            return failure();
+            return error_value();
         });
     }
 
 private:
-    failure plan(read_round& round) override {
+    error_value plan(read_round& round) override {
         if (object()->finalized || length_ == 0) return plan_known(round);
         if (has_read() && whole_) return {};
         const std::uint64_t room = std::min(length_, plausible_end(*object()));
@@ -92,7 +92,7 @@ private:
         round.last = false;
         return {};
     }
-    failure plan_known(read_round& round) {
+    error_value plan_known(read_round& round) {
         offset_ = object()->size - std::min(length_, object()->size);
         known_ = byte_range::from_to(offset_, object()->size);
         auto ranges = plan_fetch(known_, *object(), options_);
@@ -102,7 +102,7 @@ private:
         append_parts(round.parts, ranges_, offset_, memory_.data());
         return {};
     }
-    failure validate() override {
+    error_value validate() override {
         if (!ranges_.empty()) {
             return validate_parts(known_, ranges_, *object(), options_.allow_short(), total_);
         }

@@ -1,6 +1,6 @@
 #include "engine/open_operation.hpp"
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 
 #include <mutex>
 #include <utility>
@@ -9,7 +9,7 @@ namespace rangeio::engine {
 
 void open_operation::next() noexcept {
     const auto alive = std::static_pointer_cast<open_operation>(shared_from_this());
-    failure why;
+    error_value why;
     try {
         // The assignment closes a pool that has failed: without a lock held.
         pool_ = make();
@@ -27,13 +27,13 @@ void open_operation::next() noexcept {
         if (why) core->cancel(*this, why);
         return;
     } catch (...) {
-        why = current_failure();
+        why = current_error();
     }
     why_ = why;
     complete();
 }
 
-void open_operation::stop(const failure& why) noexcept {
+void open_operation::stop(const error_value& why) noexcept {
     std::shared_ptr<pool_core> core;
     {
         const std::lock_guard lock(mutex_);
@@ -43,13 +43,13 @@ void open_operation::stop(const failure& why) noexcept {
     if (core != nullptr) core->cancel(*this, why);
 }
 
-void open_operation::answered(const failure& why) noexcept {
+void open_operation::answered(const error_value& why) noexcept {
     if (why && has_another(why)) return next();
     why_ = why ? core_->explain(why, "") : why;
     complete();
 }
 
-failure open_operation::outcome(mrd_pool& pool) noexcept {
+error_value open_operation::outcome(mrd_pool& pool) noexcept {
     if (!why_) pool = std::move(pool_);
     return why_;
 }

@@ -1,7 +1,7 @@
 #include "engine/pool_cache_core.hpp"
 
 #include "engine/cached_mrd.hpp"
-#include "failure_text.hpp"
+#include "error_text.hpp"
 #include "option_range.hpp"
 #include "runtime/operation.hpp"
 
@@ -48,7 +48,7 @@ T& from_id(fsm::caller_id id) {
     return *reinterpret_cast<T*>(static_cast<std::uintptr_t>(id));
 }
 
-failure closed_failure(const object_ref& object) {
+error_value closed_failure(const object_ref& object) {
     return {errc::pool_closed, object.to_string() + ": the cache is closed"};
 }
 
@@ -56,7 +56,7 @@ failure closed_failure(const object_ref& object) {
 class nobody final : public pool_waiter {
 public:
     void granted(lease) noexcept override {}
-    void answered(const failure&) noexcept override {}
+    void answered(const error_value&) noexcept override {}
 };
 
 }  // namespace
@@ -72,7 +72,7 @@ public:
     }
     void reconnecting() noexcept override { tell(&pool_cache_fsm::reconnecting); }
     void reconnected() noexcept override { tell(&pool_cache_fsm::reconnected); }
-    void ended(const failure& why) noexcept override {
+    void ended(const error_value& why) noexcept override {
         cache_->act([&](pool_cache_fsm& m, cache_actions& out) { m.ended(id_, why, out); });
     }
 
@@ -87,7 +87,7 @@ private:
                 (m.*event)(id_, out);
             });
         } catch (...) {
-            const failure why = make_error_code(boost::system::errc::not_enough_memory);
+            const error_value why = make_error_code(boost::system::errc::not_enough_memory);
             cache_->machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.fail(id_, why, out); });
         }
         cache_->drain();
@@ -121,7 +121,7 @@ pool_cache_core::~pool_cache_core() {
 
 mrd_pool pool_cache_core::make_pool(const object_ref& object, const pool_options& options) {
     auto fresh = make_factory_(object, options);
-    if (fresh == nullptr) throw error(failure(errc::invalid_argument, "stream factory: null"));
+    if (fresh == nullptr) throw error(error_value(errc::invalid_argument, "stream factory: null"));
     auto factory = std::make_shared<cached_factory>(self(), std::move(fresh), object);
     mrd_pool out(executor_, std::move(factory), options);
     admit(pool_access::core(out));
@@ -168,7 +168,7 @@ void pool_cache_core::close(std::shared_ptr<cache_waiter> who) {
     deadline_->keep(std::move(deadline));
 }
 
-void pool_cache_core::cancel(cache_waiter& who, const failure& why) noexcept {
+void pool_cache_core::cancel(cache_waiter& who, const error_value& why) noexcept {
     const bool waited =
         machine_.feed([&](pool_cache_fsm& m, cache_actions&) { return m.cancel(id_of(who)); });
     if (!waited) return;
@@ -224,7 +224,7 @@ void pool_cache_core::open(cached_mrd& user, fsm::pool_id pool) {
     drain();
 }
 
-void pool_cache_core::give_up(cached_mrd& user, bool reusable, const failure& why) noexcept {
+void pool_cache_core::give_up(cached_mrd& user, bool reusable, const error_value& why) noexcept {
     const auto now = core_->now();
     act([&](pool_cache_fsm& m, cache_actions& out) { m.give_up(id_of(user), reusable, why, now, out); });
 }
@@ -280,17 +280,18 @@ void pool_cache_core::perform(cache_action& action) noexcept {
 }
 
 void pool_cache_core::open_stream(cached_mrd& user, cached_id id) noexcept {
-    failure why;
+    error_value why;
     try {
         auto stream = user.fresh().create();
-        if (stream == nullptr) throw error(failure(errc::invalid_argument, "stream factory: made no stream"));
+        if (stream == nullptr)
+            throw error(error_value(errc::invalid_argument, "stream factory: made no stream"));
         auto listener = std::make_shared<link>(self(), id);
         slots_.push_back({id, stream, listener});
         user.attach(stream);
         stream->open(std::move(listener));
         return;
     } catch (...) {
-        why = current_failure();
+        why = current_error();
     }
     machine_.feed([&](pool_cache_fsm& m, cache_actions& out) { m.ended(id, why, out); });
 }

@@ -21,7 +21,7 @@ class cached_mrd;
 /// A waiter for the end of a cache. Called once, on any thread, without a lock held; must neither block nor throw.
 class cache_waiter {
 public:
-    virtual void answered(const failure& why) noexcept = 0;
+    virtual void answered(const error_value& why) noexcept = 0;
 
     /// For the cache: keeps the object alive while it waits.
     std::shared_ptr<cache_waiter> under_way;
@@ -60,7 +60,7 @@ public:
     /// Closes the pools, too, as mrd_pool::close(). May throw std::bad_alloc, without effect then.
     void close(std::shared_ptr<cache_waiter> who);
     /// Answers the waiter with `why`, unless it has its answer already.
-    void cancel(cache_waiter& who, const failure& why) noexcept;
+    void cancel(cache_waiter& who, const error_value& why) noexcept;
     /// Closes, and ends leased streams at once.
     void close_now() noexcept;
     pool_cache_stats stats() const;
@@ -70,7 +70,7 @@ public:
     fsm::pool_id enter(const object_ref& object);
     void leave(fsm::pool_id pool) noexcept;
     void open(cached_mrd& user, fsm::pool_id pool);
-    void give_up(cached_mrd& user, bool reusable, const failure& why) noexcept;
+    void give_up(cached_mrd& user, bool reusable, const error_value& why) noexcept;
 
 private:
     class link;
@@ -115,7 +115,7 @@ private:
 };
 
 /// The failure of every operation on a handle without a cache.
-failure no_cache();
+error_value no_cache();
 /// The executor of the cache, for handlers without one; for a handle without a cache Asio's system executor.
 asio::any_io_executor executor_of(const std::shared_ptr<pool_cache_core>& cache);
 

@@ -1,6 +1,6 @@
 #include "engine/pool_core.hpp"
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 #include "option_range.hpp"
 #include "runtime/operation.hpp"
 
@@ -56,14 +56,14 @@ public:
     void reconnected() noexcept override {
         pool_->act([&](pool_fsm& m, pool_actions& out) { m.reconnected(id_, out); });
     }
-    void ended(const failure& why) noexcept override { pool_->ended(id_, why); }
+    void ended(const error_value& why) noexcept override { pool_->ended(id_, why); }
 
 private:
     const std::shared_ptr<pool_core> pool_;
     const stream_id id_;
 };
 
-failure no_pool() {
+error_value no_pool() {
     return {errc::invalid_argument, "pool: none (default-constructed or moved from)"};
 }
 
@@ -124,7 +124,7 @@ void pool_core::enter(std::shared_ptr<pool_waiter> who, Event event) {
     if (closing_) note_if_closed();
 }
 
-void pool_core::cancel(pool_waiter& who, const failure& why) noexcept {
+void pool_core::cancel(pool_waiter& who, const error_value& why) noexcept {
     const bool waited =
         machine_.feed([&](pool_fsm& m, pool_actions& out) { return m.cancel(id_of(who), out); });
     if (!waited) return;
@@ -158,7 +158,7 @@ void pool_core::update(const multi_range_downloader& from) noexcept {
     if (size != 0) for_each_stream([size](stream_id, multi_range_downloader& s) { s.require(size); });
 }
 
-failure pool_core::explain(const failure& why, std::string_view doing) const noexcept {
+error_value pool_core::explain(const error_value& why, std::string_view doing) const noexcept {
     try {
         return why.with_context(object().to_string().append(doing));
     } catch (...) {
@@ -242,22 +242,22 @@ void pool_core::grant(pool_action& action) noexcept {
 }
 
 void pool_core::open_stream(stream_id id) noexcept {
-    failure why;
+    error_value why;
     try {
         auto s = factory_->create();
-        if (s == nullptr) throw error(failure(errc::invalid_argument, "stream factory: made no stream"));
+        if (s == nullptr) throw error(error_value(errc::invalid_argument, "stream factory: made no stream"));
         auto owner = std::make_shared<link>(shared_from_this(), id);
         const auto size = machine_.feed([&](pool_fsm& m, pool_actions&) { return m.made(id, s); });
         if (size != 0) s->require(size);
         s->open(std::move(owner));
         return;
     } catch (...) {
-        why = current_failure();
+        why = current_error();
     }
     ended(id, why);
 }
 
-void pool_core::ended(stream_id id, const failure& why) noexcept {
+void pool_core::ended(stream_id id, const error_value& why) noexcept {
     refresh_loads();
     act([&](pool_fsm& m, pool_actions& out) { m.ended(id, why, out); });
 }

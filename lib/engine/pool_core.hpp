@@ -20,7 +20,7 @@ class pool_waiter {
 public:
     virtual void granted(lease granted) noexcept = 0;
     /// Also the answer to initialize and close: then `why` may be empty.
-    virtual void answered(const failure& why) noexcept = 0;
+    virtual void answered(const error_value& why) noexcept = 0;
 
     /// For the pool: keeps the object alive while it waits.
     std::shared_ptr<pool_waiter> under_way;
@@ -45,7 +45,7 @@ public:
     void close(std::shared_ptr<pool_waiter> who);
 
     /// Answers the waiter with `why`, unless it has its answer already.
-    void cancel(pool_waiter& who, const failure& why) noexcept;
+    void cancel(pool_waiter& who, const error_value& why) noexcept;
     void close_now() noexcept;
     void release(fsm::stream_id id) noexcept;
 
@@ -58,7 +58,7 @@ public:
     const object_ref& object() const noexcept { return factory_->object(); }
     const asio::any_io_executor& executor() const noexcept { return executor_; }
     /// `why` with the object's name and `doing` before its message, as reported to callers; unchanged without memory.
-    failure explain(const failure& why, std::string_view doing) const noexcept;
+    error_value explain(const error_value& why, std::string_view doing) const noexcept;
 
 private:
     class link;
@@ -75,7 +75,7 @@ private:
     void report_wait(std::chrono::steady_clock::time_point since) noexcept;
     void note_if_closed() noexcept;
     void open_stream(fsm::stream_id id) noexcept;
-    void ended(fsm::stream_id id, const failure& why) noexcept;
+    void ended(fsm::stream_id id, const error_value& why) noexcept;
 
     const asio::any_io_executor executor_;
     const std::shared_ptr<mrd_factory> factory_;
@@ -89,7 +89,7 @@ private:
 };
 
 /// The failure of every operation on a handle without a pool.
-failure no_pool();
+error_value no_pool();
 /// The executor of the pool, for handlers without one; for a handle without a pool Asio's system executor.
 asio::any_io_executor executor_of(const std::shared_ptr<pool_core>& pool);
 

@@ -14,7 +14,7 @@ void pool_wait::start() noexcept {
     }
 }
 
-void pool_wait::stop(const failure& why) noexcept {
+void pool_wait::stop(const error_value& why) noexcept {
     if (pool_ != nullptr) pool_->cancel(*this, why);
 }
 
@@ -23,12 +23,12 @@ void pool_wait::granted(lease granted) noexcept {
     complete();
 }
 
-void pool_wait::answered(const failure& why) noexcept {
+void pool_wait::answered(const error_value& why) noexcept {
     why_ = why;
     complete();
 }
 
-failure pool_wait::end() const noexcept {
+error_value pool_wait::end() const noexcept {
     return why_ && pool_ != nullptr ? pool_->explain(why_, doing_) : why_;
 }
 

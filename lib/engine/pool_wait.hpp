@@ -18,23 +18,23 @@ public:
         : pool_(std::move(pool)), what_(what), doing_(doing) {}
 
     // The result, once complete.
-    const failure& why() const noexcept { return why_; }
+    const error_value& why() const noexcept { return why_; }
     lease take_lease() noexcept { return std::move(lease_); }
 
 protected:
-    failure end() const noexcept;
+    error_value end() const noexcept;
 
 private:
     void start() noexcept override;
-    void stop(const failure& why) noexcept override;
-    void reject(const failure& why) noexcept override { why_ = why; }
+    void stop(const error_value& why) noexcept override;
+    void reject(const error_value& why) noexcept override { why_ = why; }
     void granted(lease granted) noexcept override;
-    void answered(const failure& why) noexcept override;
+    void answered(const error_value& why) noexcept override;
 
     const std::shared_ptr<pool_core> pool_;
     const request what_;
     const std::string_view doing_;
-    failure why_;
+    error_value why_;
     lease lease_;
 };
 
@@ -42,7 +42,7 @@ class initialize_operation final : public pool_wait, public detail::outcome_of<v
 public:
     explicit initialize_operation(std::shared_ptr<pool_core> pool)
         : pool_wait(std::move(pool), &pool_core::initialize, "") {}
-    failure outcome() noexcept override { return end(); }
+    error_value outcome() noexcept override { return end(); }
 };
 
 class acquire_operation final : public pool_wait, public detail::outcome_of<lease> {
@@ -51,7 +51,7 @@ public:
         : pool_wait(std::move(pool), &pool_core::acquire, ": no stream") {
         limit(options.timeout());
     }
-    failure outcome(lease& out) noexcept override {
+    error_value outcome(lease& out) noexcept override {
         out = take_lease();
         return end();
     }
@@ -63,7 +63,7 @@ public:
         : pool_wait(std::move(pool), &pool_core::close, ": close") {
         deadline_after = options.deadline_after();
     }
-    failure outcome() noexcept override { return end(); }
+    error_value outcome() noexcept override { return end(); }
 
 private:
     // The pool closes, whether or not a caller waits for it.

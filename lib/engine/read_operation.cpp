@@ -1,6 +1,6 @@
 #include "engine/read_operation.hpp"
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 
 #include <utility>
 
@@ -45,11 +45,11 @@ void read_operation::use(
 }
 
 void read_operation::start() noexcept {
-    failure why;
+    error_value why;
     try {
         why = check();
     } catch (...) {
-        why = current_failure();
+        why = current_error();
     }
     if (why) return refuse(why);
     if (stream_ == nullptr && pool_ == nullptr) return refuse(no_pool());
@@ -65,9 +65,9 @@ void read_operation::wait_for_pool(Ask ask) noexcept {
     try {
         ask(std::shared_ptr<pool_waiter>(alive, this));
     } catch (...) {
-        return refuse(current_failure());
+        return refuse(current_error());
     }
-    failure why;
+    error_value why;
     {
         const std::lock_guard lock(mutex_);
         why = stop_;
@@ -75,7 +75,7 @@ void read_operation::wait_for_pool(Ask ask) noexcept {
     if (why) pool_->cancel(*this, why);
 }
 
-void read_operation::answered(const failure& why) noexcept {
+void read_operation::answered(const error_value& why) noexcept {
     if (why) return refuse(why);
     object_ = pool_->info();
     next_round();
@@ -89,12 +89,12 @@ void read_operation::granted(lease granted) noexcept {
 }
 
 void read_operation::next_round() noexcept {
-    failure why;
+    error_value why;
     try {
         round_ = read_round();
         why = plan(round_);
     } catch (...) {
-        why = current_failure();
+        why = current_error();
     }
     if (why || round_.parts.empty()) return refuse(why);
     if (!round_.anew) return run(stream_);
@@ -103,7 +103,7 @@ void read_operation::next_round() noexcept {
 
 void read_operation::run(const std::shared_ptr<multi_range_downloader>& stream) noexcept {
     std::shared_ptr<running_round> round;
-    failure why;
+    error_value why;
     try {
         const auto self = std::static_pointer_cast<read_operation>(shared_from_this());
         round = std::make_shared<running_round>(self);
@@ -113,7 +113,7 @@ void read_operation::run(const std::shared_ptr<multi_range_downloader>& stream) 
             round->prepare(pool_, std::move(round_.parts));
         }
     } catch (...) {
-        why = current_failure();
+        why = current_error();
     }
     if (!why) {
         const std::lock_guard lock(mutex_);
@@ -137,25 +137,25 @@ void read_operation::round_over() noexcept {
         held_.release();
     }
     if (round_.last || ended_->why()) return complete();
-    failure why;
+    error_value why;
     try {
         why = validate();
     } catch (...) {
-        why = current_failure();
+        why = current_error();
     }
     if (why) return refuse(why);
     if (pool_ != nullptr) object_ = pool_->info();
     next_round();
 }
 
-void read_operation::refuse(const failure& why) noexcept {
+void read_operation::refuse(const error_value& why) noexcept {
     refused_ = why;
     round_.last = false;  // so that end() does not validate
     held_.release();
     complete();
 }
 
-void read_operation::stop(const failure& why) noexcept {
+void read_operation::stop(const error_value& why) noexcept {
     std::shared_ptr<running_round> round;
     {
         const std::lock_guard lock(mutex_);
@@ -200,7 +200,7 @@ void read_operation::ask_size(read_round& round) {
     round.last = false;
 }
 
-failure read_operation::validate_parts(
+error_value read_operation::validate_parts(
     byte_range asked, const range_list& parts, const object_info& object, bool allow_short, std::size_t& total
 ) const {
     const auto got = [this](std::size_t i) { return received(i); };
@@ -224,7 +224,7 @@ std::string read_operation::subject() const {
     return pool_ == nullptr ? std::string() : pool_->object().to_string();
 }
 
-failure read_operation::how_it_ended() noexcept {
+error_value read_operation::how_it_ended() noexcept {
     if (refused_) return refused_;
     if (ended_ != nullptr && ended_->why()) return ended_->why();
     if (dropped_) return make_error_code(asio::error::operation_aborted);
@@ -232,12 +232,12 @@ failure read_operation::how_it_ended() noexcept {
     try {
         return validate();
     } catch (...) {
-        return current_failure();
+        return current_error();
     }
 }
 
-failure read_operation::end() noexcept {
-    const failure why = how_it_ended();
+error_value read_operation::end() noexcept {
+    const error_value why = how_it_ended();
     if (!why) return why;
     try {
         const std::string who = subject();

@@ -44,11 +44,11 @@ protected:
     ~read_operation() override;
 
     /// Checks the arguments before anything starts. May throw.
-    virtual failure check() { return {}; }
+    virtual error_value check() { return {}; }
     /// Appends the parts of the next round; none: the read is complete. On any thread. May throw.
-    virtual failure plan(read_round& round) = 0;
+    virtual error_value plan(read_round& round) = 0;
     /// Checks the result of a round in which no part has failed. On any thread. May throw.
-    virtual failure validate() { return {}; }
+    virtual error_value validate() { return {}; }
     /// The text that follows the object's name in error texts.
     virtual std::string doing() const = 0;
     /// Whether the parts are memory of the caller. Must always return the same.
@@ -57,15 +57,15 @@ protected:
     virtual std::string subject() const;
 
     /// The result with its context, for the outcome. Validates the last round.
-    failure end() noexcept;
+    error_value end() noexcept;
 
     /// To be called before start() for a read on a new stream: the stream is opened with the parts and closed after
     /// them.
     void use(std::shared_ptr<multi_range_downloader> stream, std::shared_ptr<stream_listener> owner) noexcept;
     void start() noexcept override;
-    void reject(const failure& why) noexcept override { refused_ = why; }
+    void reject(const error_value& why) noexcept override { refused_ = why; }
     /// Completes without a further round.
-    void refuse(const failure& why) noexcept;
+    void refuse(const error_value& why) noexcept;
 
     /// The pool's report of the object before this round was planned; null on a stream without a pool.
     const std::shared_ptr<const object_info>& object() const noexcept { return object_; }
@@ -75,7 +75,7 @@ protected:
     std::uint64_t offset(std::size_t index) const noexcept;
     bool has_read() const noexcept { return ended_ != nullptr; }
     /// validate_fetch() for the last round; sets `total` on success.
-    failure validate_parts(
+    error_value validate_parts(
         byte_range asked,
         const range_list& parts,
         const object_info& object,
@@ -91,10 +91,10 @@ protected:
 private:
     class running_round;
 
-    void stop(const failure& why) noexcept override;
+    void stop(const error_value& why) noexcept override;
     bool untouched() noexcept override;
     void granted(lease granted) noexcept override;
-    void answered(const failure& why) noexcept override;
+    void answered(const error_value& why) noexcept override;
 
     template <class Ask>
     void wait_for_pool(Ask ask) noexcept;
@@ -102,15 +102,15 @@ private:
     void run(const std::shared_ptr<multi_range_downloader>& stream) noexcept;
     void round_over() noexcept;
     bool touch() noexcept;
-    failure how_it_ended() noexcept;
+    error_value how_it_ended() noexcept;
 
     const std::shared_ptr<pool_core> pool_;
     std::shared_ptr<multi_range_downloader> stream_;
     std::shared_ptr<stream_listener> owner_;
     std::shared_ptr<const object_info> object_;
     read_round round_;
-    lease held_;       // of a round with `anew`
-    failure refused_;  // why there was no further round
+    lease held_;           // of a round with `anew`
+    error_value refused_;  // why there was no further round
     std::shared_ptr<running_round> ended_;
     std::byte probe_{};
 
@@ -119,7 +119,7 @@ private:
     std::atomic<bool> dropped_ = false;  // bytes have arrived since the memory was forgone
 
     runtime::mutex mutex_;
-    failure stop_;  // the reason of the cancellation
+    error_value stop_;  // the reason of the cancellation
     std::shared_ptr<running_round> running_;
 };
 

@@ -8,7 +8,7 @@
 
 namespace rangeio::engine {
 
-failure check_destination(std::uint64_t room, byte_range range) {
+error_value check_destination(std::uint64_t room, byte_range range) {
     if (room >= range.length()) return {};
     return {
         errc::invalid_argument, fmt::format("destination: {} bytes are fewer than {}", room, range.length())
@@ -37,7 +37,7 @@ byte_block allocate(std::uint64_t size) {
     auto* const memory = size > byte_range::max_end ? nullptr : new (std::nothrow) std::byte[size];
     if (memory == nullptr) {
         const auto code = make_error_code(boost::system::errc::not_enough_memory);
-        throw error(failure(code, fmt::format("no memory for {} bytes", size)));
+        throw error(error_value(code, fmt::format("no memory for {} bytes", size)));
     }
     return {std::unique_ptr<std::byte[]>(memory), static_cast<std::size_t>(size)};
 }

@@ -22,7 +22,7 @@ inline std::string naming(byte_range range) {
 }
 
 /// errc::invalid_argument if `room` bytes of destination are not enough for `range`.
-failure check_destination(std::uint64_t room, byte_range range);
+error_value check_destination(std::uint64_t room, byte_range range);
 
 /// Appends a part for each of `ranges`. The first byte of the memory is for the byte at `origin` of the object.
 void append_parts(

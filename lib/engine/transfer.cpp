@@ -2,7 +2,7 @@
 
 #include <rangeio/crc32c.hpp>
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -59,7 +59,7 @@ void transfer::part::granted(lease granted) noexcept {
     owner->perform(*this, step);
 }
 
-void transfer::part::answered(const failure& why) noexcept {
+void transfer::part::answered(const error_value& why) noexcept {
     owner->end(*this, {why});
 }
 
@@ -105,7 +105,7 @@ void transfer::run() noexcept {
         try {
             stream_->open(owner_);
         } catch (...) {
-            stream_->close(current_failure());
+            stream_->close(current_error());
         }
     }
     if (feed([](transfer_fsm& m) { return m.started(); })) finish();
@@ -122,7 +122,7 @@ void transfer::perform(part& p, const transfer_step& step) noexcept {
             break;
         case transfer_step_kind::cancel_read: {
             std::shared_ptr<multi_range_downloader> stream;
-            const failure why = feed([&](transfer_fsm& m) {
+            const error_value why = feed([&](transfer_fsm& m) {
                 stream = p.stream;
                 return m.why();
             });
@@ -136,7 +136,7 @@ void transfer::acquire(part& p) noexcept {
     try {
         pool_->acquire(std::shared_ptr<pool_waiter>(self(), &p));
     } catch (...) {
-        end(p, {current_failure()});
+        end(p, {current_error()});
         return;
     }
     perform(p, feed([&p](transfer_fsm& m) { return m.asked(p.index); }));
@@ -148,7 +148,7 @@ void transfer::read(part& p) noexcept {
     try {
         id = stream->read(std::shared_ptr<range_sink>(self(), &p));
     } catch (...) {
-        end(p, {current_failure()});
+        end(p, {current_error()});
         return;
     }
     perform(p, feed([&](transfer_fsm& m) { return m.sent(p.index, id); }));
@@ -168,7 +168,7 @@ void transfer::end(part& p, const range_outcome& how) noexcept {
     if (feed([&p](transfer_fsm& m) { return m.released(p.index); })) finish();
 }
 
-void transfer::abort(const failure& why) noexcept {
+void transfer::abort(const error_value& why) noexcept {
     if (feed([&why](transfer_fsm& m) { return m.cancel(why); })) cancel_parts();
 }
 

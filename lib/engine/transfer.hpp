@@ -39,7 +39,7 @@ using transfer_parts = boost::container::small_vector<transfer_part, 1>;
 class transfer {
 public:
     // The result, once complete.
-    const failure& why() const noexcept { return machine_.why(); }
+    const error_value& why() const noexcept { return machine_.why(); }
     /// The number of right bytes at the front of part `index`.
     std::uint64_t received(std::size_t index) const noexcept { return machine_.received(index); }
     /// The offset of part `index` in the object; 0 for a tail of which no byte has arrived.
@@ -62,7 +62,7 @@ protected:
     void run() noexcept;
     /// Ends the transfer early, with `why` as its result, unless all parts have ended. On any thread, any number of
     /// times.
-    void abort(const failure& why) noexcept;
+    void abort(const error_value& why) noexcept;
 
 private:
     struct part final : public range_sink, public pool_waiter {
@@ -84,7 +84,7 @@ private:
         std::span<std::byte> prepare(std::uint64_t position, std::size_t most) noexcept override;
         void done(const range_outcome& outcome) noexcept override;
         void granted(lease granted) noexcept override;
-        void answered(const failure& why) noexcept override;
+        void answered(const error_value& why) noexcept override;
     };
 
     void set_parts(transfer_parts parts);

@@ -16,8 +16,8 @@ namespace rangeio::engine {
 /// A read of one range, in one part on one stream, into the caller's memory.
 class undivided_read : public read_operation, public detail::outcome_of<std::size_t> {
 public:
-    failure outcome(std::size_t& bytes) noexcept override {
-        const failure why = end();
+    error_value outcome(std::size_t& bytes) noexcept override {
+        const error_value why = end();
         bytes = why ? prefix(range_) : total_;
         return why;
     }
@@ -40,17 +40,19 @@ protected:
     ~undivided_read() override = default;
 
     byte_range range() const noexcept { return range_.front(); }
-    failure check() override { return check_destination(destination_.size(), range()); }
+    error_value check() override { return check_destination(destination_.size(), range()); }
 
 private:
     /// The newest report of the object when the range has ended.
     virtual std::shared_ptr<const object_info> reported() const = 0;
 
-    failure plan(read_round& round) override {
+    error_value plan(read_round& round) override {
         if (!range().empty()) append_parts(round.parts, range_, range().offset(), destination_);
         return {};
     }
-    failure validate() override { return validate_parts(range(), range_, *reported(), allow_short_, total_); }
+    error_value validate() override {
+        return validate_parts(range(), range_, *reported(), allow_short_, total_);
+    }
     std::string doing() const override { return naming(range()); }
 
     const range_list range_;

@@ -2,7 +2,7 @@
 
 #include <rangeio/byte_range.hpp>
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -34,7 +34,7 @@ std::int64_t mrd_fsm::add_range(
         mrd_action answer{mrd_action_kind::complete};
         const std::int64_t number = answer.number = ranges_.skip();
         answer.sink = std::move(sink);
-        answer.why = end_ ? end_ : failure(errc::stream_closed);
+        answer.why = end_ ? end_ : error_value(errc::stream_closed);
         out.push_back(std::move(answer));
         return number;
     }
@@ -49,7 +49,7 @@ std::int64_t mrd_fsm::add_range(
     return number;
 }
 
-void mrd_fsm::cancel_range(std::int64_t number, const failure& why, mrd_actions& out) {
+void mrd_fsm::cancel_range(std::int64_t number, const error_value& why, mrd_actions& out) {
     stream_range* const r = ranges_.find(number);
     if (r != nullptr && r->pending()) finish(*r, why, false, out);
 }
@@ -66,7 +66,9 @@ void mrd_fsm::require(std::uint64_t size, mrd_actions& out) {
     if (state_ == mrd_state::ready && sight_.behind()) give_up_behind(false, out);
 }
 
-void mrd_fsm::close(const failure& ranges_fail_with, const failure& stream_ends_with, mrd_actions& out) {
+void mrd_fsm::close(
+    const error_value& ranges_fail_with, const error_value& stream_ends_with, mrd_actions& out
+) {
     if (state_ >= mrd_state::closing) return;
     const bool fresh = state_ == mrd_state::fresh;
     state_ = mrd_state::closing;
@@ -176,7 +178,7 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
     if (r == nullptr || r->state != range_state::sent || r->read_id() != read_id) {
         // Orphan bytes; or a second range_end, bytes past a finished range, an id that was never assigned. None of
         // these damages the stream.
-        if (r == nullptr || !ranges_.drop_piece(*r, read_id, size, range_end)) ++counted_.unknown_chunks;
+        if (r == nullptr || !ranges_.drop_chunk(*r, read_id, size, range_end)) ++counted_.unknown_chunks;
         counted_.orphan_bytes += size;
         return {};
     }
@@ -204,7 +206,7 @@ mrd_fsm::verdict mrd_fsm::begin_chunk(
 }
 
 // The fault of a chunk, as far as it can be determined without its bytes.
-failure mrd_fsm::unfit(const stream_range& r, std::int64_t offset, std::uint64_t size) noexcept {
+error_value mrd_fsm::unfit(const stream_range& r, std::int64_t offset, std::uint64_t size) noexcept {
     const std::uint64_t expected = r.offset + r.received;
     const std::uint64_t due = r.length - r.received;
     if (size > 0 && r.tail && (offset < 0 || std::cmp_greater(offset, byte_range::max_end - due))) {
@@ -229,7 +231,7 @@ failure mrd_fsm::unfit(const stream_range& r, std::int64_t offset, std::uint64_t
     return {};
 }
 
-void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions& out) {
+void mrd_fsm::end_chunk(std::int64_t read_id, const error_value& damage, mrd_actions& out) {
     stream_range* const r = ranges_.find_by_read_id(read_id);
     if (r == nullptr || !r->copying) return;
     r->copying = false;
@@ -259,7 +261,7 @@ void mrd_fsm::end_chunk(std::int64_t read_id, const failure& damage, mrd_actions
 
 // S4: the range is requested again from the last good byte, under another id; other ranges are not affected.
 void mrd_fsm::reject_chunk(
-    stream_range& r, const failure& why, std::uint64_t size, bool range_end, mrd_actions& out
+    stream_range& r, const error_value& why, std::uint64_t size, bool range_end, mrd_actions& out
 ) {
     counted_.orphan_bytes += size;
     if (r.verdict) {
@@ -290,7 +292,7 @@ void mrd_fsm::call_ended(const call_end& end_of_call, time_point now, mrd_action
     } else if (fate == call_fate::broken && !end_of_call.redirected) {
         fate = seek_refused(end_of_call, out);
     }
-    failure why = end_of_call.why;
+    error_value why = end_of_call.why;
     if (fate == call_fate::stalled || fate == call_fate::slow)
         why = described(errc::stalled, "no byte arrived for the stall timeout");
     if (fate == call_fate::crowded)
@@ -345,7 +347,7 @@ void mrd_fsm::sleep(mrd_actions& out) {
     if (std::exchange(told_, false)) out.push_back({mrd_action_kind::reconnected});
 }
 
-void mrd_fsm::fail(const failure& why, mrd_actions& out) {
+void mrd_fsm::fail(const error_value& why, mrd_actions& out) {
     state_ = mrd_state::closing;
     end_ = why;
     fail_all(why, out);
@@ -435,7 +437,7 @@ void mrd_fsm::silence_classified(timer_id timer, silence how, mrd_actions& out) 
 
 // `service_is_done`: nothing more will arrive for this range, so its id need not be kept.
 void mrd_fsm::finish(
-    stream_range& r, const failure& why, bool service_is_done, mrd_actions& out, bool refused
+    stream_range& r, const error_value& why, bool service_is_done, mrd_actions& out, bool refused
 ) {
     if (r.copying) {
         if (!r.verdict) r.verdict = why;
@@ -459,7 +461,7 @@ void mrd_fsm::finish(
     if (outstanding_bytes_ == 0) all_done(out);
 }
 
-void mrd_fsm::fail_all(const failure& why, mrd_actions& out) {
+void mrd_fsm::fail_all(const error_value& why, mrd_actions& out) {
     for (stream_range& r : ranges_.all()) {
         if (r.pending()) finish(r, why, true, out);
     }

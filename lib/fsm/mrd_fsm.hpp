@@ -67,7 +67,7 @@ inline constexpr std::size_t max_ranges_per_message = 100;
 /// The service's report on one range at the end of a call (S10).
 struct range_error {
     std::int64_t read_id = 0;
-    failure why;  // empty, or ABORTED: this range is not at fault
+    error_value why;  // empty, or ABORTED: this range is not at fault
 };
 
 /// The interval of stall checks is stall_timeout / checks_per_stall: a stall is seen after the timeout, at most one
@@ -116,7 +116,7 @@ enum class mrd_action_kind : std::uint8_t {
 struct mrd_action {
     mrd_action_kind kind;
     timer_id timer = 0;
-    failure why{};
+    error_value why{};
     std::chrono::nanoseconds delay{0};
     std::chrono::nanoseconds at_least{0};
     std::int64_t number = 0;
@@ -159,14 +159,14 @@ public:
         bool tail = false
     );
     /// No effect on a range that is done.
-    void cancel_range(std::int64_t number, const failure& why, mrd_actions& out);
+    void cancel_range(std::int64_t number, const error_value& why, mrd_actions& out);
     /// A stream that has been open continues with another call, without the read handle.
     void reopen(mrd_actions& out);
     /// From now on, ranges require calls that can serve the first `size` bytes of the object: P14.
     void require(std::uint64_t size, mrd_actions& out);
     /// Ends the stream. Pending ranges fail with `ranges_fail_with`; `ended` reports `stream_ends_with`, which is empty
     /// for an orderly close.
-    void close(const failure& ranges_fail_with, const failure& stream_ends_with, mrd_actions& out);
+    void close(const error_value& ranges_fail_with, const error_value& stream_ends_with, mrd_actions& out);
 
     // Events from the shell, as it performs actions. True: perform the action with message(). False: the action is
     // obsolete.
@@ -189,17 +189,17 @@ public:
         range_sink* sink = nullptr;  // valid until end_chunk()
         std::uint64_t position = 0;  // where in the range the chunk belongs
         // For observers.
-        failure why;                           // not accepted: why the chunk is rejected; empty: orphan bytes
+        error_value why;                       // not accepted: why the chunk is rejected; empty: orphan bytes
         std::uint64_t offset = 0, length = 0;  // of the range
     };
     /// A chunk has been parsed. If accepted, copy it, then call end_chunk(); else drop its bytes.
     verdict begin_chunk(
         std::int64_t read_id, std::int64_t offset, std::uint64_t size, bool range_end, mrd_actions& out
     );
-    void end_chunk(std::int64_t read_id, const failure& damage, mrd_actions& out);
+    void end_chunk(std::int64_t read_id, const error_value& damage, mrd_actions& out);
     void write_done(mrd_actions& out);
     struct call_end {
-        failure why;                          // empty: status OK
+        error_value why;                      // empty: status OK
         bool redirected = false;              // the next call follows a redirect that the shell has
         std::span<const range_error> errors;  // ranges that the service names
         bool unconnected = false;             // there was no connection
@@ -221,7 +221,7 @@ public:
     /// Whether the stream has been ready.
     bool has_opened() const noexcept { return opened_; }
     /// How the last call failed; empty if none has.
-    const failure& last_failure() const noexcept { return last_; }
+    const error_value& last_error() const noexcept { return last_; }
     std::uint64_t outstanding_bytes() const noexcept { return outstanding_bytes_; }
     /// Usable, with no range queued, in flight or orphaned: nothing is due any more.
     bool idle() const noexcept {
@@ -268,7 +268,7 @@ private:
     void follow(const reconnect_policy::verdict& next, mrd_actions& out);
     void sleep(mrd_actions& out);
     void all_done(mrd_actions& out);
-    void fail(const failure& why, mrd_actions& out);
+    void fail(const error_value& why, mrd_actions& out);
     void give_up(call_fate fate, mrd_actions& out);
     void give_up_behind(bool outdated, mrd_actions& out);
     bool ends_behind(const stream_range& r) const noexcept;
@@ -278,14 +278,14 @@ private:
     void start_stall_checks(mrd_actions& out);
     void stop_stall_checks(mrd_actions& out);
     void check_stall_later(mrd_actions& out);
-    static failure unfit(const stream_range& r, std::int64_t offset, std::uint64_t size) noexcept;
+    static error_value unfit(const stream_range& r, std::int64_t offset, std::uint64_t size) noexcept;
     void reject_chunk(
-        stream_range& r, const failure& why, std::uint64_t size, bool range_end, mrd_actions& out
+        stream_range& r, const error_value& why, std::uint64_t size, bool range_end, mrd_actions& out
     );
     void finish(
-        stream_range& r, const failure& why, bool service_is_done, mrd_actions& out, bool refused = false
+        stream_range& r, const error_value& why, bool service_is_done, mrd_actions& out, bool refused = false
     );
-    void fail_all(const failure& why, mrd_actions& out);
+    void fail_all(const error_value& why, mrd_actions& out);
     call_fate fail_named(const call_end& end_of_call, mrd_actions& out);
     call_fate seek_refused(const call_end& end_of_call, mrd_actions& out);
     std::size_t room() const noexcept;
@@ -311,8 +311,8 @@ private:
     timer_id stall_timer_ = 0;   // the same
     bool moved_ = false;         // bytes have arrived since the last stall check
     unsigned stall_checks_ = 0;  // without bytes, in a row
-    failure last_;               // how the last call failed
-    failure end_;                // how the stream ended, or is to end
+    error_value last_;           // how the last call failed
+    error_value end_;            // how the stream ended, or is to end
     std::uint64_t outstanding_bytes_ = 0;
     counts counted_;
 };

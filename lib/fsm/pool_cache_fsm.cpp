@@ -71,7 +71,7 @@ void pool_cache_fsm::open(caller_id user, pool_id id, time_point now, cache_acti
 }
 
 void pool_cache_fsm::give_up(
-    caller_id user, bool reusable, const failure& why, time_point now, cache_actions& out
+    caller_id user, bool reusable, const error_value& why, time_point now, cache_actions& out
 ) {
     const auto it = std::ranges::find(streams_, user, &stream::user);
     if (user == 0 || it == streams_.end()) return;
@@ -142,7 +142,7 @@ void pool_cache_fsm::reconnected(cached_id id, cache_actions& out) {
     out.push_back({cache_action_kind::reconnected, id, s->user});
 }
 
-void pool_cache_fsm::fail(cached_id id, const failure& why, cache_actions& out) {
+void pool_cache_fsm::fail(cached_id id, const error_value& why, cache_actions& out) {
     stream* const s = find(id);
     if (s == nullptr) return;
     if (s->state == cached_state::idle) ++died_;
@@ -151,7 +151,7 @@ void pool_cache_fsm::fail(cached_id id, const failure& why, cache_actions& out) 
     forget_key_if_over(k);
 }
 
-void pool_cache_fsm::ended(cached_id id, const failure& why, cache_actions& out) {
+void pool_cache_fsm::ended(cached_id id, const error_value& why, cache_actions& out) {
     const stream* const s = find(id);
     if (s == nullptr) return;
     const stream was = *s;
@@ -321,7 +321,7 @@ void pool_cache_fsm::evict_keys(cache_actions& out) {
     }
 }
 
-void pool_cache_fsm::start_close(stream& s, const failure& why, cache_actions& out) {
+void pool_cache_fsm::start_close(stream& s, const error_value& why, cache_actions& out) {
     if (s.state == cached_state::closing) return;
     s.state = cached_state::closing;
     s.key = 0;

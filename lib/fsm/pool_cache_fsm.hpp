@@ -62,7 +62,7 @@ struct cache_action {
     cache_action_kind kind;
     cached_id stream = 0;
     caller_id caller = 0;
-    failure why{};
+    error_value why{};
 };
 using cache_actions = std::vector<cache_action>;
 
@@ -87,7 +87,7 @@ public:
     /// `user` requests a stream for `pool`.
     void open(caller_id user, pool_id pool, time_point now, cache_actions& out);
     /// `user` releases its stream, which may be kept if it is `reusable`. No effect without a stream.
-    void give_up(caller_id user, bool reusable, const failure& why, time_point now, cache_actions& out);
+    void give_up(caller_id user, bool reusable, const error_value& why, time_point now, cache_actions& out);
 
     /// The generation that was live at most `generation_max_age` ago, to be used as the live one; 0: ask the service.
     std::int64_t known_generation(const object_ref& object, time_point now) const noexcept;
@@ -105,8 +105,8 @@ public:
     void reconnecting(cached_id id, cache_actions& out);
     void reconnected(cached_id id, cache_actions& out);
     /// The stream has to end, although its user, if any, has not released it.
-    void fail(cached_id id, const failure& why, cache_actions& out);
-    void ended(cached_id id, const failure& why, cache_actions& out);
+    void fail(cached_id id, const error_value& why, cache_actions& out);
+    void ended(cached_id id, const error_value& why, cache_actions& out);
 
     // Events from the owner. `who` may be 0.
     void close(caller_id who, cache_actions& out);
@@ -165,7 +165,7 @@ private:
     void keep(stream& s, time_point now, cache_actions& out);
     void expire(time_point now, cache_actions& out);
     void evict_keys(cache_actions& out);
-    void start_close(stream& s, const failure& why, cache_actions& out);
+    void start_close(stream& s, const error_value& why, cache_actions& out);
     void forget_key_if_over(std::uint64_t id);
     void finish_close_if_over(cache_actions& out);
 
@@ -184,7 +184,7 @@ private:
     std::uint64_t turns_ = 0;
     std::uint64_t hits_ = 0, misses_ = 0;
     std::uint64_t donated_ = 0, expired_ = 0, evicted_ = 0, died_ = 0, closed_ = 0;
-    failure first_close_error_;
+    error_value first_close_error_;
 };
 
 }  // namespace rangeio::fsm

@@ -6,7 +6,7 @@
 namespace rangeio::fsm {
 namespace {
 
-failure closed_failure() {
+error_value closed_failure() {
     return errc::pool_closed;
 }
 
@@ -115,14 +115,14 @@ void pool_fsm::reconnected(stream_id id, pool_actions& out) {
     pump(out);
 }
 
-void pool_fsm::ended(stream_id id, const failure& why, pool_actions& out) {
+void pool_fsm::ended(stream_id id, const error_value& why, pool_actions& out) {
     stream* s = find(id);
     if (s == nullptr || s->state == stream_state::gone) return;
     const stream_state was = std::exchange(s->state, stream_state::gone);
     const waiter_id asker = std::exchange(s->asker, 0);
     // An open that ends without an error has failed, too: no waiter may get it as a stream.
     if (was == stream_state::opening) {
-        const failure reason = why ? why : failure(errc::stream_closed);
+        const error_value reason = why ? why : error_value(errc::stream_closed);
         if (state_ == pool_state::fresh) {
             fail_everybody(reason, out);
         } else if (waiter* const w = find_waiter(asker)) {
@@ -342,7 +342,7 @@ void pool_fsm::tell_declined(pool_actions& out) {
     });
 }
 
-void pool_fsm::fail_everybody(const failure& why, pool_actions& out) {
+void pool_fsm::fail_everybody(const error_value& why, pool_actions& out) {
     for (waiter_id who : initializers_) out.push_back({pool_action_kind::complete, 0, who, why});
     for (const waiter& w : waiters_) out.push_back({pool_action_kind::complete, 0, w.id, why});
     initializers_.clear();

@@ -62,7 +62,7 @@ struct pool_action {
     pool_action_kind kind;
     stream_id stream = 0;
     waiter_id waiter = 0;
-    failure why{};
+    error_value why{};
     std::shared_ptr<multi_range_downloader> handle{};  // of grant and drop
     std::uint64_t size = 0;  // of grant: the size that the stream has to serve first; 0: any
     std::optional<std::chrono::steady_clock::time_point> since{
@@ -98,7 +98,7 @@ public:
     void reconnecting(stream_id id, pool_actions& out);
     void reconnected(stream_id id, pool_actions& out);
     /// The stream has ended: its open failed, it failed, or it closed on request (then `why` is empty).
-    void ended(stream_id id, const failure& why, pool_actions& out);
+    void ended(stream_id id, const error_value& why, pool_actions& out);
 
     /// Bytes outstanding on a stream, for share_policy::least_outstanding; refreshed before acquire() and ended(). The
     /// other events never choose between busy streams: before them, no caller waits while a stream is ready.
@@ -139,7 +139,7 @@ public:
         waiter_id id = 0;
         std::chrono::steady_clock::time_point since{};
         stream_id open = 0;  // the open that this waiter requested, 0: none
-        failure declined{
+        error_value declined{
         };  // the failure of that open: the waiter may share other streams, as long as there are any
         bool waited = false;  // it was not served at once
     };
@@ -161,7 +161,7 @@ private:
     void start_close(stream& s, pool_actions& out);
     void grant(waiter& w, stream& s, pool_actions& out);
     void pump(pool_actions& out);
-    void fail_everybody(const failure& why, pool_actions& out);
+    void fail_everybody(const error_value& why, pool_actions& out);
     void finish_close_if_over(pool_actions& out);
     bool any_serves() const;
     void tell_declined(pool_actions& out);
@@ -180,7 +180,7 @@ private:
     std::uint64_t opened_ = 0, closed_ = 0, failed_ = 0;
     std::uint64_t waits_ = 0;
     std::chrono::nanoseconds wait_time_{0};
-    failure first_close_error_;
+    error_value first_close_error_;
     std::shared_ptr<const object_info> info_;
 };
 

@@ -59,7 +59,7 @@ void range_table::rename(stream_range& r, std::uint64_t piece, bool service_is_d
     first_queued_ = std::min(first_queued_, r.number);
 }
 
-bool range_table::drop_piece(
+bool range_table::drop_chunk(
     stream_range& r, std::int64_t read_id, std::uint64_t size, bool range_end
 ) noexcept {
     if (r.stale == 0 || (read_id == r.read_id() && r.state != range_state::orphaned)) return false;

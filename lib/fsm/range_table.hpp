@@ -55,7 +55,7 @@ struct stream_range {
     bool ending = false;   // the chunk that is being copied is the last one
     std::uint64_t copy_size = 0;
     std::uint64_t copy_offset = 0;
-    failure verdict;  // the answer after the copy
+    error_value verdict;  // the answer after the copy
 
     std::int64_t read_id() const noexcept { return number + (std::int64_t{asks} << 40); }
     bool pending() const noexcept { return state == range_state::queued || state == range_state::sent; }
@@ -88,7 +88,7 @@ public:
     /// Queues the range again, under another id. `piece`: bytes of the old id that have just been dropped.
     void rename(stream_range& r, std::uint64_t piece, bool service_is_done) noexcept;
     /// A chunk arrived under an abandoned id. False: nothing was due under this id.
-    bool drop_piece(stream_range& r, std::int64_t read_id, std::uint64_t size, bool range_end) noexcept;
+    bool drop_chunk(stream_range& r, std::int64_t read_id, std::uint64_t size, bool range_end) noexcept;
     /// The call has ended: sent ranges are queued again, orphans are forgotten.
     void call_ended() noexcept;
 

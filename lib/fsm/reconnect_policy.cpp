@@ -1,6 +1,6 @@
 #include "fsm/reconnect_policy.hpp"
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -12,7 +12,7 @@ namespace {
 // noticed.
 constexpr std::chrono::seconds longest_wait_for_connection{1};
 
-bool retries(const retry_policy& policy, const failure& why, bool established) {
+bool retries(const retry_policy& policy, const error_value& why, bool established) {
     if (!why) return true;  // status OK, although bytes are due
     if (why.code() == errc::stalled) return true;
     if (why.code() == boost::system::errc::not_enough_memory) return established;
@@ -22,7 +22,7 @@ bool retries(const retry_policy& policy, const failure& why, bool established) {
 }  // namespace
 
 reconnect_policy::verdict reconnect_policy::call_ended(
-    call_fate fate, const failure& why, bool pending, bool established, time_point now
+    call_fate fate, const error_value& why, bool pending, bool established, time_point now
 ) noexcept {
     // The time of a slow call, whose connection is not dead, does not count against the budget.
     if (fate == call_fate::slow && trying_) since_ += now - ended_;
@@ -55,10 +55,10 @@ reconnect_policy::verdict reconnect_policy::call_ended(
 }
 
 reconnect_policy::verdict reconnect_policy::attempt(
-    call_fate fate, const failure& why, bool pending, bool established, time_point now
+    call_fate fate, const error_value& why, bool pending, bool established, time_point now
 ) noexcept {
     constexpr std::chrono::nanoseconds none{0};
-    const failure cause = why ? why : described(errc::stream_closed, "the service ended the stream");
+    const error_value cause = why ? why : described(errc::stream_closed, "the service ended the stream");
     const bool patient = established || patient_;
     const unsigned limit = patient ? policy_.attempts() : policy_.open_attempts() - 1;
     if (limit == 0) return {what_next::fail, {}, cause};

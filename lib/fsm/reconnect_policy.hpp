@@ -63,7 +63,7 @@ public:
     struct verdict {
         what_next then = what_next::fail;
         std::chrono::nanoseconds delay{0};     // wait: at most this long, at random, after `at_least`
-        failure why;                           // fail: the reason
+        error_value why;                       // fail: the reason
         std::chrono::nanoseconds at_least{0};  // wait: the least time, on request of the service
     };
 
@@ -71,7 +71,7 @@ public:
 
     /// `pending`: ranges are left. `established`: the stream has been open.
     verdict call_ended(
-        call_fate fate, const failure& why, bool pending, bool established, time_point now
+        call_fate fate, const error_value& why, bool pending, bool established, time_point now
     ) noexcept;
     /// A range is added to a stream that sleeps.
     verdict woken(time_point now) noexcept;
@@ -94,7 +94,7 @@ public:
 
 private:
     verdict attempt(
-        call_fate fate, const failure& why, bool pending, bool established, time_point now
+        call_fate fate, const error_value& why, bool pending, bool established, time_point now
     ) noexcept;
     void start_anew() noexcept { attempts_ = redirects_ = silent_ = 0, trying_ = false; }
     std::chrono::nanoseconds backoff() const noexcept;

@@ -34,7 +34,7 @@ step transfer_fsm::sent(std::size_t index, std::int64_t read_id) {
 }
 
 bool transfer_fsm::ended(
-    std::size_t index, std::uint64_t received, std::uint64_t offset, const failure& why
+    std::size_t index, std::uint64_t received, std::uint64_t offset, const error_value& why
 ) {
     part& p = parts_[index];
     assert(p.state == part_state::waiting || p.state == part_state::reading);
@@ -59,7 +59,7 @@ bool transfer_fsm::started() {
     return complete();
 }
 
-bool transfer_fsm::cancel(const failure& why) {
+bool transfer_fsm::cancel(const error_value& why) {
     if (why_ || unended_ == 0) return false;
     why_ = why;
     return true;

@@ -53,17 +53,17 @@ public:
     /// The stream has the range, under this id, or has ended it already.
     transfer_step sent(std::size_t part, std::int64_t read_id);
     /// True: this is the first failure; the shell has to perform cancel_part() of every part.
-    bool ended(std::size_t part, std::uint64_t received, std::uint64_t offset, const failure& why);
+    bool ended(std::size_t part, std::uint64_t received, std::uint64_t offset, const error_value& why);
     /// The lease of an ended part has been released, if it had one. True: the transfer is complete.
     bool released(std::size_t part);
     /// begin() was called for every part. True: the transfer is complete.
     bool started();
     /// False: too late, or not the first reason. True: the shell has to perform cancel_part() of every part.
-    bool cancel(const failure& why);
+    bool cancel(const error_value& why);
     transfer_step cancel_part(std::size_t part) const;
 
     /// The first failure, or the reason of the cancellation.
-    const failure& why() const noexcept { return why_; }
+    const error_value& why() const noexcept { return why_; }
     std::size_t size() const noexcept { return parts_.size(); }
     /// The number of right bytes at the front of a part.
     std::uint64_t received(std::size_t index) const noexcept { return parts_[index].received; }
@@ -89,7 +89,7 @@ private:
     bool started_ = false;
     std::size_t unended_;  // at 0 it is too late to cancel
     std::size_t left_;     // parts that are not done
-    failure why_;
+    error_value why_;
 };
 
 }  // namespace rangeio::fsm

@@ -1,6 +1,6 @@
 #include "fsm/unary_fsm.hpp"
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -36,7 +36,7 @@ void unary_fsm::call(unary_actions& out) {
     out.push_back({unary_action_kind::call, false, 0, {}, {}});
 }
 
-void unary_fsm::call_ended(const failure& why, time_point now, unary_actions& out, bool unconnected) {
+void unary_fsm::call_ended(const error_value& why, time_point now, unary_actions& out, bool unconnected) {
     if (!why) return complete({}, out);  // an answer counts even if the call was abandoned
     if (stop_) return complete(stop_reason(), out);
     using what_next = reconnect_policy::what_next;
@@ -66,7 +66,7 @@ void unary_fsm::timer_expired(std::uint64_t turn, unary_actions& out) {
     }
 }
 
-void unary_fsm::cancel(const failure& why, unary_actions& out) {
+void unary_fsm::cancel(const error_value& why, unary_actions& out) {
     if (state_ == unary_state::ended || stop_) return;
     stop_ = why;
     if (state_ == unary_state::waiting) {
@@ -77,18 +77,18 @@ void unary_fsm::cancel(const failure& why, unary_actions& out) {
     }
 }
 
-void unary_fsm::unanswered(const failure& why, unary_actions& out) {
+void unary_fsm::unanswered(const error_value& why, unary_actions& out) {
     cancel(last_.kind() != error_class::none ? remarked(last_, "{}", why.message()) : why, out);
 }
 
-void unary_fsm::complete(const failure& why, unary_actions& out) {
+void unary_fsm::complete(const error_value& why, unary_actions& out) {
     state_ = unary_state::ended;
     out.push_back({unary_action_kind::drop_timer, false, 0, {}, {}});
     out.push_back({unary_action_kind::complete, false, 0, {}, why});
 }
 
 // After a timeout the text names the failure of the last attempt, the probable cause.
-failure unary_fsm::stop_reason() const noexcept {
+error_value unary_fsm::stop_reason() const noexcept {
     if (stop_.code() != errc::timed_out || !last_) return stop_;
     try {
         return remarked(stop_, "the last attempt: {}", last_.message());

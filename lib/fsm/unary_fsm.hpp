@@ -45,7 +45,7 @@ struct unary_action {
     bool stalled = false;
     std::uint64_t turn = 0;
     std::chrono::nanoseconds delay{0};
-    failure why;
+    error_value why;
     std::chrono::nanoseconds at_least{0};
 };
 using unary_actions = std::vector<unary_action>;
@@ -56,14 +56,14 @@ public:
 
     void start(unary_actions& out);
     /// `unconnected`: there was no connection, so the call has not reached the service.
-    void call_ended(const failure& why, time_point now, unary_actions& out, bool unconnected = false);
+    void call_ended(const error_value& why, time_point now, unary_actions& out, bool unconnected = false);
     /// A timer that was dropped may expire nevertheless; that has no effect.
     void timer_expired(std::uint64_t turn, unary_actions& out);
     /// Cancels the request. The first reason counts.
-    void cancel(const failure& why, unary_actions& out);
+    void cancel(const error_value& why, unary_actions& out);
     /// The endpoint has not answered any call in time: as cancel(), but the last failure, if it has a status, is the
     /// reason, and `why` a remark.
-    void unanswered(const failure& why, unary_actions& out);
+    void unanswered(const error_value& why, unary_actions& out);
 
     unary_state state() const noexcept { return state_; }
     static constexpr std::size_t action_bound() noexcept { return 8; }
@@ -76,8 +76,8 @@ public:
 
 private:
     void call(unary_actions& out);
-    void complete(const failure& why, unary_actions& out);
-    failure stop_reason() const noexcept;
+    void complete(const error_value& why, unary_actions& out);
+    error_value stop_reason() const noexcept;
 
     reconnect_policy reconnect_;
     std::chrono::nanoseconds stall_limit_;  // zero: none
@@ -85,8 +85,8 @@ private:
     unary_state state_ = unary_state::ready;
     std::uint64_t turn_ = 0;  // of the newest timer
     bool stalled_ = false;    // the call was abandoned because it stalled
-    failure stop_;            // the reason of the cancellation
-    failure last_;            // the failure of the last call
+    error_value stop_;        // the reason of the cancellation
+    error_value last_;        // the failure of the last call
 };
 
 }  // namespace rangeio::fsm

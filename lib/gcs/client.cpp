@@ -2,7 +2,7 @@
 
 #include "engine/open_operation.hpp"
 #include "engine/undivided_read.hpp"
-#include "failure_text.hpp"
+#include "error_text.hpp"
 #include "gcs/client_core.hpp"
 #include "gcs/grpc_service.hpp"
 
@@ -25,7 +25,7 @@ public:
     }
     void reconnecting() noexcept override {}
     void reconnected() noexcept override {}
-    void ended(const failure&) noexcept override {}
+    void ended(const error_value&) noexcept override {}
 
     /// Null before the first response.
     std::shared_ptr<const object_info> info() const {
@@ -71,11 +71,11 @@ public:
 private:
     void start() noexcept override {
         if (range().empty()) return refuse({});
-        const failure why = guarded([this] {
+        const error_value why = guarded([this] {
             require_client(core_);
             owner_ = std::make_shared<single_owner>();
             use(core_->service().streams(object_, pool_options())->create(), owner_);
-            return failure();
+            return error_value();
         });
         if (why) return refuse(why);
         read_operation::start();
@@ -92,7 +92,7 @@ private:
 }  // namespace
 
 void require_client(const std::shared_ptr<client_core>& core) {
-    if (core == nullptr) throw error(failure(errc::invalid_argument, "client: none (moved from)"));
+    if (core == nullptr) throw error(error_value(errc::invalid_argument, "client: none (moved from)"));
 }
 
 asio::any_io_executor executor_of(const std::shared_ptr<client_core>& core) {

@@ -4,7 +4,7 @@
 #include <rangeio/proto/storage_control.pb.h>
 
 #include "checked_policy.hpp"
-#include "failure_text.hpp"
+#include "error_text.hpp"
 #include "grpc/channels.hpp"
 #include "grpc/connections.hpp"
 #include "grpc/grpc_connections.hpp"
@@ -32,7 +32,7 @@ namespace control_pb = proto::storage::control::v2;
 using grpc_transport::bucket_resource;
 using grpc_transport::unary_request;
 
-failure malformed(const std::string& subject, const wire::decode_result& how) {
+error_value malformed(const std::string& subject, const wire::decode_result& how) {
     if (how.status == wire::decode_status::out_of_memory) throw std::bad_alloc();
     if (how.status == wire::decode_status::above_limit) {
         return {errc::protocol_error, fmt::format("{}: a page has {}", subject, how.what)};
@@ -49,8 +49,8 @@ public:
           subject_(std::move(subject)),
           read_(std::move(read)) {}
 
-    failure outcome(T& out) noexcept override {
-        const failure how =
+    error_value outcome(T& out) noexcept override {
+        const error_value how =
             guarded([&] { return why() ? why().with_context(subject_) : read_(response(), out); });
         if (how) out = T();
         return how;
@@ -103,7 +103,7 @@ public:
         const std::string subject = object.to_string();
         const auto read = [subject](const std::string& bytes, object_info& out) {
             const auto how = wire::decode_object(bytes, out);
-            return how ? failure() : malformed(subject, how);
+            return how ? error_value() : malformed(subject, how);
         };
         return ask<object_info>(
             {"/google.storage.v2.Storage/GetObject", object.bucket(), request.SerializeAsString()},
@@ -124,8 +124,8 @@ public:
                            accept = std::move(asked.accept)](const std::string& bytes, list_page& out) {
             const auto how = wire::decode_listing(bytes, out);
             if (!how) return malformed(subject, how);
-            const failure why = accept(out);
-            return why ? why.with_context(subject) : failure();
+            const error_value why = accept(out);
+            return why ? why.with_context(subject) : error_value();
         };
         return ask<list_page>(
             {"/google.storage.v2.Storage/ListObjects", asked.bucket, request.SerializeAsString()},
@@ -140,7 +140,7 @@ public:
         const std::string subject = "gs://" + bucket;
         const auto read = [subject](const std::string& bytes, bucket_layout& out) {
             const auto how = wire::decode_layout(bytes, out);
-            return how ? failure() : malformed(subject, how);
+            return how ? error_value() : malformed(subject, how);
         };
         return ask<bucket_layout>(
             {"/google.storage.control.v2.StorageControl/GetStorageLayout", bucket, request.SerializeAsString()

@@ -23,34 +23,34 @@ constexpr std::size_t max_text_bytes = 1024;  // of a prefix or a delimiter
 
 void check_text(std::string_view what, std::string_view text) {
     if (text.size() > max_text_bytes) {
-        throw error(failure(
+        throw error(error_value(
             errc::invalid_argument,
             fmt::format("{}: {} bytes are more than {}", what, text.size(), max_text_bytes)
         ));
     }
-    if (!is_utf8(text)) throw error(failure(errc::invalid_argument, fmt::format("{}: not UTF-8", what)));
+    if (!is_utf8(text)) throw error(error_value(errc::invalid_argument, fmt::format("{}: not UTF-8", what)));
 }
 
 /// A request that was rejected before it was sent.
 template <class T>
 class refused_operation final : public runtime::operation, public detail::outcome_of<T> {
 public:
-    explicit refused_operation(failure why) : why_(std::move(why)) {}
+    explicit refused_operation(error_value why) : why_(std::move(why)) {}
 
-    failure outcome(T&) noexcept override { return why_; }
+    error_value outcome(T&) noexcept override { return why_; }
 
 private:
     void start() noexcept override { complete(); }
-    void stop(const failure&) noexcept override {}
-    void reject(const failure& why) noexcept override { why_ = why; }
+    void stop(const error_value&) noexcept override {}
+    void reject(const error_value& why) noexcept override { why_ = why; }
 
-    failure why_;
+    error_value why_;
 };
 
 /// The initiation that `ask(service)` returns, or one that completes with its failure.
 template <class T, class Ask>
 detail::initiation<T> asked_of(const std::shared_ptr<gcs::client_core>& core, Ask ask) {
-    failure why;
+    error_value why;
     try {
         gcs::require_client(core);
         return ask(core->service());

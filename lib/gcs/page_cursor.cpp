@@ -25,7 +25,7 @@ std::uint64_t hash_of(std::string_view text) {
 }
 
 [[noreturn]] void reject(std::string_view why) {
-    throw error(failure(errc::invalid_argument, fmt::format("page_token: {}", why)));
+    throw error(error_value(errc::invalid_argument, fmt::format("page_token: {}", why)));
 }
 
 std::uint64_t take_number(std::string_view& text) {
@@ -44,11 +44,11 @@ std::string take_text(std::string_view& text, std::uint64_t size) {
     return out;
 }
 
-failure broken(std::string what) {
+error_value broken(std::string what) {
     return {errc::protocol_error, std::move(what)};
 }
 
-failure increase(std::string& last, const std::string& next, std::string_view what) {
+error_value increase(std::string& last, const std::string& next, std::string_view what) {
     if (next.size() > max_name_bytes) {
         return broken(fmt::format("a name of {} bytes in the {}", next.size(), what));
     }
@@ -97,30 +97,30 @@ std::string page_cursor::text() const {
     );
 }
 
-failure page_cursor::take(list_page& page, unsigned max_empty_pages) {
-    if (const failure why = check_names(page)) return why;
+error_value page_cursor::take(list_page& page, unsigned max_empty_pages) {
+    if (const error_value why = check_names(page)) return why;
     if (page.next_page_token.empty()) return {};
     empty_pages_ = page.objects.empty() && page.prefixes.empty() ? empty_pages_ + 1 : 0;
     if (empty_pages_ > max_empty_pages) {
         return broken(fmt::format("{} pages in a row without a name", empty_pages_));
     }
-    if (const failure why = check_token(page.next_page_token)) return why;
+    if (const error_value why = check_token(page.next_page_token)) return why;
     token_ = std::move(page.next_page_token);
     page.next_page_token = text();
     return {};
 }
 
-failure page_cursor::check_names(const list_page& page) {
+error_value page_cursor::check_names(const list_page& page) {
     for (const object_info& object : page.objects) {
-        if (const failure why = increase(last_object_, object.name, "objects")) return why;
+        if (const error_value why = increase(last_object_, object.name, "objects")) return why;
     }
     for (const std::string& prefix : page.prefixes) {
-        if (const failure why = increase(last_prefix_, prefix, "prefixes")) return why;
+        if (const error_value why = increase(last_prefix_, prefix, "prefixes")) return why;
     }
     return {};
 }
 
-failure page_cursor::check_token(const std::string& next) {
+error_value page_cursor::check_token(const std::string& next) {
     if (next.size() > max_token_bytes) {
         return broken(fmt::format("a page token of {} bytes is longer than {}", next.size(), max_token_bytes)
         );

@@ -26,11 +26,11 @@ public:
     ///
     /// Errors: errc::protocol_error if the names do not increase, if the token is repeated, or if more than
     ///         `max_empty_pages` pages in a row had no name.
-    failure take(list_page& page, unsigned max_empty_pages);
+    error_value take(list_page& page, unsigned max_empty_pages);
 
 private:
-    failure check_names(const list_page& page);
-    failure check_token(const std::string& next);
+    error_value check_names(const list_page& page);
+    error_value check_token(const std::string& next);
     std::string text() const;
 
     std::string token_;

@@ -31,7 +31,7 @@ public:
         list_options options;
         std::string page_token;  // of the service; empty: the first page
         /// Checks and converts a page from the service; a failure ends the listing.
-        std::function<failure(list_page&)> accept;
+        std::function<error_value(list_page&)> accept;
     };
     virtual detail::initiation<list_page> list(list_request request) = 0;
 };

@@ -38,10 +38,10 @@ struct incoming {
 /// The end of a call.
 struct call_end {
     call_end() = default;
-    call_end(failure reason) : why(std::move(reason)) {}  // implicit: most ends have no details
+    call_end(error_value reason) : why(std::move(reason)) {}  // implicit: most ends have no details
 
     /// Empty if the service ended the call with OK.
-    failure why;
+    error_value why;
     /// There was no connection: the call has not reached the service.
     bool unconnected = false;
     /// The service redirects the next call.

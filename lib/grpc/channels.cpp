@@ -27,7 +27,7 @@ constexpr std::size_t least_message_bytes = std::size_t{64} << 10;
 constexpr std::size_t most_message_bytes = std::numeric_limits<int>::max();
 
 [[noreturn]] void reject(std::string message) {
-    throw error(failure(errc::invalid_argument, std::move(message)));
+    throw error(error_value(errc::invalid_argument, std::move(message)));
 }
 
 // gRPC aborts the process for a header value that it cannot send, so such values are rejected here.
@@ -67,7 +67,7 @@ std::shared_ptr<grpc::ChannelCredentials> make_credentials(
     if (wanted == security::plain) contradicts("credentials must not be sent over http://");
     auto out = grpc::GoogleDefaultCredentials();
     if (out == nullptr) {
-        throw error(failure(
+        throw error(error_value(
             errc::unauthenticated,
             "Google default credentials: not found; set GOOGLE_APPLICATION_CREDENTIALS, or log in with "
             "gcloud"

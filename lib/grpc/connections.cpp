@@ -103,7 +103,7 @@ private:
             abandoned = abandoned_;
         }
         if (!abandoned || end.why.kind() != error_class::cancelled) return events->on_done(end);
-        events->on_done(failure(errc::stalled, "the connection gave no sign of life"));
+        events->on_done(error_value(errc::stalled, "the connection gave no sign of life"));
     }
 
     const std::shared_ptr<connections> owner_;

@@ -41,7 +41,8 @@ public:
     explicit reader(std::string_view text) : whole_(text) {}
 
     [[noreturn]] void reject(std::string_view why) const {
-        throw error(failure(errc::invalid_argument, fmt::format("endpoint '{}': {}", printable(whole_), why))
+        throw error(
+            error_value(errc::invalid_argument, fmt::format("endpoint '{}': {}", printable(whole_), why))
         );
     }
 

@@ -1,6 +1,6 @@
 #include "grpc/endpoint_watch.hpp"
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 #include "status_numbers.hpp"
 
 #include <chrono>
@@ -56,7 +56,7 @@ void endpoint_watch::answered() noexcept {
     timer_.reset();
 }
 
-void endpoint_watch::end(const failure& why) noexcept {
+void endpoint_watch::end(const error_value& why) noexcept {
     if (answered_) return;
     // These statuses may be gRPC's own, without any answer from the endpoint.
     const error_class kind = why.kind();

@@ -31,7 +31,7 @@ public:
     bool has_answered() const noexcept { return answered_; }
     const std::string& endpoint() const noexcept { return endpoint_; }
     /// A call has ended with `why`; empty: with OK, or before it was made.
-    void end(const failure& why) noexcept;
+    void end(const error_value& why) noexcept;
 
 private:
     void tell() noexcept;

@@ -51,11 +51,11 @@ public:
     }
 
 private:
-    failure on_message(std::span<const wire::slice> message) noexcept override {
+    error_value on_message(std::span<const wire::slice> message) noexcept override {
         return take_response(message, *events_);
     }
     void on_write_done() noexcept override { events_->on_write_done(); }
-    void on_done(const grpc::Status& status, const failure& broken, bool reached) noexcept override {
+    void on_done(const grpc::Status& status, const error_value& broken, bool reached) noexcept override {
         const auto events = std::move(events_);
         events->on_done(broken ? call_end(broken) : end(status, reached));
     }
@@ -63,7 +63,7 @@ private:
     call_end end(const grpc::Status& status, bool reached) const noexcept {
         call_end out = end_from_status(status, channels_->max_message_bytes());
         if (reached) return out;
-        if (failure none = no_connection(status, *channel_, channels_->endpoint())) {
+        if (error_value none = no_connection(status, *channel_, channels_->endpoint())) {
             out.why = std::move(none);
             out.unconnected = true;
         }

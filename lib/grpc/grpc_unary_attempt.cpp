@@ -60,7 +60,7 @@ private:
         try {
             unary_end out;
             out.why = end_from_status(status, channels_->max_message_bytes()).why;
-            if (const failure none = no_connection(status, *channel_, channels_->endpoint())) {
+            if (const error_value none = no_connection(status, *channel_, channels_->endpoint())) {
                 out.why = none;
                 out.unconnected = true;
             }

@@ -13,7 +13,7 @@ inline constexpr std::size_t max_handle_bytes = std::size_t{64} << 10;
 /// The object's metadata, serialized.
 inline constexpr std::size_t max_metadata_bytes = std::size_t{1} << 20;
 /// Chunks in one message, and fragments of the metadata in it.
-inline constexpr std::size_t max_pieces = 16384;
+inline constexpr std::size_t max_chunks = 16384;
 inline constexpr std::size_t max_metadata_parts = 64;
 /// Objects and prefixes on one page of a listing; at most 1000 are requested.
 inline constexpr std::size_t max_page_entries = 10'000;

@@ -61,7 +61,7 @@ void message_stream::OnReadDone(bool ok) {
         RemoveHold();
         return;
     }
-    if (const failure why = take(); why && !broken_) {
+    if (const error_value why = take(); why && !broken_) {
         // The call continues until gRPC reports its end; the reason of the end is decided here.
         broken_ = why;
         context_.TryCancel();
@@ -82,7 +82,7 @@ void message_stream::OnDone(const grpc::Status& status) {
     events->on_done(status, broken_, reached_);
 }
 
-failure message_stream::take() noexcept {
+error_value message_stream::take() noexcept {
     if (broken_) return {};
     try {
         // Local variables, so that an idle stream keeps no part of its last message.

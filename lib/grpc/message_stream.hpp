@@ -22,11 +22,11 @@ namespace rangeio::grpc_transport {
 class message_events {
 public:
     /// A message; its bytes are valid during this call only. A failure ends the stream.
-    virtual failure on_message(std::span<const wire::slice> message) noexcept = 0;
+    virtual error_value on_message(std::span<const wire::slice> message) noexcept = 0;
     virtual void on_write_done() noexcept = 0;
     /// `broken`: the reason why this side ended the call; empty: it ended with `status`. `reached`: the service has
     /// answered.
-    virtual void on_done(const grpc::Status& status, const failure& broken, bool reached) noexcept = 0;
+    virtual void on_done(const grpc::Status& status, const error_value& broken, bool reached) noexcept = 0;
 
 protected:
     ~message_events() = default;
@@ -61,7 +61,7 @@ private:
     void OnReadDone(bool ok) override;
     void OnWriteDone(bool ok) override;
     void OnDone(const grpc::Status& status) override;
-    failure take() noexcept;
+    error_value take() noexcept;
 
     const std::shared_ptr<channels> channels_;  // destroyed last: the context must not hold the last channel
     const std::shared_ptr<grpc::Channel> channel_;
@@ -72,7 +72,7 @@ private:
     grpc::ByteBuffer request_;
     grpc::ByteBuffer response_;
 
-    failure broken_;  // used by the reads only, which run one at a time
+    error_value broken_;  // used by the reads only, which run one at a time
 
     std::mutex mutex_;
     bool reading_ended_ = false;  // no write may be started any more

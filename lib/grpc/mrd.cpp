@@ -1,7 +1,7 @@
 #include "grpc/mrd.hpp"
 
 #include "checked_policy.hpp"
-#include "failure_text.hpp"
+#include "error_text.hpp"
 #include "runtime/interleave.hpp"
 #include "runtime/operation.hpp"
 
@@ -58,12 +58,12 @@ std::int64_t mrd::read(std::shared_ptr<range_sink> sink) {
     return id;
 }
 
-void mrd::cancel(std::int64_t read_id, const failure& why) noexcept {
+void mrd::cancel(std::int64_t read_id, const error_value& why) noexcept {
     act([&](mrd_fsm& m, mrd_actions& out) { m.cancel_range(read_id, why, out); });
 }
 
-void mrd::close(const failure& why) noexcept {
-    close_with(why ? why : failure(errc::stream_closed), why);
+void mrd::close(const error_value& why) noexcept {
+    close_with(why ? why : error_value(errc::stream_closed), why);
 }
 
 std::uint64_t mrd::outstanding_bytes() const noexcept {
@@ -86,23 +86,58 @@ void mrd::on_shutdown() noexcept {
     close(errc::shut_down);
 }
 
+// The first of `rest` that names a range; the ones before it are skipped.
+mrd_fsm::verdict mrd::begin_next(
+    mrd_fsm& m, std::span<const wire::data_chunk>& rest, mrd_actions& out
+) noexcept {
+    while (!rest.empty() && !rest.front().has_read_range) rest = rest.subspan(1);
+    if (rest.empty()) return {};
+    const wire::data_chunk& chunk = rest.front();
+    return m.begin_chunk(chunk.read_id, chunk.read_offset, chunk.payload.size, chunk.range_end, out);
+}
+
+// The end of one chunk and the begin of the next share a lock operation: these are most of the locks of a small read.
 void mrd::on_response(const incoming& response) noexcept {
     // As a rule, only the first response of a call has more than chunks.
     const bool plain = response.metadata == nullptr && response.read_handle == nullptr;
-    const bool first = machine_.feed([plain](mrd_fsm& m, mrd_actions& out) {
+    std::span<const wire::data_chunk> rest = response.chunks;
+    mrd_fsm::verdict verdict;
+    const bool first = machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
         const bool awaited = m.awaits_response();
-        if (plain && !awaited) m.response(std::nullopt, out);
+        if (plain && !awaited) {
+            m.response(std::nullopt, out);
+            verdict = begin_next(m, rest, out);
+        }
         return awaited;
     });
     if (!plain || first) {
         const bool must_tell = first && !brought_handle_;
-        if (const failure unfit = env_.source->update(response.metadata, response.read_handle, must_tell)) {
+        if (const error_value unfit =
+                env_.source->update(response.metadata, response.read_handle, must_tell)) {
             close_with(unfit, unfit);
             return;
         }
         take_report(response);
+        machine_.feed([&](mrd_fsm& m, mrd_actions& out) { verdict = begin_next(m, rest, out); });
     }
-    for (const wire::data_chunk& chunk : response.chunks) take_chunk(response, chunk);
+    while (!rest.empty()) {
+        const wire::data_chunk& chunk = rest.front();
+        rest = rest.subspan(1);
+        const mrd_fsm::verdict said = verdict;
+        const error_value damage = said.accept ? copy(response, chunk, said) : said.why;
+        const auto proceed = [&](mrd_fsm& m, mrd_actions& out) {
+            if (said.accept) m.end_chunk(chunk.read_id, damage, out);
+            verdict = begin_next(m, rest, out);
+        };
+        const bool unchecked = said.accept && !chunk.crc32c && chunk.payload.size != 0;
+        if (rest.empty() && said.accept && !damage && !unchecked) {
+            act(proceed);
+            return;
+        }
+        machine_.feed(proceed);
+        if (!said.accept || damage) report_rejected(said, chunk.payload.size, damage);
+        if (unchecked && !damage) report_unchecked(said, chunk.payload.size);
+    }
     drain();
 }
 
@@ -124,18 +159,12 @@ void mrd::take_report(const incoming& response) noexcept {
 }
 
 // The one copy of a payload byte, and its checksum, in the same pass. No lock is held meanwhile; the machine
-// keeps the range from completing.
-void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) noexcept {
-    if (!chunk.has_read_range) return;
-    const auto verdict = machine_.feed([&](mrd_fsm& m, mrd_actions& out) {
-        return m.begin_chunk(chunk.read_id, chunk.read_offset, chunk.payload.size, chunk.range_end, out);
-    });
-    if (!verdict.accept) return report_rejected(verdict, chunk.payload.size, verdict.why);
-    range_sink& sink = *verdict.sink;
-    failure damage;
-    const bool unchecked = !chunk.crc32c && chunk.payload.size != 0;
-    if (unchecked && env_.require_checksums) {
-        damage = described(
+// keeps the range from completing. Returns the fault of the chunk, if any.
+error_value mrd::copy(
+    const incoming& response, const wire::data_chunk& chunk, const mrd_fsm::verdict& said
+) noexcept {
+    if (!chunk.crc32c && chunk.payload.size != 0 && env_.require_checksums) {
+        return described(
             errc::protocol_error,
             "a chunk of {} bytes at offset {} has no checksum",
             chunk.payload.size,
@@ -143,31 +172,27 @@ void mrd::take_chunk(const incoming& response, const wire::data_chunk& chunk) no
         );
     }
     std::uint32_t crc = 0;
-    if (!damage) {
-        runtime::interleave("before bytes are copied");
-        std::uint64_t position = verdict.position;
-        wire::for_each_run(response.message, chunk.payload, [&](wire::slice run) {
-            crc = sink.take(position, run, crc);
-            position += run.size();
-        });
-        runtime::interleave("after bytes were copied");
-    }
-    if (chunk.has_data && chunk.crc32c && *chunk.crc32c != crc) {
-        damage = described(
-            errc::data_corrupted,
-            "a chunk of {} bytes at offset {} has CRC32C {:08x}, the service sent {:08x}",
-            chunk.payload.size,
-            chunk.read_offset,
-            crc,
-            *chunk.crc32c
-        );
-    }
-    machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.end_chunk(chunk.read_id, damage, out); });
-    if (damage) report_rejected(verdict, chunk.payload.size, damage);
-    if (!damage && unchecked) report_unchecked(verdict, chunk.payload.size);
+    std::uint64_t position = said.position;
+    runtime::interleave("before bytes are copied");
+    wire::for_each_run(response.message, chunk.payload, [&](wire::slice run) {
+        crc = said.sink->take(position, run, crc);
+        position += run.size();
+    });
+    runtime::interleave("after bytes were copied");
+    if (!chunk.has_data || !chunk.crc32c || *chunk.crc32c == crc) return {};
+    return described(
+        errc::data_corrupted,
+        "a chunk of {} bytes at offset {} has CRC32C {:08x}, the service sent {:08x}",
+        chunk.payload.size,
+        chunk.read_offset,
+        crc,
+        *chunk.crc32c
+    );
 }
 
-void mrd::report_rejected(const mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept {
+void mrd::report_rejected(
+    const mrd_fsm::verdict& said, std::uint64_t bytes, const error_value& why
+) noexcept {
     if (!why && bytes == 0) return;  // a range_end of an abandoned range
     event what = about(why ? event_kind::rejected_chunk : event_kind::orphans_dropped);
     what.bytes = bytes;
@@ -189,11 +214,11 @@ void mrd::on_write_done() noexcept {
 
 void mrd::on_done(const call_end& end) noexcept {
     if (end.redirect) {
-        if (const failure why = env_.source->redirect(*end.redirect)) {
+        if (const error_value why = env_.source->redirect(*end.redirect)) {
             machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.close(why, why, out); });
         }
     }
-    const failure why = env_.source->explain(end.why);
+    const error_value why = env_.source->explain(end.why);
     act([&](mrd_fsm& m, mrd_actions& out) {
         m.call_ended(
             {why, end.redirect.has_value(), end.range_errors, end.unconnected, end.unreadable},
@@ -203,7 +228,7 @@ void mrd::on_done(const call_end& end) noexcept {
     });
 }
 
-void mrd::close_with(const failure& ranges, const failure& stream) noexcept {
+void mrd::close_with(const error_value& ranges, const error_value& stream) noexcept {
     act([&](mrd_fsm& m, mrd_actions& out) { m.close(ranges, stream, out); });
 }
 
@@ -322,17 +347,17 @@ void mrd::start_call(const mrd_action& action) noexcept {
         // The limit covers all calls of the opening, and the waits between them.
         const auto late = [](mrd_fsm& m, mrd_actions& out) {
             if (m.has_opened()) return;
-            failure why = described(errc::timed_out, "the stream did not open in time");
+            error_value why = described(errc::timed_out, "the stream did not open in time");
             // A status from the service explains more than the limit, so it leads the text.
-            if (m.last_failure().kind() != error_class::none) {
-                why = remarked(m.last_failure(), "the stream did not open in time");
-            } else if (m.last_failure()) {
-                why = remarked(why, "{}", m.last_failure().message());
+            if (m.last_error().kind() != error_class::none) {
+                why = remarked(m.last_error(), "the stream did not open in time");
+            } else if (m.last_error()) {
+                why = remarked(why, "{}", m.last_error().message());
             }
             m.close(why, why, out);
         };
         if (!set_timer(open_timer_, env_.open_timeout, late)) {
-            const failure why = make_error_code(boost::system::errc::not_enough_memory);
+            const error_value why = make_error_code(boost::system::errc::not_enough_memory);
             machine_.feed([&](mrd_fsm& m, mrd_actions& out) { m.close(why, why, out); });
         }
     }
@@ -348,7 +373,7 @@ void mrd::start_call(const mrd_action& action) noexcept {
     } catch (...) {
         // A call that was not started does not report its end.
         call_.reset();
-        on_done(failure(make_error_code(boost::system::errc::not_enough_memory)));
+        on_done(error_value(make_error_code(boost::system::errc::not_enough_memory)));
     }
 }
 

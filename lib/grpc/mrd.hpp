@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <random>
+#include <span>
 
 namespace rangeio::grpc_transport {
 
@@ -42,8 +43,8 @@ public:
 
     void open(std::shared_ptr<stream_listener> owner) override;
     std::int64_t read(std::shared_ptr<range_sink> sink) override;
-    void cancel(std::int64_t read_id, const failure& why) noexcept override;
-    void close(const failure& why) noexcept override;
+    void cancel(std::int64_t read_id, const error_value& why) noexcept override;
+    void close(const error_value& why) noexcept override;
     std::uint64_t outstanding_bytes() const noexcept override;
     bool idle() const noexcept override;
     void reopen() noexcept override;
@@ -57,14 +58,21 @@ private:
     void on_done(const call_end& end) noexcept override;
 
     void take_report(const incoming& response) noexcept;
-    void take_chunk(const incoming& response, const wire::data_chunk& chunk) noexcept;
-    void report_rejected(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes, const failure& why) noexcept;
+    static fsm::mrd_fsm::verdict begin_next(
+        fsm::mrd_fsm& m, std::span<const wire::data_chunk>& rest, fsm::mrd_actions& out
+    ) noexcept;
+    error_value copy(
+        const incoming& response, const wire::data_chunk& chunk, const fsm::mrd_fsm::verdict& said
+    ) noexcept;
+    void report_rejected(
+        const fsm::mrd_fsm::verdict& said, std::uint64_t bytes, const error_value& why
+    ) noexcept;
     void report_unchecked(const fsm::mrd_fsm::verdict& said, std::uint64_t bytes) noexcept;
     void report_call(const fsm::mrd_action& action) noexcept;
     void report_answer(const fsm::mrd_action& action) noexcept;
     event about(event_kind what) const noexcept;
     std::chrono::nanoseconds since(fsm::time_point then) const noexcept { return env_.core->now() - then; }
-    void close_with(const failure& ranges, const failure& stream) noexcept;
+    void close_with(const error_value& ranges, const error_value& stream) noexcept;
     template <class Event>
     void act(Event&& event) noexcept;
     template <class Event>

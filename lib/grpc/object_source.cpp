@@ -1,6 +1,6 @@
 #include "grpc/object_source.hpp"
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 #include "grpc/limits.hpp"
 #include "text.hpp"
 
@@ -21,10 +21,10 @@ call_spec object_source::spec(bool anew) const {
     return out;
 }
 
-failure object_source::update(
+error_value object_source::update(
     const object_info* reported, const std::string* read_handle, bool required
 ) noexcept {
-    if (failure unfit = pinned_object::update(reported, required)) return unfit;
+    if (error_value unfit = pinned_object::update(reported, required)) return unfit;
     if (read_handle == nullptr) return {};
     const std::lock_guard lock(mutex_);
     try {
@@ -35,7 +35,7 @@ failure object_source::update(
     return {};
 }
 
-failure object_source::redirect(const call_end::redirection& where) noexcept {
+error_value object_source::redirect(const call_end::redirection& where) noexcept {
     if (!fits_header(where.routing_token)) {
         return described(errc::protocol_error, "the service redirects with a token invalid in a header");
     }

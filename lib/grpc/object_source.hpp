@@ -18,12 +18,12 @@ public:
     /// response to a call with a handle may omit it.
     call_spec spec(bool anew = false) const;
     /// As pinned_object::update(); stores the handle on success.
-    failure update(
+    error_value update(
         const object_info* reported, const std::string* read_handle, bool required = false
     ) noexcept;
     /// Stores the token and the handle of a redirect; an absent one leaves the stored one unchanged. Fails for a token
     /// that is invalid in a header, and for a token or handle above the limits of limits.hpp.
-    failure redirect(const call_end::redirection& where) noexcept;
+    error_value redirect(const call_end::redirection& where) noexcept;
 
 private:
     mutable runtime::mutex mutex_;

@@ -53,8 +53,8 @@ void decode_read_handle(wire_reader& in, extent& handle) noexcept {
 }
 
 // An empty chunk takes two bytes of the message and many more bytes of memory.
-constexpr const char* too_many_pieces = "more than 16384 chunks in one message";
-static_assert(grpc_transport::max_pieces == 16384);
+constexpr const char* too_many_chunks = "more than 16384 chunks in one message";
+static_assert(grpc_transport::max_chunks == 16384);
 constexpr const char* too_many_parts = "more than 64 parts of metadata in one message";
 static_assert(grpc_transport::max_metadata_parts == 64);
 
@@ -67,7 +67,7 @@ const char* decode_response(wire_reader& in, read_response& out) {
                 out.metadata.push_back(in.bytes());
                 break;
             case length_delimited_field(6):
-                if (out.chunks.size() == grpc_transport::max_pieces) return too_many_pieces;
+                if (out.chunks.size() == grpc_transport::max_chunks) return too_many_chunks;
                 in.nested([&, &chunk = out.chunks.emplace_back()] { decode_object_range_data(in, chunk); });
                 break;
             case length_delimited_field(7):

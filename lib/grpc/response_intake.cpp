@@ -1,6 +1,6 @@
 #include "grpc/response_intake.hpp"
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 #include "grpc/limits.hpp"
 #include "grpc/object_decoder.hpp"
 
@@ -10,11 +10,11 @@
 namespace rangeio::grpc_transport {
 namespace {
 
-failure no_memory() noexcept {
+error_value no_memory() noexcept {
     return make_error_code(boost::system::errc::not_enough_memory);
 }
 
-failure refused(const wire::decode_result& why) noexcept {
+error_value refused(const wire::decode_result& why) noexcept {
     if (why.status == wire::decode_status::out_of_memory) return no_memory();
     if (why.status == wire::decode_status::above_limit) {
         return described(errc::protocol_error, "a response has {}", why.what);
@@ -22,13 +22,13 @@ failure refused(const wire::decode_result& why) noexcept {
     return described(errc::protocol_error, "malformed response: {}", why.what);
 }
 
-failure too_long(const char* what, std::size_t bytes, std::size_t most) noexcept {
+error_value too_long(const char* what, std::size_t bytes, std::size_t most) noexcept {
     return described(
         errc::protocol_error, "a response has {} bytes of {}, the limit is {}", bytes, what, most
     );
 }
 
-failure hand_on(std::span<const wire::slice> message, bidi_call_events& to) {
+error_value hand_on(std::span<const wire::slice> message, bidi_call_events& to) {
     wire::read_response decoded;
     if (const auto how = wire::decode_read_response(message, decoded); !how) return refused(how);
     incoming out;
@@ -58,7 +58,7 @@ failure hand_on(std::span<const wire::slice> message, bidi_call_events& to) {
 
 }  // namespace
 
-failure take_response(std::span<const wire::slice> message, bidi_call_events& to) noexcept {
+error_value take_response(std::span<const wire::slice> message, bidi_call_events& to) noexcept {
     try {
         return hand_on(message, to);
     } catch (const std::exception&) {

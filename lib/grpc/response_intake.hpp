@@ -13,6 +13,6 @@ namespace rangeio::grpc_transport {
 ///
 /// Errors: errc::protocol_error for a response that is malformed or above one of the limits of limits.hpp;
 ///         not_enough_memory. The response is not passed on then, and the caller has to end the call with the failure.
-failure take_response(std::span<const wire::slice> message, bidi_call_events& to) noexcept;
+error_value take_response(std::span<const wire::slice> message, bidi_call_events& to) noexcept;
 
 }  // namespace rangeio::grpc_transport

@@ -9,7 +9,7 @@
 
 namespace rangeio::grpc_transport {
 
-failure from_status(int code, std::string_view text) {
+error_value from_status(int code, std::string_view text) {
     if (code == 0) return {};
     const std::string line = printable(text);
     const bool known = code > 0 && code <= status_number::unauthenticated;

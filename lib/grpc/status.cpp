@@ -1,6 +1,6 @@
 #include "grpc/status.hpp"
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 #include "grpc/limits.hpp"
 #include "grpc/service_status.hpp"
 #include "grpc/status_details.hpp"
@@ -51,7 +51,9 @@ call_end end_from_status(const grpc::Status& status, std::size_t max_message_byt
     }
 }
 
-failure no_connection(const grpc::Status& status, grpc::Channel& on, const std::string& endpoint) noexcept {
+error_value no_connection(
+    const grpc::Status& status, grpc::Channel& on, const std::string& endpoint
+) noexcept {
     if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return {};
     const grpc_connectivity_state state = on.GetState(false);
     if (state != GRPC_CHANNEL_TRANSIENT_FAILURE && state != GRPC_CHANNEL_CONNECTING) return {};

@@ -19,6 +19,8 @@ call_end end_from_status(const grpc::Status& status, std::size_t max_message_byt
 
 /// The failure of a call that has not reached the service, because there was no connection to `endpoint`; empty if the
 /// call may have reached it.
-failure no_connection(const grpc::Status& status, grpc::Channel& on, const std::string& endpoint) noexcept;
+error_value no_connection(
+    const grpc::Status& status, grpc::Channel& on, const std::string& endpoint
+) noexcept;
 
 }  // namespace rangeio::grpc_transport

@@ -115,9 +115,9 @@ bool read_range_error(std::string_view bytes, const plain_status& call, call_end
     });
     if (!whole || !good) return false;
     // An entry without a text of its own gets the call's.
-    failure why = said.message.empty() && said.code == call.code
-                      ? out.why
-                      : from_status(said.code, said.message.empty() ? call.message : said.message);
+    error_value why = said.message.empty() && said.code == call.code
+                          ? out.why
+                          : from_status(said.code, said.message.empty() ? call.message : said.message);
     out.range_errors.push_back({read_id, std::move(why)});
     return true;
 }
@@ -160,7 +160,7 @@ bool read_retry_info(std::string_view bytes, call_end& out) {
     if (seconds < 0 || nanos < 0 || nanos >= 1'000'000'000) return true;
     const auto delay =
         std::chrono::seconds(std::min(seconds, most_seconds)) + std::chrono::nanoseconds(nanos);
-    if (out.why) out.why = failure(out.why.code(), error_info{out.why.message(), out.why.kind(), delay});
+    if (out.why) out.why = error_value(out.why.code(), error_info{out.why.message(), out.why.kind(), delay});
     return true;
 }
 

@@ -18,7 +18,7 @@ struct unary_request {
 };
 
 struct unary_end {
-    failure why;                // empty: `response` is the answer
+    error_value why;            // empty: `response` is the answer
     std::string response = {};  // serialized
     bool unconnected = false;   // there was no connection: the call has not reached the service
 };

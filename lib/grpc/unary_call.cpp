@@ -1,7 +1,7 @@
 #include "grpc/unary_call.hpp"
 
 #include "checked_policy.hpp"
-#include "failure_text.hpp"
+#include "error_text.hpp"
 
 #include <random>
 #include <string_view>
@@ -36,17 +36,17 @@ private:
 };
 
 void unary_call::start() noexcept {
-    const failure obstacle = guarded([this]() -> failure {
+    const error_value obstacle = guarded([this]() -> error_value {
         const auto self = std::static_pointer_cast<unary_call>(shared_from_this());
         guest_ = std::make_shared<guest>(self);
         if (!env_.core->enter(*guest_)) return errc::shut_down;
-        return limit_opening() ? failure() : make_error_code(boost::system::errc::not_enough_memory);
+        return limit_opening() ? error_value() : make_error_code(boost::system::errc::not_enough_memory);
     });
     if (obstacle) machine_.feed([&](unary_fsm& m, unary_actions& out) { m.cancel(obstacle, out); });
     act([](unary_fsm& m, unary_actions& out) { m.start(out); });
 }
 
-void unary_call::stop(const failure& why) noexcept {
+void unary_call::stop(const error_value& why) noexcept {
     act([&](unary_fsm& m, unary_actions& out) { m.cancel(why, out); });
 }
 

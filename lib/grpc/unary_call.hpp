@@ -33,15 +33,15 @@ public:
     ~unary_call() override;
 
     // The result, once complete.
-    const failure& why() const noexcept { return why_; }
+    const error_value& why() const noexcept { return why_; }
     const std::string& response() const noexcept { return response_; }
 
 private:
     class guest;
 
     void start() noexcept override;
-    void stop(const failure& why) noexcept override;
-    void reject(const failure& why) noexcept override { why_ = why; }
+    void stop(const error_value& why) noexcept override;
+    void reject(const error_value& why) noexcept override { why_ = why; }
     void on_done(unary_end end) noexcept override;
 
     template <class Event>
@@ -65,7 +65,7 @@ private:
     std::shared_ptr<runtime::timer> open_timer_;
 
     std::string response_;
-    failure why_;
+    error_value why_;
 };
 
 }  // namespace rangeio::grpc_transport

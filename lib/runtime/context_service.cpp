@@ -55,6 +55,20 @@ private:
     std::function<void()> then_;
 };
 
+/// An executor that has a context and executes nothing: a timer can be made with it, whatever class the context is.
+struct context_executor {
+    asio::execution_context* of;
+
+    asio::execution_context& query(asio::execution::context_t) const noexcept { return *of; }
+    template <class F>
+    void execute(F&&) const {}
+    bool operator==(const context_executor&) const noexcept = default;
+};
+using timer_of_a_context = asio::basic_waitable_timer<
+    std::chrono::steady_clock,
+    asio::wait_traits<std::chrono::steady_clock>,
+    context_executor>;
+
 /// Time and threads of a simulation.
 class clocked_core final : public context_core {
 public:
@@ -100,17 +114,19 @@ void context_core::leave(tracked_operation& p) noexcept {
     all_left_.notify_all();
 }
 
+// The operation that is about to leave is still inside, so shut_down() cannot miss this.
 context_core::shutdown_hold::shutdown_hold(std::shared_ptr<context_core> core) noexcept
     : core_(std::move(core)) {
-    if (core_ == nullptr) return;
-    const std::lock_guard lock(core_->mutex_);
-    ++core_->stays_;
+    if (core_ != nullptr) ++core_->holds_;
 }
 
+// Without a lock as long as no shutdown waits: shut_down() sets its flag before it looks for holds, and this reads the
+// flag after its hold has ended, so one of the two sees the other.
 context_core::shutdown_hold::~shutdown_hold() {
     if (core_ == nullptr) return;
+    --core_->holds_;
+    if (!core_->shut_down_) return;
     const std::lock_guard lock(core_->mutex_);
-    --core_->stays_;
     core_->all_left_.notify_all();
 }
 
@@ -155,13 +171,13 @@ void context_core::shut_down() noexcept {
     std::vector<std::shared_ptr<void>> dead;
     {
         std::unique_lock lock(mutex_);
-        while (!inside_.empty() || stays_ != 0) {
+        while (!inside_.empty() || holds_ != 0) {
             lock.unlock();
             const context_clock::progress done = run_one_step();
             lock.lock();
             if (done == context_clock::progress::made) continue;
             if (done == context_clock::progress::none) break;
-            all_left_.wait(lock, [this] { return inside_.empty() && stays_ == 0; });
+            all_left_.wait(lock, [this] { return inside_.empty() && holds_ == 0; });
         }
         over_ = true;
         dead.swap(to_destroy_);
@@ -170,6 +186,11 @@ void context_core::shut_down() noexcept {
 
 context_service::context_service(asio::execution_context& context)
     : service(context), core_(core_for(context)) {
+    // Services are shut down in the reverse order of their creation, and this one needs timers until its end. A context
+    // with a clock of its own needs none, and there one would start a thread of Asio's.
+    if (asio::use_service<detail::clock_service>(context).clock == nullptr) {
+        const timer_of_a_context older_than_this(context_executor{&context});
+    }
     // The strand service is made before this one is registered, so it is shut down after it: completions are posted to
     // strands until the last tracked_operation has left, and after its shutdown a strand destroys them on the posting
     // thread.
@@ -177,16 +198,7 @@ context_service::context_service(asio::execution_context& context)
 }
 
 std::shared_ptr<context_core> core_of(const asio::any_io_executor& executor) {
-    asio::execution_context& context = asio::query(executor, asio::execution::context);
-    if (!asio::has_service<context_service>(context)) {
-        // Services are shut down in the reverse order of their creation, and this one needs timers until its end. A
-        // context with a clock of its own needs none, and there one would start a thread of Asio's.
-        if (!asio::has_service<detail::clock_service>(context)) {
-            const asio::steady_timer older_than_our_service(executor);
-        }
-        return asio::use_service<context_service>(context).core();
-    }
-    return asio::use_service<context_service>(context).core();
+    return asio::use_service<context_service>(asio::query(executor, asio::execution::context)).core();
 }
 
 }  // namespace rangeio::runtime

@@ -8,6 +8,7 @@
 #include <boost/asio/execution_context.hpp>
 #include <boost/intrusive/list.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -90,9 +91,9 @@ private:
     std::mutex mutex_;
     std::condition_variable all_left_;
     boost::intrusive::list<tracked_operation, boost::intrusive::constant_time_size<false>> inside_;
-    std::size_t stays_ = 0;
+    std::atomic<std::size_t> holds_ = 0;
     std::vector<std::shared_ptr<void>> to_destroy_;  // from destroy_later() during the shutdown
-    bool shut_down_ = false;
+    std::atomic<bool> shut_down_ = false;
     bool over_ = false;
 };
 

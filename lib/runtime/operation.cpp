@@ -30,7 +30,7 @@ void operation::launch(asio::any_io_executor executor, asio::cancellation_slot s
     slot_ = slot;
     self_ = std::static_pointer_cast<operation>(shared_from_this());
     const auto alive = self_;
-    failure obstacle;
+    error_value obstacle;
     try {
         work_.emplace(executor_);
         // The guard alone tracks work, so the executors of all callers on one context compare equal.
@@ -72,7 +72,7 @@ void operation::cancel_by(asio::cancellation_type type) noexcept {
 
 // While start() runs there may be nothing to cancel yet. So the later of start() and the first cancellation stops the
 // work.
-void operation::cancel(const failure& why) noexcept {
+void operation::cancel(const error_value& why) noexcept {
     if (cancelled_.exchange(true)) return;
     cancellation_ = why;
     if (second_.exchange(true)) stop(cancellation_);

@@ -36,17 +36,17 @@ public:
 
     /// Ends the work early. On any thread, any number of times: the first call counts. A call before start() has
     /// returned takes effect then.
-    void cancel(const failure& why) noexcept;
+    void cancel(const error_value& why) noexcept;
 
 protected:
     /// Begins the work. Must not throw: a failure is the operation's result.
     virtual void start() noexcept = 0;
 
     /// Ends the work early. Called at most once, after start(), perhaps after complete().
-    virtual void stop(const failure& why) noexcept = 0;
+    virtual void stop(const error_value& why) noexcept = 0;
 
     /// Called instead of start() if the operation cannot start: records `why` as the result.
-    virtual void reject(const failure& why) noexcept = 0;
+    virtual void reject(const error_value& why) noexcept = 0;
 
     /// Whether the operation has had no side effect and has not touched memory of the caller, and will not from now on:
     /// then cancellation of the type `total` is honored. On any thread.
@@ -67,7 +67,7 @@ private:
     std::optional<asio::executor_work_guard<asio::any_io_executor>> work_;
     std::shared_ptr<context_core> core_;
     std::shared_ptr<timer> timer_;
-    failure cancellation_;
+    error_value cancellation_;
     std::atomic<bool> cancelled_ = false;
     std::atomic<bool> second_ =
         false;  // start() has returned, or cancel() was called: the later of the two stops the work

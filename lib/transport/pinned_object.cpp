@@ -1,6 +1,6 @@
 #include "transport/pinned_object.hpp"
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 
 #include <fmt/format.h>
 
@@ -17,7 +17,7 @@ pinned_object::pinned_object(object_ref object)
     info_ = std::make_shared<const object_info>(std::move(named));
 }
 
-failure pinned_object::update(const object_info* reported, bool required) noexcept {
+error_value pinned_object::update(const object_info* reported, bool required) noexcept {
     const std::lock_guard lock(mutex_);
     if (reported == nullptr) {
         if (is_known() && !required) return {};
@@ -51,7 +51,7 @@ failure pinned_object::update(const object_info* reported, bool required) noexce
     }
 }
 
-failure pinned_object::explain(const failure& why) const noexcept {
+error_value pinned_object::explain(const error_value& why) const noexcept {
     if (why.code() != errc::not_found && why.code() != errc::precondition_failed) return why;
     const std::lock_guard lock(mutex_);
     if (!is_known()) return why;  // the object has never been reported

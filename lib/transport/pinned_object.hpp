@@ -21,10 +21,10 @@ public:
     /// Takes over the report of a response; null if the response has none. Fails if the report has no generation, or
     /// another one than the pinned one. A missing report is a failure if `required`, or before the first report: no
     /// generation would be pinned then.
-    failure update(const object_info* reported, bool required = false) noexcept;
+    error_value update(const object_info* reported, bool required = false) noexcept;
     /// Translates the failure of a call: if the pinned object does not exist any more, that is
     /// errc::generation_changed.
-    failure explain(const failure& why) const noexcept;
+    error_value explain(const error_value& why) const noexcept;
 
     /// 0: none is pinned yet.
     std::int64_t generation() const noexcept;

@@ -23,7 +23,7 @@ namespace {
 using testing::fault_script;
 using testing::possible_faults;
 
-failure status(int number) {
+error_value status(int number) {
     return error_code(number, grpc_category());
 }
 
@@ -42,7 +42,7 @@ TEST_CASE("stress outcome: an error with its own reason is accepted, one with an
     const possible_faults none;
     CHECK(judge({}, {}, none) == stress_outcome::done);
     struct row {
-        failure why;
+        error_value why;
         circumstances reason;
         stress_outcome then;
     };
@@ -67,12 +67,14 @@ TEST_CASE("stress outcome: an error with its own reason is accepted, one with an
 
 TEST_CASE("stress outcome: a fault explains the errors that it causes and no others") {
     const possible_faults some(fault_script::parse("reset status=INTERNAL; bad-checksum; mute"));
-    for (const failure& why : {status(13), failure(errc::data_corrupted), failure(errc::stalled)}) {
+    for (const error_value& why :
+         {status(13), error_value(errc::data_corrupted), error_value(errc::stalled)}) {
         CAPTURE(why.message());
         CHECK(judge(why, {}, some) == stress_outcome::faulted);
         CHECK(judge(why, {}, possible_faults()) == stress_outcome::violated);
     }
-    for (const failure& why : {status(14), status(5), failure(errc::short_read), failure(errc::not_found)}) {
+    for (const error_value& why :
+         {status(14), status(5), error_value(errc::short_read), error_value(errc::not_found)}) {
         CAPTURE(why.message());
         CHECK(judge(why, {}, some) == stress_outcome::violated);
     }

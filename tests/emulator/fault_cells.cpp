@@ -27,7 +27,7 @@ using namespace support;
 using rangeio::byte_range;
 using rangeio::client_options;
 using rangeio::errc;
-using rangeio::failure;
+using rangeio::error_value;
 using rangeio::fetch_options;
 using rangeio::mrd_pool;
 using rangeio::pool_options;
@@ -109,7 +109,7 @@ public:
     const std::string& complaint() const noexcept { return complaint_; }
 
 private:
-    static std::string text_of(const failure& why) { return why ? error_text(why) : "ok"; }
+    static std::string text_of(const error_value& why) { return why ? error_text(why) : "ok"; }
 
     void give_up() {
         outcome end;
@@ -135,7 +135,7 @@ private:
         co_await close();
     }
 
-    asio::awaitable<void> read(byte_range range, failure& ended) {
+    asio::awaitable<void> read(byte_range range, error_value& ended) {
         std::vector<std::byte> memory(range.length());
         fetch_options how;
         how.concurrency(2).min_chunk_bytes(1).timeout(20s);
@@ -148,7 +148,7 @@ private:
         }
     }
 
-    bool may_be(const failure& why) const {
+    bool may_be(const error_value& why) const {
         if (why.code() == asio::error::operation_aborted) return stage_ == stage::cancelled;
         if (why.code() == errc::pool_closed) return stage_ == stage::closing;
         return explained_.explain(why);
@@ -189,8 +189,8 @@ private:
     const stage stage_;
     engine_fixture fixture_;
     mrd_pool pool_;
-    failure first_;
-    failure second_;
+    error_value first_;
+    error_value second_;
     std::string complaint_;
 };
 

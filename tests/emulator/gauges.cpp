@@ -22,7 +22,7 @@
 // heap, after thousands of streams, pools and keys. No network: the streams open at once, and end on request.
 
 using namespace support;
-using rangeio::failure;
+using rangeio::error_value;
 using rangeio::lease;
 using rangeio::mrd_pool;
 using rangeio::mrd_pool_cache;
@@ -43,12 +43,12 @@ public:
         asio::post(context_, [owner = owner_, info = info_] { owner->opened(info); });
     }
     std::int64_t read(std::shared_ptr<rangeio::range_sink>) override { return 0; }
-    void cancel(std::int64_t, const failure&) noexcept override {}
-    void close(const failure& why) noexcept override { end(why); }
+    void cancel(std::int64_t, const error_value&) noexcept override {}
+    void close(const error_value& why) noexcept override { end(why); }
     std::uint64_t outstanding_bytes() const noexcept override { return 0; }
     std::shared_ptr<const object_info> info() const noexcept override { return info_; }
 
-    void end(const failure& why) {
+    void end(const error_value& why) {
         if (!owner_) return;
         asio::post(context_, [owner = std::move(owner_), why] { owner->ended(why); });
         owner_.reset();
@@ -128,7 +128,7 @@ TEST_CASE("gauge: a pool releases the memory of streams that have ended") {
         run(context, lease_into(pool, held));
         const auto stream = seen.streams.back().lock();
         REQUIRE(stream);
-        stream->end(failure(rangeio::errc::stream_closed, "died"));
+        stream->end(error_value(rangeio::errc::stream_closed, "died"));
         context.restart();
         context.poll();
     });

@@ -26,7 +26,7 @@ using rangeio::byte_range;
 using rangeio::client;
 using rangeio::client_options;
 using rangeio::errc;
-using rangeio::failure;
+using rangeio::error_value;
 using rangeio::mrd_pool;
 using rangeio::object_ref;
 using rangeio::pool_options;
@@ -68,22 +68,22 @@ struct hostile_fixture {
 
     void run(asio::awaitable<void> body) { support::run(context, std::move(body)); }
     /// What opening a pool fails with.
-    failure opening() {
-        failure out;
+    error_value opening() {
+        error_value out;
         run(open_into(out));
         return out;
     }
-    asio::awaitable<void> open_into(failure& out) {
+    asio::awaitable<void> open_into(error_value& out) {
         const auto one = pool_options().size(1);
         out = co_await failure_of(user.async_open(object, one));
     }
     /// What a read of the bytes ends with, through a pool that opens; nothing if it is right.
-    failure reading(byte_range range) {
-        failure out;
+    error_value reading(byte_range range) {
+        error_value out;
         run(read_into(range, out));
         return out;
     }
-    asio::awaitable<void> read_into(byte_range range, failure& out) {
+    asio::awaitable<void> read_into(byte_range range, error_value& out) {
         const auto one = pool_options().size(1);
         mrd_pool pool = co_await user.async_open(object, one);
         std::vector<std::byte> memory(range.length());
@@ -113,7 +113,7 @@ TEST_CASE("hostile service: a redirect with a token that no header can carry is 
         hostile_fixture f([&token](hostile_call& call, const request&) {
             call.end(code::aborted, "go elsewhere", redirect(token));
         });
-        const failure why = f.opening();
+        const error_value why = f.opening();
         CHECK(why.code() == errc::protocol_error);
         CHECK(f.service.calls() == 1);
     }
@@ -136,7 +136,7 @@ TEST_CASE("hostile service: a first response without a generation is an error, a
         std::vector<std::byte> memory(10);
         const auto read_at_once = [&]() -> asio::awaitable<void> {
             const byte_range range(0, 10);
-            const failure why = co_await failure_of(f.user.async_fetch(object, range, memory));
+            const error_value why = co_await failure_of(f.user.async_fetch(object, range, memory));
             CHECK(why.code() == errc::protocol_error);
         };
         f.run(read_at_once());
@@ -160,20 +160,20 @@ TEST_CASE("hostile service: of ranges refused by name, a hundred with long texts
         const auto one_stream = pool_options().size(1);
         mrd_pool pool = co_await f.user.async_open(object, one_stream);
         rangeio::lease held = co_await pool.async_acquire();
-        std::vector<failure> good;
-        std::vector<failure> refused;
+        std::vector<error_value> good;
+        std::vector<error_value> refused;
         std::vector<std::byte> memory(10);
-        const auto one = [&](std::uint64_t offset, std::vector<failure>& into) -> asio::awaitable<void> {
+        const auto one = [&](std::uint64_t offset, std::vector<error_value>& into) -> asio::awaitable<void> {
             const byte_range range(offset, 10);
-            failure why = co_await failure_of(held.async_fetch(range, memory));
+            error_value why = co_await failure_of(held.async_fetch(range, memory));
             into.push_back(why);
         };
         for (std::size_t i = 0; i < bad; ++i)
             asio::co_spawn(f.context, one(2000 + 10 * i, refused), asio::detached);
         for (std::size_t i = 0; i < 2; ++i) asio::co_spawn(f.context, one(10 * i, good), asio::detached);
         while (good.size() + refused.size() < bad + 2) co_await asio::post(asio::use_awaitable);
-        CHECK(std::ranges::none_of(good, [](const failure& why) { return static_cast<bool>(why); }));
-        CHECK(std::ranges::all_of(refused, [](const failure& why) {
+        CHECK(std::ranges::none_of(good, [](const error_value& why) { return static_cast<bool>(why); }));
+        CHECK(std::ranges::all_of(refused, [](const error_value& why) {
             return why.code() == errc::range_not_satisfiable;
         }));
         CHECK(pool.stats().streams.refused == bad);
@@ -205,7 +205,7 @@ TEST_CASE("hostile service: malformed or oversized details fail only the range t
             const auto one = [&](std::uint64_t offset) -> asio::awaitable<void> {
                 std::vector<std::byte> memory(10);
                 const byte_range range(offset, 10);
-                const failure why = co_await failure_of(held.async_fetch(range, memory));
+                const error_value why = co_await failure_of(held.async_fetch(range, memory));
                 CHECK(static_cast<bool>(why) == (offset == 500));
                 ++done;
             };
@@ -226,7 +226,7 @@ TEST_CASE("hostile service: an unknown status becomes UNKNOWN, and the range's o
         const auto id = asked.read_ranges(0).read_id();
         call.end(code::out_of_range, "bad", range_errors(range_error(id, 99, "odd\x1b[31m")));
     });
-    const failure why = f.reading(byte_range(0, 10));
+    const error_value why = f.reading(byte_range(0, 10));
     CHECK(why.kind() == rangeio::error_class::unknown);
     CHECK(why.message().ends_with("odd [31m (UNKNOWN, status 99)"));
 }
@@ -242,7 +242,7 @@ TEST_CASE("hostile service: a message above the limit is an error that names it,
             client_options().max_message_bytes(65536)
         );
         CHECK_FALSE(f.reading(byte_range(0, 60'000)));
-        const failure why = f.reading(byte_range(0, 100'000));
+        const error_value why = f.reading(byte_range(0, 100'000));
         CHECK(why.code() == errc::protocol_error);
         CHECK(why.message().ends_with(limit));
         CHECK(f.service.calls() == 2);
@@ -255,7 +255,7 @@ TEST_CASE("hostile service: a message above the limit is an error that names it,
         client_options().max_message_bytes(65536)
     );
     const auto ask = [&]() -> asio::awaitable<void> {
-        const failure why = co_await failure_of(f.user.async_stat(object));
+        const error_value why = co_await failure_of(f.user.async_stat(object));
         CHECK(why.code() == errc::protocol_error);
         CHECK(why.message().ends_with(limit));
     };
@@ -308,7 +308,7 @@ TEST_CASE("hostile service: a page of empty entries is rejected before it takes 
         call.end(0);
     });
     const auto list = [&]() -> asio::awaitable<void> {
-        const failure why = co_await failure_of(f.user.async_list("b-1"));
+        const error_value why = co_await failure_of(f.user.async_list("b-1"));
         CHECK(why.code() == errc::protocol_error);
         CHECK(why.message() == "gs://b-1: a page has more than 10000 entries");
     };
@@ -325,7 +325,7 @@ TEST_CASE("hostile service: pieces without a checksum are counted, or rejected w
     CHECK_FALSE(lenient.reading(byte_range(0, 10)));
     CHECK(lenient.streams.unchecked_chunks == 1);
     hostile_fixture strict(without, client_options().require_checksums(true));
-    const failure why = strict.reading(byte_range(0, 10));
+    const error_value why = strict.reading(byte_range(0, 10));
     CHECK(why.code() == errc::protocol_error);
     CHECK(why.message().ends_with("a chunk of 10 bytes at offset 0 has no checksum"));
     CHECK(strict.streams.unchecked_chunks == 0);

@@ -55,8 +55,8 @@ struct metadata_fixture : engine_fixture {
         } while (!options.page_token().empty());
     }
     /// Lists the bucket, a name on each page.
-    rangeio::failure list() {
-        rangeio::failure out;
+    rangeio::error_value list() {
+        rangeio::error_value out;
         const auto body = [&]() -> asio::awaitable<void> {
             const list_options small = list_options().page_size(1);
             out = co_await failure_of(follow(small));
@@ -64,8 +64,8 @@ struct metadata_fixture : engine_fixture {
         run(body());
         return out;
     }
-    rangeio::failure refused(list_options options) {
-        rangeio::failure out;
+    rangeio::error_value refused(list_options options) {
+        rangeio::error_value out;
         const auto body = [&]() -> asio::awaitable<void> {
             out = co_await failure_of(client.async_list("b-1", options));
         };
@@ -205,7 +205,7 @@ TEST_CASE("listing: a text of the peer that is not UTF-8 is an error that names 
     engine_fixture f;
     const auto options = client_options().endpoint(peer.address());
     rangeio::client client(f.context.get_executor(), options);
-    rangeio::failure why;
+    rangeio::error_value why;
     const auto list = [&]() -> asio::awaitable<void> { why = co_await failure_of(client.async_list("b-1")); };
     const auto layout = [&]() -> asio::awaitable<void> {
         why = co_await failure_of(client.async_layout("b-1"));

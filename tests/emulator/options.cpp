@@ -71,8 +71,8 @@ server_options with_faults(const char* script) {
 
 /// What `make()` fails with.
 template <class Make>
-rangeio::failure failed(engine_fixture& f, Make make) {
-    rangeio::failure out;
+rangeio::error_value failed(engine_fixture& f, Make make) {
+    rangeio::error_value out;
     const auto body = [&]() -> asio::awaitable<void> { out = co_await failure_of(make()); };
     f.run(body());
     return out;

@@ -161,11 +161,11 @@ const object_ref missing("b-1", "missing");
 
 asio::awaitable<void> by_value(rangeio::client& client) {
     // With the text, or with the code, whichever token it is.
-    rangeio::failure why;
-    (void)co_await client.async_stat(missing, rangeio::redirect_failure(why));
+    rangeio::error_value why;
+    (void)co_await client.async_stat(missing, rangeio::redirect_error_value(why));
     CHECK(why.code() == rangeio::errc::not_found);
     CHECK(why.message().find("gs://b-1/missing") != std::string::npos);
-    (void)co_await client.async_stat(missing, rangeio::redirect_failure(asio::use_awaitable, why));
+    (void)co_await client.async_stat(missing, rangeio::redirect_error_value(asio::use_awaitable, why));
     CHECK(why.message().find("gs://b-1/missing") != std::string::npos);
     rangeio::error_code code;
     (void)co_await client.async_stat(missing, asio::redirect_error(asio::use_awaitable, code));
@@ -182,10 +182,10 @@ asio::awaitable<void> by_value(rangeio::client& client) {
     }
     CHECK(thrown);
     auto stored = client.async_stat(missing);
-    const rangeio::failure again = co_await failure_of(std::move(stored));
+    const rangeio::error_value again = co_await failure_of(std::move(stored));
     CHECK(again.message() == why.message());
     // And a success leaves none.
-    (void)co_await client.async_stat(object_ref("b-1", "o"), rangeio::redirect_failure(why));
+    (void)co_await client.async_stat(object_ref("b-1", "o"), rangeio::redirect_error_value(why));
     CHECK_FALSE(why);
 }
 
@@ -289,9 +289,9 @@ TEST_CASE("tokens: a destination is any sequence of buffers, filled one after th
     CHECK(got == range.length());
     CHECK(all == content.substr(100, range.length()));
     // Too little of it is an argument that is wrong, and is not begun.
-    rangeio::failure why;
+    rangeio::error_value why;
     over = false;
-    const auto end = rangeio::redirect_failure([&](std::size_t) { over = true; }, why);
+    const auto end = rangeio::redirect_error_value([&](std::size_t) { over = true; }, why);
     pool.async_fetch(byte_range(0, range.length() + 1), buffers, how, end);
     run_until(f.context, [&] { return over; });
     CHECK(why.code() == rangeio::errc::invalid_argument);

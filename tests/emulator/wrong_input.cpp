@@ -23,8 +23,8 @@ namespace {
 
 /// Code and message of what `operation` fails with.
 template <class Make>
-rangeio::failure refused(engine_fixture& f, Make make) {
-    rangeio::failure out;
+rangeio::error_value refused(engine_fixture& f, Make make) {
+    rangeio::error_value out;
     const auto body = [&]() -> asio::awaitable<void> { out = co_await failure_of(make()); };
     f.run(body());
     return out;

@@ -135,7 +135,7 @@ public:
 
     std::shared_ptr<bidi_call_events> events;
     std::vector<fsm::wire_range> asked;
-    failure broken;
+    error_value broken;
     bool writing = false;
     bool cancelled = false;
 };
@@ -160,7 +160,7 @@ public:
     }
     void reconnecting() noexcept override {}
     void reconnected() noexcept override {}
-    void ended(const failure&) noexcept override { ++times_ended; }
+    void ended(const error_value&) noexcept override { ++times_ended; }
 
     bool is_open = false;
     bool pinned = true;
@@ -195,7 +195,7 @@ public:
         stream_->close({});
         for (std::size_t i = 0; owner_->times_ended == 0 && i < most_calls; ++i) {
             if (call() == nullptr) break;
-            end_call(call_end(failure(error_code(1, grpc_category()), "cancelled")));
+            end_call(call_end(error_value(error_code(1, grpc_category()), "cancelled")));
         }
         check(noted == nullptr, noted);
         check(owner_->times_ended == 1, "a stream does not end once");
@@ -312,7 +312,7 @@ private:
         const test::sliced slices(message, slice_bytes);
         const auto events = one->events;
         // As the call over gRPC does it.
-        if (const failure why = take_response(slices.slices(), *events)) {
+        if (const error_value why = take_response(slices.slices(), *events)) {
             one->broken = why;
             one->cancelled = true;
         }

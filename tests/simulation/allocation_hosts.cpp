@@ -149,7 +149,7 @@ TEST_CASE("machine_host, mrd_fsm: a range without memory leaves no trace, events
     wire([](mrd_fsm& m, mrd_actions& out) { m.response(out); });
     wire([](mrd_fsm& m, mrd_actions& out) { m.write_done(out); });
     wire([](mrd_fsm& m, mrd_actions&) { return m.begin_write(); });
-    const auto chunk = [&](std::int64_t id, std::int64_t offset, const failure& damage) {
+    const auto chunk = [&](std::int64_t id, std::int64_t offset, const error_value& damage) {
         wire([&](mrd_fsm& m, mrd_actions& out) {
             if (m.begin_chunk(id, offset, 8, true, out).accept) m.end_chunk(id, damage, out);
         });

@@ -3,7 +3,7 @@
 #include <rangeio/sim/allocation_failures.hpp>
 #include <rangeio/sim/context.hpp>
 
-#include "failure_text.hpp"
+#include "error_text.hpp"
 #include "grpc/mrd_maker.hpp"
 #include "grpc/response_intake.hpp"
 #include "simulation/range_reader.hpp"
@@ -66,9 +66,9 @@ public:
     void opened(std::shared_ptr<const object_info>) noexcept override {}
     void reconnecting() noexcept override {}
     void reconnected() noexcept override {}
-    void ended(const failure& why) noexcept override { end = why; }
+    void ended(const error_value& why) noexcept override { end = why; }
 
-    std::optional<failure> end;
+    std::optional<error_value> end;
 };
 
 /// The wire, in a world that is asked for executors and timers only.
@@ -157,8 +157,8 @@ struct stream_fixture : wire_fixture {
 
 /// The result of `tell` while every allocation fails. Fails if `tell` throws.
 template <class Tell>
-failure without_memory(Tell&& tell) {
-    std::optional<failure> out;
+error_value without_memory(Tell&& tell) {
+    std::optional<error_value> out;
     try {
         const allocation_failures outage(1, 1000);
         out = tell();
@@ -241,7 +241,7 @@ TEST_CASE("wire: an object update without memory is dropped, but another generat
 TEST_CASE("wire: not_found for an opened object becomes generation_changed, also without memory") {
     wire_fixture f;
     const auto& source = *f.env.source;
-    const failure gone(
+    const error_value gone(
         errc::not_found, "a text that is longer than what fits into a string", rangeio::error_class::gone
     );
     CHECK(source.explain(gone).code() == errc::not_found);
@@ -267,7 +267,7 @@ TEST_CASE("wire: lack of memory during decoding ends the call and is not blamed 
             said += support::hostile::piece(1, i, content.substr(static_cast<std::size_t>(i), 1), i == 11);
         }
         const test::sliced message(said, 7);
-        failure why;
+        error_value why;
         std::uint64_t struck = 0;
         {
             const allocation_failures outage(at, 1);

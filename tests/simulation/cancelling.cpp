@@ -87,11 +87,11 @@ public:
     /// Whether it was over before it was cancelled; else where it was.
     bool over() const noexcept { return over_; }
     const std::string& where() const noexcept { return where_; }
-    const failure& read_end() const { return read_.value(); }
-    const failure& close_end() const { return close_.value(); }
+    const error_value& read_end() const { return read_.value(); }
+    const error_value& close_end() const { return close_.value(); }
 
 private:
-    void cancel(asio::awaitable<void> operation, const std::optional<failure>& ended, std::size_t steps) {
+    void cancel(asio::awaitable<void> operation, const std::optional<error_value>& ended, std::size_t steps) {
         asio::cancellation_signal signal;
         sim::spawn(io_->get_executor(), "who is cancelled", std::move(operation), signal.slot());
         for (std::size_t i = 0; i < steps && world_.step(); ++i) {
@@ -128,7 +128,7 @@ private:
         fetch_options how;
         how.concurrency(2).min_chunk_bytes(1);
         const auto got = co_await support::try_fetch(pool_, byte_range(0, 16), memory, how);
-        read_ = got ? failure() : got.error();
+        read_ = got ? error_value() : got.error();
         if (got) CHECK(service_.holds(memory, 0));
     }
 
@@ -136,7 +136,7 @@ private:
         co_await asio::this_coro::throw_if_cancelled(false);
         cancel.emit(asio::cancellation_type::terminal);
         co_await read();
-        const failure first = read_.value();
+        const error_value first = read_.value();
         co_await refresh();
         if (first) read_ = first;
     }
@@ -146,8 +146,8 @@ private:
 
     /// What it fails with, by an error of ours and never by Asio's own.
     template <class Awaitable>
-    asio::awaitable<failure> told(Awaitable operation) {
-        failure out;
+    asio::awaitable<error_value> told(Awaitable operation) {
+        error_value out;
         try {
             out = co_await support::failure_of(std::move(operation));
         } catch (const boost::system::system_error& e) {
@@ -160,7 +160,7 @@ private:
     asio::awaitable<void> refresh() { read_ = co_await support::failure_of(pool_.async_refresh_size()); }
 
     asio::awaitable<void> close() {
-        const failure end = co_await support::failure_of(pool_.async_close());
+        const error_value end = co_await support::failure_of(pool_.async_close());
         if (!close_) close_ = end;
     }
 
@@ -169,8 +169,8 @@ private:
     scripted_service service_;
     std::unique_ptr<sim::context> io_;
     mrd_pool pool_;
-    std::optional<failure> read_;
-    std::optional<failure> close_;
+    std::optional<error_value> read_;
+    std::optional<error_value> close_;
     bool over_ = false;
     std::string where_;
 };
@@ -180,7 +180,7 @@ using places = std::set<std::string>;
 /// Cancels after 0, 1, 2... steps, until the operation ends before its cancellation; returns the places of the
 /// cancellations. `ended` returns how the operation ended. A read that has all its bytes by then succeeds.
 places cancel_everywhere(
-    void (cancelling_scene::*cancel)(std::size_t), const failure& (cancelling_scene::*ended)() const
+    void (cancelling_scene::*cancel)(std::size_t), const error_value& (cancelling_scene::*ended)() const
 ) {
     places seen;
     for (std::size_t steps = 0; steps < 1000; ++steps) {
@@ -190,7 +190,7 @@ places cancel_everywhere(
         (s.*cancel)(steps);
         CAPTURE(steps);
         CAPTURE(s.where());
-        const failure& end = (s.*ended)();
+        const error_value& end = (s.*ended)();
         if (s.over()) {
             CHECK_FALSE(end);
             return seen;

@@ -91,7 +91,7 @@ public:
         const auto got = co_await support::try_fetch(pool, range, memory, how);
         if (!got) {
             ++failures;
-            last_failure = got.error().message();
+            last_error = got.error().message();
         } else if (*got != range.length() || !service.holds(memory, range.offset())) {
             w.violate("the bytes are wrong");
         }
@@ -108,7 +108,7 @@ private:
 public:
     mrd_pool pool;
     std::size_t failures = 0;
-    std::string last_failure;
+    std::string last_error;
 };
 
 scripted_service_options small(const char* faults) {
@@ -153,7 +153,7 @@ TEST_CASE("connections: a slow link costs only time, a silent one is abandoned, 
         in.spawn(in.read(byte_range(0, size), 32));
         in.run();
         CAPTURE(faults);
-        CHECK(in.last_failure == "");
+        CHECK(in.last_error == "");
         CHECK(in.service.faults_struck()[0] == 1);
         return in.passed();
     };
@@ -177,7 +177,7 @@ TEST_CASE("connections: reads of an open pool survive an outage of 10, 20 and 40
             const auto begun = in.passed();
             for (std::uint64_t i = 0; i < 100; ++i) in.spawn(in.read(byte_range(i * 8, 8)));
             in.run();
-            CHECK(in.last_failure == "");
+            CHECK(in.last_error == "");
             CHECK(in.service.faults_struck()[0] == 1);
             CHECK(in.took(begun) >= lasts);
             CHECK(in.took(begun) <= lasts + 5s);
@@ -198,7 +198,7 @@ TEST_CASE("connections: a read started before the end of an outage completes wit
             co_await in.sleep(left);
             CHECK(in.passed() < lasts);
             co_await in.read(byte_range(0, 800), 4);
-            CHECK(in.last_failure.find("timed out") != std::string::npos);
+            CHECK(in.last_error.find("timed out") != std::string::npos);
             CHECK(in.failures == 1);
             CHECK(in.passed() <= lasts + 5s);
         };

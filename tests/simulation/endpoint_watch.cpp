@@ -56,7 +56,7 @@ TEST_CASE("endpoint_watch: an answer of any kind ends the watch") {
         w.watch->answered();
     }
     SUBCASE("a status that only a service has") {
-        w.watch->end(failure(errc::not_found, "no such object", rangeio::error_class::gone));
+        w.watch->end(error_value(errc::not_found, "no such object", rangeio::error_class::gone));
     }
     CHECK(w.core->timers().empty());
     w.watch->begin();

@@ -247,8 +247,8 @@ public:
             sink->done(all);
             return 1;
         }
-        void cancel(std::int64_t, const rangeio::failure&) noexcept override {}
-        void close(const rangeio::failure& why) noexcept override {
+        void cancel(std::int64_t, const rangeio::error_value&) noexcept override {}
+        void close(const rangeio::error_value& why) noexcept override {
             if (const auto to = std::exchange(owner, nullptr)) to->ended(why);
         }
         std::uint64_t outstanding_bytes() const noexcept override { return 0; }

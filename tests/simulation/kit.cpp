@@ -412,7 +412,7 @@ class nobody_listens final : public rangeio::stream_listener {
     void opened(std::shared_ptr<const rangeio::object_info>) noexcept override {}
     void reconnecting() noexcept override {}
     void reconnected() noexcept override {}
-    void ended(const rangeio::failure&) noexcept override {}
+    void ended(const rangeio::error_value&) noexcept override {}
 };
 
 class dropped_read final : public rangeio::range_sink {

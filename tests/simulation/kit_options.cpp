@@ -93,7 +93,7 @@ TEST_CASE("threaded_service: the chances of faults are drawn from the seed") {
             context.get_executor(), service.transport(context.get_executor(), {}, retry_policy::none())
         );
         const auto body = [&]() -> asio::awaitable<void> {
-            const rangeio::failure why = co_await failure_of(pool.async_initialize());
+            const rangeio::error_value why = co_await failure_of(pool.async_initialize());
             opened.insert(!why.code());
             try {
                 co_await pool.async_close();

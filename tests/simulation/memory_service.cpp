@@ -32,14 +32,14 @@ public:
 
     void cancel() noexcept override {
         const std::lock_guard lock(mutex_);
-        if (!end_) end_ = failure(error_code(1, grpc_category()));
+        if (!end_) end_ = error_value(error_code(1, grpc_category()));
         schedule();
     }
 
     void break_now(int status) override {
         const std::lock_guard lock(mutex_);
         if (end_) return;
-        end_ = failure(error_code(status, grpc_category()), "the stream broke");
+        end_ = error_value(error_code(status, grpc_category()), "the stream broke");
         schedule();
     }
 
@@ -76,15 +76,15 @@ private:
         std::optional<fsm::wire_range> range;
         bool respond_now = false;
         std::shared_ptr<bidi_call_events> ended;
-        failure why;
+        error_value why;
         {
             const std::lock_guard lock(mutex_);
             if (!end_ && responses_ == 0 && service_.refuses_open()) {
-                end_ = failure(error_code(14, grpc_category()), "the open was refused");
+                end_ = error_value(error_code(14, grpc_category()), "the open was refused");
             }
             const std::size_t limit = service_.break_after();
             if (!end_ && limit != 0 && responses_ >= limit) {
-                end_ = failure(error_code(14, grpc_category()), "the stream broke");
+                end_ = error_value(error_code(14, grpc_category()), "the stream broke");
             }
             if (end_) {
                 // The end is reported last, after the writes have been confirmed.
@@ -157,9 +157,9 @@ private:
     std::shared_ptr<bidi_call_events> events_;
     std::mutex mutex_;
     std::deque<fsm::wire_range> ranges_;
-    std::optional<failure> end_;  // what the call is to end with
-    std::size_t responses_ = 0;   // of the steps, which come one at a time
-    std::size_t size_ = 0;        // of the object, as far as this call knows
+    std::optional<error_value> end_;  // what the call is to end with
+    std::size_t responses_ = 0;       // of the steps, which come one at a time
+    std::size_t size_ = 0;            // of the object, as far as this call knows
     std::size_t confirming_ = 0;
     bool stepping_ = false;
     bool over_ = false;

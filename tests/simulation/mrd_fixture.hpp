@@ -133,7 +133,7 @@ public:
     void opened(std::shared_ptr<const object_info>) noexcept override { heard += "opened "; }
     void reconnecting() noexcept override { heard += "reconnecting "; }
     void reconnected() noexcept override { heard += "reconnected "; }
-    void ended(const failure& why) noexcept override { heard += why ? "failed " : "ended "; }
+    void ended(const error_value& why) noexcept override { heard += why ? "failed " : "ended "; }
 
     std::string heard;
 };

@@ -264,9 +264,10 @@ TEST_CASE("mrd: S10: the range that the service names fails with its message, th
     const auto bad = f.read(900, 4);
     f.call().events->on_write_done();
     const auto good = f.read(0, 4);
-    call_end end = failure(errc::range_not_satisfiable, "of the call", rangeio::error_class::out_of_range);
+    call_end end =
+        error_value(errc::range_not_satisfiable, "of the call", rangeio::error_class::out_of_range);
     end.range_errors.push_back(
-        {1, failure(errc::range_not_satisfiable, "of the range", rangeio::error_class::out_of_range)}
+        {1, error_value(errc::range_not_satisfiable, "of the range", rangeio::error_class::out_of_range)}
     );
     f.call().end(end);
     REQUIRE(bad->outcome);
@@ -319,7 +320,7 @@ TEST_CASE("mrd: a stream opened after its close reports its end and leaves nothi
     }
     fixture f({}, nullptr, false);
     const auto got = f.read(4, 15);
-    f.stream->close(told == "ended " ? failure() : failure(errc::shut_down));
+    f.stream->close(told == "ended " ? error_value() : error_value(errc::shut_down));
     REQUIRE(got->outcome);
     CHECK(got->outcome->why);
     CHECK(f.owner->heard.empty());

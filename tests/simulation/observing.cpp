@@ -274,9 +274,10 @@ TEST_CASE("observer: a range that the service refuses is reported, its neighbors
     const auto bad = w.f.read(900, 4);
     w.f.call().events->on_write_done();
     const auto good = w.f.read(0, 4);
-    call_end end = failure(errc::range_not_satisfiable, "of the call", rangeio::error_class::out_of_range);
+    call_end end =
+        error_value(errc::range_not_satisfiable, "of the call", rangeio::error_class::out_of_range);
     end.range_errors.push_back(
-        {1, failure(errc::range_not_satisfiable, "of the range", rangeio::error_class::out_of_range)}
+        {1, error_value(errc::range_not_satisfiable, "of the range", rangeio::error_class::out_of_range)}
     );
     w.f.call().end(end);
     CHECK(w.watch->count("range_refused") == 1);

@@ -85,7 +85,7 @@ public:
         CHECK(service_.calls() == 2);
     }
     /// The right bytes, or why not.
-    asio::awaitable<failure> read(lease& on, byte_range range) {
+    asio::awaitable<error_value> read(lease& on, byte_range range) {
         std::vector<std::byte> memory(range.length());
         std::size_t got = 0;
         try {
@@ -95,7 +95,7 @@ public:
         }
         CHECK(got == range.length());
         CHECK(service_.holds(std::span(memory).first(got), range.offset()));
-        co_return failure();
+        co_return error_value();
     }
     asio::awaitable<void> close() { co_await pool_.async_close(); }
 
@@ -115,15 +115,15 @@ private:
 };
 
 /// On a stream that is opened after the pool has learnt the new size.
-asio::awaitable<void> read_on_the_next_stream(old_size_scene& s, byte_range range, failure& out) {
+asio::awaitable<void> read_on_the_next_stream(old_size_scene& s, byte_range range, error_value& out) {
     co_await s.learn();
     const lease first = co_await s.pool().async_acquire();
     lease next = co_await s.pool().async_acquire();
     out = co_await s.read(next, range);
 }
 
-failure failure_of_the_next_stream(old_size_scene& s, byte_range range) {
-    failure out;
+error_value failure_of_the_next_stream(old_size_scene& s, byte_range range) {
+    error_value out;
     s.run([&](old_size_scene& self) { return read_on_the_next_stream(self, range, out); });
     return out;
 }
@@ -142,7 +142,7 @@ TEST_CASE("P14: appended bytes are read though the next stream's call reports th
         range = byte_range(900, 600);
     }
     old_size_scene s(grown_and_unknown_to(3, 4));
-    CHECK(failure_of_the_next_stream(s, range).message() == failure().message());
+    CHECK(failure_of_the_next_stream(s, range).message() == error_value().message());
     CHECK(s.service().calls() == 5);
     CHECK(s.all_struck());
 }
@@ -164,7 +164,7 @@ TEST_CASE("P14: a service that keeps reporting an old size ends a read with that
     }
     old_size_scene s(grown_and_unknown_to(3, 400));
     const auto start = s.now();
-    const failure why = failure_of_the_next_stream(s, range);
+    const error_value why = failure_of_the_next_stream(s, range);
     CAPTURE(why.message());
     CHECK(why.message().find(cause) != std::string::npos);
     CHECK(why.message().find("no progress for") != std::string::npos);

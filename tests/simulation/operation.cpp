@@ -21,7 +21,7 @@
 #include <vector>
 
 using namespace support;
-using rangeio::failure;
+using rangeio::error_value;
 
 // What a coroutine waits for, when the context goes first.
 
@@ -34,7 +34,7 @@ public:
     promise(std::vector<std::jthread>& elsewhere, std::shared_ptr<rangeio::runtime::context_core> core)
         : elsewhere_(&elsewhere), core_(std::move(core)) {}
 
-    void stop(const failure&) noexcept override {
+    void stop(const error_value&) noexcept override {
         if (elsewhere_ == nullptr) return complete();
         auto self = std::static_pointer_cast<promise>(shared_from_this());
         // As a thread of gRPC does: what it drops may be the last of a strand, which needs its context.
@@ -48,7 +48,7 @@ public:
 
 private:
     void start() noexcept override { started_.set_value(); }
-    void reject(const failure&) noexcept override {}
+    void reject(const error_value&) noexcept override {}
 
     std::vector<std::jthread>* const elsewhere_ = nullptr;
     const std::shared_ptr<rangeio::runtime::context_core> core_;

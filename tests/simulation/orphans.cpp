@@ -27,7 +27,7 @@ asio::awaitable<void> give_up_then_read(
     for (std::size_t at = 0; at < memory.size(); at += range_bytes) {
         requests.emplace_back(byte_range(at, range_bytes), std::span(memory).subspan(at, range_bytes));
     }
-    failure why;
+    error_value why;
     try {
         co_await pool.async_fetch_ranges(std::move(requests), fetch_ranges_options().timeout(20ms));
     } catch (const error& e) {

@@ -332,8 +332,8 @@ public:
         std::int64_t read(std::shared_ptr<rangeio::range_sink>) override {
             throw std::runtime_error("reads are over quota");
         }
-        void cancel(std::int64_t, const rangeio::failure&) noexcept override {}
-        void close(const rangeio::failure& why) noexcept override {
+        void cancel(std::int64_t, const rangeio::error_value&) noexcept override {}
+        void close(const rangeio::error_value& why) noexcept override {
             if (const auto owner = std::exchange(owner_, nullptr)) owner->ended(why);
         }
         std::uint64_t outstanding_bytes() const noexcept override {
@@ -374,14 +374,14 @@ private:
     mutable bool asking_ = false;
 };
 
-asio::awaitable<void> read_ten(mrd_pool& pool, rangeio::failure& why) {
+asio::awaitable<void> read_ten(mrd_pool& pool, rangeio::error_value& why) {
     lease held = co_await pool.async_acquire();
     std::vector<std::byte> memory(10);
     const byte_range range(0, 10);
     why = co_await failure_of(held.async_fetch(range, memory));
 }
 
-asio::awaitable<void> open_and_fail(mrd_pool& pool, rangeio::failure& why) {
+asio::awaitable<void> open_and_fail(mrd_pool& pool, rangeio::error_value& why) {
     why = co_await failure_of(pool.async_initialize());
 }
 
@@ -411,7 +411,7 @@ TEST_CASE("pool: an exception of a factory, or of its streams, is reported with 
     asio::io_context context;
     const auto factory = std::make_shared<inquisitive_factory>();
     mrd_pool pool(context.get_executor(), factory, pool_options().size(1));
-    rangeio::failure why;
+    rangeio::error_value why;
     SUBCASE("the factory throws") {
         factory->refuses = true;
         run(context, open_and_fail(pool, why));
@@ -438,10 +438,10 @@ public:
     public:
         void open(std::shared_ptr<rangeio::stream_listener> to) override { owner = std::move(to); }
         std::int64_t read(std::shared_ptr<rangeio::range_sink>) override { return 1; }
-        void cancel(std::int64_t, const rangeio::failure&) noexcept override {}
-        void close(const rangeio::failure& why) noexcept override { end(why); }
+        void cancel(std::int64_t, const rangeio::error_value&) noexcept override {}
+        void close(const rangeio::error_value& why) noexcept override { end(why); }
         std::uint64_t outstanding_bytes() const noexcept override { return load; }
-        void end(const rangeio::failure& why) noexcept {
+        void end(const rangeio::error_value& why) noexcept {
             if (const auto to = std::exchange(owner, nullptr)) to->ended(why);
         }
 
@@ -515,7 +515,7 @@ TEST_CASE("P4: a caller whose open failed shares by the loads at that moment, no
     REQUIRE(f.streams->made.size() == 3);
     CHECK(f.stream_of(2) == nullptr);
     f.loads(300, 200);
-    f.streams->made[2]->end(rangeio::failure(errc::stalled));
+    f.streams->made[2]->end(rangeio::error_value(errc::stalled));
     f.settle();
     CHECK(f.stream_of(2) == f.streams->made[1].get());
 }

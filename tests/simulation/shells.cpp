@@ -50,7 +50,7 @@ namespace sim = rangeio::sim;
 
 namespace {
 
-const failure aborted = make_error_code(asio::error::operation_aborted);
+const error_value aborted = make_error_code(asio::error::operation_aborted);
 
 void explore_all(const sim::program& p) {
     using sim::search;
@@ -191,8 +191,8 @@ public:
         );
         return ++last_id_;
     }
-    void cancel(std::int64_t, const failure&) noexcept override {}
-    void close(const failure&) noexcept override {}
+    void cancel(std::int64_t, const error_value&) noexcept override {}
+    void close(const error_value&) noexcept override {}
     std::uint64_t outstanding_bytes() const noexcept override { return 0; }
 
     int done = 0;
@@ -338,8 +338,8 @@ public:
     errand(sim::world& in, std::chrono::nanoseconds takes)
         : world_(in), thread_(in.add_actor("service", true)), takes_(takes) {}
 
-    void stop(const failure& why) noexcept override { end(why); }
-    const failure& why() const noexcept { return why_; }
+    void stop(const error_value& why) noexcept override { end(why); }
+    const error_value& why() const noexcept { return why_; }
 
     bool done = false;
 
@@ -361,8 +361,8 @@ private:
         }
         complete();
     }
-    void reject(const failure& why) noexcept override { why_ = why; }
-    void end(const failure& why) noexcept {
+    void reject(const error_value& why) noexcept override { why_ = why; }
+    void end(const error_value& why) noexcept {
         {
             const std::lock_guard lock(mutex_);
             if (std::exchange(over_, true)) return;
@@ -379,7 +379,7 @@ private:
     bool started_ = false;
     bool over_ = false;
     bool completed_ = false;
-    failure why_;
+    error_value why_;
 };
 
 asio::awaitable<void> await_limited(std::shared_ptr<errand> op, sim::world& w, int& resumed) {
@@ -499,7 +499,7 @@ public:
     void opened(std::shared_ptr<const object_info>) noexcept override { hear(); }
     void reconnecting() noexcept override { hear(); }
     void reconnected() noexcept override { hear(); }
-    void ended(const failure&) noexcept override {
+    void ended(const error_value&) noexcept override {
         hear();
         over = true;
     }

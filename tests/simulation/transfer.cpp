@@ -17,7 +17,7 @@
 using namespace support;
 using rangeio::byte_range;
 using rangeio::errc;
-using rangeio::failure;
+using rangeio::error_value;
 using rangeio::range_sink;
 using rangeio::engine::transfer_parts;
 
@@ -32,15 +32,15 @@ public:
         reads_.push_back(std::move(sink));
         return static_cast<std::int64_t>(reads_.size());
     }
-    void cancel(std::int64_t id, const failure&) noexcept override { cancelled.push_back(id); }
-    void close(const failure&) noexcept override {}
+    void cancel(std::int64_t id, const error_value&) noexcept override { cancelled.push_back(id); }
+    void close(const error_value&) noexcept override {}
     std::uint64_t outstanding_bytes() const noexcept override { return 0; }
 
     std::size_t size() const { return reads_.size(); }
     void deliver(std::int64_t id, std::string_view text) {
         reads_.at(static_cast<std::size_t>(id - 1))->take(0, std::as_bytes(std::span(text)), 0);
     }
-    void end(std::int64_t id, const failure& why, std::uint64_t received) {
+    void end(std::int64_t id, const error_value& why, std::uint64_t received) {
         const auto read = std::exchange(reads_.at(static_cast<std::size_t>(id - 1)), nullptr);
         rangeio::range_outcome outcome;
         outcome.why = why;

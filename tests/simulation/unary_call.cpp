@@ -33,7 +33,7 @@ namespace {
 /// What becomes of a call. Those beyond the script are answered.
 struct planned {
     std::chrono::nanoseconds after{1ms};
-    failure why;
+    error_value why;
     bool hangs = false;
 };
 
@@ -72,7 +72,7 @@ private:
         }
 
     private:
-        void end_after(std::chrono::nanoseconds delay, failure why) {
+        void end_after(std::chrono::nanoseconds delay, error_value why) {
             auto then = [self = shared_from_this(), why = std::move(why)] {
                 const auto events = std::move(self->events_);
                 if (events == nullptr) return;
@@ -236,7 +236,7 @@ TEST_CASE("unary_call: the time limit covers all calls together, and the error i
 
 TEST_CASE("unary_call: a query to an endpoint that has never answered ends after 30 s, as a first open does"
 ) {
-    const auto ask = [](const planned& always, bool answered_before, failure& why) {
+    const auto ask = [](const planned& always, bool answered_before, error_value& why) {
         std::chrono::nanoseconds took{0};
         in_world([&](sim::world& w) {
             question_scene s(w, std::vector<planned>(1000, always), {}, 7, answered_before);
@@ -247,7 +247,7 @@ TEST_CASE("unary_call: a query to an endpoint that has never answered ends after
         });
         return took;
     };
-    failure why;
+    error_value why;
     CHECK(ask(hangs, false, why) == 30s + 1us);  // and the end of its call
     CHECK(why.code() == errc::timed_out);
     CHECK(why.message() == "host:1 has not answered in time (the last attempt: no answer for 20 s)");

@@ -27,11 +27,11 @@ constexpr std::uint64_t growth = 5;
 constexpr unsigned attempt_limit = 1;
 constexpr unsigned redirect_limit = 1;
 
-const failure gone(error_code(14, grpc_category()), "");
-const failure cancelled(error_code(1, grpc_category()), "");
-const failure aborted(error_code(10, grpc_category()), "");
-const failure denied(errc::permission_denied, "", error_class::denied);
-const failure past_the_end(errc::range_not_satisfiable, "", error_class::out_of_range);
+const error_value gone(error_code(14, grpc_category()), "");
+const error_value cancelled(error_code(1, grpc_category()), "");
+const error_value aborted(error_code(10, grpc_category()), "");
+const error_value denied(errc::permission_denied, "", error_class::denied);
+const error_value past_the_end(errc::range_not_satisfiable, "", error_class::out_of_range);
 
 std::uint64_t offset_of(std::int64_t number) {
     return 10 * static_cast<std::uint64_t>(number);
@@ -236,7 +236,7 @@ void mrd_model::end_chunk(state& s, bool damaged, mrd_actions& out) const {
             s.trying = false;
         }
     }
-    s.machine.end_chunk(r->read_id(), damaged ? failure(errc::data_corrupted) : failure(), out);
+    s.machine.end_chunk(r->read_id(), damaged ? error_value(errc::data_corrupted) : error_value(), out);
 }
 
 // The decision of the policy, derived in another way than in reconnect_policy.
@@ -296,7 +296,7 @@ void mrd_model::end_call(state& s, const event& e, mrd_actions& out) const {
     }
     s.call = s.writing = s.cancelled = s.answers = s.progress = false;
     for (range& r : s.ranges) r.asked = r.over = r.cut = false;
-    const auto why = [&]() -> failure {
+    const auto why = [&]() -> error_value {
         switch (e.what) {
             case kind::call_cancelled: return cancelled;
             case kind::broke:
@@ -346,7 +346,9 @@ void mrd_model::feed(state& s, const event& e, mrd_actions& out) const {
         case kind::close_with:
             (e.what == kind::close ? s.closed_in_order : s.failed) = true;
             for (range& r : s.ranges) r.stopped = true;
-            m.close(errc::stream_closed, e.what == kind::close ? failure() : failure(errc::shut_down), out);
+            m.close(
+                errc::stream_closed, e.what == kind::close ? error_value() : error_value(errc::shut_down), out
+            );
             break;
         case kind::reopen: m.reopen(out); break;
         case kind::grow: s.grown = true; break;

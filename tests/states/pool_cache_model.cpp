@@ -154,7 +154,7 @@ void pool_cache_model::feed(state& s, const event& e, cache_actions& out) const 
             if (e.what == kind::failed && t->close_asked && m.state() == cache_state::closing) {
                 s.close_failed = true;
             }
-            m.ended(t->id, e.what == kind::failed ? failure(errc::stalled) : failure(), out);
+            m.ended(t->id, e.what == kind::failed ? error_value(errc::stalled) : error_value(), out);
             break;
         case kind::reconnecting:
             t->at = status::reconnecting;

@@ -38,8 +38,8 @@ const std::shared_ptr<const object_info> first_report = object_of(1);
 class no_stream final : public multi_range_downloader {
     void open(std::shared_ptr<stream_listener>) override {}
     std::int64_t read(std::shared_ptr<range_sink>) override { return 0; }
-    void cancel(std::int64_t, const failure&) noexcept override {}
-    void close(const failure&) noexcept override {}
+    void cancel(std::int64_t, const error_value&) noexcept override {}
+    void close(const error_value&) noexcept override {}
     std::uint64_t outstanding_bytes() const noexcept override { return 0; }
 };
 

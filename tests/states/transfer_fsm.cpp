@@ -177,7 +177,7 @@ public:
             case kind::range_ends:
             case kind::range_fails:
                 p.runs = false;
-                end(s, e.part, e.what == kind::range_ends ? failure() : failure(errc::stream_closed));
+                end(s, e.part, e.what == kind::range_ends ? error_value() : error_value(errc::stream_closed));
                 break;
             case kind::perform_cancel_wait:
                 p.cancel_wait = false;
@@ -317,7 +317,7 @@ private:
         }
     }
 
-    void end(state& s, std::size_t index, const failure& why) const {
+    void end(state& s, std::size_t index, const error_value& why) const {
         part& p = s.parts[index];
         p.over = true;
         p.end = ending::lease;

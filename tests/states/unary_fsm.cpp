@@ -164,7 +164,7 @@ private:
             case unary_action_kind::complete: break;  // a timer that was dropped may be on its way
         }
     }
-    void end(state& s, const failure& why, unary_actions& out) const {
+    void end(state& s, const error_value& why, unary_actions& out) const {
         s.calling = false;
         s.machine.call_ended(why, {}, out);
     }

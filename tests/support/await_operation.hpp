@@ -15,7 +15,7 @@ inline boost::asio::awaitable<void> await_operation(
     const std::shared_ptr<rangeio::runtime::operation>& op, std::chrono::nanoseconds limit = {}
 ) {
     struct no_outcome final : rangeio::detail::outcome_of<void> {
-        rangeio::failure outcome() noexcept override { return {}; }
+        rangeio::error_value outcome() noexcept override { return {}; }
     };
     static no_outcome nothing;
     op->limit(limit);

@@ -18,8 +18,8 @@ public:
 
 private:
     void start() noexcept override { run(); }
-    void stop(const rangeio::failure& why) noexcept override { abort(why); }
-    void reject(const rangeio::failure& why) noexcept override { abort(why); }
+    void stop(const rangeio::error_value& why) noexcept override { abort(why); }
+    void reject(const rangeio::error_value& why) noexcept override { abort(why); }
     void transferred() noexcept override { complete(); }
     std::shared_ptr<transfer> self() noexcept override {
         return std::static_pointer_cast<awaited_transfer>(shared_from_this());

@@ -59,8 +59,8 @@ inline void run(asio::io_context& context, asio::awaitable<void> body) {
 
 /// The failure of `operation`.
 template <class Awaitable>
-asio::awaitable<rangeio::failure> failure_of(Awaitable operation) {
-    rangeio::failure out;
+asio::awaitable<rangeio::error_value> failure_of(Awaitable operation) {
+    rangeio::error_value out;
     try {
         (void)co_await std::move(operation);
     } catch (const rangeio::error& e) {

@@ -126,7 +126,7 @@ private:
 
 }  // namespace
 
-std::string error_text(const failure& why) {
+std::string error_text(const error_value& why) {
     if (why.code() == asio::error::operation_aborted) return "cancelled";
     return "`" + why.code().message() + "`";
 }

@@ -16,7 +16,7 @@ struct cell_result {
 };
 
 /// An error, in the form of the table.
-std::string error_text(const rangeio::failure& why);
+std::string error_text(const rangeio::error_value& why);
 /// The results of two consecutive reads in the form of the table: the error of each, or "ok" for the right bytes.
 std::string cell_text(const std::string& first, const std::string& second, bool more_than_one_call);
 

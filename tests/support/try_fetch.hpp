@@ -16,8 +16,8 @@ inline boost::asio::awaitable<rangeio::result<std::size_t>> try_fetch(
     std::span<std::byte> memory,
     rangeio::fetch_options how = {}
 ) {
-    rangeio::failure why;
-    const std::size_t got = co_await pool.async_fetch(range, memory, how, rangeio::redirect_failure(why));
+    rangeio::error_value why;
+    const std::size_t got = co_await pool.async_fetch(range, memory, how, rangeio::redirect_error_value(why));
     if (why) co_return why;
     co_return got;
 }

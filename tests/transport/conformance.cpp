@@ -19,15 +19,15 @@ namespace {
 using namespace rangeio;
 
 /// Where the life of a stream, or of a range on it, can be interrupted.
-enum class stage { before_open, after_open, opened, asked, bytes, more_bytes, done };
-constexpr std::array every_stage{
-    stage::before_open,
-    stage::after_open,
-    stage::opened,
-    stage::asked,
-    stage::bytes,
-    stage::more_bytes,
-    stage::done
+enum class moment { before_open, after_open, opened, asked, bytes, more_bytes, done };
+constexpr std::array every_moment{
+    moment::before_open,
+    moment::after_open,
+    moment::opened,
+    moment::asked,
+    moment::bytes,
+    moment::more_bytes,
+    moment::done
 };
 
 /// One stream, its owner and its ranges: records what happens, and holds the stream to its contract.
@@ -45,16 +45,16 @@ public:
     bool shared() const { return factory_->supports_multi_request(); }
     void drop_factory() { factory_.reset(); }
 
-    /// Does `what` when that stage is reached, from inside of the call by which the stream reports it.
-    void at(stage when, std::function<void()> what) {
+    /// Does `what` when that moment is reached, from inside of the call by which the stream reports it.
+    void at(moment when, std::function<void()> what) {
         when_ = when;
         what_ = std::move(what);
     }
 
     void open() {
-        reached(stage::before_open);
+        reached(moment::before_open);
         stream_->open(owner_);
-        reached(stage::after_open);
+        reached(moment::after_open);
     }
     std::size_t read(std::uint64_t offset, std::uint64_t length, bool tail = false) {
         const auto sink = std::make_shared<recorded_sink>(*this, byte_range(offset, length), tail);
@@ -74,11 +74,11 @@ public:
             sink->id = id;
         }
         sink->id.notify_all();
-        reached(stage::asked);
+        reached(moment::asked);
         return index;
     }
     /// Also from inside of a call by the stream, which may come on another thread before read() has returned.
-    void cancel(std::size_t range, const failure& why) {
+    void cancel(std::size_t range, const error_value& why) {
         std::shared_ptr<recorded_sink> sink;
         {
             const std::lock_guard lock(mutex_);
@@ -113,7 +113,7 @@ public:
         const std::lock_guard lock(mutex_);
         return info_;
     }
-    failure ended_with() {
+    error_value ended_with() {
         const std::lock_guard lock(mutex_);
         return ended_with_;
     }
@@ -177,12 +177,12 @@ private:
                 if (info == nullptr) of_.note("`opened` brings no info");
                 of_.info_ = std::move(info);
             }
-            of_.reached(stage::opened);
+            of_.reached(moment::opened);
             of_.bench_.happened();
         }
         void reconnecting() noexcept override { change(true); }
         void reconnected() noexcept override { change(false); }
-        void ended(const failure& why) noexcept override {
+        void ended(const error_value& why) noexcept override {
             {
                 const std::lock_guard lock(of_.mutex_);
                 if (std::exchange(of_.ended_, true)) of_.note("`ended` comes twice");
@@ -218,7 +218,7 @@ private:
             if (arrive(position, bytes.size())) {
                 std::ranges::copy(bytes, memory.begin() + static_cast<std::ptrdiff_t>(guard + position));
             }
-            of_.reached(brought == bytes.size() ? stage::bytes : stage::more_bytes);
+            of_.reached(brought == bytes.size() ? moment::bytes : moment::more_bytes);
             return crc32c_extend(crc, bytes);
         }
         std::span<std::byte> prepare(std::uint64_t position, std::size_t most) noexcept override {
@@ -232,7 +232,7 @@ private:
                     of_.note("memory is asked for that the range does not have");
                 lent_ = offered;
             }
-            of_.reached(brought == 0 ? stage::bytes : stage::more_bytes);
+            of_.reached(brought == 0 ? moment::bytes : moment::more_bytes);
             return std::span(memory).subspan(guard + position, offered);
         }
         void commit(std::uint64_t position, std::size_t size) noexcept override {
@@ -251,7 +251,7 @@ private:
                 outcome = how;
                 kept = memory;
             }
-            of_.reached(stage::done);
+            of_.reached(moment::done);
             of_.bench_.happened();
         }
 
@@ -287,7 +287,7 @@ private:
             return over();
         });
     }
-    void reached(stage now) noexcept {
+    void reached(moment now) noexcept {
         std::function<void()> what;
         {
             const std::lock_guard lock(mutex_);
@@ -306,19 +306,19 @@ private:
     const std::shared_ptr<owner> owner_;
     std::mutex mutex_;  // of all that follows
     std::vector<std::shared_ptr<recorded_sink>> sinks_;
-    std::optional<stage> when_;
+    std::optional<moment> when_;
     std::function<void()> what_;
     std::shared_ptr<const object_info> info_;
     bool opened_ = false;
     bool away_ = false;
     bool ended_ = false;
-    failure ended_with_;
+    error_value ended_with_;
     std::string noted_;
 };
 
 /// At the other stages all bytes of a range may have come.
-bool surely_early(stage when) {
-    return when == stage::before_open || when == stage::bytes || when == stage::more_bytes;
+bool surely_early(moment when) {
+    return when == moment::before_open || when == moment::bytes || when == moment::more_bytes;
 }
 
 std::string opens_and_ends(transport_bench& on) {
@@ -455,12 +455,12 @@ std::string refused_open(transport_bench& on) {
     return t.verdict();
 }
 
-std::string cancelled_at(transport_bench& on, stage when) {
+std::string cancelled_at(transport_bench& on, moment when) {
     trial t(on);
-    const failure why = errc::timed_out;
+    const error_value why = errc::timed_out;
     t.at(when, [&] { t.cancel(0, why); });
     std::size_t range = 0;
-    if (when == stage::before_open || when == stage::after_open || when == stage::opened) {
+    if (when == moment::before_open || when == moment::after_open || when == moment::opened) {
         range = t.read(0, 40);
         t.open();
     } else {
@@ -485,10 +485,10 @@ std::string cancelled_at(transport_bench& on, stage when) {
     return t.verdict();
 }
 
-std::string cancelled_at_every_stage(transport_bench& on) {
-    for (const stage when : every_stage) {
+std::string cancelled_at_every_moment(transport_bench& on) {
+    for (const moment when : every_moment) {
         const std::string out = cancelled_at(on, when);
-        if (!out.empty()) return fmt::format("stage {}: {}", static_cast<int>(when), out);
+        if (!out.empty()) return fmt::format("moment {}: {}", static_cast<int>(when), out);
     }
     return {};
 }
@@ -509,10 +509,10 @@ std::string cancelled_while_mute(transport_bench& on) {
     return t.verdict();
 }
 
-std::string closed_at(transport_bench& on, stage when, const failure& why) {
+std::string closed_at(transport_bench& on, moment when, const error_value& why) {
     trial t(on);
     t.at(when, [&] { t.stream().close(why); });
-    if (when == stage::before_open || when == stage::after_open || when == stage::opened) {
+    if (when == moment::before_open || when == moment::after_open || when == moment::opened) {
         t.read(0, 40);
         t.open();
     } else {
@@ -536,11 +536,11 @@ std::string closed_at(transport_bench& on, stage when, const failure& why) {
     return t.verdict();
 }
 
-std::string closed_at_every_stage(transport_bench& on) {
-    for (const failure& why : {failure(), failure(errc::timed_out)}) {
-        for (const stage when : every_stage) {
+std::string closed_at_every_moment(transport_bench& on) {
+    for (const error_value& why : {error_value(), error_value(errc::timed_out)}) {
+        for (const moment when : every_moment) {
             const std::string out = closed_at(on, when, why);
-            if (!out.empty()) return fmt::format("stage {}: {}", static_cast<int>(when), out);
+            if (!out.empty()) return fmt::format("moment {}: {}", static_cast<int>(when), out);
         }
     }
     return {};
@@ -585,9 +585,9 @@ std::vector<conformance_case> conformance_cases(const transport_traits& of) {
         {"a break, before which every good byte of a range counts", {}, &resumes_at_the_last_good_byte},
         {"damaged bytes, which are not counted as received", {}, &damaged_bytes_do_not_count},
         {"an open that is refused", {}, &refused_open},
-        {"a range that is cancelled, at every stage", {}, &cancelled_at_every_stage},
+        {"a range that is cancelled, at every moment", {}, &cancelled_at_every_moment},
         {"a range that is cancelled while the service is mute", {}, &cancelled_while_mute},
-        {"a stream that is closed, at every stage", {}, &closed_at_every_stage},
+        {"a stream that is closed, at every moment", {}, &closed_at_every_moment},
         {"a call with too many cancelled ranges due, which is retired", resuming, &retires},
     };
     std::erase_if(out, [&of](const conformance_case& one) {

@@ -9,15 +9,15 @@
 
 using rangeio::errc;
 using rangeio::error_class;
-using rangeio::failure;
+using rangeio::error_value;
 
 TEST_CASE("failure: the default means success") {
-    CHECK_FALSE(failure{});
-    CHECK_FALSE(failure{}.code().failed());
+    CHECK_FALSE(error_value{});
+    CHECK_FALSE(error_value{}.code().failed());
 }
 
 TEST_CASE("failure: code, message and status of the service are kept") {
-    const failure why{errc::not_found, "gs://b/o: no such object", error_class::gone};
+    const error_value why{errc::not_found, "gs://b/o: no such object", error_class::gone};
     CHECK(why);
     CHECK(why.code() == errc::not_found);
     CHECK(why.message() == "gs://b/o: no such object");
@@ -28,14 +28,14 @@ TEST_CASE("failure: code, message and status of the service are kept") {
 }
 
 TEST_CASE("failure: without a message, the text of the code is used") {
-    CHECK(failure(errc::short_read).message() == "short read");
-    CHECK(failure(rangeio::error_code(14, rangeio::grpc_category())).message() == "UNAVAILABLE");
+    CHECK(error_value(errc::short_read).message() == "short read");
+    CHECK(error_value(rangeio::error_code(14, rangeio::grpc_category())).message() == "UNAVAILABLE");
     CHECK(rangeio::grpc_category().message(99) == "gRPC status 99");
     CHECK(rangeio::grpc_category().message(-1) == "gRPC status -1");
 }
 
 TEST_CASE("result: value() throws rangeio::error with the message") {
-    const rangeio::result<int> r = failure(errc::pool_closed, "pool of gs://b/o: closed");
+    const rangeio::result<int> r = error_value(errc::pool_closed, "pool of gs://b/o: closed");
     CHECK_THROWS_AS(r.value(), rangeio::error);
     try {
         (void)r.value();
@@ -67,24 +67,24 @@ TEST_CASE("failure: each status of gRPC has a class, with the service's text and
     };
     for (const auto& [status, kind] : rows) {
         CHECK(rangeio::grpc_transport::from_status(status, "text").kind() == kind);
-        CHECK(failure(rangeio::error_code(status, rangeio::grpc_category())).kind() == kind);
+        CHECK(error_value(rangeio::error_code(status, rangeio::grpc_category())).kind() == kind);
     }
     CHECK(rangeio::grpc_transport::from_status(99, "text").kind() == error_class::unknown);
-    CHECK(failure(errc::not_found).kind() == error_class::none);
-    CHECK(failure().kind() == error_class::none);
+    CHECK(error_value(errc::not_found).kind() == error_class::none);
+    CHECK(error_value().kind() == error_class::none);
 }
 
 TEST_CASE("failure: another message leaves the other fields unchanged") {
-    const failure why(
+    const error_value why(
         errc::timed_out, rangeio::error_info{"one", error_class::throttled, std::chrono::seconds(3)}
     );
-    const failure other = why.with_message("two");
+    const error_value other = why.with_message("two");
     CHECK(other.code() == errc::timed_out);
     CHECK(other.message() == "two");
     CHECK(other.kind() == error_class::throttled);
     CHECK(other.retry_after() == std::chrono::seconds(3));
     CHECK(
-        failure(rangeio::error_code(14, rangeio::grpc_category())).with_message("gone").kind() ==
+        error_value(rangeio::error_code(14, rangeio::grpc_category())).with_message("gone").kind() ==
         error_class::transient
     );
 }

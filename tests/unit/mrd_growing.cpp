@@ -51,7 +51,7 @@ TEST_CASE("mrd_fsm: S12: bytes with a wrong checksum do not fix the offset of a 
     stream s = open_stream(retry_policy());
     CHECK(s.add_tail(1, 10) == "write 1:-10+10");
     CHECK(s.write_done() == "");
-    const std::string renamed = s.chunk(1, 90, 4, false, failure(errc::data_corrupted));
+    const std::string renamed = s.chunk(1, 90, 4, false, error_value(errc::data_corrupted));
     CHECK(renamed == "write 1099511627777:-10+10");
     CHECK(s.chunk(1099511627777, 91, 10, true) == "r1 10");
     CHECK(action_of(s, mrd_action_kind::complete).offset == 91);
@@ -226,7 +226,7 @@ TEST_CASE("mrd_fsm: P14: a range that ends or is refused where bytes are known t
         CHECK(s.chunk(1, 90, 0, true) == "r1 0");
     }
     SUBCASE("after a refusal by name, a limited number of times in a row") {
-        const failure past_the_end = grpc_failure(11, "past the end");
+        const error_value past_the_end = grpc_failure(11, "past the end");
         CHECK(s.call_ended(past_the_end, {{1, past_the_end}}) == "reconnecting, start 1:90+20");
         CHECK(s.machine().call_is_new());
         CHECK(s.machine().reconnect().attempts() == 1);

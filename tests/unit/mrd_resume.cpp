@@ -10,9 +10,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const failure aborted = grpc_failure(10, "idle for too long");
-const failure past_the_end = grpc_failure(11, "past the end");
-const failure denied = grpc_failure(7, "denied");
+const error_value aborted = grpc_failure(10, "idle for too long");
+const error_value past_the_end = grpc_failure(11, "past the end");
+const error_value denied = grpc_failure(7, "denied");
 
 /// Two attempts, three redirects, waits of 100 ms, 200 ms.
 retry_policy patient() {
@@ -104,7 +104,7 @@ TEST_CASE("mrd_fsm: S7, museum S09: OK from the service with ranges pending is a
 TEST_CASE(
     "mrd_fsm: S7: a stream that breaks while idle sleeps, and its next range opens a call that carries it"
 ) {
-    for (const failure& why : {failure(), aborted, unavailable}) {
+    for (const error_value& why : {error_value(), aborted, unavailable}) {
         stream s = open_stream(patient());
         s.add(1, 0, 4);
         s.write_done();
@@ -365,7 +365,9 @@ TEST_CASE("mrd_fsm: S10: a named range with a retryable status of its own, or no
     stream s = open_stream(patient());
     s.add(1, 0, 8), s.write_done();
     s.add(2, 900, 8), s.write_done();
-    CHECK(s.call_ended(past_the_end, {{1, failure()}, {2, aborted}}) == "reconnecting, start 1:0+8 2:900+8");
+    CHECK(
+        s.call_ended(past_the_end, {{1, error_value()}, {2, aborted}}) == "reconnecting, start 1:0+8 2:900+8"
+    );
     CHECK(s.machine().reconnect().attempts() == 1);
 }
 

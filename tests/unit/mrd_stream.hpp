@@ -19,7 +19,7 @@
 namespace support {
 
 using rangeio::errc;
-using rangeio::failure;
+using rangeio::error_value;
 using rangeio::retry_policy;
 using rangeio::fsm::max_ranges_per_message;
 using rangeio::fsm::mrd_action;
@@ -53,12 +53,12 @@ public:
     std::string reopen() {
         return feed([&](mrd_actions& out) { machine_.reopen(out); });
     }
-    std::string cancel(std::int64_t id, const failure& why = errc::timed_out) {
+    std::string cancel(std::int64_t id, const error_value& why = errc::timed_out) {
         return feed([&](mrd_actions& out) { machine_.cancel_range(id, why, out); });
     }
-    std::string close(const failure& why = {}) {
+    std::string close(const error_value& why = {}) {
         return feed([&](mrd_actions& out) {
-            machine_.close(why ? why : failure(errc::stream_closed), why, out);
+            machine_.close(why ? why : error_value(errc::stream_closed), why, out);
         });
     }
     std::string response(std::optional<std::uint64_t> size = {}) {
@@ -70,12 +70,16 @@ public:
     std::string begin_chunk(std::int64_t id, std::int64_t offset, std::uint64_t size, bool end = false) {
         return feed([&](mrd_actions& out) { verdict_ = machine_.begin_chunk(id, offset, size, end, out); });
     }
-    std::string end_chunk(std::int64_t id, const failure& damage = {}) {
+    std::string end_chunk(std::int64_t id, const error_value& damage = {}) {
         return feed([&](mrd_actions& out) { machine_.end_chunk(id, damage, out); });
     }
     /// A chunk that arrives at once, and is copied if the machine says so.
     std::string chunk(
-        std::int64_t id, std::int64_t offset, std::uint64_t size, bool end = false, const failure& damage = {}
+        std::int64_t id,
+        std::int64_t offset,
+        std::uint64_t size,
+        bool end = false,
+        const error_value& damage = {}
     ) {
         const std::string before = begin_chunk(id, offset, size, end);
         if (!verdict_.accept) return before;
@@ -85,13 +89,13 @@ public:
     std::string write_done() {
         return feed([&](mrd_actions& out) { machine_.write_done(out); });
     }
-    std::string call_ended(const failure& why = {}, const std::vector<range_error>& errors = {}) {
+    std::string call_ended(const error_value& why = {}, const std::vector<range_error>& errors = {}) {
         return feed([&](mrd_actions& out) { machine_.call_ended({why, false, errors, false}, now, out); });
     }
     std::string call_ended(const mrd_fsm::call_end& how) {
         return feed([&](mrd_actions& out) { machine_.call_ended(how, now, out); });
     }
-    std::string redirected(const failure& why = grpc_failure(10, "elsewhere")) {
+    std::string redirected(const error_value& why = grpc_failure(10, "elsewhere")) {
         return feed([&](mrd_actions& out) { machine_.call_ended({why, true, {}, false}, now, out); });
     }
     std::string wait_over() {

@@ -9,7 +9,7 @@
 #include <vector>
 
 using rangeio::errc;
-using rangeio::failure;
+using rangeio::error_value;
 using rangeio::list_page;
 using rangeio::gcs::page_cursor;
 
@@ -30,7 +30,7 @@ list_page page_of(
 /// Follows the pages as a program does that knows nothing but tokens. `service` gets its own token and the number of
 /// the page. Returns why it ended, and how many pages there were.
 struct followed {
-    failure why;
+    error_value why;
     int pages = 0;
 };
 followed follow(

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using rangeio::errc;
-using rangeio::failure;
+using rangeio::error_value;
 using rangeio::object_ref;
 using rangeio::pool_cache_stats;
 using rangeio::fsm::cache_action;
@@ -59,7 +59,7 @@ public:
     ) {
         return feed([&](cache_actions& out) { machine_.opened(id, {generation, size, finalized}, out); });
     }
-    std::string give_up(caller_id user, bool reusable = true, const failure& why = {}) {
+    std::string give_up(caller_id user, bool reusable = true, const error_value& why = {}) {
         return feed([&](cache_actions& out) { machine_.give_up(user, reusable, why, now_, out); });
     }
     std::string reconnecting(cached_id id) {
@@ -68,7 +68,7 @@ public:
     std::string reconnected(cached_id id) {
         return feed([&](cache_actions& out) { machine_.reconnected(id, out); });
     }
-    std::string ended(cached_id id, const failure& why = {}) {
+    std::string ended(cached_id id, const error_value& why = {}) {
         return feed([&](cache_actions& out) { machine_.ended(id, why, out); });
     }
     std::string tick() {
@@ -166,7 +166,7 @@ TEST_CASE(
         c.opened(s, 7);
         CHECK(
             c.give_up(101, true, errc::stalled) ==
-            fmt::format("close {}: {}", s, failure(errc::stalled).message())
+            fmt::format("close {}: {}", s, error_value(errc::stalled).message())
         );
     }
     SUBCASE("the stream has not opened") {
@@ -246,7 +246,7 @@ TEST_CASE("pool cache: after a failed first open the pool opens another new stre
     const cached_id s = c.last();
     CHECK(
         c.ended(s, errc::not_found) ==
-        fmt::format("forget {}, 102 ended: {}", s, failure(errc::not_found).message())
+        fmt::format("forget {}, 102 ended: {}", s, error_value(errc::not_found).message())
     );
     CHECK(c.open(103, pool) == "new for 103");
 }
@@ -384,7 +384,7 @@ TEST_CASE("pool cache: closing ends idle streams, keeps no others, and completes
     CHECK(c.close(901) == fmt::format("close {}", idle));
     CHECK(c.close(902) == "");
     CHECK(c.enter("c") == 0);
-    CHECK(c.open(103, pool) == fmt::format("103 ended: {}", failure(errc::pool_closed).message()));
+    CHECK(c.open(103, pool) == fmt::format("103 ended: {}", error_value(errc::pool_closed).message()));
     CHECK(c.give_up(102) == fmt::format("close {}", used));
     CHECK(c.ended(idle, errc::stalled) == fmt::format("forget {}", idle));
     CHECK(
@@ -392,11 +392,11 @@ TEST_CASE("pool cache: closing ends idle streams, keeps no others, and completes
         fmt::format(
             "forget {0}, 102 ended: {1}, closed, 901 done: {2}, 902 done: {2}",
             used,
-            failure(errc::not_found).message(),
-            failure(errc::stalled).message()
+            error_value(errc::not_found).message(),
+            error_value(errc::stalled).message()
         )
     );
-    CHECK(c.close(903) == "903 done: " + failure(errc::stalled).message());
+    CHECK(c.close(903) == "903 done: " + error_value(errc::stalled).message());
     CHECK(c.machine().state() == cache_state::closed);
     CHECK(c.leave(pool) == "");
     CHECK(c.stats().keys_in_use == 0);

@@ -8,7 +8,7 @@
 namespace {
 
 using rangeio::errc;
-using rangeio::failure;
+using rangeio::error_value;
 using rangeio::pool_stats;
 using rangeio::fsm::pool_action;
 using rangeio::fsm::pool_action_kind;
@@ -68,7 +68,7 @@ public:
     std::string reconnected(stream_id id) {
         return feed([&](pool_actions& out) { machine_.reconnected(id, out); });
     }
-    std::string failed(stream_id id, const failure& why = errc::not_found) {
+    std::string failed(stream_id id, const error_value& why = errc::not_found) {
         return feed([&](pool_actions& out) { machine_.ended(id, why, out); });
     }
     std::string ended(stream_id id) {

@@ -10,7 +10,7 @@
 
 using rangeio::errc;
 using rangeio::error_class;
-using rangeio::failure;
+using rangeio::error_value;
 using rangeio::retry_policy;
 using rangeio::fsm::call_fate;
 using rangeio::fsm::reconnect_policy;
@@ -24,7 +24,7 @@ namespace {
 
 /// The end of a call that brought nothing, on a stream that was open.
 reconnect_policy::verdict broke(
-    reconnect_policy& reconnect, time_point now = {}, const failure& why = unavailable
+    reconnect_policy& reconnect, time_point now = {}, const error_value& why = unavailable
 ) {
     reconnect.call_started();
     return reconnect.call_ended(call_fate::broken, why, true, true, now);
@@ -56,7 +56,7 @@ TEST_CASE(
     "reconnect_policy: a wait requested by the service is kept, up to the longest back-off and the budget"
 ) {
     const auto asks = [](std::chrono::nanoseconds delay) {
-        return failure(errc::timed_out, rangeio::error_info{"slower", error_class::throttled, delay});
+        return error_value(errc::timed_out, rangeio::error_info{"slower", error_class::throttled, delay});
     };
     const retry_policy policy = retry_policy().initial_backoff(250ms).max_backoff(20s).budget(10min);
     reconnect_policy reconnect(policy);
@@ -78,7 +78,7 @@ TEST_CASE(
 }
 
 TEST_CASE("reconnect_policy: a wait requested by the service also applies to a stream that sleeps") {
-    const failure slower(errc::timed_out, rangeio::error_info{"slower", error_class::throttled, 3s});
+    const error_value slower(errc::timed_out, rangeio::error_info{"slower", error_class::throttled, 3s});
     reconnect_policy reconnect(retry_policy().initial_backoff(250ms));
     reconnect.call_started();
     reconnect.responded();
@@ -157,7 +157,7 @@ TEST_CASE("reconnect_policy: the retryable statuses depend on whether the stream
 }
 
 TEST_CASE("reconnect_policy: lack of memory is retried on an open stream, before only as out_of_memory") {
-    const failure no_memory = make_error_code(boost::system::errc::not_enough_memory);
+    const error_value no_memory = make_error_code(boost::system::errc::not_enough_memory);
     for (const bool established : {false, true}) {
         CAPTURE(established);
         reconnect_policy reconnect{retry_policy()};
@@ -253,7 +253,7 @@ TEST_CASE("reconnect_policy: a further open of a pool has the budget of an open 
 ) {
     reconnect_policy reconnect(retry_policy().attempts(1).open_attempts(1).budget(10s));
     reconnect.be_patient();
-    const auto fails = [&](const failure& why, time_point now) {
+    const auto fails = [&](const error_value& why, time_point now) {
         reconnect.call_started();
         return reconnect.call_ended(call_fate::broken, why, false, false, now).then == what_next::fail;
     };

@@ -10,7 +10,7 @@
 using namespace rangeio::test;
 using namespace rangeio::grpc_transport;
 using rangeio::errc;
-using rangeio::failure;
+using rangeio::error_value;
 
 namespace {
 
@@ -32,14 +32,14 @@ public:
     std::string handle;
 };
 
-failure take(const std::string& message, taken& into) {
+error_value take(const std::string& message, taken& into) {
     return take_response(sliced(message, 1000).slices(), into);
 }
 
 // Rejected, and nothing of it handed on. Returns why.
 std::string refused(const std::string& message) {
     taken into;
-    const failure why = take(message, into);
+    const error_value why = take(message, into);
     CHECK(why.code() == errc::protocol_error);
     CHECK(into.responses == 0);
     return why.message();
@@ -70,9 +70,9 @@ TEST_CASE("response intake: all parts of a response are passed on, the parts of 
 TEST_CASE("response intake: a message may have the maximum of pieces, and one more is rejected") {
     taken into;
     const std::string empty = bytes_field(6, "");
-    CHECK_FALSE(take(times(max_pieces, empty), into));
-    CHECK(into.chunks == max_pieces);
-    CHECK(refused(times(max_pieces + 1, empty)) == "a response has more than 16384 chunks in one message");
+    CHECK_FALSE(take(times(max_chunks, empty), into));
+    CHECK(into.chunks == max_chunks);
+    CHECK(refused(times(max_chunks + 1, empty)) == "a response has more than 16384 chunks in one message");
     CHECK(
         refused(times(max_metadata_parts + 1, bytes_field(4, ""))) ==
         "a response has more than 64 parts of metadata in one message"

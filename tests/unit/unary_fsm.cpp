@@ -11,7 +11,7 @@
 
 using rangeio::errc;
 using rangeio::error_class;
-using rangeio::failure;
+using rangeio::error_value;
 using rangeio::retry_policy;
 using rangeio::fsm::time_point;
 using rangeio::fsm::unary_action;
@@ -33,9 +33,9 @@ public:
     explicit question(const retry_policy& policy = {}) : machine(policy) {}
 
     void start() { machine.start(actions); }
-    void end(const failure& why, time_point now = {}) { machine.call_ended(why, now, actions); }
+    void end(const error_value& why, time_point now = {}) { machine.call_ended(why, now, actions); }
     void timer_expired() { machine.timer_expired(turn, actions); }
-    void cancel(const failure& why) { machine.cancel(why, actions); }
+    void cancel(const error_value& why) { machine.cancel(why, actions); }
 
     std::vector<kind> take() {
         std::vector<kind> out;
@@ -57,7 +57,7 @@ public:
     std::uint64_t turn = 0;
     std::chrono::nanoseconds delay{0};
     bool stalled = false;
-    std::optional<failure> result;
+    std::optional<error_value> result;
 };
 
 using kinds = std::vector<kind>;
@@ -187,7 +187,7 @@ TEST_CASE("unary_fsm: an obsolete timer changes nothing") {
 }
 
 TEST_CASE("unary_fsm: a query cancelled at any time ends with the first reason") {
-    const failure why = errc::shut_down;
+    const error_value why = errc::shut_down;
     question before;
     before.cancel(why);
     CHECK(before.take().empty());
@@ -231,7 +231,7 @@ TEST_CASE("unary_fsm: a query cancelled while its stalled call ends makes no oth
 
 TEST_CASE("unary_fsm: an endpoint that has never answered ends the query, with the last cause if there is one"
 ) {
-    const failure late(errc::timed_out, "host:1 has not answered in time");
+    const error_value late(errc::timed_out, "host:1 has not answered in time");
     question mute;
     mute.start();
     mute.take();

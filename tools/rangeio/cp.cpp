@@ -40,8 +40,8 @@ asio::awaitable<std::optional<std::uint32_t>> checksum_of(client& service, const
     if (!info.finalized) co_return std::nullopt;
     if (info.crc32c) co_return info.crc32c;
     const object_ref read(info.bucket, info.name, info.generation);
-    failure why;
-    const object_info known = co_await service.async_stat(read, redirect_failure(why));
+    error_value why;
+    const object_info known = co_await service.async_stat(read, redirect_error_value(why));
     if (!why) co_return known.crc32c;
     // All bytes have arrived, and each chunk was checked: a failure of this request is a warning, not a failure of the
     // copy.
@@ -51,7 +51,7 @@ asio::awaitable<std::optional<std::uint32_t>> checksum_of(client& service, const
 
 void check_whole(const object_info& info, std::optional<std::uint32_t> expected, std::uint32_t crc) {
     if (!expected || *expected == crc) return;
-    throw error(failure(
+    throw error(error_value(
         errc::data_corrupted,
         fmt::format(
             "gs://{}/{}: the object's CRC32C is {:08x}, that of the bytes read is {:08x}",

@@ -19,7 +19,7 @@ asio::awaitable<std::string> advice_on_missing(client& service, object_ref objec
 /// Returns or throws the result of `work` on `object`; if the object does not exist, the error has advice.
 template <class T>
 asio::awaitable<T> with_advice(client& service, object_ref object, asio::awaitable<T> work) {
-    failure missing;
+    error_value missing;
     try {
         co_return co_await std::move(work);
     } catch (const error& wrong) {

@@ -28,8 +28,8 @@ asio::awaitable<void> stress_worker::fetch_into_span(bool as_value) {
     const fetch_options options = draw_options();
     std::size_t got = 0;
     if (as_value) {
-        failure why;
-        auto reading = box->shared.async_fetch(range, memory.bytes(), options, redirect_failure(why));
+        error_value why;
+        auto reading = box->shared.async_fetch(range, memory.bytes(), options, redirect_error_value(why));
         box.reset();
         got = co_await std::move(reading);
         if (why) throw error(why);
@@ -196,7 +196,7 @@ asio::awaitable<void> stress_worker::close() {
     if (one_in(2)) deadline = std::chrono::microseconds(draw_length(20'000));
     fate_->store(true);
     if (early) pools_.reopen_pool(slot_, box);
-    failure why;
+    error_value why;
     try {
         co_await box->shared.async_close(rangeio::close_options().deadline_after(deadline));
         pools_.check_closed(box->shared.stats());
@@ -219,7 +219,7 @@ asio::awaitable<void> stress_worker::close_cache() {
     const auto box = pools_.cache(slot_);
     fate_ = box->fate;
     fate_->store(true);
-    failure why;
+    error_value why;
     if (one_in(2)) {
         std::chrono::microseconds deadline{0};
         if (one_in(2)) deadline = std::chrono::microseconds(draw_length(20'000));

@@ -35,7 +35,7 @@ std::string_view to_string(stress_outcome how) noexcept {
 }
 
 stress_outcome judge(
-    const failure& why, const circumstances& around, const testing::possible_faults& faults
+    const error_value& why, const circumstances& around, const testing::possible_faults& faults
 ) {
     if (!why) return stress_outcome::done;
     const error_code code = why.code();

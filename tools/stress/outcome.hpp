@@ -50,6 +50,8 @@ public:
 };
 
 /// The outcome of an operation that failed with `why`.
-stress_outcome judge(const failure& why, const circumstances& around, const testing::possible_faults& faults);
+stress_outcome judge(
+    const error_value& why, const circumstances& around, const testing::possible_faults& faults
+);
 
 }  // namespace rangeio::tool

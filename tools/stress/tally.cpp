@@ -36,7 +36,7 @@ void stress_tally::checked(std::uint64_t bytes) {
     counts_.bytes += bytes;
 }
 
-void stress_tally::end(stress_outcome how, const failure& why) {
+void stress_tally::end(stress_outcome how, const error_value& why) {
     since_.store(0, std::memory_order_relaxed);
     const stress_operation what = what_.load(std::memory_order_relaxed);
     const auto time = stress_clock::now() - began_;

@@ -52,7 +52,7 @@ public:
     /// A part of the operation is over, the next one begins.
     void step() noexcept { since_.store(now(), std::memory_order_relaxed); }
     void checked(std::uint64_t bytes);
-    void end(stress_outcome how, const failure& why);
+    void end(stress_outcome how, const error_value& why);
 
     // For the watcher.
     class activity {

@@ -102,14 +102,14 @@ asio::awaitable<void> stress_worker::wait(std::chrono::nanoseconds time) {
 }
 
 void stress_worker::judge_ended(stress_operation what) {
-    failure why;
+    error_value why;
     std::string strange;
     try {
         if (thrown_) std::rethrow_exception(thrown_);
     } catch (const error& e) {
         why = e.why();
     } catch (const boost::system::system_error& e) {
-        why = failure(e.code());
+        why = error_value(e.code());
     } catch (const std::exception& e) {
         strange = e.what();
     }

@@ -45,9 +45,9 @@ inline constexpr bool is_binder<asio::cancellation_slot_binder<Target, Slot>> = 
 /// Calls a handler with the outcome of an operation: one of this library with the whole failure, also inside of Asio's
 /// binders, any other one with the code.
 template <class Handler, class... T>
-void deliver(Handler&& handler, const failure& why, T&&... value) {
+void deliver(Handler&& handler, const error_value& why, T&&... value) {
     using type = std::decay_t<Handler>;
-    if constexpr (takes_failure<type>) {
+    if constexpr (takes_error_value<type>) {
         handler.complete(why, std::forward<T>(value)...);
     } else if constexpr (is_binder<type>) {
         deliver(std::move(handler.get()), why, std::forward<T>(value)...);
@@ -75,7 +75,7 @@ public:
           work_(asio::prefer(executor, asio::execution::outstanding_work.tracked)) {}
 
     template <class... T>
-    void complete(const failure& why, T... value) {
+    void complete(const error_value& why, T... value) {
         auto call =
             [handler = std::move(handler_), why, values = std::tuple<T...>(std::move(value)...)]() mutable {
                 std::apply([&](T&... v) { deliver(std::move(handler), why, std::move(v)...); }, values);
@@ -89,13 +89,13 @@ private:
 };
 
 template <class Handler, class Executor>
-inline constexpr bool takes_failure<elsewhere_handler<Handler, Executor>> = true;
+inline constexpr bool takes_error_value<elsewhere_handler<Handler, Executor>> = true;
 
 /// The outcome of a completed operation. Requested once, on the handler's executor.
 template <class T>
 class outcome_of {
 public:
-    virtual failure outcome(T& value) noexcept = 0;
+    virtual error_value outcome(T& value) noexcept = 0;
 
 protected:
     ~outcome_of() = default;
@@ -104,7 +104,7 @@ protected:
 template <>
 class outcome_of<void> {
 public:
-    virtual failure outcome() noexcept = 0;
+    virtual error_value outcome() noexcept = 0;
 
 protected:
     ~outcome_of() = default;
@@ -175,13 +175,13 @@ private:
         void call(std::shared_ptr<void> operation) override {
             Handler handler(std::move(handler_));
             if constexpr (std::is_void_v<T>) {
-                const failure why = from_.outcome();
+                const error_value why = from_.outcome();
                 destroy_moved(handler);
                 operation.reset();
                 deliver(std::move(handler), why);
             } else {
                 T value{};
-                const failure why = from_.outcome(value);
+                const error_value why = from_.outcome(value);
                 destroy_moved(handler);
                 operation.reset();
                 deliver(std::move(handler), why, std::move(value));

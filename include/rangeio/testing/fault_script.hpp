@@ -51,7 +51,7 @@ enum class fault_kind {
     wild_timestamp,  ///< sends times of the object that no clock can represent
     long_details,    ///< sends `bytes` of text for each range that it rejects
     giant_message,   ///< sends a chunk in a message of `bytes` more than it needs
-    empty_pieces,    ///< sends `bytes` empty chunks of no range along with a chunk
+    empty_chunks,    ///< sends `bytes` empty chunks of no range along with a chunk
     fail_metadata,   ///< ends a call for metadata with `status`. Those calls are counted separately
     hang_metadata,   ///< never answers a call for metadata
     repeat_page,     ///< sends a page of a listing with the token of the request as the next one

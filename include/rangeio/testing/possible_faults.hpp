@@ -17,7 +17,7 @@ public:
     /// The faults of any correct service, and of its network.
     static possible_faults of_any_service();
 
-    bool explain(const failure& why) const;
+    bool explain(const error_value& why) const;
 
 private:
     void report(int status);

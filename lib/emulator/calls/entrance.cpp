@@ -31,7 +31,7 @@ entrance::entrance(const std::string& address, taker take) : take_(std::move(tak
     stop_ = unique_fd(::eventfd(0, EFD_CLOEXEC));
     if (!stop_) {
         const error_code why(errno, boost::system::system_category());
-        throw error(failure(why, fmt::format("cannot listen on {}: {}", address, why.message())));
+        throw error(error_value(why, fmt::format("cannot listen on {}: {}", address, why.message())));
     }
     watched_.push_back({stop_.get(), POLLIN, 0});
     for (const unique_fd& socket : sockets_) watched_.push_back({socket.get(), POLLIN, 0});

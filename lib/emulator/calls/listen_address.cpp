@@ -24,7 +24,7 @@ namespace {
 constexpr std::string_view unix_scheme = "unix:";
 
 [[noreturn]] void refuse(const std::string& address, error_code why, const std::string& text) {
-    throw error(failure(why, fmt::format("cannot listen on {}: {}", address, text)));
+    throw error(error_value(why, fmt::format("cannot listen on {}: {}", address, text)));
 }
 
 [[noreturn]] void refuse_errno(const std::string& address, int code) {

@@ -39,7 +39,7 @@ listener::listener(service& shared, const server_options& options) : dispatcher_
     if (!server_) {
         constexpr const char* insecure = "gRPC cannot start a server";
         constexpr const char* secure = "the TLS certificate and its key cannot be used";
-        throw error(failure(errc::invalid_argument, options.certificate().empty() ? insecure : secure));
+        throw error(error_value(errc::invalid_argument, options.certificate().empty() ? insecure : secure));
     }
 }
 

@@ -277,7 +277,7 @@ framed_message read_stream::encode(const send_step& what) const {
     response.data = what.data;
     response.more_data = what.more_data;
     response.padding = what.padding;
-    response.empty_pieces = what.empty_pieces;
+    response.empty_chunks = what.empty_chunks;
     if (response.data) {
         read_content(*response.data);
         for (bidi_response::range_data& data : response.more_data) read_content(data);

@@ -71,7 +71,7 @@ public:
         bool no_generation = false;    // the opening's metadata has no generation
         bool wild_timestamps = false;  // the opening's metadata has wild timestamps
         std::uint64_t padding = 0;     // bytes of an unknown field
-        std::uint64_t empty_pieces = 0;
+        std::uint64_t empty_chunks = 0;
         std::uint64_t new_handle = 0;  // the number of a handle to issue; 0: none
         std::vector<bidi_response::range_data> more_data;
     };

@@ -257,7 +257,7 @@ void read_stream::add_faulty_chunk(send_step& send) {
     data.damaged = data.length != 0 && strikes(fault_kind::bad_checksum) != nullptr;
     data.unchecked = data.length != 0 && strikes(fault_kind::no_checksum) != nullptr;
     if (const fault* f = strikes(fault_kind::giant_message)) send.padding = f->bytes;
-    if (const fault* f = strikes(fault_kind::empty_pieces)) send.empty_pieces = f->bytes;
+    if (const fault* f = strikes(fault_kind::empty_chunks)) send.empty_chunks = f->bytes;
     if (strikes(fault_kind::new_handle) != nullptr) send.new_handle = faults_->next_handle();
     const bool again = strikes(fault_kind::repeat) != nullptr;
     if (strikes(fault_kind::unknown_id) != nullptr) {

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t max_copied_bytes = 16 << 10;
 
 void release_piece(void* holder) {
-    delete static_cast<piece_of_object*>(holder);
+    delete static_cast<object_section*>(holder);
 }
 
 grpc::Slice joined(const framed_message& message) {
@@ -44,7 +44,7 @@ grpc::ByteBuffer to_byte_buffer(framed_message message) {
         const grpc::Slice slice = joined(message);
         return {&slice, 1};
     }
-    auto holder = std::make_unique<piece_of_object>(std::move(message.payload));
+    auto holder = std::make_unique<object_section>(std::move(message.payload));
     const std::span<const std::byte> payload = holder->bytes();
     auto* const bytes = const_cast<std::byte*>(payload.data());
     const std::array<grpc::Slice, 3> slices{

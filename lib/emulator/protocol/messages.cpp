@@ -97,7 +97,7 @@ framed_message encode_copied(const bidi_response& response) {
     framed_message message;
     message.head = out.SerializeAsString();
     wire_writer more;
-    for (std::uint64_t n = response.empty_pieces; n != 0; --n) more.bytes(6, {});
+    for (std::uint64_t n = response.empty_chunks; n != 0; --n) more.bytes(6, {});
     if (response.padding != 0) {
         const std::string zeros(static_cast<std::size_t>(response.padding), '\0');
         more.bytes(15, zeros);
@@ -108,7 +108,7 @@ framed_message encode_copied(const bidi_response& response) {
 
 }  // namespace
 
-piece_of_object::piece_of_object(const stored_object& object, std::int64_t offset, std::int64_t length)
+object_section::object_section(const stored_object& object, std::int64_t offset, std::int64_t length)
     : size_(static_cast<std::size_t>(length)) {
     if (size_ == 0) return;
     memory_ = std::make_shared_for_overwrite<std::byte[]>(size_);
@@ -117,7 +117,7 @@ piece_of_object::piece_of_object(const stored_object& object, std::int64_t offse
 
 framed_message encode(const bidi_response& response) {
     const bool odd = response.data && (response.data->surplus != 0 || response.data->unchecked);
-    if (odd || !response.more_data.empty() || response.padding != 0 || response.empty_pieces != 0) {
+    if (odd || !response.more_data.empty() || response.padding != 0 || response.empty_chunks != 0) {
         return encode_copied(response);
     }
     framed_message message;

@@ -14,14 +14,14 @@
 namespace rangeio::emulator {
 
 /// Bytes of an object, in shared memory: a copy refers to the same bytes.
-class piece_of_object {
+class object_section {
 public:
-    piece_of_object() = default;
+    object_section() = default;
     /// Reads the bytes.
     ///
     /// Requires: the range lies in the object.
     /// Throws:   as stored_object::read.
-    piece_of_object(const stored_object& object, std::int64_t offset, std::int64_t length);
+    object_section(const stored_object& object, std::int64_t offset, std::int64_t length);
 
     std::span<const std::byte> bytes() const noexcept { return {memory_.get(), size_}; }
 
@@ -34,7 +34,7 @@ private:
 /// it. The piece stays in the memory that the file was read into; for this reason these messages are encoded by hand.
 struct framed_message {
     std::string head;
-    piece_of_object payload;
+    object_section payload;
     std::string tail;
 };
 
@@ -46,7 +46,7 @@ struct bidi_response {
         std::int64_t length = 0;
         std::int64_t read_id = 0;
         /// The bytes, and their checksum, for encode().
-        piece_of_object content;
+        object_section content;
         std::uint32_t crc32c = 0;
         bool range_end = false;
         // Used by faults only: an error of the offset in bytes, zeros after the bytes, a wrong checksum or none. The
@@ -65,7 +65,7 @@ struct bidi_response {
     std::string read_handle;
     /// Used by faults only: the size of an unknown field in bytes; the number of empty pieces.
     std::uint64_t padding = 0;
-    std::uint64_t empty_pieces = 0;
+    std::uint64_t empty_chunks = 0;
 };
 framed_message encode(const bidi_response& response);
 
@@ -81,7 +81,7 @@ struct read_response {
 
     std::optional<opening> first;
     object_ptr object;
-    piece_of_object content;
+    object_section content;
     std::uint32_t crc32c = 0;
 };
 framed_message encode(const read_response& response);

@@ -40,7 +40,7 @@ unique_fd open_root(const std::filesystem::path& path) {
     unique_fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd) {
         const int code = errno;
-        throw error(failure(
+        throw error(error_value(
             error_code(code, boost::system::system_category()),
             fmt::format("cannot serve the directory {}: {}", path.string(), std::strerror(code))
         ));

@@ -86,7 +86,7 @@ constexpr std::array rows{
     fault_row{fault_kind::wild_timestamp, "wild-timestamp", where_call},
     fault_row{fault_kind::long_details, "long-details", where_call | has_bytes, 2000, 0, 0},
     fault_row{fault_kind::giant_message, "giant-message", at_chunk | has_bytes, std::uint64_t{65} << 20},
-    fault_row{fault_kind::empty_pieces, "empty-pieces", at_chunk | has_bytes, 100'000},
+    fault_row{fault_kind::empty_chunks, "empty-pieces", at_chunk | has_bytes, 100'000},
     fault_row{
         fault_kind::fail_metadata, "fail-metadata", where_call | has_status, 0, status_number::unavailable
     },

@@ -35,7 +35,7 @@ possible_faults::possible_faults(const fault_script& script) {
             case fault_kind::no_metadata:
             case fault_kind::no_generation:
             case fault_kind::giant_message:
-            case fault_kind::empty_pieces: codes_.insert(errc::protocol_error); break;
+            case fault_kind::empty_chunks: codes_.insert(errc::protocol_error); break;
             case fault_kind::short_end: codes_.insert(errc::short_read); break;
             case fault_kind::old_size:
                 codes_.insert(errc::short_read);
@@ -105,7 +105,7 @@ void possible_faults::report(int status) {
     if (kind == error_class::gone || kind == error_class::changed) reported_.insert(errc::generation_changed);
 }
 
-bool possible_faults::explain(const failure& why) const {
+bool possible_faults::explain(const error_value& why) const {
     const bool by_service = why.kind() != error_class::none;
     return codes_.contains(why.code()) || (by_service && reported_.contains(why.code()));
 }

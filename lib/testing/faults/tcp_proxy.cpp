@@ -26,7 +26,7 @@ using tcp = asio::ip::tcp;
 using steady = std::chrono::steady_clock;
 
 [[noreturn]] void reject(const std::string& address, std::string_view what) {
-    throw error(failure(errc::invalid_argument, fmt::format("{} is not {}", address, what)));
+    throw error(error_value(errc::invalid_argument, fmt::format("{} is not {}", address, what)));
 }
 
 tcp::endpoint endpoint_of(const std::string& address) {
@@ -59,7 +59,8 @@ public:
             endpoint_ = reserved_.local_endpoint();
             open_acceptor();
         } catch (const boost::system::system_error& e) {
-            throw error(failure(e.code(), fmt::format("cannot listen on {}: {}", listen, e.code().message()))
+            throw error(
+                error_value(e.code(), fmt::format("cannot listen on {}: {}", listen, e.code().message()))
             );
         }
         thread_ = std::thread([this] { context_.run(); });

@@ -160,7 +160,7 @@ private:
         const expectation cancelled(world_, me.must_end);
         for (const auto& op : program_.tasks[index].operations) {
             note(op, "");
-            failure why;
+            error_value why;
             // An operation that had no memory is tried again: the next attempt must not be affected by the first.
             for (unsigned tries = 0; tries == 0 || (program_pools::is_injected(why) && tries < max_tries);
                  ++tries) {
@@ -175,7 +175,7 @@ private:
                 } catch (const error& e) {
                     why = e.why();
                 } catch (const boost::system::system_error& e) {
-                    why = failure(e.code());
+                    why = error_value(e.code());
                 } catch (const std::bad_alloc&) {
                     why = make_error_code(boost::system::errc::not_enough_memory);
                 }
@@ -258,7 +258,7 @@ private:
         }
     }
 
-    static std::string text_of(const failure& why) {
+    static std::string text_of(const error_value& why) {
         const sim::allocation_exemption own;
         return why.message();
     }
@@ -361,7 +361,7 @@ private:
     }
 
     // Whether the operations and the faults of the program account for this error.
-    bool is_explained(std::size_t task, const pool_program::operation& op, const failure& why) const {
+    bool is_explained(std::size_t task, const pool_program::operation& op, const error_value& why) const {
         // A stream that failed while the pool was closing; each close() reports its error.
         if (op.what == action::close && program_pools::is_injected(why)) return true;
         if (!program_.errors_allowed) return false;

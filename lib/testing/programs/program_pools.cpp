@@ -127,7 +127,7 @@ void program_pools::note_end() {
 asio::awaitable<void> program_pools::close_cache(std::chrono::nanoseconds deadline) {
     if (cache_ == nullptr) co_return;
     note_end();
-    failure why;
+    error_value why;
     try {
         co_await cache_->async_close(rangeio::close_options().deadline_after(deadline));
     } catch (const error& e) {
@@ -148,12 +148,12 @@ void program_pools::drop_cache() {
     cache_.reset();
 }
 
-bool program_pools::is_injected(const failure& why) {
+bool program_pools::is_injected(const error_value& why) {
     return why.code() == boost::system::errc::not_enough_memory && sim::allocation_failures::any_injected();
 }
 
 asio::awaitable<void> program_pools::close_all() {
-    failure why;
+    error_value why;
     for (unsigned tries = 0; tries == 0 || (is_injected(why) && tries < max_tries); ++tries) {
         why = {};
         try {

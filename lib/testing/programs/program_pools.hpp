@@ -41,7 +41,7 @@ public:
     /// The most injected allocation failures in a row.
     static constexpr unsigned max_tries = 100;
     /// Whether the operation failed for an injected lack of memory: it may be tried again.
-    static bool is_injected(const failure& why);
+    static bool is_injected(const error_value& why);
 
     program_pools(const pool_program& program, sim::world& in, sim::context& io);
 

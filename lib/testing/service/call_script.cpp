@@ -85,7 +85,7 @@ call_script::step call_script::finish(ending how) {
 
 call_script::step call_script::refuse(const char* why) {
     ending how;
-    how.refused = failure(errc::protocol_error, why);
+    how.refused = error_value(errc::protocol_error, why);
     return finish(std::move(how));
 }
 
@@ -140,8 +140,8 @@ std::optional<call_script::step> call_script::end_instead(const range* r) {
     if (const fault* f = strikes(fault_kind::giant_message); f != nullptr && f->bytes > usual_message_bytes) {
         return refuse("the message is too large");
     }
-    if (const fault* f = strikes(fault_kind::empty_pieces);
-        f != nullptr && f->bytes > grpc_transport::max_pieces) {
+    if (const fault* f = strikes(fault_kind::empty_chunks);
+        f != nullptr && f->bytes > grpc_transport::max_chunks) {
         return refuse("the message has too many pieces");
     }
     if (strikes(fault_kind::ok_early) != nullptr) return finish({});

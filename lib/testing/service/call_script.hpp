@@ -84,7 +84,7 @@ public:
         std::optional<redirection> redirect;
         std::vector<std::int64_t> blamed;  // ranges that are named in the status
         bool unconnected = false;          // the call has not reached the service
-        failure refused{};                 // the client's transport ends the call, with this error
+        error_value refused{};             // the client's transport ends the call, with this error
     };
     /// Wait for the next event (`delay` zero) or at most so long; or send; or end. A response and an ending are due
     /// after `delay`. Or apply a fault to the connection of the call, which then does nothing more by itself.

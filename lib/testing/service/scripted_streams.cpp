@@ -35,7 +35,7 @@ public:
         const sim::allocation_exemption own;
         const std::int64_t id = ++last_id_;
         if (closing_ || ended()) {
-            const failure why = why_ ? why_ : failure(errc::stream_closed);
+            const error_value why = why_ ? why_ : error_value(errc::stream_closed);
             const sim::allocation_exemption::lift out_of_here;
             sink->done({why, 0});
             return 0;
@@ -49,7 +49,7 @@ public:
         return id;
     }
 
-    void cancel(std::int64_t read_id, const failure& why) noexcept override {
+    void cancel(std::int64_t read_id, const error_value& why) noexcept override {
         const sim::allocation_exemption own;
         const auto it = reads_.find(read_id);
         if (it == reads_.end()) return;
@@ -60,11 +60,11 @@ public:
         }
     }
 
-    void close(const failure& why) noexcept override {
+    void close(const error_value& why) noexcept override {
         const sim::allocation_exemption own;
         if (std::exchange(closing_, true)) return;
         why_ = why;
-        fail_all(why ? why : failure(errc::stream_closed));
+        fail_all(why ? why : error_value(errc::stream_closed));
         stop();
     }
 
@@ -86,7 +86,7 @@ private:
         ask(id, sink.range().offset(), sink.range().length());
     }
 
-    void finish(reads::iterator it, const failure& why) noexcept {
+    void finish(reads::iterator it, const error_value& why) noexcept {
         const pending p = std::move(it->second);
         reads_.erase(it);
         outstanding_ -= p.sink->range().length() - p.received;
@@ -95,7 +95,7 @@ private:
         p.sink->done(outcome);
     }
 
-    void fail_all(const failure& why) noexcept {
+    void fail_all(const error_value& why) noexcept {
         if (copying_ != 0 && !cancelled_) cancelled_ = why;
         // A range that ends may cancel others.
         const auto next = [this] {
@@ -137,7 +137,7 @@ private:
         const byte_range range = p.sink->range();
         if (c.offset != static_cast<std::int64_t>(range.offset() + p.received) ||
             c.size > range.length() - p.received) {
-            finish(it, failure(errc::protocol_error, "the chunk is not the one that is due"));
+            finish(it, error_value(errc::protocol_error, "the chunk is not the one that is due"));
             return;
         }
         std::vector<std::byte> bytes;
@@ -158,7 +158,7 @@ private:
             p.received += c.size;
             outstanding_ -= c.size;
         }
-        const failure cancelled = std::exchange(cancelled_, {});
+        const error_value cancelled = std::exchange(cancelled_, {});
         if (p.received == range.length()) {
             finish(it, {});
         } else if (cancelled) {
@@ -171,16 +171,16 @@ private:
     }
 
     void deliver_end(const call_script::ending& how) override {
-        failure why = why_;
+        error_value why = why_;
         if (!closing_) {
             why = how.status == 0
-                      ? failure(errc::stream_closed)
-                      : failure(code_of_status(how.status), how.text, class_of_status(how.status));
+                      ? error_value(errc::stream_closed)
+                      : error_value(code_of_status(how.status), how.text, class_of_status(how.status));
             why_ = why;
             if (how.refused) why_ = why = how.refused;
             closing_ = true;
         }
-        fail_all(why ? why : failure(errc::stream_closed));
+        fail_all(why ? why : error_value(errc::stream_closed));
         const auto owner = std::move(owner_);
         const sim::allocation_exemption::lift out_of_here;
         owner->ended(why);
@@ -193,9 +193,9 @@ private:
     std::uint64_t outstanding_ = 0;
     bool opened_ = false;
     bool closing_ = false;
-    failure why_;  // the error at the end
+    error_value why_;  // the error at the end
     std::int64_t copying_ = 0;
-    failure cancelled_;
+    error_value cancelled_;
 };
 
 class streams_factory final : public mrd_factory {

@@ -3,6 +3,10 @@
 #include <iostream>
 
 int main() {
-    const rangeio::failure why(rangeio::errc::short_read);
-    std::cout << "consumer: " << why.with_context("read").message() << '\n';
+    const rangeio::result<int> nothing = rangeio::error_value(rangeio::errc::short_read).with_context("read");
+    try {
+        std::cout << "consumer: " << nothing.value() << '\n';
+    } catch (const rangeio::error& e) {
+        std::cout << "consumer: " << e.what() << '\n';
+    }
 }

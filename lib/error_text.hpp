@@ -14,7 +14,7 @@ namespace rangeio {
 
 /// A failure with its text, for code that must not throw: if there is no memory for the text, the code alone.
 template <class... Args>
-failure described(errc code, fmt::format_string<Args...> text, Args... args) noexcept {
+error_value described(errc code, fmt::format_string<Args...> text, Args... args) noexcept {
     try {
         return {code, fmt::format(text, std::move(args)...)};
     } catch (const std::bad_alloc&) {
@@ -24,7 +24,7 @@ failure described(errc code, fmt::format_string<Args...> text, Args... args) noe
 
 /// The same failure with a remark after its message; unchanged if there is no memory for the remark.
 template <class... Args>
-failure remarked(const failure& why, fmt::format_string<Args...> remark, Args... args) noexcept {
+error_value remarked(const error_value& why, fmt::format_string<Args...> remark, Args... args) noexcept {
     try {
         return why.with_message(fmt::format("{} ({})", why.message(), fmt::format(remark, std::move(args)...))
         );
@@ -34,7 +34,7 @@ failure remarked(const failure& why, fmt::format_string<Args...> remark, Args...
 }
 
 /// The exception that is being handled, of any type, as a failure with the text of the exception.
-inline failure current_failure() noexcept {
+inline error_value current_error() noexcept {
     try {
         try {
             throw;
@@ -56,11 +56,11 @@ inline failure current_failure() noexcept {
 
 /// Returns the result of `f`, or the exception of `f` as a failure.
 template <class F>
-failure guarded(F&& f) noexcept {
+error_value guarded(F&& f) noexcept {
     try {
         return f();
     } catch (...) {
-        return current_failure();
+        return current_error();
     }
 }
 
