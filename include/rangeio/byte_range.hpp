@@ -19,7 +19,7 @@ namespace detail {
 /// A value: cheap to copy, and valid by construction, so that code that uses a range needs no check for overflow.
 ///
 /// Units:     bytes; offset and length are counted from 0.
-/// Requires:  `end()` is at most `max_end`, because the wire format counts in signed 64 bits.
+/// Guarantee: `end()` is at most `max_end`, because the wire format counts in signed 64 bits.
 /// Errors:    only the checked constructions throw: `rangeio::error` with `errc::invalid_argument`, whose message has
 ///            the numbers.
 /// Threads:   as for any value.

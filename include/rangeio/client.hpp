@@ -161,8 +161,9 @@ public:
 
     /// Whether a chunk without a CRC32C is rejected: its range is requested again, and finally fails with
     /// errc::protocol_error. By default such chunks are accepted, because the protocol allows services to omit the
-    /// checksum and the connection has its own protection. They are counted (`stream_stats::unchecked_chunks`) and
-    /// reported (`event_kind::unchecked_chunk`) in both cases. A checksum that is present is always checked.
+    /// checksum and the connection has its own protection. Accepted ones are counted (`stream_stats::unchecked_chunks`)
+    /// and reported (`event_kind::unchecked_chunk`), the others as rejected chunks are. A checksum that is present is
+    /// always checked.
     ///
     /// Default:  false.
     client_options& require_checksums(bool yes) {
@@ -204,8 +205,8 @@ private:
     std::shared_ptr<observer> observer_;
 };
 
-/// The objects of a listing, and how it is divided into pages. Checked by async_list(); each text has at most 1024
-/// bytes of UTF-8.
+/// The objects of a listing, and how it is divided into pages. Checked by async_list(); prefix and delimiter have at
+/// most 1024 bytes of UTF-8.
 class list_options {
 public:
     list_options() = default;

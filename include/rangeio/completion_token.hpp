@@ -47,7 +47,7 @@ with_message_t<std::decay_t<Token>> with_message(Token&& token) {
 /// The operation begins when it is awaited. A stored operation is awaited by `std::move(op)`, once.
 using default_token = with_message_t<asio::deferred_t>;
 
-/// See redirect_failure().
+/// See redirect_error_value().
 template <class Token>
 class redirect_error_value_t {
 public:
@@ -98,7 +98,7 @@ public:
     Handler handler_;
 };
 
-/// The handler that redirect_failure() makes of another one.
+/// The handler that redirect_error_value() makes of another one.
 template <class Handler>
 class error_value_handler {
 public:

@@ -74,8 +74,9 @@ private:
 
 /// The library uses `clock` on `context` from now on.
 ///
-/// Requires: no pool, cache or client was made for `context`.
-/// Throws:   boost::asio::service_already_exists if one was, or if the context has a clock.
+/// Requires: a clock; the library has not used `context` yet: no pool, cache or client was made for it, and no
+///           operation has a handler on it.
+/// Throws:   boost::asio::service_already_exists if it has, or if the context has a clock.
 inline void use_clock(boost::asio::execution_context& context, std::shared_ptr<context_clock> clock) {
     boost::asio::make_service<detail::clock_service>(context, std::move(clock));
 }

@@ -30,8 +30,9 @@ enum class event_kind {
     stream_resumed,
     /// The stream has ended. `why`, empty if it was closed as requested.
     stream_ended,
-    /// A chunk of `range` was rejected for its checksum, its offset or surplus bytes. Its bytes are requested again, or
-    /// the range fails with this error. `why`; `bytes`: the length of the chunk, which is dropped.
+    /// A chunk of `range` was rejected: its checksum is wrong, or missing where one is required; its offset is wrong;
+    /// or it has surplus bytes. Its bytes are requested again, or the range fails with this error. `why`; `bytes`: the
+    /// length of the chunk, which is dropped.
     rejected_chunk,
     /// The service rejected `range`. `why`.
     range_refused,

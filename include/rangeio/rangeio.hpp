@@ -1,6 +1,8 @@
 #pragma once
 
-// The whole library. The emulator (rangeio/emulator.hpp) and the test kit (rangeio/testing/) are separate libraries.
+// The whole library, but for the hooks of simulations (context_clock.hpp, preemption.hpp). The simulation
+// (rangeio/sim/), the scripted services (rangeio/testing/) and the emulator (rangeio/emulator.hpp) are separate
+// libraries.
 
 #include <rangeio/byte_block.hpp>
 #include <rangeio/byte_range.hpp>

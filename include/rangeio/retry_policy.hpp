@@ -148,9 +148,10 @@ public:
     }
     std::size_t max_orphan_ranges() const noexcept { return max_orphan_ranges_; }
 
-    /// Whether a call that the service ended with an error of this class is followed by another one. A call that the
-    /// service ends without an error while ranges are pending is always retried; a failure on this side
-    /// (`error_class::none`) never is.
+    /// Whether a call that the service ended with an error of this class is followed by another one, within `budget`
+    /// and `attempts`. A call that the service ends without an error while ranges are pending may be retried, too. Of
+    /// the errors on this side (`error_class::none`) those of a stalled call may, and on a stream that has been open
+    /// also a lack of memory.
     ///
     /// Default:  `transient`, `throttled` and `cancelled`; on a stream that has been open also `aborted`.
     retry_policy& retry(error_class kind, bool retried) {

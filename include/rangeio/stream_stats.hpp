@@ -18,7 +18,7 @@ public:
     std::uint64_t retired = 0;
     /// Ranges that the service rejected by name.
     std::uint64_t refused = 0;
-    /// Rejected chunks: those with a wrong checksum, a wrong offset or surplus bytes.
+    /// Rejected chunks: those with a wrong checksum, without a required one, with a wrong offset or surplus bytes.
     std::uint64_t rejected_chunks = 0;
     /// Those of them with a wrong checksum.
     std::uint64_t checksum_failures = 0;

@@ -70,14 +70,14 @@ public:
 
 private:
     void start() noexcept override {
-        if (range().empty()) return refuse({});
         const error_value why = guarded([this] {
             require_client(core_);
+            if (range().empty()) return error_value();
             owner_ = std::make_shared<single_owner>();
             use(core_->service().streams(object_, pool_options())->create(), owner_);
             return error_value();
         });
-        if (why) return refuse(why);
+        if (why || range().empty()) return refuse(why);
         read_operation::start();
     }
     // A range that has completed was in a response, and the first response has reported the object.

@@ -123,7 +123,7 @@ void mrd::on_response(const incoming& response) noexcept {
     while (!rest.empty()) {
         const wire::data_chunk& chunk = rest.front();
         rest = rest.subspan(1);
-        const mrd_fsm::verdict said = verdict;
+        const mrd_fsm::verdict said = std::move(verdict);
         const error_value damage = said.accept ? copy(response, chunk, said) : said.why;
         const auto proceed = [&](mrd_fsm& m, mrd_actions& out) {
             if (said.accept) m.end_chunk(chunk.read_id, damage, out);

@@ -114,7 +114,7 @@ void context_core::leave(tracked_operation& p) noexcept {
     all_left_.notify_all();
 }
 
-// The operation that is about to leave is still inside, so shut_down() cannot miss this.
+// The operation that is about to leave is still among those inside, so shut_down() cannot miss the hold.
 context_core::shutdown_hold::shutdown_hold(std::shared_ptr<context_core> core) noexcept
     : core_(std::move(core)) {
     if (core_ != nullptr) ++core_->holds_;

@@ -2,8 +2,9 @@
 
 usage: exports.py LIBRARY [--write]
 
-The list has one class, function or variable per line. A symbol of another library may only be weak: the linker merges such
-copies of templates and inline functions. --write makes the list anew.
+The list has one class, function or variable per line. Of what the compiler may leave out, a weak symbol (inline functions,
+tables of classes without a source of their own), it has `weak` in front: that must be listed, but need not be there. A
+symbol of another library may only be weak. --write makes the list anew.
 """
 
 import os
@@ -29,32 +30,35 @@ def owner_of(symbol):
 
 def exported(library):
     listed = subprocess.run(["nm", "-DC", "--defined-only", library], check=True, stdout=subprocess.PIPE, text=True)
-    owners, foreign = set(), []
+    strong, weak, foreign = set(), set(), []
     for line in listed.stdout.splitlines():
         kind, symbol = re.fullmatch(r"[0-9a-f]+ (\S) (.*)", line).groups()
         owner = owner_of(symbol)
         if owner:
-            owners.add(owner)
+            (weak if kind in "WVu" else strong).add(owner)
         elif kind not in "WVu":
             foreign.append(symbol)
-    return owners, foreign
+    return strong, weak - strong, foreign
 
 
 def main(library, write):
     # The reading of symbols is checked first: a pattern that fits nothing must not pass.
     assert owner_of("vtable for rangeio::client") == owner_of("rangeio::client::open(int)") == "rangeio::client"
     assert owner_of("std::vector<rangeio::client>::~vector()") is None
-    owners, foreign = exported(library)
+    strong, weak, foreign = exported(library)
     if write:
         with open(LIST, "w", encoding="utf-8") as out:
-            out.writelines(owner + "\n" for owner in sorted(owners))
+            out.writelines(f"{owner}\n" for owner in sorted(strong))
+            out.writelines(f"weak {owner}\n" for owner in sorted(weak))
         return 0
     with open(LIST, encoding="utf-8") as source:
-        wanted = set(source.read().split())
-    wrong = [f"exported, and not in exports.txt: {owner}" for owner in sorted(owners - wanted)]
-    wrong += [f"in exports.txt, and not exported: {owner}" for owner in sorted(wanted - owners)]
+        lines = source.read().splitlines()
+    wanted = {line for line in lines if not line.startswith("weak ")}
+    allowed = {line.removeprefix("weak ") for line in lines}
+    wrong = [f"exported, and not in exports.txt: {owner}" for owner in sorted((strong | weak) - allowed)]
+    wrong += [f"in exports.txt, and not exported: {owner}" for owner in sorted(wanted - strong)]
     wrong += [f"exported, and of another library: {symbol}" for symbol in foreign]
-    print("\n".join(wrong) if wrong else f"{len(owners)} exported declarations are those of exports.txt")
+    print("\n".join(wrong) if wrong else f"{len(strong)} exported declarations are those of exports.txt")
     return 1 if wrong else 0
 
 

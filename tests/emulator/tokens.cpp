@@ -204,7 +204,7 @@ asio::awaitable<void, Executor> read_on(mrd_pool& pool, std::string& out) {
 
 }  // namespace
 
-TEST_CASE("tokens: redirect_failure, redirect_error and as_tuple return a failure as a value") {
+TEST_CASE("tokens: redirect_error_value, redirect_error and as_tuple return a failure as a value") {
     engine_fixture f;
     f.put("o", "0123456789");
     f.run(by_value(f.client));

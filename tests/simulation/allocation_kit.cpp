@@ -18,7 +18,6 @@
 #include <string>
 #include <thread>
 
-using namespace rangeio::testing;
 using namespace rangeio::sim;
 using namespace std::chrono_literals;
 

@@ -37,7 +37,7 @@ asio::awaitable<void> insist(world& w, Operation operation) {
             co_await operation();
             co_return;
         } catch (...) {
-            if (!sim::is_out_of_memory(std::current_exception()) || !allocation_failures::any_injected())
+            if (!sim::is_out_of_memory(std::current_exception()) || !sim::allocation_failures::any_injected())
                 throw;
         }
     }

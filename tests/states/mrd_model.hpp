@@ -182,4 +182,7 @@ private:
     void ask(state& s) const;
 };
 
+/// The sink of range `number`.
+std::shared_ptr<range_sink> sink_of(std::int64_t number);
+
 }  // namespace rangeio::states
