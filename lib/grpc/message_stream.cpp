@@ -37,8 +37,8 @@ void message_stream::start(
     StartCall();
 }
 
-void message_stream::write(const grpc::ByteBuffer& message) {
-    request_ = message;
+void message_stream::write(grpc::ByteBuffer message) {
+    request_.Swap(&message);  // an assignment would allocate
     const std::lock_guard lock(mutex_);
     if (!reading_ended_) StartWrite(&request_);
 }

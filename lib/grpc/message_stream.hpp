@@ -52,7 +52,7 @@ public:
         const grpc::ByteBuffer& first
     );
     /// Only after the on_write_done() of the previous message; without effect after on_done().
-    void write(const grpc::ByteBuffer& message);
+    void write(grpc::ByteBuffer message);
     /// Ends the call; on_done() follows. At any time after start(), on any thread.
     void cancel() noexcept;
 
