@@ -37,6 +37,19 @@ TEST_CASE("fault fail-open: a call ends with the status instead of its first res
     CHECK(seen_stream(f, {{0, 10, 1}}).bytes(1) == f.content.substr(0, 10));
 }
 
+TEST_CASE("fault fail-open and reset: the status requests a wait") {
+    for (const char* script :
+         {"fail-open status=8 retry-after=1500ms", "reset status=8 retry-after=1500ms"}) {
+        CAPTURE(script);
+        faulty_fixture f(script);
+        const seen_stream got(f, {{0, 10, 1}});
+        CHECK(got.outcome.code == 8);
+        const auto wait = detail_of<rangeio::proto::rpc::RetryInfo>(got.outcome).retry_delay();
+        CHECK(wait.seconds() == 1);
+        CHECK(wait.nanos() == 500'000'000);
+    }
+}
+
 TEST_CASE("fault hang-open: no response is sent until the client cancels the call") {
     faulty_fixture f("hang-open call=1");
     raw_call call = f.open_stream();

@@ -132,6 +132,10 @@ TEST_CASE("metadata: stat and layout are retried too, and a permanent failure is
     CHECK(denied.server.stats().list_objects.calls == 1);
     metadata_fixture once("fail-metadata", patient().retry(retry_policy::none()));
     CHECK(once.list().kind() == rangeio::error_class::transient);
+    metadata_fixture throttled(
+        "fail-metadata status=RESOURCE_EXHAUSTED retry-after=2s", patient().retry(retry_policy::none())
+    );
+    CHECK(throttled.list().retry_after() == 2s);
 }
 
 TEST_CASE(

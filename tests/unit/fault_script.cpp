@@ -138,6 +138,9 @@ TEST_CASE("fault_script: a mistake in text is named") {
         "fault \"reset status=FINE\": status=FINE is not a gRPC error status"
     );
     CHECK(complaint("reset status=0").find("status=0") != std::string::npos);
+    CHECK(complaint("latency delay=1ms retry-after=1s").ends_with("latency takes no retry-after"));
+    CHECK(complaint("reset retry-after=0s").ends_with("retry-after=0s is not a time like 5ms, at most a day")
+    );
     CHECK(
         complaint("reset chance=0%") == "fault \"reset chance=0%\": chance is not a percentage in 1%..100%"
     );
@@ -263,4 +266,16 @@ TEST_CASE("pool_program: a cache has the options of its line, and the library's 
     CHECK(set.cache->max_idle_streams_per_key() == 0);
     CHECK(set.cache->idle_timeout() == std::chrono::milliseconds(5));
     CHECK(set.tasks.at(0).operations.at(0).object == 3);
+}
+
+TEST_CASE("fault_script: the wait that a status requests is read and written in both forms") {
+    for (const char* kind : {"fail-open", "reset", "fail-metadata"}) {
+        const auto script = fault_script::parse(std::string(kind) + " status=8 retry-after=1500ms");
+        REQUIRE(script.faults.size() == 1);
+        CHECK(script.faults[0].retry_after == 1500ms);
+        CHECK(script.text().find("retry-after=1500ms") != std::string::npos);
+        CHECK(fault_script::parse(script.text()).faults == script.faults);
+        CHECK(fault_script::parse(script.json()).faults == script.faults);
+    }
+    CHECK(fault_script::parse("reset").text().find("retry-after") == std::string::npos);
 }

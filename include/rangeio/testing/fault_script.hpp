@@ -73,6 +73,8 @@ public:
     unsigned percent = 100;   ///< the chance of each strike
 
     std::chrono::nanoseconds delay{0};
+    /// The wait that the status requests (google.rpc.RetryInfo); 0: none.
+    std::chrono::nanoseconds retry_after{0};
     std::uint64_t bytes = 0;
     int status = 0;     ///< a gRPC status code
     std::string token;  ///< any bytes; empty: none
@@ -86,8 +88,8 @@ public:
 ///
 /// As text: `KIND [KEY=VALUE]...`, one a line or separated by `;`; `#` begins a comment. Kinds are written with
 /// hyphens. Keys are call, range, byte, times, chance (`10%`), delay (`5ms`), bytes, status (`UNAVAILABLE` or a
-/// number), token (`no`: none; `\xHH` in it is a byte), handle and distinct (`yes`, `no`); each kind takes only the
-/// keys that it uses.
+/// number), retry-after (`2s`), token (`no`: none; `\xHH` in it is a byte), handle and distinct (`yes`, `no`); each
+/// kind takes only the keys that it uses.
 ///
 /// As JSON: an array of objects with `"kind"` and the same keys; counts are numbers, `"handle"` and `"distinct"` are
 /// true or false. Or an object with such an array as `"faults"`, and optionally a `"seed"`.

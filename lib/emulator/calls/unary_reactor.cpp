@@ -37,7 +37,7 @@ bool unary_reactor::strike() {
     const fault_state::place here{info().metadata_call()};
     using testing::fault_kind;
     if (const auto* f = faults.strike(fault_kind::fail_metadata, here)) {
-        finish({static_cast<status_code>(f->status), "the request was rejected", {}});
+        finish(status_of(*f, "the request was rejected"));
         return true;
     }
     if (faults.strike(fault_kind::hang_metadata, here) == nullptr) return false;

@@ -1,10 +1,11 @@
 #include "emulator/faults/fault_state.hpp"
 
-#include "emulator/protocol/status.hpp"
+#include "emulator/protocol/messages.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace rangeio::emulator {
 namespace {
@@ -20,6 +21,11 @@ std::uint64_t mixed(std::uint64_t z) noexcept {
 }
 
 }  // namespace
+
+status status_of(const testing::fault& f, std::string text) {
+    std::string details = encode_retry_info(f.status, text, f.retry_after);
+    return {static_cast<status_code>(f.status), std::move(text), std::move(details)};
+}
 
 fault_state::fault_state(const testing::fault_script& script, std::uint64_t seed)
     : faults_(script, [seed](const testing::fault& what, std::size_t line, const place& here) {

@@ -4,6 +4,7 @@
 #include <rangeio/testing/fault_script.hpp>
 
 #include "emulator/protocol/request_params.hpp"
+#include "emulator/protocol/status.hpp"
 #include "testing/faults/armed_faults.hpp"
 
 #include <cstdint>
@@ -16,6 +17,9 @@
 #include <utility>
 
 namespace rangeio::emulator {
+
+/// The status with which this fault ends a call.
+status status_of(const testing::fault& f, std::string text);
 
 /// The part of a running fault script that all calls share.
 ///

@@ -24,10 +24,6 @@ std::int64_t clamped(std::uint64_t bytes) noexcept {
     );
 }
 
-status_code code_of(const fault& f) noexcept {
-    return static_cast<status_code>(f.status);
-}
-
 }  // namespace
 
 const fault* read_stream::strike(fault_kind kind, const active_range* range) {
@@ -113,7 +109,7 @@ std::optional<read_stream::step> read_stream::faulty_opening() {
     }
     if (!std::exchange(considered_.fail_open, true)) {
         if (const fault* f = strike(fault_kind::fail_open)) {
-            return end({code_of(*f), "the open was refused", {}});
+            return end(status_of(*f, "the open was refused"));
         }
     }
     return std::nullopt;
@@ -121,7 +117,7 @@ std::optional<read_stream::step> read_stream::faulty_opening() {
 
 std::optional<read_stream::step> read_stream::faulty_end() {
     const active_range* range = ranges_.empty() ? nullptr : &ranges_.front();
-    if (const fault* f = strike(fault_kind::reset, range)) return end({code_of(*f), "the stream broke", {}});
+    if (const fault* f = strike(fault_kind::reset, range)) return end(status_of(*f, "the stream broke"));
     if (strike(fault_kind::goaway, range) != nullptr) {
         goaway_ = true;
         return end({status_code::unavailable, "the server shuts down", {}});
@@ -147,7 +143,11 @@ std::optional<read_stream::step> read_stream::faulty_end() {
     if (const fault* f = strike(fault_kind::range_error, range)) {
         constexpr const char* text = "a range is refused";
         const std::string each = text_of_range_error(text);
-        return end({code_of(*f), text, encode_range_errors(f->status, text, {{range->read_id}}, each)});
+        return end(
+            {static_cast<status_code>(f->status),
+             text,
+             encode_range_errors(f->status, text, {{range->read_id}}, each)}
+        );
     }
     if (strike(fault_kind::ok_early, range) != nullptr) return end({});
     return std::nullopt;

@@ -5,6 +5,7 @@
 #include <rangeio/proto/storage.pb.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace rangeio::emulator {
@@ -186,6 +187,15 @@ framed_message encode(const read_response& response) {
         message.tail = tail.take();
     }
     return message;
+}
+
+std::string encode_retry_info(int code, std::string_view message, std::chrono::nanoseconds delay) {
+    if (delay.count() == 0) return {};
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(delay);
+    proto::rpc::RetryInfo detail;
+    detail.mutable_retry_delay()->set_seconds(seconds.count());
+    detail.mutable_retry_delay()->set_nanos(static_cast<std::int32_t>((delay - seconds).count()));
+    return encode_status(code, message, detail);
 }
 
 std::string encode_range_errors(

@@ -2,6 +2,7 @@
 
 #include "emulator/store/stored_object.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -85,6 +86,9 @@ struct read_response {
     std::uint32_t crc32c = 0;
 };
 framed_message encode(const read_response& response);
+
+/// The google.rpc.Status of a call that requests a wait before the next attempt; empty if `delay` is zero.
+std::string encode_retry_info(int code, std::string_view message, std::chrono::nanoseconds delay);
 
 /// A serialized google.rpc.Status with a BidiReadObjectError that names these ranges, for the trailer. Without `each`,
 /// only the status as a whole has a message, and at most 100 ranges are named: clients may reject trailers of more than

@@ -28,6 +28,7 @@ enum key : unsigned {
     has_status = 32,
     has_token = 64,
     has_distinct = 128,
+    has_retry_after = 256,
 };
 
 }  // namespace
@@ -50,9 +51,17 @@ constexpr std::array rows{
     fault_row{fault_kind::latency, "latency", at_chunk | has_delay, 0, 0, 0},
     fault_row{fault_kind::bandwidth, "bandwidth", where_call | has_bytes, 0, 0, 0},
     fault_row{fault_kind::slow_open, "slow-open", where_call | has_delay},
-    fault_row{fault_kind::fail_open, "fail-open", where_call | has_status, 0, status_number::unavailable},
+    fault_row{
+        fault_kind::fail_open,
+        "fail-open",
+        where_call | has_status | has_retry_after,
+        0,
+        status_number::unavailable
+    },
     fault_row{fault_kind::hang_open, "hang-open", where_call},
-    fault_row{fault_kind::reset, "reset", at_chunk | has_status, 0, status_number::unavailable},
+    fault_row{
+        fault_kind::reset, "reset", at_chunk | has_status | has_retry_after, 0, status_number::unavailable
+    },
     fault_row{fault_kind::redirect, "redirect", at_chunk | has_token},
     fault_row{fault_kind::range_error, "range-error", at_chunk | has_status, 0, status_number::out_of_range},
     fault_row{fault_kind::bad_checksum, "bad-checksum", at_chunk},
@@ -88,7 +97,11 @@ constexpr std::array rows{
     fault_row{fault_kind::giant_message, "giant-message", at_chunk | has_bytes, std::uint64_t{65} << 20},
     fault_row{fault_kind::empty_chunks, "empty-pieces", at_chunk | has_bytes, 100'000},
     fault_row{
-        fault_kind::fail_metadata, "fail-metadata", where_call | has_status, 0, status_number::unavailable
+        fault_kind::fail_metadata,
+        "fail-metadata",
+        where_call | has_status | has_retry_after,
+        0,
+        status_number::unavailable
     },
     fault_row{fault_kind::hang_metadata, "hang-metadata", where_call},
     fault_row{fault_kind::repeat_page, "repeat-page", where_call},
@@ -148,6 +161,15 @@ struct unit {
 };
 constexpr std::array units{unit{"ns", 1}, unit{"us", 1'000}, unit{"ms", 1'000'000}, unit{"s", 1'000'000'000}};
 
+std::string text_of(std::chrono::nanoseconds time) {
+    const auto ns = static_cast<std::uint64_t>(time.count());
+    const unit* best = &units.front();
+    for (const unit& u : units) {
+        if (ns % u.ns == 0) best = &u;
+    }
+    return fmt::format("{}{}", ns / best->ns, best->suffix);
+}
+
 }  // namespace
 
 fault_builder::fault_builder(std::string where, std::string_view kind) : where_(std::move(where)) {
@@ -186,10 +208,13 @@ void fault_builder::set(std::string_view name, std::string_view value) {
         fault_.bytes = count(name, value, has_bytes, 1);
     } else if (name == "delay") {
         need(name, has_delay);
-        fault_.delay = duration(value);
+        fault_.delay = duration(name, value);
     } else if (name == "status") {
         need(name, has_status);
         fault_.status = status(value);
+    } else if (name == "retry-after") {
+        need(name, has_retry_after);
+        fault_.retry_after = duration(name, value);
     } else if (name == "token") {
         need(name, has_token);
         const auto token = unescaped(value);
@@ -227,13 +252,13 @@ bool fault_builder::yes(std::string_view name, std::string_view value) const {
     return value == "yes";
 }
 
-std::chrono::nanoseconds fault_builder::duration(std::string_view value) const {
+std::chrono::nanoseconds fault_builder::duration(std::string_view name, std::string_view value) const {
     const auto digits = std::min(value.find_first_not_of("0123456789"), value.size());
     const auto n = whole_number(value.substr(0, digits));
     const auto u = std::ranges::find(units, value.substr(digits), &unit::suffix);
     constexpr std::uint64_t longest = std::uint64_t{24} * 3600 * 1'000'000'000;
     if (!n || *n == 0 || u == units.end() || *n > longest / u->ns) {
-        complain(fmt::format("delay={} is not a time like 5ms, at most a day", value));
+        complain(fmt::format("{}={} is not a time like 5ms, at most a day", name, value));
     }
     return std::chrono::nanoseconds(*n * u->ns);
 }
@@ -271,6 +296,10 @@ bool fault_view::shows_status() const noexcept {
     return (row_.keys & has_status) != 0;
 }
 
+bool fault_view::shows_retry_after() const noexcept {
+    return fault_.retry_after.count() != 0;
+}
+
 bool fault_view::shows_token() const noexcept {
     return (row_.keys & has_token) != 0;
 }
@@ -284,12 +313,11 @@ std::string fault_view::token() const {
 }
 
 std::string fault_view::delay() const {
-    const auto ns = static_cast<std::uint64_t>(fault_.delay.count());
-    const unit* best = &units.front();
-    for (const unit& u : units) {
-        if (ns % u.ns == 0) best = &u;
-    }
-    return fmt::format("{}{}", ns / best->ns, best->suffix);
+    return text_of(fault_.delay);
+}
+
+std::string fault_view::retry_after() const {
+    return text_of(fault_.retry_after);
 }
 
 std::string fault_view::status() const {

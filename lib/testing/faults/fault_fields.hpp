@@ -31,7 +31,7 @@ private:
     std::uint64_t count(std::string_view key, std::string_view value, unsigned which, std::uint64_t least)
         const;
     bool yes(std::string_view key, std::string_view value) const;
-    std::chrono::nanoseconds duration(std::string_view value) const;
+    std::chrono::nanoseconds duration(std::string_view key, std::string_view value) const;
     int status(std::string_view value) const;
     [[noreturn]] void complain(std::string_view what) const;
 
@@ -49,12 +49,14 @@ public:
     bool shows_delay() const noexcept;
     bool shows_bytes() const noexcept;
     bool shows_status() const noexcept;
+    bool shows_retry_after() const noexcept;
     bool shows_token() const noexcept;
     bool shows_distinct() const noexcept;
     /// `no` for none; escaped.
     std::string token() const;
     /// As `5ms`.
     std::string delay() const;
+    std::string retry_after() const;
     /// As `UNAVAILABLE`.
     std::string status() const;
 

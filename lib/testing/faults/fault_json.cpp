@@ -101,6 +101,7 @@ std::string fault_script::json() const {
         if (view.shows_delay()) fields["delay"] = view.delay();
         if (view.shows_bytes()) fields["bytes"] = f.bytes;
         if (view.shows_status()) fields["status"] = view.status();
+        if (view.shows_retry_after()) fields["retry-after"] = view.retry_after();
         if (view.shows_token()) {
             fields["token"] = view.token();
             fields["handle"] = f.handle;

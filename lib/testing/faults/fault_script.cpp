@@ -68,6 +68,7 @@ std::string fault_script::text() const {
         if (view.shows_delay()) out += " delay=" + view.delay();
         if (view.shows_bytes()) out += fmt::format(" bytes={}", f.bytes);
         if (view.shows_status()) out += " status=" + view.status();
+        if (view.shows_retry_after()) out += " retry-after=" + view.retry_after();
         if (view.shows_token())
             out += fmt::format(" token={} handle={}", view.token(), f.handle ? "yes" : "no");
         if (view.shows_distinct()) out += " distinct=yes";

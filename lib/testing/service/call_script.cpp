@@ -109,7 +109,7 @@ std::optional<call_script::step> call_script::open() {
     if (replaced_)
         return finish({status_number::not_found, "the object has another generation by now", {}, {}});
     if (const fault* f = strike(fault_kind::fail_open)) {
-        return finish({f->status, "the open was refused", {}, {}});
+        return finish({f->status, "the open was refused", {}, {}, false, {}, f->retry_after});
     }
     return std::nullopt;
 }
@@ -117,7 +117,8 @@ std::optional<call_script::step> call_script::open() {
 // The step that ends the call before anything more of `r` (or of anything, if null) is sent.
 std::optional<call_script::step> call_script::end_instead(const range* r) {
     const auto strikes = [&](fault_kind kind) { return strike(kind, r); };
-    if (const fault* f = strikes(fault_kind::reset)) return finish({f->status, "the stream broke", {}, {}});
+    if (const fault* f = strikes(fault_kind::reset))
+        return finish({f->status, "the stream broke", {}, {}, false, {}, f->retry_after});
     if (strikes(fault_kind::goaway) != nullptr)
         return finish({status_number::unavailable, "the server shuts down", {}, {}});
     for (const fault_kind kind :

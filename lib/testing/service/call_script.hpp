@@ -82,9 +82,10 @@ public:
         int status = 0;
         std::string text;
         std::optional<redirection> redirect;
-        std::vector<std::int64_t> blamed;  // ranges that are named in the status
-        bool unconnected = false;          // the call has not reached the service
-        error_value refused{};             // the client's transport ends the call, with this error
+        std::vector<std::int64_t> blamed;         // ranges that are named in the status
+        bool unconnected = false;                 // the call has not reached the service
+        error_value refused{};                    // the client's transport ends the call, with this error
+        std::chrono::nanoseconds retry_after{0};  // the wait that the status requests
     };
     /// Wait for the next event (`delay` zero) or at most so long; or send; or end. A response and an ending are due
     /// after `delay`. Or apply a fault to the connection of the call, which then does nothing more by itself.

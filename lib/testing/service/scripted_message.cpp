@@ -61,6 +61,9 @@ call_end to_call_end(const call_script::ending& how) {
     if (how.refused) return how.refused;
     call_end out;
     out.why = from_status(how.status, how.text);
+    if (how.retry_after.count() != 0) {
+        out.why = {out.why.code(), error_info{out.why.message(), out.why.kind(), how.retry_after}};
+    }
     out.unconnected = how.unconnected;
     if (how.redirect) {
         call_end::redirection to;

@@ -173,9 +173,11 @@ private:
     void deliver_end(const call_script::ending& how) override {
         error_value why = why_;
         if (!closing_) {
-            why = how.status == 0
-                      ? error_value(errc::stream_closed)
-                      : error_value(code_of_status(how.status), how.text, class_of_status(how.status));
+            why = how.status == 0 ? error_value(errc::stream_closed)
+                                  : error_value(
+                                        code_of_status(how.status),
+                                        error_info{how.text, class_of_status(how.status), how.retry_after}
+                                    );
             why_ = why;
             if (how.refused) why_ = why = how.refused;
             closing_ = true;
