@@ -5,7 +5,8 @@
 int main() {
     const rangeio::result<int> nothing = rangeio::error_value(rangeio::errc::short_read).with_context("read");
     try {
-        std::cout << "consumer: " << nothing.value() << '\n';
+        const int value = nothing.value();
+        std::cout << "consumer: " << value << '\n';
     } catch (const rangeio::error& e) {
         std::cout << "consumer: " << e.what() << '\n';
     }
