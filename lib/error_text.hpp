@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <exception>
 #include <new>
 #include <utility>
@@ -31,6 +32,11 @@ error_value remarked(const error_value& why, fmt::format_string<Args...> remark,
     } catch (const std::bad_alloc&) {
         return why;
     }
+}
+
+/// The same failure with the wait that its service requests before the next attempt.
+inline error_value with_retry_after(const error_value& why, std::chrono::nanoseconds delay) {
+    return {why.code(), error_info{why.message(), why.kind(), delay}};
 }
 
 /// The exception that is being handled, of any type, as a failure with the text of the exception.

@@ -14,22 +14,6 @@ namespace {
 
 namespace pb = proto::storage::v2;
 
-grpc::ByteBuffer to_buffer(const pb::BidiReadObjectRequest& request) {
-    const std::size_t size = request.ByteSizeLong();
-    grpc::Slice slice(size);
-    request.SerializeToArray(const_cast<std::uint8_t*>(slice.begin()), static_cast<int>(size));
-    return {&slice, 1};
-}
-
-void add_ranges(pb::BidiReadObjectRequest& request, std::span<const fsm::wire_range> ranges) {
-    for (const fsm::wire_range& range : ranges) {
-        auto& out = *request.add_read_ranges();
-        out.set_read_offset(range.offset);
-        out.set_read_length(range.length);
-        out.set_read_id(range.read_id);
-    }
-}
-
 using coded = google::protobuf::io::CodedOutputStream;
 
 // `type`: 0 for a varint, 2 for a message. The numbers of all these fields are below 16: a tag has one byte.
@@ -58,6 +42,24 @@ std::size_t headed(std::size_t content) {
     return 1 + coded::VarintSize64(content) + content;
 }
 
+// `rest`, and the ranges behind it. These without protobuf's messages, which allocate twice for a range: a message with
+// a range alone is sent for each small read.
+grpc::ByteBuffer encode(const pb::BidiReadObjectRequest& rest, std::span<const fsm::wire_range> ranges) {
+    std::size_t size = rest.ByteSizeLong();
+    for (const fsm::wire_range& range : ranges) size += headed(content_bytes(range));
+    grpc::Slice slice(size);
+    auto* out = rest.SerializeWithCachedSizesToArray(const_cast<std::uint8_t*>(slice.begin()));
+    for (const fsm::wire_range& range : ranges) {
+        out = coded::WriteTagToArray(tag(pb::BidiReadObjectRequest::kReadRangesFieldNumber, 2), out);
+        out = coded::WriteVarint64ToArray(content_bytes(range), out);
+        for_each_field(range, [&out](int field, std::int64_t value) {
+            out = coded::WriteTagToArray(tag(field, 0), out);
+            out = coded::WriteVarint64ToArray(static_cast<std::uint64_t>(value), out);
+        });
+    }
+    return {&slice, 1};
+}
+
 }  // namespace
 
 grpc::ByteBuffer encode_opening(const call_spec& spec, std::span<const fsm::wire_range> ranges) {
@@ -68,25 +70,11 @@ grpc::ByteBuffer encode_opening(const call_spec& spec, std::span<const fsm::wire
     opening.set_generation(spec.object.generation());
     if (!spec.read_handle.empty()) opening.mutable_read_handle()->set_handle(spec.read_handle);
     if (!spec.routing_token.empty()) opening.set_routing_token(spec.routing_token);
-    add_ranges(request, ranges);
-    return to_buffer(request);
+    return encode(request, ranges);
 }
 
-// Without protobuf's messages, which allocate twice for a range: this is sent for each small read.
 grpc::ByteBuffer encode_ranges(std::span<const fsm::wire_range> ranges) {
-    std::size_t size = 0;
-    for (const fsm::wire_range& range : ranges) size += headed(content_bytes(range));
-    grpc::Slice slice(size);
-    auto* out = const_cast<std::uint8_t*>(slice.begin());
-    for (const fsm::wire_range& range : ranges) {
-        out = coded::WriteTagToArray(tag(pb::BidiReadObjectRequest::kReadRangesFieldNumber, 2), out);
-        out = coded::WriteVarint64ToArray(content_bytes(range), out);
-        for_each_field(range, [&out](int field, std::int64_t value) {
-            out = coded::WriteTagToArray(tag(field, 0), out);
-            out = coded::WriteVarint64ToArray(static_cast<std::uint64_t>(value), out);
-        });
-    }
-    return {&slice, 1};
+    return encode(pb::BidiReadObjectRequest::default_instance(), ranges);
 }
 
 }  // namespace rangeio::grpc_transport

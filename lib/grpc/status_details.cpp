@@ -1,5 +1,6 @@
 #include "grpc/status_details.hpp"
 
+#include "error_text.hpp"
 #include "grpc/limits.hpp"
 #include "grpc/service_status.hpp"
 #include "grpc/wire_reader.hpp"
@@ -160,7 +161,7 @@ bool read_retry_info(std::string_view bytes, call_end& out) {
     if (seconds < 0 || nanos < 0 || nanos >= 1'000'000'000) return true;
     const auto delay =
         std::chrono::seconds(std::min(seconds, most_seconds)) + std::chrono::nanoseconds(nanos);
-    if (out.why) out.why = error_value(out.why.code(), error_info{out.why.message(), out.why.kind(), delay});
+    if (out.why) out.why = with_retry_after(out.why, delay);
     return true;
 }
 

@@ -1,6 +1,8 @@
 #include <rangeio/context_clock.hpp>
 #include <rangeio/sim/manual_time.hpp>
 
+#include "sim/later.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <functional>
@@ -13,12 +15,6 @@ namespace {
 
 using time_point = std::chrono::steady_clock::time_point;
 
-/// `from + delay`, or the last time point, which is never reached, if the sum is out of the clock's range.
-time_point after(time_point from, std::chrono::nanoseconds delay) {
-    const bool too_far = delay > time_point::max() - from;
-    return too_far ? time_point::max() : from + delay;
-}
-
 }  // namespace
 
 class manual_time::core final : public context_clock {
@@ -29,7 +25,7 @@ public:
         auto out = std::make_shared<pending>();
         out->then = std::move(then);
         const std::lock_guard lock(mutex_);
-        out->due = after(now_, delay);
+        out->due = later(now_, delay);
         std::erase_if(timers_, [](const auto& a) { return a.expired(); });
         timers_.push_back(out);
         return out;
@@ -52,7 +48,7 @@ public:
         std::vector<std::shared_ptr<pending>> due;
         {
             const std::lock_guard lock(mutex_);
-            now_ = std::min(after(now_, time), time_point::max() - std::chrono::nanoseconds(1));
+            now_ = std::min(later(now_, time), time_point::max() - std::chrono::nanoseconds(1));
             for (const auto& weak : timers_) {
                 auto a = weak.lock();
                 if (a != nullptr && !a->over && a->due <= now_) due.push_back(std::move(a));

@@ -1,6 +1,8 @@
 #include <rangeio/preemption.hpp>
 #include <rangeio/sim/world.hpp>
 
+#include "sim/later.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -43,12 +45,6 @@ const world_options& checked(const world_options& options) {
     return options;
 }
 
-/// `from + delay`, or the last time point, which is never reached, if the sum is out of the clock's range.
-world::time_point after(world::time_point from, std::chrono::nanoseconds delay) {
-    const bool too_far = delay > world::time_point::max() - from;
-    return too_far ? world::time_point::max() : from + delay;
-}
-
 }  // namespace
 
 world::world(strategy& decides, world_options options)
@@ -56,7 +52,7 @@ world::world(strategy& decides, world_options options)
       options_(checked(options)),
       now_(the_beginning),
       end_of_time_(
-          std::min(after(the_beginning, options.max_time()), time_point::max() - std::chrono::nanoseconds(1))
+          std::min(later(the_beginning, options.max_time()), time_point::max() - std::chrono::nanoseconds(1))
       ),
       early_left_(options.early_timers()) {
     preemption_hook = &interleaved;
@@ -118,7 +114,7 @@ void world::enqueue(actor_id who, item i) {
 }
 
 world::timer_id world::call_after(actor_id who, std::chrono::nanoseconds delay, task t, const char* what) {
-    return call_at(who, after(now_, delay), std::move(t), what);
+    return call_at(who, later(now_, delay), std::move(t), what);
 }
 
 world::timer_id world::call_at(actor_id who, time_point when, task t, const char* what) {
@@ -348,7 +344,7 @@ void world::violate(std::string what) noexcept {
 
 std::uint64_t world::expect_end(std::string operation, std::chrono::nanoseconds within) {
     const allocation_exemption own;
-    expected_.emplace(++last_operation_, expectation{std::move(operation), within, after(now_, within)});
+    expected_.emplace(++last_operation_, expectation{std::move(operation), within, later(now_, within)});
     return last_operation_;
 }
 

@@ -50,3 +50,27 @@ TEST_CASE("request_encoder: a further message has the bytes that protobuf writes
         }
     }
 }
+
+TEST_CASE(
+    "request_encoder: the first message has the bytes that protobuf writes for the object and the ranges"
+) {
+    rangeio::grpc_transport::call_spec spec;
+    spec.object = rangeio::object_ref("b-1", "o", 7);
+    spec.read_handle = "handle";
+    spec.routing_token = "token";
+    const std::vector<wire_range> ranges{{1, 0, 5}, {2, -3, 3}};
+    pb::BidiReadObjectRequest request;
+    auto& opening = *request.mutable_read_object_spec();
+    opening.set_bucket("projects/_/buckets/b-1");
+    opening.set_object("o");
+    opening.set_generation(7);
+    opening.mutable_read_handle()->set_handle("handle");
+    opening.set_routing_token("token");
+    for (const wire_range& r : ranges) {
+        auto& range = *request.add_read_ranges();
+        range.set_read_id(r.read_id);
+        range.set_read_offset(r.offset);
+        range.set_read_length(r.length);
+    }
+    CHECK(bytes_of(rangeio::grpc_transport::encode_opening(spec, ranges)) == request.SerializeAsString());
+}

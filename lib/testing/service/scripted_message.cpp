@@ -2,6 +2,7 @@
 
 #include <rangeio/crc32c.hpp>
 
+#include "error_text.hpp"
 #include "grpc/service_status.hpp"
 #include "testing/service/object_content.hpp"
 
@@ -61,9 +62,7 @@ call_end to_call_end(const call_script::ending& how) {
     if (how.refused) return how.refused;
     call_end out;
     out.why = from_status(how.status, how.text);
-    if (how.retry_after.count() != 0) {
-        out.why = {out.why.code(), error_info{out.why.message(), out.why.kind(), how.retry_after}};
-    }
+    if (how.retry_after.count() != 0) out.why = with_retry_after(out.why, how.retry_after);
     out.unconnected = how.unconnected;
     if (how.redirect) {
         call_end::redirection to;
