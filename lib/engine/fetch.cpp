@@ -38,7 +38,7 @@ public:
 
     error_value outcome(std::size_t& bytes) noexcept override {
         const error_value why = end();
-        bytes = why ? prefix(ranges_) : total_;
+        bytes = done_ + (why ? prefix(ranges_) : total_);
         return why;
     }
 
@@ -49,23 +49,37 @@ protected:
     void use_memory(std::span<std::byte> memory) { destination_ = memory; }
 
 private:
+    error_value plan_opening(read_round& round) override {
+        const auto front = plan_opening_fetch(range_, options_);
+        if (!front) return front.error();
+        if (front->empty()) return {};
+        ranges_.assign(1, *front);
+        append_parts(round.parts, ranges_, range_.offset(), destination_);
+        return {};
+    }
     error_value plan(read_round& round) override {
-        auto ranges = plan_fetch(range_, *object(), options_);
+        ranges_.clear();
+        if (done_ == range_.length() && done_ != 0) return {};
+        auto ranges = plan_fetch(rest(), *object(), options_);
         if (!ranges) return ranges.error();
         ranges_ = std::move(*ranges);
         append_parts(round.parts, ranges_, range_.offset(), destination_);
         return {};
     }
     error_value validate() override {
-        return validate_parts(range_, ranges_, *object(), options_.allow_short(), total_);
+        if (opening()) return validate_parts(ranges_.front(), ranges_, *object(), true, done_);
+        return validate_parts(rest(), ranges_, *object(), options_.allow_short(), total_);
     }
     std::string doing() const override { return naming(range_); }
+
+    byte_range rest() const { return byte_range::from_to(range_.offset() + done_, range_.end()); }
 
     const byte_range range_;
     detail::destination destination_;
     const fetch_options options_;
-    range_list ranges_;
-    std::size_t total_ = 0;
+    range_list ranges_;      // of the last round
+    std::size_t done_ = 0;   // bytes that came with the open
+    std::size_t total_ = 0;  // bytes that came after it
 };
 
 /// Into a view, which is committed at the end.
@@ -139,8 +153,20 @@ public:
     }
 
 private:
+    error_value plan_opening(read_round& round) override {
+        const auto front = plan_opening_fetch(range_, options_);
+        if (!front) return front.error();
+        if (*front != range_ || range_.empty() || range_.length() > max_opening_memory) return {};
+        planned_ = range_;
+        ranges_.assign(1, range_);
+        memory_ = allocate(range_.length());
+        append_parts(round.parts, ranges_, range_.offset(), memory_.data());
+        return {};
+    }
     error_value plan(read_round& round) override {
+        if (complete_) return {};
         if (known_.asks(*object())) {
+            ranges_.clear();
             ask_size(round);
             return {};
         }
@@ -159,6 +185,7 @@ private:
     }
     error_value validate() override {
         if (ranges_.empty()) return {};
+        complete_ = true;
         return validate_parts(planned_, ranges_, *object(), options_.allow_short(), total_);
     }
     bool writes_to_caller() const noexcept override { return false; }
@@ -171,6 +198,7 @@ private:
     range_list ranges_;
     byte_block memory_;
     std::size_t total_ = 0;
+    bool complete_ = false;
 };
 
 /// Adjacent chunks, each into memory of its own.

@@ -42,6 +42,15 @@ result<range_list> plan_fetch(byte_range range, const object_info& object, const
     return parts;
 }
 
+result<byte_range> plan_opening_fetch(byte_range range, const fetch_options& options) {
+    object_info any;
+    any.size = byte_range::max_end;
+    any.finalized = true;
+    const auto parts = plan_fetch(range, any, options);
+    if (!parts) return parts.error();
+    return parts->size() < 2 ? range : byte_range(range.offset(), options.min_chunk_bytes());
+}
+
 result<std::size_t> validate_fetch(
     byte_range asked,
     const range_list& parts,

@@ -36,6 +36,12 @@ constexpr std::uint64_t plausible_end(const object_info& object) noexcept {
 /// Errors: errc::range_not_satisfiable; errc::invalid_argument for an option out of its range.
 result<range_list> plan_fetch(byte_range range, const object_info& object, const fetch_options& options);
 
+/// The front of `range` that rides in an opening message, when nothing is known of the object: all of it if it would be
+/// one part; otherwise `min_chunk_bytes`, because the parts of a division are for several streams.
+///
+/// Errors: errc::invalid_argument for an option out of its range.
+result<byte_range> plan_opening_fetch(byte_range range, const fetch_options& options);
+
 /// The number of bytes at the front of `asked` that have been read, if `received(i)` bytes arrived for `parts[i]`.
 ///
 /// Errors: errc::short_read if the end of the object does not explain the missing bytes; otherwise

@@ -67,9 +67,15 @@ public:
     }
 
 private:
+    error_value plan_opening(read_round& round) override {
+        if (length_ == 0 || length_ > max_opening_memory) return {};
+        if (const auto valid = plan_opening_fetch({0, length_}, options_); !valid) return valid.error();
+        ask_tail(round, length_);
+        return {};
+    }
     error_value plan(read_round& round) override {
+        if (whole_) return {};
         if (object()->finalized || length_ == 0) return plan_known(round);
-        if (has_read() && whole_) return {};
         const std::uint64_t room = std::min(length_, plausible_end(*object()));
         // Another round must request more bytes: a service that serves bytes beyond a size that it never corrects would
         // otherwise be asked without end.
@@ -84,13 +90,16 @@ private:
                 )
             };
         }
+        ask_tail(round, room);
+        round.anew = true;
+        round.last = false;
+        return {};
+    }
+    void ask_tail(read_round& round, std::uint64_t room) {
         memory_ = allocate(room);
         round.parts.emplace_back().range = byte_range(0, room);
         round.parts.back().tail = true;
         round.parts.back().memory = memory_.data();
-        round.anew = true;
-        round.last = false;
-        return {};
     }
     error_value plan_known(read_round& round) {
         offset_ = object()->size - std::min(length_, object()->size);

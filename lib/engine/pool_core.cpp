@@ -80,6 +80,7 @@ pool_core::pool_core(
       observer_(options.observed_by() != nullptr ? options.observed_by() : factory_->observed_by()),
       deadline_(std::make_shared<close_deadline>(executor_, core_)),
       by_load_(options.sharing() == sharing_policy::least_outstanding),
+      shares_streams_(factory_->supports_multi_request()),
       machine_(machine_options(options, *factory_)) {}
 
 pool_core::~pool_core() {
@@ -87,7 +88,15 @@ pool_core::~pool_core() {
 }
 
 void pool_core::initialize(std::shared_ptr<pool_waiter> who) {
-    enter(std::move(who), [](pool_fsm& m, fsm::waiter_id id, pool_actions& out) { m.initialize(id, out); });
+    enter(std::move(who), [](pool_fsm& m, fsm::waiter_id id, pool_actions& out) {
+        m.initialize(id, false, out);
+    });
+}
+
+void pool_core::ride(std::shared_ptr<pool_waiter> who) {
+    enter(std::move(who), [](pool_fsm& m, fsm::waiter_id id, pool_actions& out) {
+        m.initialize(id, true, out);
+    });
 }
 
 void pool_core::acquire(std::shared_ptr<pool_waiter> who) {
@@ -232,28 +241,40 @@ void pool_core::perform(pool_action& action) noexcept {
 void pool_core::grant(pool_action& action) noexcept {
     pool_waiter& waiter = waiter_of(action.waiter);
     const auto alive = std::move(waiter.under_way);
+    if (action.size != 0) action.handle->require(action.size);
+    if (action.since) report_wait(*action.since);
+    waiter.granted(lease_on(action.stream, std::move(action.handle)));
+}
+
+lease pool_core::lease_on(stream_id id, std::shared_ptr<multi_range_downloader> stream) noexcept {
     lease out;
     out.pool_ = shared_from_this();
-    out.stream_ = std::move(action.handle);
-    out.stream_id_ = action.stream;
-    if (action.size != 0) out.stream_->require(action.size);
-    if (action.since) report_wait(*action.since);
-    waiter.granted(std::move(out));
+    out.stream_ = std::move(stream);
+    out.stream_id_ = id;
+    return out;
 }
 
 void pool_core::open_stream(stream_id id) noexcept {
+    std::shared_ptr<multi_range_downloader> s;
     error_value why;
     try {
-        auto s = factory_->create();
+        s = factory_->create();
         if (s == nullptr) throw error(error_value(errc::invalid_argument, "stream factory: made no stream"));
         auto owner = std::make_shared<link>(shared_from_this(), id);
-        const auto size = machine_.feed([&](pool_fsm& m, pool_actions&) { return m.made(id, s); });
-        if (size != 0) s->require(size);
+        const auto first = machine_.feed([&](pool_fsm& m, pool_actions&) { return m.made(id, s); });
+        if (first.size != 0) s->require(first.size);
+        if (first.rider != 0) {
+            pool_waiter& rider = waiter_of(first.rider);
+            const auto alive = std::move(rider.under_way);
+            rider.granted(lease_on(id, s));
+        }
         s->open(std::move(owner));
         return;
     } catch (...) {
         why = current_error();
     }
+    // Ranges that ride are on the stream, although it has not opened.
+    if (s != nullptr) s->close(why);
     ended(id, why);
 }
 

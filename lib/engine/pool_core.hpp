@@ -19,7 +19,7 @@ namespace rangeio::engine {
 class pool_waiter {
 public:
     virtual void granted(lease granted) noexcept = 0;
-    /// Also the answer to initialize and close: then `why` may be empty.
+    /// Also the answer to close and, unless the waiter rides, to initialize: then `why` may be empty.
     virtual void answered(const error_value& why) noexcept = 0;
 
     /// For the pool: keeps the object alive while it waits.
@@ -41,6 +41,9 @@ public:
 
     // These may throw std::bad_alloc, without effect then.
     void initialize(std::shared_ptr<pool_waiter> who);
+    /// As initialize(), but a waiter that causes the first open is granted a lease on the unopened stream: the ranges
+    /// that it adds from inside of granted() are part of the opening message (P12).
+    void ride(std::shared_ptr<pool_waiter> who);
     void acquire(std::shared_ptr<pool_waiter> who);
     void close(std::shared_ptr<pool_waiter> who);
 
@@ -56,7 +59,11 @@ public:
     /// new size when this returns: P14.
     void update(const multi_range_downloader& from) noexcept;
     const object_ref& object() const noexcept { return factory_->object(); }
+    /// Whether a stream takes several ranges at once.
+    bool shares_streams() const noexcept { return shares_streams_; }
     const asio::any_io_executor& executor() const noexcept { return executor_; }
+    /// Whether close() was called, or close_now().
+    bool closing() const noexcept { return closing_; }
     /// `why` with the object's name and `doing` before its message, as reported to callers; unchanged without memory.
     error_value explain(const error_value& why, std::string_view doing) const noexcept;
 
@@ -72,6 +79,7 @@ private:
     void act(Event&& event) noexcept;
     void perform(fsm::pool_action& action) noexcept;
     void grant(fsm::pool_action& action) noexcept;
+    lease lease_on(fsm::stream_id id, std::shared_ptr<multi_range_downloader> stream) noexcept;
     void report_wait(std::chrono::steady_clock::time_point since) noexcept;
     void note_if_closed() noexcept;
     void open_stream(fsm::stream_id id) noexcept;
@@ -85,6 +93,7 @@ private:
     std::atomic<bool> closing_ = false;
     std::atomic<bool> closed_ = false;
     const bool by_load_;
+    const bool shares_streams_;
     runtime::machine_host<fsm::pool_fsm, fsm::pool_action> machine_;
 };
 

@@ -55,7 +55,17 @@ void read_operation::start() noexcept {
     if (stream_ == nullptr && pool_ == nullptr) return refuse(no_pool());
     if (pool_ != nullptr) object_ = pool_->info();
     if (stream_ != nullptr || object_ != nullptr) return next_round();
-    wait_for_pool([this](std::shared_ptr<pool_waiter> who) { pool_->initialize(std::move(who)); });
+    try {
+        why = plan_opening(round_);
+    } catch (...) {
+        why = current_error();
+    }
+    if (why) return refuse(why);
+    if (round_.parts.size() > 1 && !pool_->shares_streams()) round_.parts.clear();
+    round_.opening = !round_.parts.empty();
+    wait_for_pool([this](std::shared_ptr<pool_waiter> who) {
+        round_.opening ? pool_->ride(std::move(who)) : pool_->initialize(std::move(who));
+    });
 }
 
 // A cancellation before the pool had the wait has had no effect there.
@@ -77,6 +87,7 @@ void read_operation::wait_for_pool(Ask ask) noexcept {
 
 void read_operation::answered(const error_value& why) noexcept {
     if (why) return refuse(why);
+    if (ended_ != nullptr) return opening_over();
     object_ = pool_->info();
     next_round();
 }
@@ -84,7 +95,7 @@ void read_operation::answered(const error_value& why) noexcept {
 void read_operation::granted(lease granted) noexcept {
     held_ = std::move(granted);
     const auto stream = pool_access::stream(held_);
-    stream->reopen();
+    if (!round_.opening) stream->reopen();
     run(stream);
 }
 
@@ -132,11 +143,30 @@ void read_operation::round_over() noexcept {
         before = std::exchange(ended_, std::move(running_));
         running_ = nullptr;
     }
-    if (held_) {
-        pool_->update(*pool_access::stream(held_));
-        held_.release();
-    }
+    if (held_ && !round_.opening) pool_->update(*pool_access::stream(held_));
+    held_.release();
+    if (round_.opening) return opening_over();
     if (round_.last || ended_->why()) return complete();
+    next_if_valid();
+}
+
+// A range that was refused has ended before the stream has opened: its error can be explained, or is none, once the
+// object is known. Such a read costs another round trip.
+void read_operation::opening_over() noexcept {
+    const error_code code = ended_->why().code();
+    const bool refused = code == errc::range_not_satisfiable;
+    if (code == errc::stream_closed && pool_->closing()) return refuse(errc::pool_closed);
+    if (code && !refused) return complete();
+    object_ = pool_->info();
+    if (object_ == nullptr) {
+        return wait_for_pool([this](std::shared_ptr<pool_waiter> who) { pool_->initialize(std::move(who)); });
+    }
+    if (!refused) return next_if_valid();
+    ended_.reset();
+    next_round();
+}
+
+void read_operation::next_if_valid() noexcept {
     error_value why;
     try {
         why = validate();
@@ -144,6 +174,7 @@ void read_operation::round_over() noexcept {
         why = current_error();
     }
     if (why) return refuse(why);
+    if (round_.opening) ended_.reset();  // its parts are not those of the next plan
     if (pool_ != nullptr) object_ = pool_->info();
     next_round();
 }

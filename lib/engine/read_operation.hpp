@@ -23,6 +23,8 @@ struct read_round {
     /// All parts use one stream of the pool, which continues with another call for them, so that the object is reported
     /// anew.
     bool anew = false;
+    /// The parts ride in the opening message of the pool's first stream.
+    bool opening = false;
     /// No other round follows.
     bool last = true;
 };
@@ -45,9 +47,13 @@ protected:
 
     /// Checks the arguments before anything starts. May throw.
     virtual error_value check() { return {}; }
+    /// Appends the parts that ride in the opening message if this read causes the first open of its pool: nothing is
+    /// known of the object yet. None: the read waits for the open. If the service refuses a range of this round, plan()
+    /// follows as if there had been no such round. May throw.
+    virtual error_value plan_opening(read_round& /*round*/) { return {}; }
     /// Appends the parts of the next round; none: the read is complete. On any thread. May throw.
     virtual error_value plan(read_round& round) = 0;
-    /// Checks the result of a round in which no part has failed. On any thread. May throw.
+    /// Checks the result of a round in which no part has failed; the object is known. On any thread. May throw.
     virtual error_value validate() { return {}; }
     /// The text that follows the object's name in error texts.
     virtual std::string doing() const = 0;
@@ -74,6 +80,8 @@ protected:
     std::uint64_t received(std::size_t index) const noexcept;
     std::uint64_t offset(std::size_t index) const noexcept;
     bool has_read() const noexcept { return ended_ != nullptr; }
+    /// Whether the round rode in an opening message.
+    bool opening() const noexcept { return round_.opening; }
     /// validate_fetch() for the last round; sets `total` on success.
     error_value validate_parts(
         byte_range asked,
@@ -101,6 +109,8 @@ private:
     void next_round() noexcept;
     void run(const std::shared_ptr<multi_range_downloader>& stream) noexcept;
     void round_over() noexcept;
+    void opening_over() noexcept;
+    void next_if_valid() noexcept;
     bool touch() noexcept;
     error_value how_it_ended() noexcept;
 

@@ -21,6 +21,9 @@ inline std::string naming(byte_range range) {
     return " " + to_string(range);
 }
 
+/// The largest memory that is allocated for bytes of an object of which nothing is known.
+constexpr std::uint64_t max_opening_memory = std::uint64_t{4} << 20;
+
 /// errc::invalid_argument if `room` bytes of destination are not enough for `range`.
 error_value check_destination(std::uint64_t room, byte_range range);
 

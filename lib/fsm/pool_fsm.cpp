@@ -12,7 +12,7 @@ error_value closed_failure() {
 
 }  // namespace
 
-void pool_fsm::initialize(waiter_id who, pool_actions& out) {
+void pool_fsm::initialize(waiter_id who, bool rides, pool_actions& out) {
     if (state_ == pool_state::open) {
         out.push_back({pool_action_kind::complete, 0, who});
     } else if (state_ != pool_state::fresh) {
@@ -20,7 +20,9 @@ void pool_fsm::initialize(waiter_id who, pool_actions& out) {
     } else {
         reserve_for_one_more();
         initializers_.push_back(who);
+        const bool first = live() == 0;
         pump(out);
+        if (first && rides) streams_.back().rider = who;
     }
 }
 
@@ -45,7 +47,7 @@ void pool_fsm::close(waiter_id who, pool_actions& out) {
     state_ = pool_state::closing;
     fail_everybody(closed_failure(), out);
     for (stream& s : streams_) {
-        if (s.leases == 0) start_close(s, out);
+        if (s.leases == 0 || s.state == stream_state::opening) start_close(s, out);
     }
     finish_close_if_over(out);
 }
@@ -67,6 +69,9 @@ bool pool_fsm::cancel(waiter_id who, pool_actions&) {
         std::erase_if(waiters_, [who](const waiter& x) { return x.id == who; });
         return true;
     }
+    for (stream& s : streams_) {
+        if (s.rider == who) s.rider = 0;
+    }
     return std::erase(initializers_, who) + std::erase(closers_, who) > 0;
 }
 
@@ -85,9 +90,19 @@ void pool_fsm::release(stream_id id, pool_actions& out) {
     pump(out);
 }
 
-std::uint64_t pool_fsm::made(stream_id id, std::shared_ptr<multi_range_downloader> handle) {
-    if (stream* s = find(id)) s->handle = std::move(handle);
-    return size_to_know();
+// P12. Nothing is known of the object yet, so the rider is the only caller that has a use for the stream.
+pool_fsm::before_open pool_fsm::made(stream_id id, std::shared_ptr<multi_range_downloader> handle) {
+    before_open out{size_to_know()};
+    if (stream* s = find(id)) {
+        s->handle = std::move(handle);
+        out.rider = std::exchange(s->rider, 0);
+        if (out.rider != 0) {
+            std::erase(initializers_, out.rider);
+            ++s->leases;
+            last_shared_ = s->id;
+        }
+    }
+    return out;
 }
 
 void pool_fsm::opened(stream_id id, std::shared_ptr<const object_info> info, pool_actions& out) {
@@ -347,7 +362,7 @@ void pool_fsm::fail_everybody(const error_value& why, pool_actions& out) {
     for (const waiter& w : waiters_) out.push_back({pool_action_kind::complete, 0, w.id, why});
     initializers_.clear();
     waiters_.clear();
-    for (stream& s : streams_) s.asker = 0;
+    for (stream& s : streams_) s.asker = s.rider = 0;
 }
 
 void pool_fsm::finish_close_if_over(pool_actions& out) {

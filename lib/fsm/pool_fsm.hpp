@@ -18,14 +18,14 @@ class multi_range_downloader;
 
 }
 
-// The pool as a machine: leases, waiters, growth and close of the streams on one object (rules P1-P11), and the
+// The pool as a machine: leases, waiters, growth and close of the streams on one object (rules P1-P12), and the
 // object's size as last reported (P14). It is the only owner of the pool's streams, and calls none of them: they belong
 // to a transport.
 //
 // clang-format off
 // | stream       | counted as     | takes leases | leaves by                                               |
 // |--------------|----------------|--------------|---------------------------------------------------------|
-// | opening      | opening        | no           | opened -> ready; ended -> gone; close -> closing        |
+// | opening      | opening        | its rider's  | opened -> ready; ended -> gone; close -> closing        |
 // | ready        | ready          | yes          | reconnecting; ended -> gone; closing                    |
 // | reconnecting | reconnecting   | no           | reconnected -> ready; ended -> gone; closing            |
 // | closing      | closed         | no           | ended -> gone                                           |
@@ -81,7 +81,8 @@ public:
     explicit pool_fsm(options o) : options_(o) {}
 
     // Events. The callers choose the waiter ids, each used once.
-    void initialize(waiter_id who, pool_actions& out);
+    /// `rides`: if this call causes the first open, made() grants a lease on the unopened stream (P12).
+    void initialize(waiter_id who, bool rides, pool_actions& out);
     void acquire(waiter_id who, std::chrono::steady_clock::time_point now, pool_actions& out);
     void close(waiter_id who, pool_actions& out);
     /// Ends leased streams, too: the deadline of close() has expired, or no caller is left that could wait for it.
@@ -90,9 +91,13 @@ public:
     bool cancel(waiter_id who, pool_actions& out);
     void release(stream_id id, pool_actions& out);
 
-    /// The stream exists; the machine keeps it until `drop`. Returns the size of the object that the stream has to
-    /// require before it opens; 0: any.
-    std::uint64_t made(stream_id id, std::shared_ptr<multi_range_downloader> handle);
+    /// What has to happen to a new stream before it opens.
+    struct before_open {
+        std::uint64_t size = 0;  // the size of the object that the stream has to require; 0: any
+        waiter_id rider = 0;     // the waiter that gets a lease, which is counted already; 0: none
+    };
+    /// The stream exists; the machine keeps it until `drop`.
+    before_open made(stream_id id, std::shared_ptr<multi_range_downloader> handle);
     /// `info` is used if no stream has reported the object before.
     void opened(stream_id id, std::shared_ptr<const object_info> info, pool_actions& out);
     void reconnecting(stream_id id, pool_actions& out);
@@ -130,7 +135,8 @@ public:
         stream_id id = 0;
         stream_state state = stream_state::opening;
         std::uint32_t leases = 0;
-        waiter_id asker = 0;           // the waiter to which a failure of this open is reported
+        waiter_id asker = 0;  // the waiter to which a failure of this open is reported
+        waiter_id rider = 0;  // the waiter that caused this first open, and is to have a lease before it
         std::uint64_t idle_since = 0;  // a count of releases, not a time: the largest was used last
         std::uint64_t load = 0;
         std::shared_ptr<multi_range_downloader> handle{};

@@ -39,6 +39,38 @@ TEST_CASE("client::async_fetch: with no open stream a read costs one message one
 
 namespace {
 
+asio::awaitable<void> read_unopened(rangeio::client& client, object_ref object, const std::string& content) {
+    const mrd_pool pool = client.pool(object);
+    std::vector<std::byte> memory(10);
+    const byte_range range(3, 10);
+    CHECK(co_await pool.async_fetch(range, memory) == 10);
+    CHECK(std::string_view(reinterpret_cast<const char*>(memory.data()), 10) == content.substr(3, 10));
+}
+
+asio::awaitable<void> tail_unopened(rangeio::client& client, object_ref object, const std::string& content) {
+    const mrd_pool pool = client.pool(object);
+    const auto tail = co_await pool.async_fetch_tail(20);
+    CHECK(tail.offset == content.size() - 20);
+    CHECK(text_of(tail.bytes) == content.substr(content.size() - 20));
+}
+
+}  // namespace
+
+TEST_CASE("P12: a read of a pool that is not open, and a tail, cost one message one way") {
+    for (const auto& read : {read_unopened, tail_unopened}) {
+        engine_fixture f;
+        const std::string content = pattern(100);
+        f.run(read(f.client, f.put("o", content), content));
+        const auto stats = f.server.stats();
+        CHECK(stats.bidi_read_object.calls == 1);
+        CHECK(stats.bidi_read_object.requests == 1);
+        CHECK(stats.ranges_requested == 1);
+        CHECK(stats.get_object.calls == 0);
+    }
+}
+
+namespace {
+
 asio::awaitable<void> size_of(rangeio::client& client, object_ref object, std::uint64_t size) {
     const auto info = co_await client.async_stat(object);
     CHECK(info.size == size);

@@ -111,7 +111,7 @@ TEST_CASE("machine_host, pool_fsm: a new caller without memory leaves no trace, 
     options.multi_request = false;
     pool_host host(options);
     std::uint64_t failed = 0;
-    failed += feed_reserving(host, [](pool_fsm& m, pool_actions& out) { m.initialize(1, out); });
+    failed += feed_reserving(host, [](pool_fsm& m, pool_actions& out) { m.initialize(1, false, out); });
     for (waiter_id who = 2; who < 40; ++who) {
         failed += feed_reserving(host, [who](pool_fsm& m, pool_actions& out) { m.acquire(who, {}, out); });
         if (who % 3 == 0) drain(host);

@@ -98,6 +98,23 @@ TEST_CASE("pool_fsm, every state: the object grows while streams open and caller
     }
 }
 
+TEST_CASE("pool_fsm, every state: P12: ranges ride in the opening message of the first stream") {
+    for (const mode how : {mode::single, mode::round_robin}) {
+        for (const bool late : {false, true}) {
+            pool_model model = model_of(2, how, late ? demand{1, 1, 1} : demand{2, 1, 1}, late);
+            model.rides = 2;
+            search_and_report(
+                fmt::format(
+                    "pool_fsm, 2 streams, {}two callers with ranges for the opening message{}",
+                    how == mode::single ? "one request at a time, " : "",
+                    late ? ", actions performed late" : ""
+                ),
+                model
+            );
+        }
+    }
+}
+
 // Not run by default (--no-skip runs them): each takes longer than the case above that it extends.
 TEST_CASE("pool_fsm, every state: more of everything" * doctest::skip()) {
     search(3, mode::least_outstanding, many);  // 2080750 states, 70 s, 1 GB

@@ -56,6 +56,7 @@ pool_model::state pool_model::initial() const {
     s.machine = pool_fsm(options);
     s.acquires = acquires;
     s.initializes = initializes;
+    s.rides = rides;
     s.closes = closes;
     s.close_now = close_now;
     s.growths = growths;
@@ -66,6 +67,7 @@ void pool_model::events(const state& s, std::vector<event>& out) const {
     if (!s.queue.empty()) out.push_back({kind::perform});
     if (s.acquires > 0) out.push_back({kind::acquire});
     if (s.initializes > 0) out.push_back({kind::initialize});
+    if (s.rides > 0) out.push_back({kind::ride});
     if (s.closes > 0) out.push_back({kind::close});
     if (s.close_now) out.push_back({kind::close_now});
     if (s.growths > 0 && s.machine.info() != nullptr) out.push_back({kind::updated});
@@ -116,7 +118,13 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
         case kind::initialize:
             --s.initializes;
             s.callers.push_back({++s.last_id});
-            m.initialize(s.last_id, out);
+            m.initialize(s.last_id, false, out);
+            break;
+        case kind::ride:
+            --s.rides;
+            s.callers.push_back({++s.last_id});
+            m.initialize(s.last_id, true, out);
+            if (!out.empty() && out.front().kind == pool_action_kind::open_stream) s.rider = s.last_id;
             break;
         case kind::close:
             --s.closes;
@@ -128,6 +136,7 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
             m.close_now(out);
             break;
         case kind::cancel:
+            if (e.who == s.rider) s.rider = 0;
             if (m.cancel(e.who, out)) {
                 std::erase_if(s.callers, [&](const caller& c) { return c.id == e.who; });
             } else {
@@ -189,8 +198,14 @@ void pool_model::perform(state& s, const pool_action& a) const {
             static const auto handle = std::make_shared<no_stream>();
             s.streams.push_back({a.stream});
             const auto& known = s.machine.info();
-            if (s.machine.made(a.stream, handle) != (known == nullptr ? 0 : known->size))
-                s.broken |= bit(rule::p14_size);
+            const auto first = s.machine.made(a.stream, handle);
+            if (first.size != (known == nullptr ? 0 : known->size)) s.broken |= bit(rule::p14_size);
+            if (first.rider != s.rider) s.broken |= bit(rule::p12_rider);
+            if (first.rider == 0) break;
+            s.rider = 0;
+            s.streams.back().holders = 1;
+            s.last_granted = a.stream;
+            std::erase_if(s.callers, [&](const caller& c) { return c.id == first.rider; });
             break;
         }
         case pool_action_kind::drop:
@@ -229,6 +244,7 @@ void pool_model::apply(state& s, const event& e) const {
             const auto it = std::ranges::find(s.callers, a.waiter, &caller::id);
             if (it == s.callers.end() || it->answered) s.broken |= bit(rule::p8_answer);
             if (it != s.callers.end()) it->answered = true;
+            if (a.waiter == s.rider) s.rider = 0;
             if (a.kind == pool_action_kind::grant) s.last_granted = a.stream;
         }
         s.broken |= check_step(before, e, out, s);
@@ -248,6 +264,7 @@ std::string pool_model::name(const event& e) const {
     switch (e.what) {
         case kind::acquire: return "somebody acquires";
         case kind::initialize: return "somebody initializes";
+        case kind::ride: return "somebody initializes, with a range for the opening message";
         case kind::close: return "somebody closes the pool";
         case kind::close_now: return "the deadline of close passes";
         case kind::cancel: return fmt::format("caller {} gives up", e.who);
@@ -277,6 +294,7 @@ std::string pool_model::key(const state& s) const {
     put(m.state());
     put(s.acquires);
     put(s.initializes);
+    put(s.rides * 2 + (s.rider != 0));
     put(s.growths);
     put(s.closes * 4 + s.close_now * 2 + s.close_failed);
     put(m.initializers().size());

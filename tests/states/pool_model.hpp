@@ -21,6 +21,7 @@ public:
     fsm::pool_fsm::options options;
     int acquires = 4;
     int initializes = 2;
+    int rides = 0;  // callers that initialize and have ranges for the opening message
     int closes = 2;
     bool close_now = true;
     bool faults = true;  // streams reconnect and die once they are up
@@ -51,6 +52,7 @@ public:
         std::vector<caller> callers;          // the waiters
         int acquires = 0;
         int initializes = 0;
+        int rides = 0;
         int closes = 0;
         int growths = 0;
         bool close_now = false;
@@ -58,12 +60,14 @@ public:
         fsm::waiter_id last_id = 0;
         bool initialized = false;  // some stream has opened
         fsm::stream_id last_granted = 0;
+        fsm::waiter_id rider = 0;  // caused the first open, and has no lease yet
         std::uint32_t broken = 0;  // the rules that the last step broke
     };
 
     enum class kind : std::uint8_t {
         acquire,
         initialize,
+        ride,
         close,
         close_now,
         cancel,

@@ -50,7 +50,12 @@ bool has_waiter(const pool_fsm& m, fsm::waiter_id id) {
 std::size_t actions_to_come(const pool_fsm& m) {
     std::size_t out = m.initializers().size() + m.closers().size();
     for (const auto& w : m.waiters()) out += w.open == 0 && !w.declined ? 4 : 1;
-    if (m.state() == pool_state::fresh && !m.waiters().empty()) out -= 3;
+    // The first stream is for the first waiter, unless it is leased already.
+    const auto taken = [](const pool_fsm::stream& t) {
+        return t.state == stream_state::opening && (t.leases > 0 || t.rider != 0);
+    };
+    if (m.state() == pool_state::fresh && !m.waiters().empty() && std::ranges::none_of(m.streams(), taken))
+        out -= 3;
     for (const auto& t : m.streams()) {
         out += t.state != stream_state::closing && t.state != stream_state::gone ? 2 : 1;
     }
@@ -123,6 +128,9 @@ std::string rule_name(rule r) {
             return "P9: closing ends idle and opening streams at once, leased ones later";
         case rule::p9_end: return "P9: close() returns after the last end, with the first error, for good";
         case rule::p11_balance: return "P11: the counters balance";
+        case rule::p12_rider:
+            return "P12: the caller that causes the first open has a lease before it, unless it gave up; "
+                   "nobody else";
         case rule::p14_size:
             return "P14: a stream that is leased, or opens, knows of every byte that the pool knows of";
         case rule::memory: return "memory: only newcomers can make work that was not allowed for";
@@ -161,7 +169,10 @@ std::uint32_t check_step(
             case pool_action_kind::drop: require(t == nullptr, rule::p6_dead); break;
             case pool_action_kind::close_stream:
                 require(t != nullptr && t->state == stream_state::closing, rule::p9_streams_close);
-                require(e.what == kind::close_now || (t != nullptr && t->leases == 0), rule::p5_last_release);
+                if (const auto* const was = find(before, a.stream);
+                    e.what != kind::close_now && was != nullptr && was->state != stream_state::opening) {
+                    require(t != nullptr && t->leases == 0, rule::p5_last_release);
+                }
                 break;
             case pool_action_kind::grant:
                 require(t != nullptr && is_ready(*t), rule::p4_ready_only);
@@ -226,12 +237,13 @@ std::uint32_t check_step(
             require(follows_policy(before, a.stream), rule::p4_policy);
         }
     }
-    if ((e.what == kind::acquire || e.what == kind::initialize) && was_closing) {
+    const bool initializes = e.what == kind::initialize || e.what == kind::ride;
+    if ((e.what == kind::acquire || initializes) && was_closing) {
         const bool refused = out.size() == 1 && out[0].kind == pool_action_kind::complete &&
                              out[0].why.code() == errc::pool_closed;
         require(refused, rule::p9_nobody_waits);
     }
-    if (e.what == kind::initialize && was_open) {
+    if (initializes && was_open) {
         require(out.size() == 1 && !out[0].why, rule::p1_one_first_open);
     }
     if (e.what == kind::release && old != nullptr && old->leases > 1) {
@@ -246,7 +258,7 @@ std::uint32_t check_step(
     require(!was_closing || after.state() >= before.state(), rule::p9_end);
     require(!was_open || after.state() != pool_state::fresh, rule::p1_one_first_open);
 
-    const bool newcomer = e.what == kind::acquire || e.what == kind::initialize || e.what == kind::close;
+    const bool newcomer = e.what == kind::acquire || initializes || e.what == kind::close;
     require(
         actions_to_come(after) + out.size() <= actions_to_come(before) + (newcomer ? 4 : 0), rule::memory
     );
@@ -296,7 +308,8 @@ std::uint32_t check_state(const pool_model::state& s) {
             require(w != m.waiters().end() && w->open == t.id, rule::p7_asker);
         }
         require(t.state != stream_state::gone || t.leases > 0, rule::p6_dead);
-        require(t.state != stream_state::opening || t.leases == 0, rule::p4_ready_only);
+        const bool first = m.state() == pool_state::fresh;
+        require(t.state != stream_state::opening || t.leases <= (first ? 1U : 0U), rule::p4_ready_only);
         require(options.multi_request || t.leases <= 1, rule::p5_leases);
         std::uint64_t leases = 0;
         for (const auto& u : s.streams) {

@@ -31,6 +31,7 @@ enum class rule : std::uint8_t {
     p9_streams_close,
     p9_end,
     p11_balance,
+    p12_rider,
     p14_size,
     memory,
     wake_up,

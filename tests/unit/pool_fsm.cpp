@@ -38,9 +38,11 @@ public:
     )
         : machine_({size, multi_request, sharing}) {}
 
-    std::string initialize(waiter_id who) {
-        return feed([&](pool_actions& out) { machine_.initialize(who, out); });
+    std::string initialize(waiter_id who, bool rides = false) {
+        return feed([&](pool_actions& out) { machine_.initialize(who, rides, out); });
     }
+    /// Returns the waiter that has a lease before the stream opens.
+    waiter_id made(stream_id id) { return machine_.made(id, nullptr).rider; }
     std::string acquire(waiter_id who) {
         return feed([&](pool_actions& out) { machine_.acquire(who, {}, out); });
     }
@@ -165,6 +167,51 @@ TEST_CASE("pool_fsm: P1, P9: a closed pool completes every new call with pool_cl
     CHECK(p.ended(1) == "1 done");
     CHECK(p.initialize(4) == "4 pool closed");
     CHECK(p.acquire(5) == "5 pool closed");
+}
+
+TEST_CASE("pool_fsm: P12: the caller that causes the first open has a lease on the unopened stream") {
+    pool p(4);
+    CHECK(p.initialize(1, true) == "open 1");
+    CHECK(p.initialize(2, true) == "");
+    CHECK(p.made(1) == 1);
+    CHECK(p.stats().leases == 1);
+    CHECK(p.opened(1) == "2 done");
+    CHECK(p.acquire(3) == "open 2");
+    CHECK(p.release(1) == "3 gets 1");
+    CHECK(p.made(2) == 0);
+}
+
+TEST_CASE("pool_fsm: P12: nobody rides who initializes an open pool, or has given up") {
+    pool p(4);
+    CHECK(p.initialize(1, true) == "open 1");
+    CHECK(p.cancel(1));
+    CHECK(p.made(1) == 0);
+    CHECK(p.opened(1) == "");
+    CHECK(p.initialize(2, true) == "2 done");
+}
+
+TEST_CASE("pool_fsm: P12, P9: close cancels the first open, although it carries ranges") {
+    pool p(4);
+    CHECK(p.initialize(1, true) == "open 1");
+    CHECK(p.made(1) == 1);
+    CHECK(p.close(2) == "close 1");
+    CHECK(p.release(1) == "");
+    CHECK(p.ended(1) == "2 done");
+}
+
+TEST_CASE(
+    "pool_fsm: P12, P1: the failure of a first open with ranges reaches the others, and the next call opens "
+    "anew"
+) {
+    pool p(4);
+    CHECK(p.initialize(1, true) == "open 1");
+    CHECK(p.made(1) == 1);
+    CHECK(p.initialize(2) == "");
+    CHECK(p.failed(1) == "2 not found");
+    CHECK(p.initialize(3, true) == "open 2");
+    CHECK(p.made(2) == 3);
+    CHECK(p.release(1) == "");
+    CHECK(p.opened(2) == "");
 }
 
 TEST_CASE("pool_fsm: P2: an idle stream is granted first, the last used one before the others") {

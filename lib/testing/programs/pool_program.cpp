@@ -213,10 +213,11 @@ private:
                 op.what == action::split);
     }
 
-    static std::size_t parts_of(const pool_program::operation& op) {
+    // Of an object that grows, the bytes beyond its known size are a part of their own.
+    std::size_t parts_of(const pool_program::operation& op) const {
         if (op.what == action::acquire || op.what == action::release) return 1;
         if (op.what == action::split) return max_parts;  // its blocks are cut into parts, too
-        return op.what == action::read ? op.parts : 0;
+        return op.what == action::read ? op.parts + (program_.finalized ? 0 : 1) : 0;
     }
 
     // An operation releases all its leases before it ends. Without memory a read on a lease may take another one.
