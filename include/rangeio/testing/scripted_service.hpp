@@ -17,6 +17,33 @@
 
 namespace rangeio::testing {
 
+/// The link between a scripted service and its clients, in virtual time: one for all calls and connections. Probes of
+/// connections do not pass it.
+class link_options {
+public:
+    link_options() = default;
+
+    /// The time from the arrival of a request at the service to its first response. Requests do not wait for each
+    /// other. 0 by default.
+    link_options& latency(std::chrono::nanoseconds duration) {
+        latency_ = duration;
+        return *this;
+    }
+    std::chrono::nanoseconds latency() const noexcept { return latency_; }
+
+    /// Payload bytes in a second. Responses pass one after another, in the order in which they are ready; a response is
+    /// ready when the previous one of its call has arrived. 0 by default: no limit.
+    link_options& bandwidth(std::uint64_t bytes_per_second) {
+        bandwidth_ = bytes_per_second;
+        return *this;
+    }
+    std::uint64_t bandwidth() const noexcept { return bandwidth_; }
+
+private:
+    std::chrono::nanoseconds latency_{0};
+    std::uint64_t bandwidth_ = 0;
+};
+
 /// The object of a scripted service, and its behavior. Checked where it is used.
 class scripted_service_options {
 public:
@@ -65,6 +92,13 @@ public:
     }
     std::chrono::nanoseconds connect_time() const noexcept { return connect_time_; }
 
+    /// The latency and the bandwidth of the service. None, and no limit, by default.
+    scripted_service_options& link(link_options how) {
+        link_ = how;
+        return *this;
+    }
+    const link_options& link() const noexcept { return link_; }
+
     /// The seed of the waits of the streams of transport(). 0 by default: all streams draw the same waits.
     scripted_service_options& seed(std::uint64_t number) {
         seed_ = number;
@@ -86,6 +120,7 @@ private:
     std::uint64_t max_chunk_bytes_ = 8;
     fault_script faults_;
     std::chrono::nanoseconds connect_time_{0};
+    link_options link_;
     std::uint64_t seed_ = 0;
     std::shared_ptr<observer> observer_;
 };
@@ -94,8 +129,9 @@ private:
 /// actors.
 ///
 /// Calls are carried by connections: each stream of streams() has its own, streams of transport() as many as the
-/// library makes. They share the service's link (`slow-link`) and the room on their connection (`max-streams`), hang
-/// when it becomes silent (`silent-connection`) and end when it ends (`too-many-pings`, `outage`).
+/// library makes. They share the service's link and the room on their connection (`max-streams`), hang when it becomes
+/// silent (`silent-connection`) and end when it ends (`too-many-pings`, `outage`). The fault `slow-link` takes the
+/// place of the link's bandwidth: messages then share the link evenly.
 ///
 /// An error of the client is a violation of the world: a request for zero bytes, for a range twice, a missing routing
 /// token, or a second range at once on a stream that serves one.

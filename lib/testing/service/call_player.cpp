@@ -1,5 +1,6 @@
 #include <rangeio/sim/allocation_failures.hpp>
 
+#include "sim/later.hpp"
 #include "testing/service/scripted_service.hpp"
 #include "text.hpp"
 
@@ -42,9 +43,8 @@ void call_player::enter() {
 }
 
 void call_player::admitted() {
-    script_.emplace(service_->state, ++service_->calls, opening_.has_handle, opening_.pinned_generation);
-    for (const asked& a : std::exchange(asked_early_, {})) ask(a.read_id, a.offset, a.length);
-    wake();
+    opening_due_ = sim::later(in().now(), service_->link.latency());
+    take_due();
 }
 
 void call_player::lost(const call_script::ending& how) {
@@ -54,14 +54,35 @@ void call_player::lost(const call_script::ending& how) {
 }
 
 void call_player::ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length) {
-    if (!script_) {
-        asked_early_.push_back({read_id, offset, length});
-        return;
+    if (opening_due_ && connection_->silent()) return;
+    requests_.push_back({read_id, offset, length, sim::later(in().now(), service_->link.latency())});
+    if (opening_due_) take_due();
+}
+
+// The opening and the requests reach the script when their latency has passed.
+void call_player::take_due() {
+    if (ended_) return;
+    const auto now = in().now();
+    if (!script_ && now >= *opening_due_) {
+        script_.emplace(service_->state, ++service_->calls, opening_.has_handle, opening_.pinned_generation);
     }
-    if (connection_->silent()) return;
-    script_->ask(read_id, offset, length);
-    if (!script_->complaint().empty()) in().violate(script_->complaint());
+    while (script_ && !requests_.empty() && now >= requests_.front().due) {
+        const request r = requests_.front();
+        requests_.pop_front();
+        script_->ask(r.read_id, r.offset, r.length);
+        if (!script_->complaint().empty()) in().violate(script_->complaint());
+    }
     wake();
+    if (request_timer_ != 0 || (script_ && requests_.empty())) return;
+    request_timer_ = in().call_at(
+        actor_,
+        script_ ? requests_.front().due : *opening_due_,
+        sim::task([self = shared_from_this()] {
+            self->request_timer_ = 0;
+            self->take_due();
+        }),
+        "receives a request"
+    );
 }
 
 void call_player::stop() noexcept {
@@ -78,12 +99,12 @@ void call_player::resume_end() {
 
 void call_player::wake() {
     if (ended_ || !begun_) return;
-    if (timer_ != 0 && (idle_ || lost_)) {
+    if (timer_ != 0 && (idle_ || lost_ || (on_link_ && ending_))) {
         in().cancel_timer(std::exchange(timer_, 0));
         scheduled_ = false;
     }
     if (passing_ != 0 && ending_) {
-        service_->link->drop(std::exchange(passing_, 0));
+        service_->slow_link->drop(std::exchange(passing_, 0));
         scheduled_ = false;
     }
     if (std::exchange(scheduled_, true)) return;
@@ -112,6 +133,7 @@ void call_player::step() {
 void call_player::wait(const call_script::step& next) {
     scheduled_ = true;
     idle_ = !next.send && !next.end;
+    on_link_ = false;
     timer_ = in().call_after(
         actor_,
         next.delay,
@@ -128,30 +150,47 @@ void call_player::wait(const call_script::step& next) {
 void call_player::perform(const call_script::step& what) {
     if (cut_off()) return;
     if (what.end && !ending_) ending_ = what.end;
-    std::uint64_t bytes = 0;
     if (what.send && !ending_) {
-        for (const call_script::chunk& c : what.send->chunks) bytes += c.size;
+        put_on_link(*what.send);
+    } else {
+        wake();
     }
-    const std::uint64_t rate = service_->state.link_bytes_per_second;
-    if (bytes == 0 || rate == 0) {
-        if (what.send) hand_on(*what.send);
+}
+
+// A step is taken when it is due, so the response is ready now.
+void call_player::put_on_link(const call_script::response& response) {
+    service_state& state = service_->state;
+    const std::uint64_t slow_rate = state.link_bytes_per_second;
+    std::uint64_t bytes = 0;
+    for (const call_script::chunk& c : response.chunks) bytes += c.size;
+    const auto now = in().now();
+    const auto passed = slow_rate != 0 ? now : state.reserve_link(now, bytes, service_->link.bandwidth());
+    if (passed == now && (slow_rate == 0 || bytes == 0)) {
+        hand_on(response);
         wake();
         return;
     }
     scheduled_ = true;
-    passing_ = service_->link->send(bytes, rate, [weak = weak_from_this(), response = *what.send] {
-        const auto self = weak.lock();
-        if (self == nullptr) return;
-        self->passing_ = 0;
-        self->in().post(
-            self->actor_,
-            sim::task([self, response] {
-                self->scheduled_ = false;
-                self->hand_on(response);
-                self->wake();
-            }),
-            "has passed the link"
-        );
+    if (slow_rate != 0) {
+        passing_ = service_->slow_link->send(bytes, slow_rate, [weak = weak_from_this(), response] {
+            const auto self = weak.lock();
+            if (self == nullptr) return;
+            self->passing_ = 0;
+            self->in().post(self->actor_, self->hand_on_later(response), "has passed the link");
+        });
+        return;
+    }
+    idle_ = false;
+    on_link_ = true;
+    timer_ = in().call_at(actor_, passed, hand_on_later(response), "has passed the link");
+}
+
+sim::task call_player::hand_on_later(const call_script::response& response) {
+    return sim::task([self = shared_from_this(), response] {
+        self->scheduled_ = false;
+        self->timer_ = 0;
+        self->hand_on(response);
+        self->wake();
     });
 }
 
@@ -165,6 +204,7 @@ void call_player::hand_on(const call_script::response& response) {
 void call_player::finish() {
     if (holds_ != 0) return;
     ended_ = true;
+    if (request_timer_ != 0) in().cancel_timer(request_timer_);
     --service_->calls_open;
     service_state& state = service_->state;
     const bool told =

@@ -32,6 +32,17 @@ std::string service_state::complaint_of(std::string_view token) const {
     return fmt::format("a call carries the routing token \"{}\" instead of \"{}\"", token, expected_token);
 }
 
+service_state::time_point service_state::reserve_link(
+    time_point now, std::uint64_t bytes, std::uint64_t bytes_per_second
+) {
+    link_free_at = std::max(link_free_at, now);
+    if (bytes_per_second != 0) {
+        const std::uint64_t rounded_up = bytes * 1'000'000'000 + bytes_per_second - 1;
+        link_free_at += std::chrono::nanoseconds(rounded_up / bytes_per_second);
+    }
+    return link_free_at;
+}
+
 call_script::call_script(service_state& service, std::uint64_t number, bool has_handle, std::int64_t pinned)
     : service_(service),
       number_(number),

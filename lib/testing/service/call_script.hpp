@@ -22,6 +22,8 @@ namespace rangeio::testing {
 /// The state of a service with one object that all of its calls share.
 class service_state {
 public:
+    using time_point = std::chrono::steady_clock::time_point;
+
     service_state(const fault_script& script, armed_faults::chance decide)
         : faults(script, std::move(decide)) {}
     /// `options`: of a scripted or a threaded service.
@@ -37,6 +39,10 @@ public:
     /// The error in the routing token of a call that begins now; empty if there is none.
     std::string complaint_of(std::string_view token) const;
 
+    /// Reserves the link for so many bytes, after all that were reserved before. Returns when they have passed. A rate
+    /// of 0 is no limit.
+    time_point reserve_link(time_point now, std::uint64_t bytes, std::uint64_t bytes_per_second);
+
     object_ref object{"bucket", "object"};  // its name alone
     armed_faults faults;
     std::uint64_t size = 0;
@@ -49,7 +55,8 @@ public:
     std::uint64_t handles = 0;  // how many read handles were made
     // State of all connections; 0 is no limit.
     std::uint64_t max_streams = 0;            // calls that one connection serves at once
-    std::uint64_t link_bytes_per_second = 0;  // for all together
+    std::uint64_t link_bytes_per_second = 0;  // for all together, of the fault `slow-link`
+    time_point link_free_at{};                // of reserve_link()
 };
 
 /// One BidiReadObject call as a service with faults performs it: requests go in, steps come out. No threads, no clock,

@@ -11,8 +11,9 @@
 
 namespace rangeio::testing {
 
-/// The link to a scripted service in simulated time. Messages that are on it at once share it evenly, as the frames of
-/// HTTP/2 streams do, and each arrives when all of its bytes have passed.
+/// The link of the fault `slow-link` in simulated time. Messages that are on it at once share it evenly, as the frames
+/// of HTTP/2 streams do, and each arrives when all of its bytes have passed. The first message of each call is then
+/// as late as possible. For `link_options`, messages pass in order: `service_state::reserve_link`.
 class scripted_link : public std::enable_shared_from_this<scripted_link> {
 public:
     using id = std::uint64_t;

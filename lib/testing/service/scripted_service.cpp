@@ -25,9 +25,10 @@ scripted_service::shared::shared(sim::world& w, const scripted_service_options& 
       number(options.object()),
       observed_by(options.observed_by()),
       connect_time(options.connect_time()),
+      link(options.link()),
       seed(options.seed()),
       network(std::make_shared<scripted_network>(state)),
-      link(std::make_shared<scripted_link>(w)) {}
+      slow_link(std::make_shared<scripted_link>(w)) {}
 
 scripted_service::scripted_service(sim::world& in, scripted_service_options options) {
     const sim::allocation_exemption own;

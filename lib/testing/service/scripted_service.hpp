@@ -7,8 +7,13 @@
 #include "testing/service/scripted_connection.hpp"
 #include "testing/service/scripted_link.hpp"
 
+#include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace rangeio::testing {
 
@@ -22,9 +27,10 @@ public:
     const unsigned number;
     const std::shared_ptr<rangeio::observer> observed_by;
     const std::chrono::nanoseconds connect_time;
+    const link_options link;
     const std::uint64_t seed;
     const std::shared_ptr<scripted_network> network;
-    const std::shared_ptr<scripted_link> link;
+    const std::shared_ptr<scripted_link> slow_link;
     std::uint64_t streams = 0;     // of transport()
     std::uint64_t calls_made = 0;  // by clients
     std::uint64_t calls = 0;       // those of them that have reached the service
@@ -83,19 +89,23 @@ private:
         std::string token;
         std::int64_t pinned_generation = 0;
     };
-    struct asked {
+    struct request {
         std::int64_t read_id = 0;
         std::uint64_t offset = 0;
         std::uint64_t length = 0;
+        sim::world::time_point due{};
     };
 
     void admitted() override;
     void lost(const call_script::ending& how) override;
     void enter();
+    void take_due();
     void wake();
     void step();
     void wait(const call_script::step& next);
     void perform(const call_script::step& what);
+    void put_on_link(const call_script::response& response);
+    sim::task hand_on_later(const call_script::response& response);
     void hand_on(const call_script::response& response);
     void finish();
     bool cut_off() const noexcept { return connection_->silent() && !ending_; }
@@ -103,14 +113,17 @@ private:
     const std::shared_ptr<scripted_service::shared> service_;
     const std::shared_ptr<scripted_connection> connection_;
     opening opening_;
-    std::vector<asked> asked_early_;  // before the call has reached the service
+    std::optional<sim::world::time_point> opening_due_;  // none: the call has not reached the service
+    std::deque<request> requests_;                       // that the script does not have yet
+    sim::world::timer_id request_timer_ = 0;             // until the next one of these is due
     std::optional<call_script> script_;
     bool begun_ = false;
     bool lost_ = false;
     sim::actor_id actor_ = 0;
     sim::world::timer_id timer_ = 0;  // of a wait
     bool idle_ = false;               // that wait precedes no response and no end
-    scripted_link::id passing_ = 0;   // a response on the link
+    bool on_link_ = false;            // that wait is for a response on the link
+    scripted_link::id passing_ = 0;   // a response on the slow link
     bool scheduled_ = false;          // a step is queued or pending
     bool delivering_ = false;
     bool ended_ = false;

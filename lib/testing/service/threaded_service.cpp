@@ -28,9 +28,7 @@ void threaded_service::shared::complain(std::string_view what) {
 std::chrono::nanoseconds threaded_service::shared::pass_link(std::uint64_t bytes) {
     if (state.link_bytes_per_second == 0) return {};
     const auto now = std::chrono::steady_clock::now();
-    link_free_at = std::max(link_free_at, now) +
-                   std::chrono::nanoseconds(bytes * 1'000'000'000 / state.link_bytes_per_second);
-    return link_free_at - now;
+    return state.reserve_link(now, bytes, state.link_bytes_per_second) - now;
 }
 
 threaded_service::threaded_service(const threaded_service_options& options)

@@ -35,7 +35,6 @@ public:
     // The members from here to `call_ended`, and the scripts of the calls, are guarded by the lock.
     service_state state;
     const std::shared_ptr<scripted_network> network;
-    std::chrono::steady_clock::time_point link_free_at;
     const std::int64_t first_generation;
     std::uint64_t calls = 0;
     std::uint64_t calls_resumed = 0;
