@@ -46,6 +46,9 @@ TEST_CASE("bench --json: the numbers of the report are consistent") {
     SUBCASE("random") {
         further.insert(further.end(), {"--pattern", "rand"});
     }
+    SUBCASE("zigzag") {
+        further.insert(further.end(), {"--pattern", "zigzag"});
+    }
     const outcome got = bench(here, further);
     CAPTURE(got.err);
     REQUIRE(got.code == 0);
@@ -88,6 +91,26 @@ TEST_CASE("bench: the warm-up runs for its time and counts neither as seconds no
     CHECK(json.at("seconds").to_number<double>() <= all.count() - 0.7);
     CHECK(json.at("operations").as_int64() == 1);
     CHECK(json.at("bytes").as_int64() == static_cast<std::int64_t>(mib));
+}
+
+TEST_CASE("bench --think-time: it passes before each read and is no part of the latency") {
+    const fixture here;
+    here.put("object", pattern(mib));
+    const auto began = std::chrono::steady_clock::now();
+    const outcome got = here.run(
+        {"bench", "gs://bucket/object", "--json", "--duration", "1s", "--warmup", "0", "--think-time", "300ms"
+        }
+    );
+    const std::chrono::duration<double> all = std::chrono::steady_clock::now() - began;
+    CAPTURE(got.err);
+    REQUIRE(got.code == 0);
+    const auto json = boost::json::parse(got.out).as_object();
+    const auto reads = json.at("operations").to_number<double>();
+    CHECK(json.at("think_seconds").to_number<double>() == 0.3);
+    CHECK(reads >= 1);
+    // At least half of the reads took the median, which is shown as up to 1.6 % more.
+    const double read_seconds = reads / 2 * json.at("latency_us").at("p50").to_number<double>() / 1.016e6;
+    CHECK(reads * 0.3 + read_seconds <= all.count());
 }
 
 TEST_CASE("bench: an empty object is an error") {

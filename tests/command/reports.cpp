@@ -86,11 +86,50 @@ TEST_CASE("bench report: the table shows the measurement") {
 TEST_CASE("bench report: the JSON form holds the measurement") {
     CHECK(
         bench_json(measured()) ==
-        R"({"object":"gs://b-1/o","pattern":"rand","io_bytes":65536,"depth":8,"seed":5,"pool_size":2,)"
-        R"("concurrency":3,"seconds":4.000000,"operations":100,"bytes":2147483648,)"
+        R"({"object":"gs://b-1/o","pattern":"rand","io_bytes":65536,"depth":8,"seed":5,"think_seconds":0.000000,)"
+        R"("pool_size":2,"concurrency":3,"seconds":4.000000,"operations":100,"bytes":2147483648,)"
         R"("bytes_per_second":536870912,"operations_per_second":25.000000,)"
         R"("latency_us":{"p50":0.010,"p90":0.020,"p99":0.030,"max":0.040},"cpu_seconds":3.000000,)"
         R"("cpu_seconds_per_gib":1.500000,"peak_memory_bytes":1572864,)"
+        R"("streams":{"opened":5,"opening":0,"ready":1,"reconnecting":0,"closed":3,"failed":1}})"
+        "\n"
+    );
+}
+
+TEST_CASE("bench report: a think time and the name of a regular pattern are shown") {
+    bench_result slow = measured();
+    slow.pattern = "zigzag";
+    slow.think = 1500ms;
+    CHECK(bench_table(slow).starts_with(
+        "gs://b-1/o: zigzag reads of 64 KiB, depth 8, pool size 2, concurrency 3, think time 1500ms\n"
+    ));
+    CHECK(bench_json(slow).find(R"("think_seconds":1.500000,)") != std::string::npos);
+}
+
+TEST_CASE("trace report: the table and the JSON form show the measurement") {
+    trace_result replayed;
+    static_cast<measurement&>(replayed) = measured();
+    replayed.trace = "a\x1b.trace";
+    replayed.trace_reads = 200;
+    replayed.waited = 2500ms;
+    replayed.thought = 250ms;
+    CHECK(
+        trace_table(replayed) ==
+        "gs://b-1/o: reads of a\\x1b.trace, pool size 2, concurrency 3\n"
+        "  throughput     512 MiB/s (2 GiB in 4.00 s)\n"
+        "  reads          25.0/s (100 of 200)\n"
+        "  waiting        2.50 s   p50 0.01 us   p99 0.03 us   max 0.04 us\n"
+        "  think time     250 ms\n"
+        "  client CPU     1.500 s/GiB (75 % of one core)\n"
+        "  peak memory    1.50 MiB\n"
+        "  streams        5 opened, 1 ready, 3 closed, 1 failed\n"
+    );
+    CHECK(
+        trace_json(replayed) ==
+        R"({"object":"gs://b-1/o","trace":"a\u001b.trace","trace_reads":200,"pool_size":2,"concurrency":3,)"
+        R"("seconds":4.000000,"reads":100,"bytes":2147483648,"bytes_per_second":536870912,)"
+        R"("think_seconds":0.250000,"wait_us":{"total":2500000.000,"p50":0.010,"p99":0.030,"max":0.040},)"
+        R"("cpu_seconds":3.000000,"cpu_seconds_per_gib":1.500000,"peak_memory_bytes":1572864,)"
         R"("streams":{"opened":5,"opening":0,"ready":1,"reconnecting":0,"closed":3,"failed":1}})"
         "\n"
     );

@@ -127,7 +127,9 @@ TEST_CASE("wrong input: an invalid limit is a usage error that gives the valid v
     check({"--generation", "0"}, {"between 1 and 9223372036854775807"});
     check({"--generation", "-7"}, {"between 1 and 9223372036854775807"});
     check({"--timeout", "-1s"}, {"between 0 and 24h"});
-    check({"--pattern", "zigzag"}, {"seq", "rand"});
+    check({"--pattern", "random"}, {"rand", "seq", "strided", "interleaved", "zigzag"});
+    check({"--think-time", "-1s"}, {"between 0 and 24h"});
+    check({"--think-time", "5"}, {"between 0 and 24h"});
     check({"--seed", "-1"}, {"between 0"});
     check({"--io-size", "4GiB", "--depth", "1024"}, {"--depth", "16 GiB"});
 }
@@ -156,6 +158,10 @@ TEST_CASE("wrong input: an invalid command line is a usage error") {
         {"ls", "bucket"},
         {"ls", "gs://"},
         {"bench"},
+        {"trace"},
+        {"trace", "file"},
+        {"trace", "file", "bucket/object"},
+        {"trace", "file", "gs://bucket/object", "more"},
         {"emulate"},
         {"emulate", "--root", "/", "--unfinalized", "object"},
     };
@@ -249,6 +255,7 @@ TEST_CASE("wrong input: the texts of --help and --version go to standard output"
              {"stat", "--help"},
              {"ls", "--help"},
              {"bench", "--help"},
+             {"trace", "--help"},
              {"emulate", "--help"},
          }) {
         const outcome got = run(line);

@@ -38,6 +38,8 @@ void command_text(std::string_view input);
 void fault_script(std::string_view input);
 /// Programs of `rangeio-stress`.
 void pool_program(std::string_view input);
+/// Traces of `rangeio trace`.
+void read_trace(std::string_view input);
 /// What peers send the emulator: names, headers, page tokens, read handles. First byte: a number that is in some of it.
 void emulator_text(std::string_view input);
 /// What a service says to a stream, and what its user does meanwhile. First byte: the policy.
@@ -55,6 +57,7 @@ inline constexpr std::array targets{
     target{"command_text", &command_text},
     target{"fault_script", &fault_script},
     target{"pool_program", &pool_program},
+    target{"read_trace", &read_trace},
     target{"emulator_text", &emulator_text},
     target{"hostile_service", &hostile_service},
 };

@@ -1,12 +1,15 @@
 #include <rangeio/client.hpp>
 
+#include "bench_patterns.hpp"
 #include "bench_report.hpp"
 #include "block_reader.hpp"
 #include "commands.hpp"
 #include "common/event_loop.hpp"
 #include "common/printable.hpp"
 #include "common/process.hpp"
+#include "common/read_trace.hpp"
 #include "common/units.hpp"
+#include "meter.hpp"
 #include "missing_object.hpp"
 
 #include <boost/asio/redirect_error.hpp>
@@ -15,12 +18,12 @@
 
 #include <fmt/format.h>
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <random>
-#include <utility>
+#include <span>
+#include <string_view>
 
 namespace rangeio::tool {
 namespace {
@@ -28,6 +31,7 @@ namespace {
 constexpr std::uint64_t max_io_bytes = std::uint64_t{4} << 30;
 constexpr std::uint64_t max_memory = std::uint64_t{16} << 30;
 constexpr auto max_time = std::chrono::hours(24);
+constexpr std::string_view random_pattern = "rand";
 
 class bench_arguments {
 public:
@@ -40,24 +44,10 @@ public:
     std::uint64_t io_bytes = std::uint64_t{64} << 20;
     std::uint64_t depth = 1;
     std::uint64_t seed = 1;
+    std::chrono::milliseconds think{0};
     bool json = false;
     reading how;
 };
-
-double cpu_seconds() {
-    rusage used{};
-    ::getrusage(RUSAGE_SELF, &used);
-    const auto seconds = [](const timeval& t) {
-        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-    };
-    return seconds(used.ru_utime) + seconds(used.ru_stime);
-}
-
-std::uint64_t peak_memory_bytes() {
-    rusage used{};
-    ::getrusage(RUSAGE_SELF, &used);
-    return static_cast<std::uint64_t>(used.ru_maxrss) * 1024;
-}
 
 /// Reads of one size, at multiples of that size: a shorter tail of the object is not read.
 class bench_run {
@@ -68,7 +58,9 @@ public:
         : pool_(pool),
           args_(args),
           io_bytes_(std::min(args.io_bytes, opened_object(pool).size)),
-          blocks_(opened_object(pool).size / std::max<std::uint64_t>(io_bytes_, 1)),
+          blocks_(opened_object(pool).size / io_bytes_),
+          pass_(pattern_pass(args.pattern, io_bytes_, blocks_)),
+          cursor_(pass_),
           tasks_(executor),
           timer_(executor) {}
 
@@ -77,7 +69,7 @@ public:
         std::exception_ptr thrown;
         try {
             co_await wait(args_.warmup);
-            begin();
+            measured_.emplace();
             co_await wait(args_.duration);
             // A result needs at least one read; the first one ends this wait.
             overdue_ = result_.times.count() == 0;
@@ -106,25 +98,22 @@ private:
         if (failure_) std::rethrow_exception(failure_);
     }
 
-    void begin() {
-        began_ = clock::now();
-        cpu_at_begin_ = cpu_seconds();
-        measuring_ = true;
-    }
-
     void end() {
         ended_ = true;
-        if (!std::exchange(measuring_, false)) return;
-        result_.seconds = std::chrono::duration<double>(clock::now() - began_).count();
-        result_.cpu_seconds = cpu_seconds() - cpu_at_begin_;
-        result_.peak_memory_bytes = peak_memory_bytes();
-        result_.pool = pool_.stats();
+        if (!measured_) return;
+        measured_->stop(result_, pool_);
+        measured_.reset();
         result_.io_bytes = io_bytes_;
     }
 
-    std::uint64_t next_block(std::mt19937_64& random) {
-        if (args_.pattern == "rand") return random() % blocks_;
-        return cursor_++ % blocks_;
+    byte_range next_range(std::mt19937_64& random) {
+        if (args_.pattern == random_pattern) return {random() % blocks_ * io_bytes_, io_bytes_};
+        std::optional<traced_read> next = cursor_.next();
+        if (!next) {
+            cursor_ = trace_cursor(pass_);
+            next = cursor_.next();
+        }
+        return next->range;
     }
 
     asio::awaitable<void> read_on(std::uint64_t seed) {
@@ -140,11 +129,16 @@ private:
         std::mt19937_64 random(seed);
         const auto memory = std::make_unique_for_overwrite<std::byte[]>(io_bytes_);
         const std::span<std::byte> destination(memory.get(), io_bytes_);
+        asio::steady_timer pause(timer_.get_executor());
         while (!ended_) {
-            const byte_range range(next_block(random) * io_bytes_, io_bytes_);
+            if (args_.think.count() > 0) {
+                pause.expires_after(args_.think);
+                co_await pause.async_wait(asio::use_awaitable);
+            }
+            const byte_range range = next_range(random);
             const auto asked = clock::now();
             co_await pool_.async_fetch(range, destination, args_.how.fetching());
-            if (!measuring_) continue;
+            if (!measured_) continue;
             result_.times.add(clock::now() - asked);
             result_.bytes += io_bytes_;
             if (overdue_) timer_.cancel();
@@ -155,15 +149,14 @@ private:
     const bench_arguments& args_;
     const std::uint64_t io_bytes_;
     const std::uint64_t blocks_;
+    const read_trace pass_;
+    trace_cursor cursor_;
     task_group tasks_;
     asio::steady_timer timer_;
-    std::uint64_t cursor_ = 0;
-    bool measuring_ = false;
+    std::optional<meter> measured_;
     bool overdue_ = false;
     bool ended_ = false;
     std::exception_ptr failure_;
-    clock::time_point began_;
-    double cpu_at_begin_ = 0;
     bench_result result_;
 };
 
@@ -198,6 +191,7 @@ void run_bench(const std::shared_ptr<bench_arguments>& args) {
     result.pattern = args->pattern;
     result.depth = args->depth;
     result.seed = args->seed;
+    result.think = args->think;
     result.pool_size = args->how.pool_size();
     result.concurrency = args->how.concurrency();
     if (result.times.count() > 0) write_out(args->json ? bench_json(result) : bench_table(result));
@@ -227,9 +221,13 @@ void add_bench(CLI::App& app, command& chosen) {
         "duration of the reads before the measurement"
     );
     const auto take_pattern = [args](const std::string& pattern) {
-        if (pattern != "seq" && pattern != "rand") {
+        const auto regular = regular_patterns();
+        if (pattern != random_pattern && std::ranges::find(regular, pattern) == regular.end()) {
             throw CLI::ValidationError(
-                "--pattern", fmt::format("'{}' is neither seq nor rand", printable(pattern))
+                "--pattern",
+                fmt::format(
+                    "'{}' is not one of {}, {}", printable(pattern), random_pattern, fmt::join(regular, ", ")
+                )
             );
         }
         args->pattern = pattern;
@@ -238,9 +236,12 @@ void add_bench(CLI::App& app, command& chosen) {
         .add_option_function<std::string>(
             "--pattern",
             take_pattern,
-            "seq: one block after the other, starting again after the last; rand: random blocks, by --seed"
+            "seq: one block after the other; rand: random blocks, by --seed; strided: every 16th block; "
+            "interleaved: four scans, each of a quarter of the object, in turn; zigzag: 16 blocks, then back "
+            "by 8, "
+            "and so on. All but rand start again after their last block"
         )
-        ->option_text("seq|rand")
+        ->option_text("NAME")
         ->default_str(args->pattern);
     add_size(
         bench,
@@ -248,11 +249,19 @@ void add_bench(CLI::App& app, command& chosen) {
         args->io_bytes,
         1,
         max_io_bytes,
-        "length of a read; at most the whole object is read"
+        "length of a read, the block of --pattern; at most the whole object is read"
     );
     add_count(bench, "--depth", args->depth, 1, 1024, "number of concurrent reads");
     add_count(
         bench, "--seed", args->seed, 0, std::numeric_limits<std::int64_t>::max(), "seed of --pattern rand"
+    );
+    add_duration(
+        bench,
+        "--think-time",
+        args->think,
+        std::chrono::milliseconds(0),
+        max_time,
+        "a pause before each read, which is not part of its latency"
     );
     bench.add_flag("--json", args->json, "one JSON object on one line: bytes, seconds, microseconds");
     args->how.add_to(bench);
@@ -261,7 +270,8 @@ void add_bench(CLI::App& app, command& chosen) {
         "CPU time is this process's, user and system. Every byte is checked against its CRC32C.\n\n"
         "Examples:\n"
         "  rangeio bench gs://data/big --pool-size 1 --concurrency 1\n"
-        "  rangeio bench gs://data/big --pattern rand --io-size 64KiB --depth 64"
+        "  rangeio bench gs://data/big --pattern rand --io-size 64KiB --depth 64\n"
+        "  rangeio bench gs://data/big --pattern zigzag --io-size 512KiB --think-time 5ms"
     );
     bench.callback([args, &chosen] { chosen = [args] { run_bench(args); }; });
 }

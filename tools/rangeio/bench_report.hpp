@@ -4,21 +4,18 @@
 
 #include "common/latencies.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
 namespace rangeio::tool {
 
-/// The parameters and the results of a measurement.
-class bench_result {
+/// What every measurement of reads has.
+class measurement {
 public:
-    bench_result() = default;
+    measurement() = default;
 
     std::string object;
-    std::string pattern;
-    std::uint64_t io_bytes = 0;
-    std::uint64_t depth = 0;
-    std::uint64_t seed = 0;
     std::uint64_t pool_size = 0;
     std::uint64_t concurrency = 0;
 
@@ -31,8 +28,37 @@ public:
     pool_stats pool;
 };
 
+/// The parameters and the results of `rangeio bench`.
+class bench_result : public measurement {
+public:
+    bench_result() = default;
+
+    std::string pattern;
+    std::uint64_t io_bytes = 0;
+    std::uint64_t depth = 0;
+    std::uint64_t seed = 0;
+    std::chrono::milliseconds think{0};
+};
+
+/// The parameters and the results of `rangeio trace`.
+class trace_result : public measurement {
+public:
+    trace_result() = default;
+
+    /// The name of the file.
+    std::string trace;
+    /// The number of reads in it.
+    std::uint64_t trace_reads = 0;
+    /// The sum of the times of the reads.
+    std::chrono::nanoseconds waited{0};
+    /// The sum of the think times.
+    std::chrono::milliseconds thought{0};
+};
+
 std::string bench_table(const bench_result& result);
+std::string trace_table(const trace_result& result);
 /// One line of JSON.
 std::string bench_json(const bench_result& result);
+std::string trace_json(const trace_result& result);
 
 }  // namespace rangeio::tool

@@ -10,6 +10,7 @@ void add_cp(CLI::App& app, command& chosen);
 void add_stat(CLI::App& app, command& chosen);
 void add_ls(CLI::App& app, command& chosen);
 void add_bench(CLI::App& app, command& chosen);
+void add_trace(CLI::App& app, command& chosen);
 void add_emulate(CLI::App& app, command& chosen);
 
 }  // namespace rangeio::tool

@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
         add_stat(of, chosen);
         add_ls(of, chosen);
         add_bench(of, chosen);
+        add_trace(of, chosen);
         add_emulate(of, chosen);
     });
 }
