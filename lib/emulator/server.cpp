@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <limits>
@@ -29,6 +30,9 @@ constexpr std::uint64_t max_surplus_bytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t max_details_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t max_padding_bytes = std::uint64_t{1} << 30;
 constexpr std::uint64_t max_empty_chunks = std::uint64_t{256} << 20;
+
+constexpr std::chrono::nanoseconds max_latency = std::chrono::hours(1);
+constexpr std::uint64_t max_bandwidth = std::uint64_t{1} << 40;
 
 std::uint64_t most_bytes(testing::fault_kind kind) {
     switch (kind) {
@@ -77,6 +81,19 @@ void check(const server_options& options) {
     }
 }
 
+void check(const link_options& link) {
+    const std::chrono::nanoseconds latency = link.latency();
+    std::string wrong;
+    if (latency.count() < 0 || latency > max_latency) {
+        wrong = fmt::format("latency: {} ns is not in 0..{} ns", latency.count(), max_latency.count());
+    }
+    if (link.bandwidth() > max_bandwidth) {
+        wrong =
+            fmt::format("bandwidth: {} is not in 0..{} bytes per second", link.bandwidth(), max_bandwidth);
+    }
+    if (!wrong.empty()) throw error(error_value(errc::invalid_argument, "link: " + wrong));
+}
+
 const server_options& checked(const server_options& options) {
     if (options.max_chunk_bytes() == 0 || options.max_chunk_bytes() > max_max_chunk_bytes) {
         throw error(error_value(
@@ -95,6 +112,7 @@ const server_options& checked(const server_options& options) {
         }
     }
     check(options);
+    check(options.link());
     return options;
 }
 

@@ -93,6 +93,7 @@ service::service(const server_options& options, connection_faults faults)
       store_(options.root(), options.unfinalized()),
       connection_faults_(std::move(faults)),
       log_(options.log()),
+      link_(options.link()),
       workers_(worker_threads) {
     if (!options.faults().faults.empty()) faults_.emplace(options.faults(), options.fault_seed());
 }

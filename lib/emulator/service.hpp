@@ -6,6 +6,8 @@
 #include "emulator/calls/call_counters.hpp"
 #include "emulator/calls/call_info.hpp"
 #include "emulator/calls/request_log.hpp"
+#include "emulator/calls/shaped_link.hpp"
+#include "emulator/calls/timers.hpp"
 #include "emulator/faults/fault_state.hpp"
 #include "emulator/store/directory_walk.hpp"
 #include "emulator/store/listing.hpp"
@@ -46,6 +48,8 @@ public:
     call_counters& counters() noexcept { return counters_; }
     server_stats stats() const;
     background& workers() noexcept { return workers_; }
+    emulator::timers& timers() noexcept { return timers_; }
+    shaped_link& link() noexcept { return link_; }
     request_log& log() noexcept { return log_; }
     /// Records what the headers of a call reveal about the client.
     void note(bool authorized, const std::vector<std::string>& user_projects);
@@ -74,6 +78,9 @@ private:
     call_counters counters_;
     name_set user_projects_;
     request_log log_;
+    shaped_link link_;
+    // The tasks of the workers own calls, which have timers.
+    emulator::timers timers_;
     background workers_;
 };
 

@@ -6,8 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <string>
+#include <utility>
 
 namespace support {
 namespace {
@@ -106,6 +109,62 @@ TEST_CASE("emulate: faults from the command line are injected, and the reader st
     CAPTURE(got.err);
     CHECK(got.code == 0);
     CHECK(got.out == content);
+}
+
+TEST_CASE("emulate: --link delays every request by its latency, and its bandwidth delays the data") {
+    std::string link;
+    std::chrono::milliseconds least{0};
+    SUBCASE("latency") {
+        link = "latency=150000us";
+        least = std::chrono::milliseconds(150);
+    }
+    SUBCASE("bandwidth") {
+        link = "bandwidth=1MiB";
+        least = std::chrono::milliseconds(250);
+    }
+    SUBCASE("both") {
+        link = "bandwidth=1MiB,latency=100ms";
+        least = std::chrono::milliseconds(350);
+    }
+    fixture here({"--link", link});
+    const std::string content = pattern(std::size_t{256} << 10);
+    here.put("object", content);
+    const auto began = std::chrono::steady_clock::now();
+    const outcome got = here.run({"cat", "gs://bucket/object"});
+    CHECK(std::chrono::steady_clock::now() - began >= least);
+    CHECK(got.code == 0);
+    CHECK(got.out == content);
+}
+
+TEST_CASE("emulate: a wrong --link is a usage error that names the wrong part") {
+    const scratch root;
+    const auto error_of = [&](const std::string& link) {
+        const outcome got = run({"emulate", "--root", root.path(), "--link", link});
+        CHECK(got.code == 2);
+        CHECK(got.out.empty());
+        CHECK(got.one_line());
+        return got.err;
+    };
+    const std::string time = "is not a time (with us, ms, s, m or h) between 0 and 1h";
+    for (const char* wrong :
+         {"latency=5", "latency=", "latency", "latency=-1ms", "latency=61m", "latency=3600000001us"}) {
+        CAPTURE(wrong);
+        CHECK(error_of(wrong).starts_with(std::string("rangeio: --link: '") + wrong + "' " + time));
+    }
+    const std::string size = "is not a size (bytes, or with KiB, MiB, GiB) between 1 and 1TiB";
+    for (const char* wrong : {"bandwidth=0", "bandwidth=1MB", "bandwidth=", "bandwidth=1025GiB"}) {
+        CAPTURE(wrong);
+        CHECK(error_of(wrong).starts_with(std::string("rangeio: --link: '") + wrong + "' " + size));
+    }
+    for (const auto& [given, wrong] :
+         {std::pair("speed=1", "speed=1"), {"latency=1ms,jitter", "jitter"}, {"bandwidth=1,", ""}, {"", ""}
+         }) {
+        CAPTURE(given);
+        const std::string keys = "is neither latency=TIME nor bandwidth=SIZE";
+        CHECK(error_of(given).starts_with(std::string("rangeio: --link: '") + wrong + "' " + keys));
+    }
+    CHECK(error_of("latency=1ms,bandwidth=5,latency=2ms")
+              .starts_with("rangeio: --link: 'latency' is given twice"));
 }
 
 TEST_CASE("emulate: the exit report lists the routing tokens that no call carried") {

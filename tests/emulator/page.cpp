@@ -1,6 +1,9 @@
 #include "emulator/engine_fixture.hpp"
+#include "support/mib.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -14,6 +17,7 @@ using namespace support;
 using rangeio::client_options;
 using rangeio::object_ref;
 using rangeio::retry_policy;
+using rangeio::emulator::link_options;
 using rangeio::emulator::server_options;
 using rangeio::testing::fault;
 using rangeio::testing::fault_kind;
@@ -95,6 +99,16 @@ void run_example(const std::string& line) {
     const std::string faults = between(line, "--faults '", '\'');
     server_options options;
     options.faults(fault_script::parse(faults));
+    // The page has one example, in these units.
+    const std::string link = between(line, "--link latency=", ' ');
+    unsigned latency_ms = 0;
+    unsigned mib_per_second = 0;
+    if (!link.empty()) {
+        REQUIRE(std::sscanf(link.c_str(), "%ums,bandwidth=%uMiB", &latency_ms, &mib_per_second) == 2);
+        options.link(
+            link_options().latency(std::chrono::milliseconds(latency_ms)).bandwidth(mib_per_second * mib)
+        );
+    }
     const std::string unfinalized = between(line, "--unfinalized ", ' ');
     if (!unfinalized.empty()) options.unfinalized("b-1/" + unfinalized.substr(unfinalized.find('/') + 1));
     // As the command's, but for its patience; a message of many MiB takes its time. Where the read is to fail, a
@@ -108,7 +122,9 @@ void run_example(const std::string& line) {
     const object_ref object = f.put("object", content);
     std::vector<std::byte> memory(example_bytes);
     std::string why;
+    const auto began = std::chrono::steady_clock::now();
     f.run(read_all(f.client, object, memory, why));
+    CHECK(std::chrono::steady_clock::now() - began >= std::chrono::milliseconds(latency_ms));
     const auto comment = line.find(fails);
     CHECK(why == (comment == line.npos ? "" : line.substr(comment + fails.size())));
     if (why.empty()) CHECK(std::ranges::equal(memory, std::as_bytes(std::span(content))));

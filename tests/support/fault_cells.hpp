@@ -152,7 +152,8 @@ inline std::optional<std::string> script_of(rangeio::testing::fault_kind kind, s
     }
     if (when == stage::resuming || (given_up && how == reach::response))
         out += "reset call=1 range=1 byte=4; ";
-    if (when == stage::idle && how == reach::response) out += "idle-abort call=1 delay=1ms; ";
+    // Not before the first read is requested, which takes its time over gRPC, but before the second.
+    if (when == stage::idle && how == reach::response) out += "idle-abort call=1 delay=10ms; ";
     if (kind == fault_kind::long_details) {
         const std::string_view call = when == stage::resuming ? "call=2" : "call=1";
         return out + "long-details bytes=20000 " + std::string(call) + "; range-error " + std::string(*place);

@@ -3,15 +3,22 @@
 
 #include "commands.hpp"
 #include "common/event_loop.hpp"
+#include "common/printable.hpp"
 #include "common/process.hpp"
+#include "common/units.hpp"
 
 #include <boost/asio/signal_set.hpp>
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -21,6 +28,9 @@ namespace rangeio::tool {
 namespace {
 
 constexpr std::size_t max_faults_bytes = std::size_t{1} << 20;
+// The limits of emulator::link_options.
+constexpr std::uint64_t max_latency_us = 3600'000'000;
+constexpr std::uint64_t max_bandwidth = std::uint64_t{1} << 40;
 
 class emulate_arguments {
 public:
@@ -54,6 +64,47 @@ testing::fault_script faults_of(const std::string& given) {
         return testing::fault_script::parse(text);
     } catch (const std::invalid_argument& wrong) {
         throw usage_failed(fmt::format("--faults: {}{}", prefix, wrong.what()));
+    }
+}
+
+std::optional<std::chrono::nanoseconds> latency_of(std::string_view text) {
+    if (text.ends_with("us")) {
+        const std::optional<std::uint64_t> count = parse_number(text.substr(0, text.size() - 2));
+        if (!count || *count > max_latency_us) return std::nullopt;
+        return std::chrono::microseconds(*count);
+    }
+    const std::optional<std::chrono::milliseconds> time = parse_duration(text);
+    if (!time || *time > std::chrono::microseconds(max_latency_us)) return std::nullopt;
+    return *time;
+}
+
+emulator::link_options link_of(std::string_view given) {
+    const auto wrong = [](std::string_view text, std::string_view what) {
+        return CLI::ValidationError("--link", fmt::format("'{}' {}", printable(text), what));
+    };
+    emulator::link_options link;
+    std::set<std::string_view> keys;
+    while (true) {
+        const std::string_view item = given.substr(0, given.find(','));
+        const std::size_t sign = std::min(item.find('='), item.size());
+        const std::string_view key = item.substr(0, sign);
+        const std::string_view value = item.substr(std::min(sign + 1, item.size()));
+        if (key == "latency") {
+            const auto time = latency_of(value);
+            if (!time) throw wrong(item, "is not a time (with us, ms, s, m or h) between 0 and 1h");
+            link.latency(*time);
+        } else if (key == "bandwidth") {
+            const auto bytes = parse_size(value);
+            if (!bytes || *bytes == 0 || *bytes > max_bandwidth) {
+                throw wrong(item, "is not a size (bytes, or with KiB, MiB, GiB) between 1 and 1TiB");
+            }
+            link.bandwidth(*bytes);
+        } else {
+            throw wrong(item, "is neither latency=TIME nor bandwidth=SIZE");
+        }
+        if (!keys.insert(key).second) throw wrong(key, "is given twice");
+        if (item.size() == given.size()) return link;
+        given.remove_prefix(item.size() + 1);
     }
 }
 
@@ -136,6 +187,15 @@ void add_emulate(CLI::App& app, command& chosen) {
         ->option_text("BUCKET/OBJECT")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    const auto take_link = [args](const std::string& text) { args->server.link(link_of(text)); };
+    emulate
+        .add_option_function<std::string>(
+            "--link",
+            take_link,
+            "the simulated network: the round trip to the clients, and the bytes per second of all of them "
+            "together; both or one of them"
+        )
+        ->option_text("latency=TIME,bandwidth=SIZE");
     emulate
         .add_option(
             "--faults",
@@ -161,6 +221,7 @@ void add_emulate(CLI::App& app, command& chosen) {
         "control.\n\n"
         "Examples:\n"
         "  rangeio emulate --root buckets\n"
+        "  rangeio emulate --root buckets --link latency=50ms,bandwidth=1GiB\n"
         "  rangeio emulate --root buckets --faults 'reset byte=1000000; latency delay=5ms'\n"
         "  rangeio ls --endpoint 127.0.0.1:PORT gs://some-bucket"
     );

@@ -41,6 +41,8 @@ public:
     void keep(std::shared_ptr<call_reactor> self) noexcept { own_ = std::move(self); }
     /// The server shuts down: ends the call, if it could otherwise last for long.
     virtual void shut_down() noexcept {}
+    /// The time that a call_timer was set to has come. It may have been changed meanwhile.
+    virtual void due() noexcept {}
 
 protected:
     /// The status has been delivered to the client, or the client has disconnected.

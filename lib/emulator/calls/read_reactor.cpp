@@ -2,6 +2,7 @@
 
 #include "emulator/protocol/grpc_bytes.hpp"
 
+#include <chrono>
 #include <utility>
 
 namespace rangeio::emulator {
@@ -12,6 +13,19 @@ void read_reactor::OnReadDone(bool ok) noexcept {
         return;
     }
     ++counters().requests;
+    ready_ = shared().link().due(std::chrono::steady_clock::now());
+    proceed_at(ready_);
+}
+
+void read_reactor::proceed() noexcept {
+    if (read_) {
+        send();
+    } else {
+        begin();
+    }
+}
+
+void read_reactor::begin() noexcept {
     bool deferred = false;
     const status how = outcome_of([&] {
         const contiguous_message request(request_);
@@ -27,7 +41,7 @@ void read_reactor::OnReadDone(bool ok) noexcept {
             shared().workers().run([this, self = shared_from_this()] {
                 const status computed = outcome_of([&] { shared().compute_checksum(*read_->object()); });
                 if (computed.ok()) {
-                    send_next();
+                    make_next();
                 } else {
                     finish(computed);
                 }
@@ -38,7 +52,7 @@ void read_reactor::OnReadDone(bool ok) noexcept {
     if (!how.ok()) {
         finish(how);
     } else if (!deferred) {
-        send_next();
+        make_next();
     }
 }
 
@@ -48,22 +62,28 @@ void read_reactor::OnWriteDone(bool ok) noexcept {
     } else if (read_->done()) {
         finish({});
     } else {
-        send_next();
+        make_next();
     }
 }
 
-void read_reactor::send_next() noexcept {
+void read_reactor::make_next() noexcept {
     const status how = outcome_of([&] {
         framed_message message = read_->next();
-        shared().counters().bytes_sent += message.payload.bytes().size();
+        response_bytes_ = message.payload.bytes().size();
         response_ = to_byte_buffer(std::move(message));
     });
     if (how.ok()) {
-        ++counters().responses;
-        StartWrite(&response_);
+        ready_ = shared().link().reserve(ready_, std::chrono::steady_clock::now(), response_bytes_);
+        proceed_at(ready_);
     } else {
         finish(how);
     }
+}
+
+void read_reactor::send() noexcept {
+    shared().counters().bytes_sent += response_bytes_;
+    ++counters().responses;
+    StartWrite(&response_);
 }
 
 }  // namespace rangeio::emulator

@@ -52,7 +52,7 @@ read_stream::read_stream(
     (void)strike(testing::fault_kind::max_streams);
 }
 
-std::size_t read_stream::on_message(std::string_view message) {
+std::size_t read_stream::on_message(std::string_view message, time_point due) {
     if (end_) {
         return 0;
     }
@@ -62,7 +62,7 @@ std::size_t read_stream::on_message(std::string_view message) {
         if (!parsed.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
             throw call_error(status_code::invalid_argument, "malformed BidiReadObjectRequest");
         }
-        take(parsed);
+        take(parsed, due);
     } catch (const call_error& e) {
         fail(e.why());
     }
@@ -95,7 +95,7 @@ bool read_stream::wants_message() const noexcept {
     return !end_ && !half_closed_ && ranges_.size() < max_outstanding_ranges;
 }
 
-void read_stream::take(const request& message) {
+void read_stream::take(const request& message, time_point due) {
     if (!object_) {
         if (!message.has_read_object_spec()) {
             throw call_error(
@@ -108,7 +108,7 @@ void read_stream::take(const request& message) {
             status_code::invalid_argument, "only the first message of a stream may have a read_object_spec"
         );
     }
-    add(message);
+    add(message, due);
 }
 
 void read_stream::open(const spec& wanted) {
@@ -137,7 +137,7 @@ void read_stream::open(const spec& wanted) {
     opening_due_ = true;
 }
 
-void read_stream::add(const request& message) {
+void read_stream::add(const request& message, time_point due) {
     if (settings_.strict && message.read_ranges_size() > max_ranges_per_message) {
         throw call_error(
             status_code::invalid_argument,
@@ -182,7 +182,7 @@ void read_stream::add(const request& message) {
                 );
             }
         }
-        added.push_back({object_, range.read_id(), bytes.begin, bytes.end, 0, bytes.begin});
+        added.push_back({object_, due, range.read_id(), bytes.begin, bytes.end, 0, bytes.begin});
     }
     if (!bad_ids.empty()) {
         // Only the rejected ranges are named: the others are valid, and clients fail the ranges that are named.
@@ -239,6 +239,7 @@ read_stream::step read_stream::next() {
     if (!ranges_.empty()) {
         active_range range = std::move(ranges_.front());
         ranges_.pop_front();
+        send.due = range.due;
         send.data = take_chunk(range, settings_.max_chunk_bytes);
         if (!send.data->range_end) {
             ranges_.push_back(std::move(range));

@@ -37,6 +37,8 @@ namespace rangeio::emulator {
 /// Threads: none; the caller serializes.
 class read_stream {
 public:
+    using time_point = std::chrono::steady_clock::time_point;
+
     struct settings {
         bool strict = true;
         std::int64_t max_chunk_bytes = std::int64_t{2} << 20;
@@ -62,6 +64,7 @@ public:
         const testing::fault* what = nullptr;
     };
     struct send_step {
+        time_point due;      // of the messages that asked for the data, the latest
         object_ptr opening;  // describe this object, and issue a handle for it; may be null
         std::optional<bidi_response::range_data> data;
         bool more = false;  // the step after this one is not a wait_step
@@ -92,8 +95,10 @@ public:
 
     /// Takes a serialized BidiReadObjectRequest.
     ///
+    /// `due`: the time to serve it, which has come. The chunks of its ranges refer to it.
+    ///
     /// Returns: the number of ranges that it asks for.
-    std::size_t on_message(std::string_view message);
+    std::size_t on_message(std::string_view message, time_point due);
     void on_half_close();
     /// Ends the call for a failure outside of this class.
     void fail(status why);
@@ -125,6 +130,7 @@ private:
     // The unsent rest of one range.
     struct active_range {
         object_ptr object;
+        time_point due;
         std::int64_t read_id = 0;
         std::int64_t offset = 0;
         std::int64_t end = 0;
@@ -133,9 +139,9 @@ private:
         std::int64_t begin = 0;
     };
 
-    void take(const request& message);
+    void take(const request& message, time_point due);
     void open(const spec& wanted);
-    void add(const request& message);
+    void add(const request& message, time_point due);
     bidi_response::range_data take_chunk(active_range& range, std::int64_t max_bytes);
 
     const testing::fault* strike(testing::fault_kind kind, const active_range* range = nullptr);

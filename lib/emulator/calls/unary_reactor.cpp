@@ -2,6 +2,8 @@
 
 #include "emulator/protocol/grpc_bytes.hpp"
 
+#include <chrono>
+
 namespace rangeio::emulator {
 
 void unary_reactor::OnReadDone(bool ok) noexcept {
@@ -10,6 +12,10 @@ void unary_reactor::OnReadDone(bool ok) noexcept {
         return;
     }
     ++counters().requests;
+    proceed_at(shared().link().due(std::chrono::steady_clock::now()));
+}
+
+void unary_reactor::proceed() noexcept {
     if (shared().faults() != nullptr && strike()) return;
     const status queued =
         outcome_of([&] { shared().workers().run([this, self = shared_from_this()] { handle(); }); });
@@ -42,14 +48,15 @@ bool unary_reactor::strike() {
     }
     if (faults.strike(fault_kind::hang_metadata, here) == nullptr) return false;
     hung_ = true;
-    if (unwanted_) end_hung();
+    wait();
+    if (shut_down_) end_wait();
     return true;
 }
 
-// The client has cancelled the call, or the server shuts down.
-void unary_reactor::end_hung() noexcept {
-    unwanted_ = true;
-    if (hung_ && !finished_.exchange(true)) finish({status_code::cancelled, "the call was cancelled", {}});
+// A call that is delayed by the link has the time that the listener gives to other calls.
+void unary_reactor::shut_down() noexcept {
+    shut_down_ = true;
+    if (hung_) end_wait();
 }
 
 void unknown_reactor::start() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "emulator/calls/call_reactor.hpp"
+#include "emulator/calls/sequential_reactor.hpp"
 
 #include <grpcpp/support/byte_buffer.h>
 
@@ -12,8 +13,8 @@ namespace rangeio::emulator {
 
 using unary_handler = std::string (service::*)(std::string_view request, const call_info& call);
 
-/// One unary call: its handler runs on a worker. Its operations follow one another, so it needs no lock.
-class unary_reactor final : public call_reactor {
+/// One unary call: its handler runs on a worker.
+class unary_reactor final : public sequential_reactor {
 public:
     unary_reactor(
         service& shared,
@@ -22,23 +23,21 @@ public:
         grpc::GenericCallbackServerContext& context,
         unary_handler handler
     )
-        : call_reactor(shared, calls, counters, context), handler_(handler) {}
+        : sequential_reactor(shared, calls, counters, context), handler_(handler) {}
 
     void start() override { StartRead(&request_); }
     void OnReadDone(bool ok) noexcept override;
-    void OnCancel() noexcept override { end_hung(); }
-    void shut_down() noexcept override { end_hung(); }
+    void shut_down() noexcept override;
 
 private:
+    void proceed() noexcept override;
     void handle() noexcept;
     /// Whether a fault decides how the call ends.
     bool strike();
-    void end_hung() noexcept;
 
     unary_handler handler_;
     std::atomic<bool> hung_ = false;
-    std::atomic<bool> unwanted_ = false;
-    std::atomic<bool> finished_ = false;  // as a call that hung
+    std::atomic<bool> shut_down_ = false;
     grpc::ByteBuffer request_;
     grpc::ByteBuffer response_;
 };

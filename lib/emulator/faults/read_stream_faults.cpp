@@ -218,6 +218,7 @@ void read_stream::add_faulty_chunk(send_step& send) {
     if (const fault* f = strikes(fault_kind::chunk)) most = std::min(most, clamped(f->bytes));
     most = std::min(most, clamped(faults_->room_before_fault(range.number, begins_at)));
     bidi_response::range_data data = take_chunk(range, most);
+    send.due = std::max(send.due, range.due);
     const bool over = data.range_end;
 
     bidi_response::range_data closing;
