@@ -11,6 +11,7 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/object.hpp>
+#include <rangeio/object_reader.hpp>
 #include <rangeio/observer.hpp>
 #include <rangeio/retry_policy.hpp>
 
@@ -337,8 +338,12 @@ public:
         return async_open(std::move(object), pool_options(), std::forward<Token>(token));
     }
 
-    /// Returns an unopened pool on the object; its first operation opens it.
+    /// Returns an unopened pool on the object; its first operation opens it. A read opens it and reads in one round
+    /// trip.
     mrd_pool pool(object_ref object, pool_options options = {});
+
+    /// Returns a reader of the object, with a pool of its own, which its first read opens.
+    object_reader reader(object_ref object, reader_options options = {}, pool_options pool = {});
 
     /// Returns a cache of pools on the channels of this client. To open an object through it again, by its generation
     /// or, within `pool_cache_options::generation_max_age`, by name, costs no round trip. Unlike the pools of

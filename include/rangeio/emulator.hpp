@@ -1,6 +1,7 @@
 #pragma once
 
 #include <rangeio/testing/fault_script.hpp>
+#include <rangeio/testing/link_options.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -19,37 +20,6 @@
 /// demonstrations and benchmarks. It checks the requests of its clients more strictly than the service is known to do.
 /// It has no access control: keep it on the loopback interface.
 namespace rangeio::emulator {
-
-/// A simulated network between a server and its clients.
-class link_options {
-public:
-    link_options() = default;
-
-    /// The time between the arrival of a request and the departure of its data: the round trip. Requests do not wait
-    /// for one another: one that arrives 1 ms later is served 1 ms later.
-    ///
-    /// Default:  0; at most an hour.
-    link_options& latency(std::chrono::nanoseconds time) {
-        latency_ = time;
-        return *this;
-    }
-    /// The number of payload bytes that leave the server per second, all calls and connections together. A message is
-    /// sent when its last byte has passed the link; the calls take turns.
-    ///
-    /// Units:    bytes per second, at most 1 TiB/s.
-    /// Default:  0: unlimited.
-    link_options& bandwidth(std::uint64_t bytes_per_second) {
-        bandwidth_ = bytes_per_second;
-        return *this;
-    }
-
-    std::chrono::nanoseconds latency() const noexcept { return latency_; }
-    std::uint64_t bandwidth() const noexcept { return bandwidth_; }
-
-private:
-    std::chrono::nanoseconds latency_{0};
-    std::uint64_t bandwidth_ = 0;
-};
 
 /// The content, the address and the strictness of a server.
 class server_options {
@@ -96,7 +66,7 @@ public:
     /// The network that the server simulates. Connections, headers and pings are not delayed.
     ///
     /// Default:  none.
-    server_options& link(link_options how) {
+    server_options& link(testing::link_options how) {
         link_ = how;
         return *this;
     }
@@ -140,7 +110,7 @@ public:
     bool strict() const noexcept { return strict_; }
     std::size_t max_chunk_bytes() const noexcept { return max_chunk_bytes_; }
     const std::set<std::string>& unfinalized() const noexcept { return unfinalized_; }
-    const link_options& link() const noexcept { return link_; }
+    const testing::link_options& link() const noexcept { return link_; }
     const testing::fault_script& faults() const noexcept { return faults_; }
     std::uint64_t fault_seed() const noexcept { return fault_seed_.value_or(faults_.seed.value_or(1)); }
     const std::string& certificate() const noexcept { return certificate_; }
@@ -153,7 +123,7 @@ private:
     bool strict_ = true;
     std::size_t max_chunk_bytes_ = std::size_t{2} << 20;
     std::set<std::string> unfinalized_;
-    link_options link_;
+    testing::link_options link_;
     testing::fault_script faults_;
     std::optional<std::uint64_t> fault_seed_;
     std::string certificate_;

@@ -301,7 +301,8 @@ public:
     }
 
     /// Reads one byte range of the object into the front of `destination`, in parts, on several streams at once. Opens
-    /// the pool if it is unopened.
+    /// the pool if it is unopened. A read in one part then costs one round trip, because the opening message carries
+    /// it; a second one if the object does not have the whole range.
     ///
     /// The size of an object that is being appended to is that of info(), and a lower bound. A range past it is
     /// requested all the same, and read if the stream has its bytes; async_refresh_size() makes sure of that.
@@ -374,8 +375,8 @@ public:
     }
 
     /// The same into new memory, which is as long as the bytes read. No memory is allocated for bytes that do not
-    /// exist: if the range is much longer than the known size of an object that is being appended to, the size is
-    /// requested first.
+    /// exist, except up to 4 MiB before the object is known: if the range is much longer than the known size of an
+    /// object that is being appended to, the size is requested first.
     ///
     /// Completes:  `void(error_code, byte_block)`.
     /// Cancels:    terminal, partial, total: no memory of the caller is touched.
@@ -391,8 +392,9 @@ public:
     /// Reads the last `length` bytes of the object, or all of it if it has fewer.
     ///
     /// For an object that is being appended to, these are its last bytes at the moment of the request, independent of
-    /// info(): one round trip on an open pool, on one stream, which continues with another call; a second one only if
-    /// the object has more than doubled since. The memory allocated is that of the bytes that exist, not of `length`.
+    /// info(): one round trip, on one stream, which continues with another call unless this read opens the pool; a
+    /// second one only if the object has more than doubled since. The memory allocated is that of the bytes that exist,
+    /// not of `length`; before the object is known, at most 4 MiB.
     /// If the call breaks, the same bytes are read further, however much the object has grown since.
     ///
     /// Completes:  `void(error_code, object_tail)`.

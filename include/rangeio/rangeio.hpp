@@ -6,6 +6,7 @@
 
 #include <rangeio/byte_block.hpp>
 #include <rangeio/byte_range.hpp>
+#include <rangeio/byte_slice.hpp>
 #include <rangeio/client.hpp>
 #include <rangeio/completion_token.hpp>
 #include <rangeio/crc32c.hpp>
@@ -18,6 +19,7 @@
 #include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/multi_range_downloader.hpp>
 #include <rangeio/object.hpp>
+#include <rangeio/object_reader.hpp>
 #include <rangeio/observer.hpp>
 #include <rangeio/pool_cache_stats.hpp>
 #include <rangeio/pool_stats.hpp>

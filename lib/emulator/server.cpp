@@ -81,7 +81,7 @@ void check(const server_options& options) {
     }
 }
 
-void check(const link_options& link) {
+void check(const testing::link_options& link) {
     const std::chrono::nanoseconds latency = link.latency();
     std::string wrong;
     if (latency.count() < 0 || latency > max_latency) {

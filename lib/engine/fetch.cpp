@@ -50,24 +50,25 @@ protected:
 
 private:
     error_value plan_opening(read_round& round) override {
-        const auto front = plan_opening_fetch(range_, options_);
-        if (!front) return front.error();
-        if (front->empty()) return {};
-        ranges_.assign(1, *front);
+        if (const error_value why = check_division(options_)) return why;
+        if (!rides(range_, options_)) return {};
+        ranges_.assign(1, range_);
         append_parts(round.parts, ranges_, range_.offset(), destination_);
         return {};
     }
     error_value plan(read_round& round) override {
         ranges_.clear();
         if (done_ == range_.length() && done_ != 0) return {};
-        auto ranges = plan_fetch(rest(), *object(), options_);
-        if (!ranges) return ranges.error();
-        ranges_ = std::move(*ranges);
+        if (const error_value why = plan_fetch(rest(), *object(), options_, ranges_)) return why;
         append_parts(round.parts, ranges_, range_.offset(), destination_);
         return {};
     }
     error_value validate() override {
-        if (opening()) return validate_parts(ranges_.front(), ranges_, *object(), true, done_);
+        if (opening()) {
+            // Whether the object ends there is for the next plan: its size may have been reported by another call.
+            done_ = received(0);
+            return {};
+        }
         return validate_parts(rest(), ranges_, *object(), options_.allow_short(), total_);
     }
     std::string doing() const override { return naming(range_); }
@@ -154,9 +155,8 @@ public:
 
 private:
     error_value plan_opening(read_round& round) override {
-        const auto front = plan_opening_fetch(range_, options_);
-        if (!front) return front.error();
-        if (*front != range_ || range_.empty() || range_.length() > max_opening_memory) return {};
+        if (const error_value why = check_division(options_)) return why;
+        if (!rides(range_, options_) || range_.length() > max_opening_memory) return {};
         planned_ = range_;
         ranges_.assign(1, range_);
         memory_ = allocate(range_.length());
@@ -173,9 +173,7 @@ private:
         const auto wanted = known_.known(*object(), options_.allow_short());
         if (!wanted) return wanted.error();
         // The plan precedes the allocation: an absurd length is reported as an error of the range, not of memory.
-        auto ranges = plan_fetch(*wanted, *object(), options_);
-        if (!ranges) return ranges.error();
-        ranges_ = std::move(*ranges);
+        if (const error_value why = plan_fetch(*wanted, *object(), options_, ranges_)) return why;
         std::uint64_t length = 0;
         for (const byte_range& part : ranges_) length += part.length();
         planned_ = byte_range(range_.offset(), length);
@@ -185,8 +183,10 @@ private:
     }
     error_value validate() override {
         if (ranges_.empty()) return {};
-        complete_ = true;
-        return validate_parts(planned_, ranges_, *object(), options_.allow_short(), total_);
+        const error_value why = validate_parts(planned_, ranges_, *object(), options_.allow_short(), total_);
+        // A short end of a range that rode is for the next plan.
+        complete_ = !why || !opening();
+        return complete_ ? why : error_value();
     }
     bool writes_to_caller() const noexcept override { return false; }
     std::string doing() const override { return naming(range_); }
@@ -244,8 +244,8 @@ private:
         }
         if (const auto known = known_.known(*object(), false); !known) return known.error();
         // The check precedes the allocation: an absurd length is reported as an error of the range, not of memory.
-        if (const auto possible = plan_fetch(*whole_, *object(), options_); !possible)
-            return possible.error();
+        range_list possible;
+        if (const error_value why = plan_fetch(*whole_, *object(), options_, possible)) return why;
         const auto shares = share_concurrency(lengths_, options_.concurrency());
         std::uint64_t offset = whole_->offset();
         for (std::size_t i = 0; i < lengths_.size(); offset += lengths_[i], ++i) {

@@ -24,12 +24,18 @@ error_value refuse_range(byte_range range, const object_info& object, bool allow
     return allow_short && range.offset() <= object.size ? error_value() : past_the_end(object);
 }
 
-result<range_list> plan_fetch(byte_range range, const object_info& object, const fetch_options& options) {
+error_value check_division(const fetch_options& options) {
     if (const error_value why = check_range("concurrency", options.concurrency(), 1, max_concurrency))
         return why;
-    if (const error_value why = check_least("min_chunk_bytes", options.min_chunk_bytes(), 1)) return why;
-    range_list parts;
-    if (range.empty()) return parts;
+    return check_least("min_chunk_bytes", options.min_chunk_bytes(), 1);
+}
+
+error_value plan_fetch(
+    byte_range range, const object_info& object, const fetch_options& options, range_list& parts
+) {
+    parts.clear();
+    if (const error_value why = check_division(options)) return why;
+    if (range.empty()) return {};
     if (const error_value why = refuse_range(range, object, options.allow_short())) return why;
     const byte_range known = range.clamp_to(object.size);
     if (!known.empty()) {
@@ -39,16 +45,11 @@ result<range_list> plan_fetch(byte_range range, const object_info& object, const
     if (!object.finalized && range.end() > object.size) {
         parts.push_back(byte_range::from_to(std::max(range.offset(), object.size), range.end()));
     }
-    return parts;
+    return {};
 }
 
-result<byte_range> plan_opening_fetch(byte_range range, const fetch_options& options) {
-    object_info any;
-    any.size = byte_range::max_end;
-    any.finalized = true;
-    const auto parts = plan_fetch(range, any, options);
-    if (!parts) return parts.error();
-    return parts->size() < 2 ? range : byte_range(range.offset(), options.min_chunk_bytes());
+bool rides(byte_range range, const fetch_options& options) {
+    return !range.empty() && split_range(range, options.concurrency(), options.min_chunk_bytes()).size() == 1;
 }
 
 result<std::size_t> validate_fetch(

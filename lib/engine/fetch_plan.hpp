@@ -17,6 +17,9 @@ namespace rangeio::engine {
 
 using range_list = boost::container::small_vector<byte_range, 4>;
 
+/// errc::invalid_argument for an option out of its range.
+error_value check_division(const fetch_options& options);
+
 /// errc::range_not_satisfiable if `range` of the object must not be requested; empty otherwise.
 error_value refuse_range(byte_range range, const object_info& object, bool allow_short);
 
@@ -28,19 +31,22 @@ constexpr std::uint64_t plausible_end(const object_info& object) noexcept {
                                                                      : 2 * object.size + spare;
 }
 
-/// The parts in which `range` of the object is requested; none if it is empty.
+/// Sets `parts` to the parts in which `range` of the object is requested; none if it is empty.
 ///
 /// The size of a finalized object is exact, otherwise it is a lower bound. The bytes beyond a lower bound are requested
 /// in one part of their own, because for a part that begins later the service may report an error.
 ///
 /// Errors: errc::range_not_satisfiable; errc::invalid_argument for an option out of its range.
-result<range_list> plan_fetch(byte_range range, const object_info& object, const fetch_options& options);
+error_value plan_fetch(
+    byte_range range, const object_info& object, const fetch_options& options, range_list& parts
+);
 
-/// The front of `range` that rides in an opening message, when nothing is known of the object: all of it if it would be
-/// one part; otherwise `min_chunk_bytes`, because the parts of a division are for several streams.
+/// Whether `range` rides in an opening message, when nothing is known of the object: if it would be one part. The parts
+/// of a division are for several streams; to send a front of them with the open would save no round trip, since the
+/// rest has to wait for the size.
 ///
-/// Errors: errc::invalid_argument for an option out of its range.
-result<byte_range> plan_opening_fetch(byte_range range, const fetch_options& options);
+/// Requires: valid options.
+bool rides(byte_range range, const fetch_options& options);
 
 /// The number of bytes at the front of `asked` that have been read, if `received(i)` bytes arrived for `parts[i]`.
 ///

@@ -69,7 +69,7 @@ public:
 private:
     error_value plan_opening(read_round& round) override {
         if (length_ == 0 || length_ > max_opening_memory) return {};
-        if (const auto valid = plan_opening_fetch({0, length_}, options_); !valid) return valid.error();
+        if (const error_value why = check_division(options_)) return why;
         ask_tail(round, length_);
         return {};
     }
@@ -104,9 +104,7 @@ private:
     error_value plan_known(read_round& round) {
         offset_ = object()->size - std::min(length_, object()->size);
         known_ = byte_range::from_to(offset_, object()->size);
-        auto ranges = plan_fetch(known_, *object(), options_);
-        if (!ranges) return ranges.error();
-        ranges_ = std::move(*ranges);
+        if (const error_value why = plan_fetch(known_, *object(), options_, ranges_)) return why;
         memory_ = allocate(known_.length());
         append_parts(round.parts, ranges_, offset_, memory_.data());
         return {};
@@ -118,6 +116,12 @@ private:
         offset_ = offset(0);
         total_ = received(0);
         whole_ = total_ == length_ || offset_ == 0;
+        // A stream without tails has read the front of the object. Of a finalized one the next plan asks by its size.
+        const bool at_end = offset_ + total_ == object()->size;
+        if (opening() && !at_end && (object()->finalized || total_ < memory_.size())) {
+            whole_ = false;
+            return {};
+        }
         // Fewer bytes are right only if the object has no more.
         if (total_ == memory_.size() || (offset_ == 0 && total_ >= pool()->info()->size)) return {};
         return {errc::short_read, fmt::format("the service ended the tail after {} bytes", total_)};

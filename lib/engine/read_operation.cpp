@@ -108,8 +108,38 @@ void read_operation::next_round() noexcept {
         why = current_error();
     }
     if (why || round_.parts.empty()) return refuse(why);
+    if (round_.after > std::chrono::nanoseconds::zero()) return wait_for_round();
+    begin_round();
+}
+
+void read_operation::begin_round() noexcept {
     if (!round_.anew) return run(stream_);
     wait_for_pool([this](std::shared_ptr<pool_waiter> who) { pool_->acquire(std::move(who)); });
+}
+
+// The timer, or the cancellation, continues: whichever takes the timer away.
+void read_operation::wait_for_round() noexcept {
+    error_value why;
+    try {
+        const std::weak_ptr<tracked_operation> weak = weak_from_this();
+        const auto core = runtime::core_of(pool_->executor());
+        const std::lock_guard lock(mutex_);
+        why = stop_;
+        if (!why) {
+            timer_ = core->set_timer(pool_->executor(), round_.after, [weak] {
+                const auto self = std::static_pointer_cast<read_operation>(weak.lock());
+                if (self != nullptr && self->end_wait()) self->begin_round();
+            });
+        }
+    } catch (...) {
+        why = current_error();
+    }
+    if (why) refuse(why);
+}
+
+bool read_operation::end_wait() noexcept {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(timer_, nullptr) != nullptr;
 }
 
 void read_operation::run(const std::shared_ptr<multi_range_downloader>& stream) noexcept {
@@ -146,7 +176,7 @@ void read_operation::round_over() noexcept {
     if (held_ && !round_.opening) pool_->update(*pool_access::stream(held_));
     held_.release();
     if (round_.opening) return opening_over();
-    if (round_.last || ended_->why()) return complete();
+    if (round_.last || ended_->why()) return end_work();
     next_if_valid();
 }
 
@@ -156,7 +186,8 @@ void read_operation::opening_over() noexcept {
     const error_code code = ended_->why().code();
     const bool refused = code == errc::range_not_satisfiable;
     if (code == errc::stream_closed && pool_->closing()) return refuse(errc::pool_closed);
-    if (code && !refused) return complete();
+    // Bytes that arrived after a cancellation by `total` are not in the memory: nothing of them counts.
+    if (code ? !refused : dropped_.load()) return end_work();
     object_ = pool_->info();
     if (object_ == nullptr) {
         return wait_for_pool([this](std::shared_ptr<pool_waiter> who) { pool_->initialize(std::move(who)); });
@@ -183,17 +214,27 @@ void read_operation::refuse(const error_value& why) noexcept {
     refused_ = why;
     round_.last = false;  // so that end() does not validate
     held_.release();
+    end_work();
+}
+
+void read_operation::end_work() noexcept {
+    over();
     complete();
 }
 
 void read_operation::stop(const error_value& why) noexcept {
     std::shared_ptr<running_round> round;
+    std::shared_ptr<runtime::timer> timer;
     {
         const std::lock_guard lock(mutex_);
         stop_ = why;
         round = running_;
+        timer = std::exchange(timer_, nullptr);
     }
-    if (round != nullptr) {
+    if (timer != nullptr) {
+        timer->cancel();
+        refuse(why);
+    } else if (round != nullptr) {
         round->abort(why);
     } else if (pool_ != nullptr) {
         pool_->cancel(*this, why);

@@ -10,6 +10,7 @@
 #include "runtime/operation.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,8 @@ struct read_round {
     bool opening = false;
     /// No other round follows.
     bool last = true;
+    /// The time to wait before the round.
+    std::chrono::nanoseconds after{0};
 };
 
 /// One read of any form: check, open, then plan, transfer and validate, once or in several rounds. This class has the
@@ -59,6 +62,8 @@ protected:
     virtual std::string doing() const = 0;
     /// Whether the parts are memory of the caller. Must always return the same.
     virtual bool writes_to_caller() const noexcept { return true; }
+    /// Nothing of the read is under way any more: the last call before its completion, on any thread.
+    virtual void over() noexcept {}
     /// The object's name; to be overridden by reads without a pool.
     virtual std::string subject() const;
 
@@ -107,6 +112,10 @@ private:
     template <class Ask>
     void wait_for_pool(Ask ask) noexcept;
     void next_round() noexcept;
+    void wait_for_round() noexcept;
+    void begin_round() noexcept;
+    bool end_wait() noexcept;
+    void end_work() noexcept;
     void run(const std::shared_ptr<multi_range_downloader>& stream) noexcept;
     void round_over() noexcept;
     void opening_over() noexcept;
@@ -131,6 +140,7 @@ private:
     runtime::mutex mutex_;
     error_value stop_;  // the reason of the cancellation
     std::shared_ptr<running_round> running_;
+    std::shared_ptr<runtime::timer> timer_;  // of a round that waits
 };
 
 }  // namespace rangeio::engine

@@ -99,6 +99,7 @@ pool_fsm::before_open pool_fsm::made(stream_id id, std::shared_ptr<multi_range_d
         if (out.rider != 0) {
             std::erase(initializers_, out.rider);
             ++s->leases;
+            s->ridden = true;
             last_shared_ = s->id;
         }
     }
@@ -138,8 +139,10 @@ void pool_fsm::ended(stream_id id, const error_value& why, pool_actions& out) {
     // An open that ends without an error has failed, too: no waiter may get it as a stream.
     if (was == stream_state::opening) {
         const error_value reason = why ? why : error_value(errc::stream_closed);
+        // P12. A range that rode was refused, and the stream ended with it: the next one opens without ranges.
+        const bool riders_fault = s->ridden && reason.code() == errc::range_not_satisfiable;
         if (state_ == pool_state::fresh) {
-            fail_everybody(reason, out);
+            if (!riders_fault) fail_everybody(reason, out);
         } else if (waiter* const w = find_waiter(asker)) {
             w->open = 0;
             w->declined = reason;
@@ -220,8 +223,8 @@ pool_stats pool_fsm::stats() const noexcept {
 
 std::size_t pool_fsm::action_bound() const noexcept {
     // Each waiter is answered once and may start one open; each stream, including those, is closed once and dropped
-    // once.
-    return 4 * waiters_.size() + initializers_.size() + closers_.size() + 2 * streams_.size();
+    // once. One more stream may follow a first one that carried a bad range.
+    return 4 * waiters_.size() + initializers_.size() + closers_.size() + 2 * streams_.size() + 3;
 }
 
 pool_fsm::stream* pool_fsm::find(stream_id id) {
@@ -235,9 +238,10 @@ pool_fsm::waiter* pool_fsm::find_waiter(waiter_id id) {
 }
 
 // Events from the network and from destructors must not allocate, so the callers' events reserve the memory: each
-// waiter may open one more stream, and ended streams are kept as long as they have leases.
+// waiter may open one more stream, one may follow a first one that carried a bad range, and ended streams are kept as
+// long as they have leases.
 void pool_fsm::reserve_for_one_more() {
-    const std::size_t room = streams_.size() + waiters_.size() + 1;
+    const std::size_t room = streams_.size() + waiters_.size() + 2;
     if (streams_.capacity() < room) streams_.reserve(2 * room);
 }
 

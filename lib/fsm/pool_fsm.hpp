@@ -137,6 +137,7 @@ public:
         std::uint32_t leases = 0;
         waiter_id asker = 0;  // the waiter to which a failure of this open is reported
         waiter_id rider = 0;  // the waiter that caused this first open, and is to have a lease before it
+        bool ridden = false;  // it has had one
         std::uint64_t idle_since = 0;  // a count of releases, not a time: the largest was used last
         std::uint64_t load = 0;
         std::shared_ptr<multi_range_downloader> handle{};

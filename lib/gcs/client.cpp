@@ -118,6 +118,10 @@ mrd_pool client::pool(object_ref object, pool_options options) {
     return {core_->executor(), core_->service().streams(std::move(object), options), options};
 }
 
+object_reader client::reader(object_ref object, reader_options options, pool_options pool_options) {
+    return object_reader(pool(std::move(object), std::move(pool_options)), std::move(options));
+}
+
 mrd_pool_cache client::pool_cache(pool_cache_options options) {
     gcs::require_client(core_);
     auto maker = [core = core_](const object_ref& object, const pool_options& how) {

@@ -31,7 +31,6 @@ using rangeio::error_value;
 using rangeio::fetch_options;
 using rangeio::mrd_pool;
 using rangeio::pool_options;
-using rangeio::result;
 using rangeio::retry_policy;
 using rangeio::emulator::server_options;
 using rangeio::testing::draw_faults;
@@ -140,13 +139,7 @@ private:
         std::vector<std::byte> memory(range.length());
         fetch_options how;
         how.concurrency(2).min_chunk_bytes(1).timeout(20s);
-        // The cells count ranges, so none rides in the opening message.
-        error_value unopened;
-        (void)co_await pool_.async_acquire(
-            rangeio::acquire_options().timeout(20s), redirect_error_value(unopened)
-        );
-        result<std::size_t> got = unopened;
-        if (!unopened) got = co_await support::try_fetch(pool_, range, memory, how);
+        const auto got = co_await support::try_fetch(pool_, range, memory, how);
         if (!got) {
             ended = got.error();
             if (!may_be(ended)) complaint_ = "an error that nothing explains: " + ended.message();

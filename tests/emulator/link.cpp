@@ -18,9 +18,9 @@
 
 using namespace support;
 using namespace std::chrono_literals;
-using rangeio::emulator::link_options;
 using rangeio::emulator::server_options;
 using rangeio::emulator::shaped_link;
+using rangeio::testing::link_options;
 
 namespace {
 

@@ -17,12 +17,12 @@ using namespace support;
 using rangeio::client_options;
 using rangeio::object_ref;
 using rangeio::retry_policy;
-using rangeio::emulator::link_options;
 using rangeio::emulator::server_options;
 using rangeio::testing::fault;
 using rangeio::testing::fault_kind;
 using rangeio::testing::fault_kinds;
 using rangeio::testing::fault_script;
+using rangeio::testing::link_options;
 
 // docs/emulator.md is held to what there is: it has each kind, and its examples do what it says.
 

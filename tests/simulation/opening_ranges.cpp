@@ -19,8 +19,10 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 // P12: the ranges of the read that causes the first open of a pool ride in the opening message.
 
@@ -40,23 +42,23 @@ constexpr streams every_kind[] = {streams::shared, streams::exclusive, streams::
 constexpr std::uint64_t size = 16;
 
 /// An unopened pool on an object of 16 bytes in messages of 4, and reads of it.
-class scene {
+class opening_scene {
 public:
-    scene(sim::world& in, streams kind, const char* faults, bool finalized = true)
+    opening_scene(sim::world& in, streams kind, const char* faults, bool finalized = true)
         : world_(in),
           service_(in, options(faults, finalized)),
           io_(in, "io"),
           on_(io_.make_executor("reader")),
           pool_(std::make_unique<mrd_pool>(on_, factory(kind), pool_options().size(2))) {}
 
-    ~scene() {
+    ~opening_scene() {
         pool_.reset();
         world_.run();
         world_.check(service_.calls_open() == 0, "a call is open");
         world_.check(memory_.intact(), "memory was written after the end");
     }
-    scene(const scene&) = delete;
-    scene& operator=(const scene&) = delete;
+    opening_scene(const opening_scene&) = delete;
+    opening_scene& operator=(const opening_scene&) = delete;
 
     mrd_pool& pool() { return *pool_; }
     scripted_service& service() { return service_; }
@@ -150,24 +152,74 @@ void explore_opening(const std::function<void(sim::world&)>& program) {
 }  // namespace
 
 TEST_CASE("P12: a read, a block and a tail each take one call and no further message") {
-    for (const streams kind : every_kind) {
-        for (const bool finalized : {true, false}) {
+    for (const bool finalized : {true, false}) {
+        for (const streams kind : every_kind) {
             explore_opening([=](sim::world& w) {
-                scene s(w, kind, "", finalized);
+                opening_scene s(w, kind, "", finalized);
                 s.spawn("reader", s.read({4, 8}));
                 w.run();
                 w.check(s.service().calls() == 1, "a read makes a second call");
                 w.check(s.pool().stats().ready == 1, "the pool is not open after the read");
                 w.check(s.pool().info().has_value(), "the pool does not know its object");
             });
-            if (kind == streams::exclusive) continue;  // has no tails
-            explore_opening([=](sim::world& w) {
-                scene s(w, streams::transport, "", finalized);
-                s.spawn("reader", s.read_tail(5));
-                w.run();
-                w.check(s.service().calls() == 1, "a tail makes a second call");
-            });
         }
+        explore_opening([=](sim::world& w) {
+            opening_scene s(w, streams::transport, "", finalized);
+            s.spawn("reader", s.read_tail(5));
+            w.run();
+            w.check(s.service().calls() == 1, "a tail makes a second call");
+        });
+    }
+}
+
+TEST_CASE("P12: a tail on streams that have none is still the end of the object") {
+    for (const streams kind : {streams::shared, streams::exclusive}) {
+        explore_opening([=](sim::world& w) {
+            opening_scene s(w, kind, "");
+            s.spawn("reader", s.read_tail(5));
+            w.run();
+            w.check(s.reads_ended() == 1, "a tail has not ended");
+        });
+    }
+}
+
+TEST_CASE("P12: a read that is cancelled by total counts no bytes that it has dropped") {
+    for (const streams kind : every_kind) {
+        explore_opening([=](sim::world& w) {
+            opening_scene s(w, kind, "");
+            asio::cancellation_signal stop;
+            std::vector<std::byte> memory(size, std::byte{0xee});
+            const auto read = [&]() -> asio::awaitable<void> {
+                co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+                error_value why;
+                const byte_range all(0, size);
+                const std::size_t got =
+                    co_await s.pool().async_fetch(all, std::span(memory), redirect_error_value(why));
+                w.check(
+                    s.service().holds(std::span(memory).first(got), 0), "bytes count that are not in memory"
+                );
+            };
+            const auto cancel = [&]() -> asio::awaitable<void> {
+                stop.emit(asio::cancellation_type::total);
+                co_return;
+            };
+            s.spawn("reader", read(), stop.slot());
+            s.spawn("who cancels", cancel());
+            w.run();
+        });
+    }
+}
+
+TEST_CASE("P12: a bad range fails its own read, also on streams that end with it") {
+    for (const streams kind : every_kind) {
+        explore_opening([=](sim::world& w) {
+            opening_scene s(w, kind, "");
+            s.spawn("bad", s.read({size + 5, 4}, false, errc::range_not_satisfiable));
+            s.spawn("good", s.read({0, 4}));
+            w.run();
+            w.check(s.reads_ended() == 2, "a read has not ended");
+            w.check(s.pool().stats().ready >= 1, "the pool is not open");
+        });
     }
 }
 
@@ -175,7 +227,7 @@ TEST_CASE("P12: several reads that open a pool at once are all served") {
     for (const streams kind : every_kind) {
         explore_opening([=](sim::world& w) {
             // Only the library's own streams resume.
-            scene s(w, kind, kind == streams::transport ? "reset call=1 byte=4" : "");
+            opening_scene s(w, kind, kind == streams::transport ? "reset call=1 byte=4" : "");
             s.spawn("one", s.read({0, 8}));
             s.spawn("two", s.read_block({8, 8}));
             s.spawn_on_another_thread("three", s.read({4, 8}));
@@ -189,7 +241,7 @@ TEST_CASE("P12: several reads that open a pool at once are all served") {
 TEST_CASE("P12: a range that the object does not have is explained by its size, and the pool is open") {
     for (const std::uint64_t offset : {size, size + 5}) {
         explore_opening([=](sim::world& w) {
-            scene s(w, streams::transport, "");
+            opening_scene s(w, streams::transport, "");
             s.spawn("reader", s.read({offset, 4}, false, errc::range_not_satisfiable));
             s.spawn("another", s.read_block({offset, 4}, errc::range_not_satisfiable));
             s.spawn("a third", s.read({0, 4}));
@@ -203,14 +255,14 @@ TEST_CASE("P12: a range that the object does not have is explained by its size, 
 TEST_CASE("P12: a read that opens a pool and may be short gets what there is, also at the end") {
     for (const std::uint64_t offset : {std::uint64_t{10}, size}) {
         explore_opening([=](sim::world& w) {
-            scene s(w, streams::transport, "");
+            opening_scene s(w, streams::transport, "");
             s.spawn("a short read", s.read({offset, 20}, true));
             w.run();
             w.check(s.reads_ended() == 1, "a read has not ended");
         });
     }
     explore_opening([=](sim::world& w) {
-        scene s(w, streams::transport, "");
+        opening_scene s(w, streams::transport, "");
         s.spawn("a tail longer than the object", s.read_tail(100));
         w.run();
         w.check(s.reads_ended() == 1, "a tail has not ended");
@@ -220,7 +272,7 @@ TEST_CASE("P12: a read that opens a pool and may be short gets what there is, al
 TEST_CASE("P12: the failure of the open is the failure of the read, and the next read opens anew") {
     for (const streams kind : every_kind) {
         explore_opening([=](sim::world& w) {
-            scene s(w, kind, "fail-open call=1 status=NOT_FOUND");
+            opening_scene s(w, kind, "fail-open call=1 status=NOT_FOUND");
             s.spawn("reader", s.read({0, 4}, false, errc::not_found));
             w.run();
             s.spawn("reader", s.read({0, 4}));
@@ -232,7 +284,7 @@ TEST_CASE("P12: the failure of the open is the failure of the read, and the next
 
 TEST_CASE("P12: a redirect of the open takes its ranges with it") {
     explore_opening([=](sim::world& w) {
-        scene s(w, streams::transport, "redirect call=1");
+        opening_scene s(w, streams::transport, "redirect call=1");
         s.spawn("reader", s.read({4, 8}));
         w.run();
         w.check(s.reads_ended() == 1, "a read has not ended");
@@ -243,9 +295,9 @@ TEST_CASE("P12: a redirect of the open takes its ranges with it") {
 TEST_CASE("P12, P9: a pool that is closed while it opens fails the read that opens it, with pool_closed") {
     for (const streams kind : every_kind) {
         explore_opening([=](sim::world& w) {
-            scene s(w, kind, "slow-open delay=1000s times=0");
+            opening_scene s(w, kind, "slow-open delay=1000s times=0");
             const auto must_end = w.expect_end("the read", 0ns);
-            s.spawn("reader", [](scene& in, std::uint64_t oracle) -> asio::awaitable<void> {
+            s.spawn("reader", [](opening_scene& in, std::uint64_t oracle) -> asio::awaitable<void> {
                 co_await in.read({0, 4}, false, errc::pool_closed);
                 in.world().ended(oracle);
             }(s, must_end));
@@ -258,7 +310,7 @@ TEST_CASE("P12, P9: a pool that is closed while it opens fails the read that ope
 TEST_CASE("P12: a read that is cancelled while it opens the pool ends at once, and the open continues") {
     for (const streams kind : every_kind) {
         explore_opening([=](sim::world& w) {
-            scene s(w, kind, "slow-open delay=1s times=0");
+            opening_scene s(w, kind, "slow-open delay=1s times=0");
             asio::cancellation_signal stop;
             s.spawn("reader", s.read({0, 4}, false, asio::error::operation_aborted), stop.slot());
             w.step();

@@ -81,6 +81,7 @@ void pool_model::events(const state& s, std::vector<event>& out) const {
                 out.push_back({kind::opened, t.id});
                 out.push_back({kind::failed, t.id});
                 out.push_back({kind::hung_up, t.id});
+                if (t.ridden) out.push_back({kind::refused, t.id});
                 break;
             case status::up:
                 if (faults) {
@@ -157,11 +158,12 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
             t->at = status::ended;
             m.ended(id, {}, out);
             break;
-        case kind::failed: {
+        case kind::failed:
+        case kind::refused: {
             const auto it = std::ranges::find(m.streams(), id, &pool_fsm::stream::id);
             if (it != m.streams().end() && it->state == stream_state::closing) s.close_failed = true;
             t->at = status::ended;
-            m.ended(id, errc::stalled, out);
+            m.ended(id, e.what == kind::failed ? errc::stalled : errc::range_not_satisfiable, out);
             break;
         }
         case kind::reconnecting:
@@ -204,6 +206,7 @@ void pool_model::perform(state& s, const pool_action& a) const {
             if (first.rider == 0) break;
             s.rider = 0;
             s.streams.back().holders = 1;
+            s.streams.back().ridden = true;
             s.last_granted = a.stream;
             std::erase_if(s.callers, [&](const caller& c) { return c.id == first.rider; });
             break;
@@ -274,6 +277,7 @@ std::string pool_model::name(const event& e) const {
         case kind::ended: return fmt::format("stream {} has closed", e.who);
         case kind::hung_up: return fmt::format("stream {} hangs up before it has opened", e.who);
         case kind::failed: return fmt::format("stream {} fails", e.who);
+        case kind::refused: return fmt::format("stream {} ends, for a range in its opening message", e.who);
         case kind::reconnecting: return fmt::format("stream {} breaks and reconnects", e.who);
         case kind::reconnected: return fmt::format("stream {} has reconnected", e.who);
         case kind::load: return fmt::format("the load of stream {} changes", e.who);
@@ -308,6 +312,7 @@ std::string pool_model::key(const state& s) const {
     for (const stream& t : s.streams) {
         put(t.at);
         put(t.holders);
+        put(t.ridden);
         put(m.knows(t.id));
     }
     put('/');

@@ -40,6 +40,7 @@ public:
         fsm::stream_id id = 0;
         status at = status::opening;
         std::uint8_t holders = 0;
+        bool ridden = false;
     };
     struct caller {
         fsm::waiter_id id = 0;
@@ -77,6 +78,7 @@ public:
         ended,
         hung_up,
         failed,
+        refused,  // as failed, for a range that rode
         reconnecting,
         reconnected,
         load,

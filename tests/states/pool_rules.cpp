@@ -52,10 +52,11 @@ std::size_t actions_to_come(const pool_fsm& m) {
     for (const auto& w : m.waiters()) out += w.open == 0 && !w.declined ? 4 : 1;
     // The first stream is for the first waiter, unless it is leased already.
     const auto taken = [](const pool_fsm::stream& t) {
-        return t.state == stream_state::opening && (t.leases > 0 || t.rider != 0);
+        return t.state == stream_state::opening && (t.ridden || t.rider != 0);
     };
-    if (m.state() == pool_state::fresh && !m.waiters().empty() && std::ranges::none_of(m.streams(), taken))
-        out -= 3;
+    const bool first_taken = m.state() == pool_state::fresh && std::ranges::any_of(m.streams(), taken);
+    if (first_taken) out += 3;  // another one follows if its range was bad
+    if (m.state() == pool_state::fresh && !m.waiters().empty() && !first_taken) out -= 3;
     for (const auto& t : m.streams()) {
         out += t.state != stream_state::closing && t.state != stream_state::gone ? 2 : 1;
     }
@@ -156,7 +157,8 @@ std::uint32_t check_step(
     const bool passed_on = std::ranges::any_of(before.waiters(), [&out](const auto& w) {
         return w.declined && std::ranges::count(out, w.id, &pool_action::waiter) != 0;
     });
-    const bool end = e.what == kind::failed || e.what == kind::hung_up || e.what == kind::ended;
+    const bool end =
+        e.what == kind::failed || e.what == kind::hung_up || e.what == kind::ended || e.what == kind::refused;
 
     for (auto it = out.begin(); it != out.end(); ++it) {
         const pool_action& a = *it;
@@ -212,7 +214,11 @@ std::uint32_t check_step(
         }
     }
 
-    if (before.state() == pool_state::fresh && (e.what == kind::opened || end)) {
+    if (e.what == kind::refused && before.state() == pool_state::fresh) {
+        // The others still wait, for another open.
+        require(after.initializers() == before.initializers(), rule::p12_rider);
+        require(after.waiters().size() == before.waiters().size(), rule::p12_rider);
+    } else if (before.state() == pool_state::fresh && (e.what == kind::opened || end)) {
         require(after.initializers().empty(), rule::p1_everybody_told);
         require(!end || after.waiters().empty(), rule::p1_everybody_told);
         for (const pool_action& a : out) {
@@ -260,7 +266,10 @@ std::uint32_t check_step(
 
     const bool newcomer = e.what == kind::acquire || initializes || e.what == kind::close;
     require(
-        actions_to_come(after) + out.size() <= actions_to_come(before) + (newcomer ? 4 : 0), rule::memory
+        actions_to_come(after) + out.size() <= actions_to_come(before) + (e.what == kind::ride ? 7
+                                                                          : newcomer           ? 4
+                                                                                               : 0),
+        rule::memory
     );
     require(actions_to_come(after) <= after.action_bound(), rule::memory);
     return broken;

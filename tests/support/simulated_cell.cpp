@@ -77,12 +77,8 @@ private:
         const auto memory = memory_.take(range.length());
         fetch_options how;
         how.concurrency(2).min_chunk_bytes(1);
+        const auto got = co_await support::try_fetch(pool_, range, memory, how);
         std::string out(right);
-        // The cells count ranges, so none rides in the opening message.
-        error_value unopened;
-        co_await pool_.async_initialize(redirect_error_value(unopened));
-        result<std::size_t> got = unopened;
-        if (!unopened) got = co_await support::try_fetch(pool_, range, memory, how);
         if (!got) {
             out = error_text(got.error());
         } else {

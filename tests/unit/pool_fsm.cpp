@@ -214,6 +214,17 @@ TEST_CASE(
     CHECK(p.opened(2) == "");
 }
 
+TEST_CASE("pool_fsm: P12: a bad range in the opening message is the fault of its read alone") {
+    pool p(4);
+    CHECK(p.initialize(1, true) == "open 1");
+    CHECK(p.made(1) == 1);
+    CHECK(p.initialize(2, true) == "");
+    CHECK(p.failed(1, errc::range_not_satisfiable) == "open 2");
+    CHECK(p.made(2) == 0);
+    CHECK(p.release(1) == "");
+    CHECK(p.opened(2) == "2 done");
+}
+
 TEST_CASE("pool_fsm: P2: an idle stream is granted first, the last used one before the others") {
     pool p = full_pool(3);
     p.acquire(1);

@@ -28,7 +28,7 @@ namespace rangeio::tool {
 namespace {
 
 constexpr std::size_t max_faults_bytes = std::size_t{1} << 20;
-// The limits of emulator::link_options.
+// The limits of testing::link_options.
 constexpr std::uint64_t max_latency_us = 3600'000'000;
 constexpr std::uint64_t max_bandwidth = std::uint64_t{1} << 40;
 
@@ -78,11 +78,11 @@ std::optional<std::chrono::nanoseconds> latency_of(std::string_view text) {
     return *time;
 }
 
-emulator::link_options link_of(std::string_view given) {
+testing::link_options link_of(std::string_view given) {
     const auto wrong = [](std::string_view text, std::string_view what) {
         return CLI::ValidationError("--link", fmt::format("'{}' {}", printable(text), what));
     };
-    emulator::link_options link;
+    testing::link_options link;
     std::set<std::string_view> keys;
     while (true) {
         const std::string_view item = given.substr(0, given.find(','));

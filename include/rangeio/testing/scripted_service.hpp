@@ -6,6 +6,7 @@
 #include <rangeio/sim/context.hpp>
 #include <rangeio/sim/world.hpp>
 #include <rangeio/testing/fault_script.hpp>
+#include <rangeio/testing/link_options.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -16,33 +17,6 @@
 #include <vector>
 
 namespace rangeio::testing {
-
-/// The link between a scripted service and its clients, in virtual time: one for all calls and connections. Probes of
-/// connections do not pass it.
-class link_options {
-public:
-    link_options() = default;
-
-    /// The time from the arrival of a request at the service to its first response. Requests do not wait for each
-    /// other. 0 by default.
-    link_options& latency(std::chrono::nanoseconds duration) {
-        latency_ = duration;
-        return *this;
-    }
-    std::chrono::nanoseconds latency() const noexcept { return latency_; }
-
-    /// Payload bytes in a second. Responses pass one after another, in the order in which they are ready; a response is
-    /// ready when the previous one of its call has arrived. 0 by default: no limit.
-    link_options& bandwidth(std::uint64_t bytes_per_second) {
-        bandwidth_ = bytes_per_second;
-        return *this;
-    }
-    std::uint64_t bandwidth() const noexcept { return bandwidth_; }
-
-private:
-    std::chrono::nanoseconds latency_{0};
-    std::uint64_t bandwidth_ = 0;
-};
 
 /// The object of a scripted service, and its behavior. Checked where it is used.
 class scripted_service_options {

@@ -19,7 +19,7 @@ public:
     /// the machine is overloaded. Less is made up for, or the delays of all messages would add up.
     static constexpr std::chrono::milliseconds max_lateness{10};
 
-    explicit shaped_link(const link_options& how)
+    explicit shaped_link(const testing::link_options& how)
         : latency_(how.latency()), bytes_per_second_(how.bandwidth()) {}
 
     /// When to serve a request that arrived at this time.

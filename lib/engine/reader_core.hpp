@@ -1,0 +1,110 @@
+#pragma once
+
+#include <rangeio/byte_block.hpp>
+#include <rangeio/error.hpp>
+#include <rangeio/object_reader.hpp>
+
+#include "engine/pool_core.hpp"
+#include "runtime/mutex.hpp"
+
+#include <boost/intrusive/list.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace rangeio::engine {
+
+/// A read through a reader, as far as the reader knows it.
+class reader_entry : public boost::intrusive::list_base_hook<boost::intrusive::tag<class reader_core>> {
+public:
+    virtual ~reader_entry() = default;
+
+    /// Ends the read early. On any thread.
+    virtual void abandon() noexcept = 0;
+    /// Keeps the read alive; null if it is being destroyed.
+    virtual std::shared_ptr<void> keep() noexcept = 0;
+
+private:
+    friend class reader_core;
+    bool inside_ = false;
+    bool abandoned_ = false;
+};
+
+/// Is called when the reads of a closed reader have ended.
+class reader_closer {
+public:
+    virtual void reads_ended(const error_value& why) noexcept = 0;
+
+protected:
+    ~reader_closer() = default;
+};
+
+/// The end of an object, which is kept for reads. Immutable.
+struct kept_footer {
+    std::uint64_t offset = 0;
+    byte_block bytes;
+};
+
+/// Shared by the handle of a reader and its operations: the position, the reads under way, the end.
+class reader_core {
+public:
+    /// `owned`: the handle of the pool if it belongs to the reader, or empty.
+    reader_core(std::shared_ptr<pool_core> pool, mrd_pool owned, reader_options options);
+
+    const std::shared_ptr<pool_core>& pool() const noexcept { return pool_; }
+    const reader_options& options() const noexcept { return options_; }
+    bool owns_pool() const noexcept { return owns_pool_; }
+
+    /// A read begins. Without `at` it begins at the position, which no other read has until release().
+    error_value enter(reader_entry& read, std::optional<std::uint64_t> at, std::uint64_t& offset) noexcept;
+    /// Nothing of the read is under way any more. No effect on a read that is not inside.
+    void leave(reader_entry& read) noexcept;
+    /// A read from the position has completed, at `position` if it succeeded.
+    void release(std::optional<std::uint64_t> position) noexcept;
+
+    error_value seek(std::int64_t offset, seek_basis from, std::uint64_t& position) noexcept;
+    std::uint64_t tell() const noexcept;
+
+    /// Ends the reads, and refuses others.
+    void close() noexcept;
+    /// Reports the end of the reads of a closed reader, at once or later.
+    void when_reads_end(std::shared_ptr<reader_closer> who);
+    /// Reports `why` instead, unless the report was made.
+    void cancel(const reader_closer& who, const error_value& why) noexcept;
+    /// As close(), also of an owned pool: the handle of the reader is gone.
+    void close_now() noexcept;
+
+    void advise(footer hint) noexcept;
+    std::uint64_t advised_footer() const noexcept;
+    void keep_footer(std::shared_ptr<const kept_footer> bytes) noexcept;
+    /// Null if none is kept.
+    std::shared_ptr<const kept_footer> footer_kept() const noexcept;
+
+private:
+    using entries = boost::intrusive::list<
+        reader_entry,
+        boost::intrusive::base_hook<boost::intrusive::list_base_hook<boost::intrusive::tag<reader_core>>>,
+        boost::intrusive::constant_time_size<false>>;
+
+    const std::shared_ptr<pool_core> pool_;
+    const reader_options options_;
+    const bool owns_pool_;
+
+    mutable runtime::mutex mutex_;
+    mrd_pool owned_;
+    entries inside_;
+    std::uint64_t position_ = 0;
+    bool in_use_ = false;  // the position, by a read
+    bool closed_ = false;
+    std::vector<std::shared_ptr<reader_closer>> closers_;
+    std::uint64_t advised_footer_ = 0;
+    std::shared_ptr<const kept_footer> footer_;
+};
+
+/// The failure of every operation on a handle without a reader.
+error_value no_reader();
+
+}  // namespace rangeio::engine
