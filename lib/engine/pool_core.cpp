@@ -101,8 +101,9 @@ void pool_core::ride(std::shared_ptr<pool_waiter> who) {
 
 void pool_core::acquire(std::shared_ptr<pool_waiter> who) {
     refresh_loads();
-    enter(std::move(who), [now = core_->now()](pool_fsm& m, fsm::waiter_id id, pool_actions& out) {
-        m.acquire(id, now, out);
+    const fsm::request_class what = who->what;
+    enter(std::move(who), [now = core_->now(), what](pool_fsm& m, fsm::waiter_id id, pool_actions& out) {
+        m.acquire(id, now, what, out);
     });
 }
 

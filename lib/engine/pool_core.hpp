@@ -24,6 +24,8 @@ public:
 
     /// For the pool: keeps the object alive while it waits.
     std::shared_ptr<pool_waiter> under_way;
+    /// For acquire(): what the lease is for.
+    fsm::request_class what = fsm::request_class::demand;
     /// For close(): the time after which leased streams are ended; zero: no limit.
     std::chrono::nanoseconds deadline_after{0};
 

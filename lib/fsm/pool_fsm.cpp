@@ -26,15 +26,36 @@ void pool_fsm::initialize(waiter_id who, bool rides, pool_actions& out) {
     }
 }
 
-void pool_fsm::acquire(waiter_id who, std::chrono::steady_clock::time_point now, pool_actions& out) {
+void pool_fsm::acquire(
+    waiter_id who, std::chrono::steady_clock::time_point now, request_class what, pool_actions& out
+) {
     if (state_ == pool_state::closing || state_ == pool_state::closed) {
         out.push_back({pool_action_kind::complete, 0, who, closed_failure()});
         return;
     }
     reserve_for_one_more();
-    waiters_.push_back({who, now});
+    waiter added{who, now};
+    added.what = what;
+    // From the back: most waiters are of one class, and there may be thousands.
+    auto to = waiters_.end();
+    while (to != waiters_.begin() && place_of((to - 1)->what) > place_of(what)) --to;
+    waiters_.insert(to, added);
     pump(out);
     if (waiter* const w = find_waiter(who)) w->waited = true;
+}
+
+void pool_fsm::promote(waiter_id who) noexcept {
+    const auto it = std::ranges::find(waiters_, who, &waiter::id);
+    if (it == waiters_.end() || it->what == request_class::demand) return;
+    const auto to = waiters_.begin() + std::ranges::count_if(waiters_, [&](const waiter& w) {
+                        return w.id != who && place_of(w.what) <= place_of(request_class::demand);
+                    });
+    it->what = request_class::demand;
+    if (to > it) {
+        std::rotate(it, it + 1, to + 1);
+    } else {
+        std::rotate(to, it, it + 1);
+    }
 }
 
 void pool_fsm::close(waiter_id who, pool_actions& out) {
@@ -312,7 +333,7 @@ void pool_fsm::grant(waiter& w, stream& s, pool_actions& out) {
     if (w.waited) out.back().since = w.since;
 }
 
-// Serves the waiters in order of arrival (P8), each by the order of rule P2. A waiter that has requested an open waits
+// Serves the waiters in their order (P8), each by the order of rule P2. A waiter that has requested an open waits
 // for a stream of its own, the new one or one that becomes idle before; only callers for whom the pool cannot grow
 // share.
 void pool_fsm::pump(pool_actions& out) {
@@ -342,8 +363,50 @@ void pool_fsm::pump(pool_actions& out) {
             s = busy;
         }
         grant(w, *s, out);
+        const request_class granted = w.what;
         waiters_.erase(waiters_.begin() + static_cast<std::ptrdiff_t>(i));
+        // In another order, those that were skipped are skipped again.
+        if (count_passes(granted)) i = 0;
     }
+}
+
+// P8. The order of the classes; one that was passed too often comes first.
+int pool_fsm::place_of(request_class what) const noexcept {
+    const auto own = static_cast<int>(what);
+    return passes(what) < options_.max_passes ? own : own - static_cast<int>(request_classes);
+}
+
+// The waiters of a class stand together, and those of the others are in order. True: they have moved.
+bool pool_fsm::move_to_place(request_class what) noexcept {
+    const auto is_one = [what](const waiter& w) { return w.what == what; };
+    const auto begin = std::ranges::find_if(waiters_, is_one);
+    const auto end = std::find_if_not(begin, waiters_.end(), is_one);
+    const auto to = std::ranges::find_if(waiters_, [&](const waiter& w) {
+        return w.what != what && place_of(w.what) > place_of(what);
+    });
+    if (begin == end || to == end) return false;
+    if (to < begin) {
+        std::rotate(to, begin, end);
+    } else {
+        std::rotate(begin, end, to);
+    }
+    return true;
+}
+
+bool pool_fsm::count_passes(request_class granted) noexcept {
+    if (waiters_.empty() ||
+        (waiters_.front().what == waiters_.back().what && waiters_.back().what <= granted)) {
+        passes_ = {};
+        return false;
+    }
+    bool moved = false;
+    for (std::size_t c = static_cast<std::size_t>(granted); c < request_classes; ++c) {
+        const auto what = static_cast<request_class>(c);
+        const bool passed = what > granted && std::ranges::count(waiters_, what, &waiter::what) > 0;
+        passes_[c] = passed ? std::min(passes_[c] + 1, options_.max_passes) : 0;
+        moved = move_to_place(what) || moved;
+    }
+    return moved;
 }
 
 // A reconnecting stream counts, too: it reports its reconnection or its end, within its budget.

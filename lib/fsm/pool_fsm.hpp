@@ -4,6 +4,9 @@
 #include <rangeio/object.hpp>
 #include <rangeio/pool_stats.hpp>
 
+#include "fsm/request_class.hpp"
+
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -76,6 +79,8 @@ public:
         std::size_t pool_size = 1;
         bool multi_request = true;
         share_policy sharing = share_policy::round_robin;
+        /// Grants in a row that may pass a waiting class that is served later; the next one is for that class (P8).
+        unsigned max_passes = 16;
     };
 
     explicit pool_fsm(options o) : options_(o) {}
@@ -83,7 +88,12 @@ public:
     // Events. The callers choose the waiter ids, each used once.
     /// `rides`: if this call causes the first open, made() grants a lease on the unopened stream (P12).
     void initialize(waiter_id who, bool rides, pool_actions& out);
-    void acquire(waiter_id who, std::chrono::steady_clock::time_point now, pool_actions& out);
+    void acquire(
+        waiter_id who, std::chrono::steady_clock::time_point now, request_class what, pool_actions& out
+    );
+    /// A caller has come to wait for what the waiter is for: it moves behind the other demands. No effect on one that
+    /// has been answered.
+    void promote(waiter_id who) noexcept;
     void close(waiter_id who, pool_actions& out);
     /// Ends leased streams, too: the deadline of close() has expired, or no caller is left that could wait for it.
     void close_now(pool_actions& out);
@@ -149,10 +159,14 @@ public:
         error_value declined{
         };  // the failure of that open: the waiter may share other streams, as long as there are any
         bool waited = false;  // it was not served at once
+        request_class what = request_class::demand;
     };
     /// By their ids.
     const std::vector<stream>& streams() const noexcept { return streams_; }
+    /// In the order in which they are served: classes that were passed too often, then by class, then by arrival.
     const std::deque<waiter>& waiters() const noexcept { return waiters_; }
+    /// Grants in a row that have passed waiters of the class.
+    unsigned passes(request_class what) const noexcept { return passes_[static_cast<std::size_t>(what)]; }
     const std::vector<waiter_id>& initializers() const noexcept { return initializers_; }
     const std::vector<waiter_id>& closers() const noexcept { return closers_; }
     stream_id last_shared() const noexcept { return last_shared_; }
@@ -168,6 +182,9 @@ private:
     void start_close(stream& s, pool_actions& out);
     void grant(waiter& w, stream& s, pool_actions& out);
     void pump(pool_actions& out);
+    int place_of(request_class what) const noexcept;
+    bool move_to_place(request_class what) noexcept;
+    bool count_passes(request_class granted) noexcept;
     void fail_everybody(const error_value& why, pool_actions& out);
     void finish_close_if_over(pool_actions& out);
     bool any_serves() const;
@@ -178,9 +195,10 @@ private:
     options options_;
     pool_state state_ = pool_state::fresh;
     std::vector<stream> streams_;
-    std::deque<waiter> waiters_;           // of acquire, first come first
-    std::vector<waiter_id> initializers_;  // of initialize
-    std::vector<waiter_id> closers_;       // of close
+    std::deque<waiter> waiters_;                      // of acquire, in the order in which they are served
+    std::array<unsigned, request_classes> passes_{};  // grants in a row that have passed each class
+    std::vector<waiter_id> initializers_;             // of initialize
+    std::vector<waiter_id> closers_;                  // of close
     stream_id last_stream_ = 0;
     stream_id last_shared_ = 0;
     std::uint64_t releases_ = 0;

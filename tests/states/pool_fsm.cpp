@@ -98,6 +98,26 @@ TEST_CASE("pool_fsm, every state: the object grows while streams open and caller
     }
 }
 
+TEST_CASE("pool_fsm, every state: P8: demands are served before speculative requests, which are not starved"
+) {
+    for (const mode how : {mode::single, mode::round_robin}) {
+        for (const bool late : {false, true}) {
+            pool_model model = model_of(late ? 1 : 2, how, late ? demand{3, 0, 1} : demand{4, 0, 1}, late);
+            model.speculations = 2;
+            model.options.max_passes = 2;
+            search_and_report(
+                fmt::format(
+                    "pool_fsm, {} stream(s), {}two speculative requests{}",
+                    late ? 1 : 2,
+                    how == mode::single ? "one request at a time, " : "",
+                    late ? ", actions performed late" : ""
+                ),
+                model
+            );
+        }
+    }
+}
+
 TEST_CASE("pool_fsm, every state: P12: ranges ride in the opening message of the first stream") {
     for (const mode how : {mode::single, mode::round_robin}) {
         for (const bool late : {false, true}) {

@@ -49,6 +49,25 @@ bool waits(const pool_fsm& m, fsm::waiter_id id) {
            0;
 }
 
+// P8, as far as a checker can know it: how many grants in a row went to demands while a speculative caller waited.
+void count_passes(pool_model::state& s, const pool_fsm& before, const pool_actions& out) {
+    const auto speculative = [](const pool_fsm& m, fsm::waiter_id id) {
+        const auto it = std::ranges::find(m.waiters(), id, &pool_fsm::waiter::id);
+        return it != m.waiters().end() && it->what == fsm::request_class::speculative;
+    };
+    // Whoever has a stream that opens for it is not passed by those that share another one.
+    const bool shares = s.machine.config().multi_request;
+    const bool waits_on = std::ranges::any_of(s.machine.waiters(), [shares](const pool_fsm::waiter& w) {
+        return w.what == fsm::request_class::speculative && (w.open == 0 || !shares);
+    });
+    for (const pool_action& a : out) {
+        if (a.kind != pool_action_kind::grant) continue;
+        s.passed = waits_on && !speculative(before, a.waiter) ? s.passed + 1 : 0;
+    }
+    if (!waits_on) s.passed = 0;
+    if (s.passed > s.machine.config().max_passes) s.broken |= bit(rule::p8_passes);
+}
+
 }  // namespace
 
 pool_model::state pool_model::initial() const {
@@ -56,6 +75,7 @@ pool_model::state pool_model::initial() const {
     s.machine = pool_fsm(options);
     s.acquires = acquires;
     s.initializes = initializes;
+    s.speculations = speculations;
     s.rides = rides;
     s.closes = closes;
     s.close_now = close_now;
@@ -66,6 +86,10 @@ pool_model::state pool_model::initial() const {
 void pool_model::events(const state& s, std::vector<event>& out) const {
     if (!s.queue.empty()) out.push_back({kind::perform});
     if (s.acquires > 0) out.push_back({kind::acquire});
+    if (s.speculations > 0) out.push_back({kind::speculate});
+    for (const pool_fsm::waiter& w : s.machine.waiters()) {
+        if (w.what != fsm::request_class::demand) out.push_back({kind::promote, w.id});
+    }
     if (s.initializes > 0) out.push_back({kind::initialize});
     if (s.rides > 0) out.push_back({kind::ride});
     if (s.closes > 0) out.push_back({kind::close});
@@ -113,23 +137,32 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
     switch (e.what) {
         case kind::acquire:
             --s.acquires;
-            s.callers.push_back({++s.last_id});
-            m.acquire(s.last_id, {}, out);
+            s.callers.push_back({++s.last_id, false, ++s.last_rank});
+            m.acquire(s.last_id, {}, fsm::request_class::demand, out);
+            break;
+        case kind::speculate:
+            --s.speculations;
+            s.callers.push_back({++s.last_id, false, ++s.last_rank});
+            m.acquire(s.last_id, {}, fsm::request_class::speculative, out);
+            break;
+        case kind::promote:
+            std::ranges::find(s.callers, e.who, &caller::id)->rank = ++s.last_rank;
+            m.promote(e.who);
             break;
         case kind::initialize:
             --s.initializes;
-            s.callers.push_back({++s.last_id});
+            s.callers.push_back({++s.last_id, false, ++s.last_rank});
             m.initialize(s.last_id, false, out);
             break;
         case kind::ride:
             --s.rides;
-            s.callers.push_back({++s.last_id});
+            s.callers.push_back({++s.last_id, false, ++s.last_rank});
             m.initialize(s.last_id, true, out);
             if (!out.empty() && out.front().kind == pool_action_kind::open_stream) s.rider = s.last_id;
             break;
         case kind::close:
             --s.closes;
-            s.callers.push_back({++s.last_id});
+            s.callers.push_back({++s.last_id, false, ++s.last_rank});
             m.close(s.last_id, out);
             break;
         case kind::close_now:
@@ -250,6 +283,7 @@ void pool_model::apply(state& s, const event& e) const {
             if (a.waiter == s.rider) s.rider = 0;
             if (a.kind == pool_action_kind::grant) s.last_granted = a.stream;
         }
+        count_passes(s, before, out);
         s.broken |= check_step(before, e, out, s);
         if (late) {
             s.queue.insert(s.queue.end(), out.begin(), out.end());
@@ -266,6 +300,8 @@ void pool_model::apply(state& s, const event& e) const {
 std::string pool_model::name(const event& e) const {
     switch (e.what) {
         case kind::acquire: return "somebody acquires";
+        case kind::speculate: return "somebody acquires for what nobody has asked for";
+        case kind::promote: return fmt::format("caller {} is waited for", e.who);
         case kind::initialize: return "somebody initializes";
         case kind::ride: return "somebody initializes, with a range for the opening message";
         case kind::close: return "somebody closes the pool";
@@ -297,6 +333,9 @@ std::string pool_model::key(const state& s) const {
     };
     put(m.state());
     put(s.acquires);
+    put(s.speculations);
+    put(s.passed);
+    put(m.passes(fsm::request_class::speculative));
     put(s.initializes);
     put(s.rides * 2 + (s.rider != 0));
     put(s.growths);
@@ -306,7 +345,7 @@ std::string pool_model::key(const state& s) const {
     for (const pool_fsm::waiter& w : m.waiters()) {
         const auto it = std::ranges::find(m.streams(), w.open, &pool_fsm::stream::id);
         put(it - m.streams().begin());
-        put(static_cast<bool>(w.declined));
+        put(static_cast<bool>(w.declined) * 8 + static_cast<int>(w.what));
     }
     put('/');
     for (const stream& t : s.streams) {

@@ -21,7 +21,8 @@ public:
     fsm::pool_fsm::options options;
     int acquires = 4;
     int initializes = 2;
-    int rides = 0;  // callers that initialize and have ranges for the opening message
+    int speculations = 0;  // callers that acquire for what nobody has asked for; one may come to be asked for
+    int rides = 0;         // callers that initialize and have ranges for the opening message
     int closes = 2;
     bool close_now = true;
     bool faults = true;  // streams reconnect and die once they are up
@@ -44,7 +45,8 @@ public:
     };
     struct caller {
         fsm::waiter_id id = 0;
-        bool answered = false;  // its answer is on its way
+        bool answered = false;   // its answer is on its way
+        std::uint64_t rank = 0;  // its arrival, or the moment since which it is a demand
     };
     struct state {
         fsm::pool_fsm machine{fsm::pool_fsm::options()};
@@ -53,20 +55,25 @@ public:
         std::vector<caller> callers;          // the waiters
         int acquires = 0;
         int initializes = 0;
+        int speculations = 0;
         int rides = 0;
         int closes = 0;
         int growths = 0;
         bool close_now = false;
         bool close_failed = false;  // some stream has not ended in order
         fsm::waiter_id last_id = 0;
+        std::uint64_t last_rank = 0;
         bool initialized = false;  // some stream has opened
         fsm::stream_id last_granted = 0;
+        unsigned passed = 0;       // grants in a row past a waiting speculative caller
         fsm::waiter_id rider = 0;  // caused the first open, and has no lease yet
         std::uint32_t broken = 0;  // the rules that the last step broke
     };
 
     enum class kind : std::uint8_t {
         acquire,
+        speculate,
+        promote,
         initialize,
         ride,
         close,

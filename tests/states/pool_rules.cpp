@@ -122,6 +122,8 @@ std::string rule_name(rule r) {
         case rule::p7_failure:
             return "P7: a failed open fails its waiter alone, and not as long as other streams serve";
         case rule::p8_order: return "P8: nobody is overtaken, but by sharing while a stream opens for it";
+        case rule::p8_passes:
+            return "P8: a speculative caller is passed by max_passes grants in a row, and no more";
         case rule::p8_answer: return "P8: everybody is answered once, or can give up";
         case rule::p9_nobody_waits:
             return "P9: from the first moment of close() on, nobody waits for a stream";
@@ -186,17 +188,38 @@ std::uint32_t check_step(
                     });
                     const bool shared = t->leases > static_cast<std::uint32_t>(later);
                     // The shell refreshes loads before these events, and before no other.
-                    const bool loads_are_new = e.what == kind::acquire || end;
+                    const bool loads_are_new = e.what == kind::acquire || e.what == kind::speculate || end;
                     const bool choice = shared && std::ranges::count_if(after.streams(), is_ready) > 1;
                     require(!choice || loads_are_new, rule::p4_choice);
                     for (const auto& w : before.waiters()) {
                         // A failure also passes to the younger waiter that has exchanged its open.
                         const bool refused = (end && w.open == subject) || passed_on;
-                        require(w.id != a.waiter || w.open == 0 || refused || !shared, rule::p2_asker_alone);
+                        // A demand takes the stream that was opened for another class.
+                        const bool displaced = std::ranges::any_of(out, [&w](const pool_action& b) {
+                            return b.kind == pool_action_kind::grant && b.stream == w.open &&
+                                   b.waiter != w.id;
+                        });
+                        require(
+                            w.id != a.waiter || w.open == 0 || refused || !shared || displaced,
+                            rule::p2_asker_alone
+                        );
                     }
                     for (const auto& w : after.waiters()) {
                         const bool own_way = w.open != 0 && after.config().multi_request && shared;
-                        require(w.id > a.waiter || own_way, rule::p8_order);
+                        const auto served =
+                            std::ranges::find(before.waiters(), a.waiter, &pool_fsm::waiter::id);
+                        const bool is_new = served == before.waiters().end();
+                        // A class that was passed too often first, then by class, then by arrival. A newcomer is known
+                        // by its event.
+                        auto what = e.what == kind::speculate ? fsm::request_class::speculative
+                                                              : fsm::request_class::demand;
+                        if (!is_new) what = served->what;
+                        const auto rank = [&s](fsm::waiter_id id) {
+                            return std::ranges::find(s.callers, id, &pool_model::caller::id)->rank;
+                        };
+                        const bool later = w.what > what || (w.what == what && rank(w.id) > rank(a.waiter));
+                        const bool overdue = !is_new && before.passes(what) == before.config().max_passes;
+                        require(later || overdue || own_way, rule::p8_order);
                     }
                 }
                 break;
@@ -244,7 +267,7 @@ std::uint32_t check_step(
         }
     }
     const bool initializes = e.what == kind::initialize || e.what == kind::ride;
-    if ((e.what == kind::acquire || initializes) && was_closing) {
+    if ((e.what == kind::acquire || e.what == kind::speculate || initializes) && was_closing) {
         const bool refused = out.size() == 1 && out[0].kind == pool_action_kind::complete &&
                              out[0].why.code() == errc::pool_closed;
         require(refused, rule::p9_nobody_waits);
@@ -264,7 +287,8 @@ std::uint32_t check_step(
     require(!was_closing || after.state() >= before.state(), rule::p9_end);
     require(!was_open || after.state() != pool_state::fresh, rule::p1_one_first_open);
 
-    const bool newcomer = e.what == kind::acquire || initializes || e.what == kind::close;
+    const bool newcomer =
+        e.what == kind::acquire || e.what == kind::speculate || initializes || e.what == kind::close;
     require(
         actions_to_come(after) + out.size() <= actions_to_come(before) + (e.what == kind::ride ? 7
                                                                           : newcomer           ? 4

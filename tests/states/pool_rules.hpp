@@ -27,6 +27,7 @@ enum class rule : std::uint8_t {
     p7_failure,
     p8_order,
     p8_answer,
+    p8_passes,
     p9_nobody_waits,
     p9_streams_close,
     p9_end,

@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -15,6 +17,7 @@ using rangeio::fsm::pool_action_kind;
 using rangeio::fsm::pool_actions;
 using rangeio::fsm::pool_fsm;
 using rangeio::fsm::pool_state;
+using rangeio::fsm::request_class;
 using rangeio::fsm::share_policy;
 using rangeio::fsm::stream_id;
 using rangeio::fsm::waiter_id;
@@ -43,8 +46,8 @@ public:
     }
     /// Returns the waiter that has a lease before the stream opens.
     waiter_id made(stream_id id) { return machine_.made(id, nullptr).rider; }
-    std::string acquire(waiter_id who) {
-        return feed([&](pool_actions& out) { machine_.acquire(who, {}, out); });
+    std::string acquire(waiter_id who, request_class what = request_class::demand) {
+        return feed([&](pool_actions& out) { machine_.acquire(who, {}, what, out); });
     }
     std::string close(waiter_id who) {
         return feed([&](pool_actions& out) { machine_.close(who, out); });
@@ -522,6 +525,50 @@ TEST_CASE("pool_fsm: P8: a cancelled waiter is skipped") {
     CHECK(p.cancel(2));
     CHECK_FALSE(p.cancel(2));
     CHECK(p.release(1) == "3 gets 1");
+}
+
+TEST_CASE("pool_fsm: P8: demands are served before hinted and speculative requests, each in order") {
+    pool p = open_pool(1, false);
+    p.acquire(1);
+    p.acquire(2, request_class::speculative);
+    p.acquire(3, request_class::hinted);
+    p.acquire(4);
+    p.acquire(5, request_class::hinted);
+    p.acquire(6);
+    for (const char* next : {"4 gets 1", "6 gets 1", "3 gets 1", "5 gets 1", "2 gets 1", ""}) {
+        CHECK(p.release(1) == next);
+    }
+}
+
+TEST_CASE("pool_fsm: P8: a request that a caller comes to wait for moves behind the demands") {
+    pool p = open_pool(1, false);
+    p.acquire(1);
+    p.acquire(2, request_class::speculative);
+    p.acquire(3, request_class::speculative);
+    p.acquire(4);
+    p.machine().promote(3);
+    p.machine().promote(3);
+    p.machine().promote(99);
+    p.acquire(5);
+    for (const char* next : {"4 gets 1", "3 gets 1", "5 gets 1", "2 gets 1", ""}) CHECK(p.release(1) == next);
+}
+
+TEST_CASE("pool_fsm: P8: a class is passed 16 times in a row, and then gets a grant") {
+    pool p = open_pool(1, false);
+    p.acquire(1);
+    p.acquire(1000, request_class::speculative);
+    p.acquire(1001, request_class::speculative);
+    p.acquire(2000, request_class::hinted);
+    for (waiter_id id = 2; id <= 60; ++id) p.acquire(id);
+    std::vector<std::string> order;
+    for (std::string next; (next = p.release(1)) != "";) order.push_back(next);
+    REQUIRE(order.size() == 62);
+    const auto place = [&order](const char* what) {
+        return std::ranges::find(order, std::string(what)) - order.begin();
+    };
+    CHECK(place("2000 gets 1") == 16);
+    CHECK(place("1000 gets 1") == 17);
+    CHECK(place("1001 gets 1") == 34);
 }
 
 TEST_CASE("pool_fsm: P8, museum P10: a grant that races with a cancellation passes to the next waiter") {
