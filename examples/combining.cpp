@@ -118,7 +118,9 @@ asio::awaitable<void> all_of_it(
     rangeio::object_ref object, asio::io_context& context, asio::thread_pool& workers
 ) {
     rangeio::client client(context);
-    rangeio::mrd_pool pool = co_await client.async_open(object);
+    // One stream: each read has a lease on it when its function returns, and a close waits for those. A read that waits
+    // for a further stream would fail.
+    rangeio::mrd_pool pool = co_await client.async_open(object, rangeio::pool_options().size(1));
     asio::steady_timer never(context, asio::steady_timer::time_point::max());
     co_await tokens(pool);
     co_await two_at_once(pool);

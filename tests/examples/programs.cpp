@@ -31,6 +31,7 @@ public:
         file << content << std::flush;
     }
     std::string address() const { return server_.address(); }
+    rangeio::emulator::server_stats stats() const { return server_.stats(); }
 
 private:
     struct directory {
@@ -104,6 +105,32 @@ TEST_CASE("read_object: a missing object is named in one line") {
 TEST_CASE("read_object: without an argument the form of an object name is printed") {
     const ending end = run_example("", "127.0.0.1:1");
     CHECK(end.said.find("gs://bucket/object") != std::string::npos);
+    CHECK(end.code == 1);
+}
+
+TEST_CASE("parquet_metadata: the metadata is read in one round trip if it is short") {
+    const served s;
+    for (const std::size_t size : {std::size_t{100}, std::size_t{100'000}}) {
+        std::string metadata;
+        for (int i = 0; metadata.size() < size; ++i) metadata += fmt::format("{:09x}\n", i);
+        std::string length(4, '\0');
+        for (std::size_t i = 0; i < 4; ++i) length[i] = static_cast<char>(metadata.size() >> 8 * i);
+        s.put("o", "PAR1" + std::string(1'000'000, 'x') + metadata + length + "PAR1");
+        const std::uint64_t before = s.stats().ranges_requested;
+        const ending end = run_example("gs://examples/o", s.address(), "RANGEIO_PARQUET_METADATA");
+        const std::uint32_t crc = rangeio::crc32c(std::as_bytes(std::span(metadata)));
+        CHECK(end.said == fmt::format("{} bytes, CRC32C {:x}\n", metadata.size(), crc));
+        CHECK(end.code == 0);
+        // The magic and the footer; then the part of the metadata that is not in the footer.
+        CHECK(s.stats().ranges_requested - before == (size < (64 << 10) ? 2 : 3));
+    }
+}
+
+TEST_CASE("parquet_metadata: another file is an error") {
+    const served s;
+    s.put("o", "PART, but no Parquet file");
+    const ending end = run_example("gs://examples/o", s.address(), "RANGEIO_PARQUET_METADATA");
+    CHECK(end.said == "not a Parquet file\n");
     CHECK(end.code == 1);
 }
 
