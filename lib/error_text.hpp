@@ -15,7 +15,7 @@ namespace rangeio {
 
 /// A failure with its text, for code that must not throw: if there is no memory for the text, the code alone.
 template <class... Args>
-error_value described(errc code, fmt::format_string<Args...> text, Args... args) noexcept {
+error_value described(error_code code, fmt::format_string<Args...> text, Args... args) noexcept {
     try {
         return {code, fmt::format(text, std::move(args)...)};
     } catch (const std::bad_alloc&) {

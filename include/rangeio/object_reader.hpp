@@ -87,7 +87,8 @@ enum class seek_basis {
 ///
 /// Models Asio's AsyncReadStream and AsyncRandomAccessReadDevice: asio::async_read(), async_read_at() and
 /// async_read_until() accept it. Nothing is sent before the first read, which opens the pool if it is unopened and
-/// reads in the same round trip. The first response pins the generation, as for every pool.
+/// reads in the same round trip. The first response pins the generation, as for every pool. Each read is one round
+/// trip. asio::async_read() reads at most 64 KiB at a time unless its completion condition asks for more.
 ///
 /// Threads:    all members may be called by several threads at once. At most one of async_read_some(),
 ///             async_read_block() and seek() may be under way: another one fails with asio::error::in_progress and has
@@ -104,10 +105,10 @@ public:
     /// Reads through a pool that belongs to the reader: async_close() and the destructor close it. `client::reader()`
     /// makes a reader of an object.
     ///
-    /// Throws:  errc::invalid_argument if an option is outside of its range.
+    /// Throws:  errc::invalid_argument if an option is outside of its range, or the handle has no pool.
     explicit object_reader(mrd_pool&& pool, reader_options options = {});
     /// Reads through a pool that others use, too. After the handle of the pool is destroyed, reads fail with
-    /// errc::pool_closed.
+    /// errc::pool_closed; one that waits for an object to grow, at its next request.
     ///
     /// Throws:  errc::invalid_argument if an option is outside of its range.
     explicit object_reader(const mrd_pool& pool, reader_options options = {});
@@ -191,9 +192,9 @@ public:
     /// The same, but throws `rangeio::error`.
     std::uint64_t seek(std::int64_t offset, seek_basis from = seek_basis::set);
 
-    /// Has the first read request the end of the object as well, in the same round trip, and keep it: reads of the end
-    /// of a finalized object are then served from memory. Without effect if the pool has been opened before, or its
-    /// streams serve one range at a time.
+    /// Has the first read request the end of the object as well, in the round trip of the open, and keep it: reads of
+    /// the end of a finalized object are then served from memory. Without effect if the pool has been opened before, if
+    /// its streams serve one range at a time, or if the first read begins past the end.
     ///
     /// Throws:  errc::invalid_argument for more than 4 MiB.
     void advise(footer hint);

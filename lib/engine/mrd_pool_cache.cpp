@@ -3,6 +3,7 @@
 #include "engine/cache_wait.hpp"
 #include "engine/open_operation.hpp"
 #include "engine/pool_cache_core.hpp"
+#include "error_text.hpp"
 
 #include <boost/asio/system_executor.hpp>
 
@@ -46,8 +47,8 @@ asio::any_io_executor executor_of(const std::shared_ptr<pool_cache_core>& cache)
     return cache == nullptr ? asio::any_io_executor(asio::system_executor()) : cache->executor();
 }
 
-error_value no_cache() {
-    return {errc::invalid_argument, "cache: none (default-constructed or moved from)"};
+error_value no_cache() noexcept {
+    return described(errc::invalid_argument, "cache: none (default-constructed or moved from)");
 }
 
 }  // namespace engine

@@ -62,6 +62,8 @@ private:
         entered_ = true;
         const std::uint64_t begin = std::min(offset, byte_range::max_end);
         range_ = byte_range(begin, std::min(length_, byte_range::max_end - begin));
+        // Some reads need no stream, which would refuse them.
+        if (pool()->closing()) return refuse(errc::pool_closed);
         read_operation::start();
     }
 
@@ -76,6 +78,7 @@ private:
             round.parts.emplace_back().range = byte_range(0, wanted);
             round.parts.back().tail = true;
             round.parts.back().memory = footer_.data();
+            round.own_memory = ranges_.empty();
         }
         return {};
     }
@@ -111,15 +114,19 @@ private:
         return {};
     }
 
-    void keep_footer() {
+    void keep_footer() noexcept {
         const object_info& known = *object();
         const std::uint64_t length = std::min<std::uint64_t>(footer_.size(), known.size);
         const std::size_t part = ranges_.size();
         if (!known.finalized || received(part) != length || offset(part) != known.size - length) return;
-        auto kept = std::make_shared<kept_footer>();
-        kept->offset = offset(part);
-        kept->bytes = shrink(std::move(footer_), length);
-        reader_->keep_footer(std::move(kept));
+        // Without memory it is not kept: it is a hint.
+        (void)guarded([&] {
+            auto kept = std::make_shared<kept_footer>();
+            kept->offset = offset(part);
+            kept->bytes = shrink(std::move(footer_), length);
+            reader_->keep_footer(std::move(kept));
+            return error_value();
+        });
     }
 
     void copy_footer() noexcept {
@@ -183,7 +190,10 @@ public:
     error_value outcome(byte_slice& block) noexcept override {
         std::size_t bytes = 0;
         const error_value why = finish(bytes);
-        if (!why) block = byte_slice(block_, {destination_.memory(), bytes});
+        if (why) return why;
+        // The memory was for more: a slice must not keep much more than it has.
+        if (bytes < destination_.size() / 2) (void)guarded([&] { return copy(bytes); });
+        block = byte_slice(block_, {block_.get(), bytes});
         return why;
     }
 
@@ -196,6 +206,12 @@ private:
         return destination_;
     }
     bool writes_to_caller() const noexcept override { return false; }
+    error_value copy(std::size_t bytes) {
+        auto exact = std::make_shared_for_overwrite<std::byte[]>(bytes);
+        std::memcpy(exact.get(), block_.get(), bytes);
+        block_ = std::move(exact);
+        return {};
+    }
 
     std::shared_ptr<std::byte[]> block_;
     detail::destination destination_;

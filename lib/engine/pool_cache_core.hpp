@@ -115,7 +115,7 @@ private:
 };
 
 /// The failure of every operation on a handle without a cache.
-error_value no_cache();
+error_value no_cache() noexcept;
 /// The executor of the cache, for handlers without one; for a handle without a cache Asio's system executor.
 asio::any_io_executor executor_of(const std::shared_ptr<pool_cache_core>& cache);
 

@@ -63,8 +63,8 @@ private:
     const stream_id id_;
 };
 
-error_value no_pool() {
-    return {errc::invalid_argument, "pool: none (default-constructed or moved from)"};
+error_value no_pool() noexcept {
+    return described(errc::invalid_argument, "pool: none (default-constructed or moved from)");
 }
 
 asio::any_io_executor executor_of(const std::shared_ptr<pool_core>& pool) {

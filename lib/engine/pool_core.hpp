@@ -100,7 +100,7 @@ private:
 };
 
 /// The failure of every operation on a handle without a pool.
-error_value no_pool();
+error_value no_pool() noexcept;
 /// The executor of the pool, for handlers without one; for a handle without a pool Asio's system executor.
 asio::any_io_executor executor_of(const std::shared_ptr<pool_core>& pool);
 

@@ -242,7 +242,7 @@ void read_operation::stop(const error_value& why) noexcept {
 }
 
 bool read_operation::touch() noexcept {
-    if (!writes_to_caller()) return true;
+    if (!writes_to_caller() || round_.own_memory) return true;
     auto expected = memory_state::untouched;
     if (memory_.compare_exchange_strong(expected, memory_state::touched)) return true;
     if (expected == memory_state::touched) return true;
@@ -269,6 +269,7 @@ void read_operation::ask_size(read_round& round) {
     round.parts.emplace_back().range = byte_range(0, 1);
     round.parts.back().memory = &probe_;
     round.anew = true;
+    round.own_memory = true;
     round.last = false;
 }
 

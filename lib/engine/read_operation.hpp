@@ -24,6 +24,8 @@ struct read_round {
     /// All parts use one stream of the pool, which continues with another call for them, so that the object is reported
     /// anew.
     bool anew = false;
+    /// No part is memory of the caller, though those of other rounds may be.
+    bool own_memory = false;
     /// The parts ride in the opening message of the pool's first stream.
     bool opening = false;
     /// No other round follows.

@@ -1,6 +1,7 @@
 #include "engine/reader_core.hpp"
 
 #include "engine/fetch_plan.hpp"
+#include "error_text.hpp"
 #include "option_range.hpp"
 
 #include <boost/asio/error.hpp>
@@ -13,18 +14,19 @@
 namespace rangeio::engine {
 namespace {
 
-error_value position_in_use() {
-    return {make_error_code(asio::error::in_progress), "reader: another read from the position is under way"};
+error_value position_in_use() noexcept {
+    const auto code = make_error_code(asio::error::in_progress);
+    return described(code, "reader: another read from the position is under way");
 }
 
-error_value position_out_of_range() {
-    return {errc::invalid_argument, "reader: seek to a position that no object has"};
+error_value position_out_of_range() noexcept {
+    return described(errc::invalid_argument, "reader: seek to a position that no object has");
 }
 
 }  // namespace
 
-error_value no_reader() {
-    return {errc::invalid_argument, "reader: none (default-constructed or moved from)"};
+error_value no_reader() noexcept {
+    return described(errc::invalid_argument, "reader: none (default-constructed or moved from)");
 }
 
 reader_core::reader_core(std::shared_ptr<pool_core> pool, mrd_pool owned, reader_options options)
@@ -77,7 +79,7 @@ error_value reader_core::seek(std::int64_t offset, seek_basis from, std::uint64_
     if (from == seek_basis::current) base = position_;
     if (from == seek_basis::end) {
         if (known == nullptr)
-            return {errc::invalid_argument, "reader: seek from an end that is not known yet"};
+            return described(errc::invalid_argument, "reader: seek from an end that is not known yet");
         base = known->size;
     }
     // Both are at most max_end, and the sum of one and a negative number cannot wrap.

@@ -105,6 +105,6 @@ private:
 };
 
 /// The failure of every operation on a handle without a reader.
-error_value no_reader();
+error_value no_reader() noexcept;
 
 }  // namespace rangeio::engine

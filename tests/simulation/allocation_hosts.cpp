@@ -113,7 +113,9 @@ TEST_CASE("machine_host, pool_fsm: a new caller without memory leaves no trace, 
     std::uint64_t failed = 0;
     failed += feed_reserving(host, [](pool_fsm& m, pool_actions& out) { m.initialize(1, false, out); });
     for (waiter_id who = 2; who < 40; ++who) {
-        failed += feed_reserving(host, [who](pool_fsm& m, pool_actions& out) { m.acquire(who, {}, out); });
+        failed += feed_reserving(host, [who](pool_fsm& m, pool_actions& out) {
+            m.acquire(who, {}, rangeio::fsm::request_class::demand, out);
+        });
         if (who % 3 == 0) drain(host);
     }
     CHECK(failed > 10);

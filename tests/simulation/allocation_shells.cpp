@@ -1,5 +1,6 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
+#include <rangeio/object_reader.hpp>
 #include <rangeio/sim/allocation_failures.hpp>
 #include <rangeio/sim/allocation_sweep.hpp>
 #include <rangeio/sim/context.hpp>
@@ -8,11 +9,15 @@
 #include "support/run.hpp"
 #include "testing/service/watched_memory.hpp"
 
+#include <boost/asio/error.hpp>
+
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <new>
 #include <optional>
 #include <span>
@@ -61,6 +66,7 @@ struct stage {
         w.run();
         pool.reset();
         cache.reset();
+        reader.reset();
         w.run();
         w.check(service.calls_open() == 0, "calls of the service are open though nobody is there");
         w.check(memory.intact(), "a destination was written after its operation had ended");
@@ -74,6 +80,7 @@ struct stage {
     scripted_service service;
     std::optional<mrd_pool> pool;
     std::optional<mrd_pool_cache> cache;
+    std::optional<object_reader> reader;
     sim::context io;
 };
 
@@ -158,6 +165,78 @@ asio::awaitable<void> visit_and_close(stage& s, mrd_pool_cache& cache) {
     s.w.check(left.idle_streams + left.idle_keys == 0, "the cache is closed and its gauges are not zero");
 }
 
+/// The code of a failure, if that is not a lack of memory.
+error_code code_unless_memory(const error_value& why) {
+    if (why.code() == boost::system::errc::not_enough_memory) throw std::bad_alloc();
+    return why.code();
+}
+
+/// A second read from the position, while one is under way that nobody waits for.
+asio::awaitable<void> use_position_twice(stage& s, object_reader& reader) {
+    const auto first = std::make_shared<watched_memory::guard>(s.memory, 8);
+    watched_memory::guard second(s.memory, 8);
+    reader.async_read_some(first->span(), [first](error_code, std::size_t) {});
+    error_code seeking;
+    reader.seek(0, seek_basis::current, seeking);
+    const error_code in_progress = make_error_code(asio::error::in_progress);
+    const bool began = seeking == in_progress;
+    s.w.check(began || sim::allocation_failures::any_injected(), "a seek during a read");
+    error_value why;
+    co_await reader.async_read_some(second.span(), redirect_error_value(why));
+    const error_code end = code_unless_memory(why);
+    s.w.check(!began || end == in_progress, "two reads from the position: " + end.message());
+}
+
+asio::awaitable<void> use_reader(stage& s, object_reader& reader) {
+    const auto some = [&]() -> asio::awaitable<void> {
+        watched_memory::guard memory(s.memory, 20);
+        reader.seek(4);
+        s.w.check(co_await reader.async_read_some(memory.span()) == 20, "a short read");
+        s.check_bytes(memory.span(), 4);
+        s.w.check(reader.tell() == 24, "the position is elsewhere");
+    };
+    const auto footer_and_more = [&]() -> asio::awaitable<void> {
+        watched_memory::guard memory(s.memory, 40);
+        s.w.check(co_await reader.async_read_some_at(24, memory.span()) == 40, "a short read");
+        s.check_bytes(memory.span(), 24);
+    };
+    const auto block = [&]() -> asio::awaitable<void> {
+        reader.seek(8);
+        const byte_slice got = co_await reader.async_read_block(16);
+        s.w.check(got.size() == 16, "a short block");
+        s.check_bytes(got.span(), 8);
+    };
+    const auto at_end = [&]() -> asio::awaitable<void> {
+        watched_memory::guard memory(s.memory, 8);
+        reader.seek(0, seek_basis::end);
+        error_value why;
+        co_await reader.async_read_some(memory.span(), redirect_error_value(why));
+        s.w.check(code_unless_memory(why) == asio::error::eof, "another end: " + why.message());
+    };
+    const auto empty_handles = [&]() -> asio::awaitable<void> {
+        object_reader none;
+        mrd_pool no_pool;
+        mrd_pool_cache no_cache;
+        error_value why;
+        (void)co_await none.async_read_block(1, redirect_error_value(why));
+        s.w.check(code_unless_memory(why) == errc::invalid_argument, "an empty reader: " + why.message());
+        co_await none.async_close(redirect_error_value(why));
+        s.w.check(code_unless_memory(why) == errc::invalid_argument, "an empty reader: " + why.message());
+        co_await no_pool.async_refresh_size(redirect_error_value(why));
+        s.w.check(code_unless_memory(why) == errc::invalid_argument, "an empty pool: " + why.message());
+        co_await no_cache.async_close(redirect_error_value(why));
+        s.w.check(code_unless_memory(why) == errc::invalid_argument, "an empty cache: " + why.message());
+    };
+    const auto close = [&]() -> asio::awaitable<void> { co_await reader.async_close(); };
+    co_await insist(s.w, some);
+    co_await insist(s.w, footer_and_more);
+    co_await insist(s.w, block);
+    co_await insist(s.w, at_end);
+    co_await insist(s.w, empty_handles);
+    co_await insist(s.w, [&] { return use_position_twice(s, reader); });
+    co_await insist(s.w, close);
+}
+
 void make_cache(stage& s) {
     s.cache.emplace(s.io.get_executor(), [&s](const object_ref&, const pool_options&) {
         return s.service.transport(s.io.get_executor(), 30s);
@@ -202,6 +281,22 @@ TEST_CASE("allocations: reads over breaks, redirects, stalls and bad bytes survi
         },
         100
     );
+}
+
+TEST_CASE("allocations: a reader survives any failure, and stays usable") {
+    for (const char* faults : {"", "reset call=1 byte=6 status=UNAVAILABLE; bad-checksum"}) {
+        sweep_it(
+            [faults](world& w) {
+                stage s(w, fault_script::parse(faults));
+                s.reader.emplace(mrd_pool(s.io.get_executor(), s.service.transport(s.io.get_executor(), 30s))
+                );
+                s.reader->advise(footer{10});
+                sim::spawn(s.io.get_executor(), "reader", use_reader(s, *s.reader));
+                s.finish();
+            },
+            100
+        );
+    }
 }
 
 TEST_CASE("allocations: a cache of pools survives any failure") {

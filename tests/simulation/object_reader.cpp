@@ -393,14 +393,16 @@ TEST_CASE("object_reader: without follow, a growing object ends at the size that
 TEST_CASE(
     "object_reader: a read that waits for a growing object ends when it is cancelled or the reader closed"
 ) {
-    for (const bool closes : {false, true}) {
-        explore_scene([closes](sim::world& w) {
+    using asio::cancellation_type;
+    for (const auto how : {cancellation_type::none, cancellation_type::terminal, cancellation_type::total}) {
+        explore_scene([how](sim::world& w) {
             reader_scene s(w, object_of().finalized(false), following());
             asio::cancellation_signal stop;
             s.spawn(
                 "reader",
                 [](reader_scene& in) -> asio::awaitable<void> {
                     co_await asio::this_coro::throw_if_cancelled(false);
+                    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
                     const read_end end = co_await in.read(8, object_bytes);
                     in.world().check(end.why.code() == aborted, "the read ends with: " + end.why.message());
                 }(s),
@@ -409,10 +411,10 @@ TEST_CASE(
             const auto began = w.now();
             while (w.now() < began + 20s && w.step()) {
             }
-            if (closes) {
+            if (how == cancellation_type::none) {
                 s.spawn_on_another_thread("closer", close_twice(s));
             } else {
-                stop.emit(asio::cancellation_type::terminal);
+                stop.emit(how);
             }
             w.run();
         });
