@@ -137,7 +137,7 @@ TEST_CASE("trace: a missing object or generation is named") {
 
 TEST_CASE("trace: a wrong trace is an error that gives the file, the line and the cause") {
     const traced here;
-    const auto said = [&here](const outcome& got) {
+    const auto said = [](const outcome& got) {
         CHECK(got.code == 1);
         CHECK(got.out.empty());
         CHECK(got.one_line());

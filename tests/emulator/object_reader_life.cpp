@@ -266,7 +266,7 @@ asio::awaitable<void> read_without_pool(engine_fixture& f, object_ref object) {
     CHECK(co_await reader.async_read_some_at(90, all) == 10);
     CHECK(f.server.stats().ranges_requested == 2);
     pool.reset();
-    for (const std::uint64_t at : {0, 90, 100}) {
+    for (const std::uint64_t at : {0U, 90U, 100U}) {
         CAPTURE(at);
         CHECK((co_await failure_of(reader.async_read_some_at(at, all))).code() == errc::pool_closed);
     }
