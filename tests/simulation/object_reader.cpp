@@ -497,7 +497,7 @@ TEST_CASE("object_reader: readers of one pool leave it open, and end with it") {
         object_reader one(*pool);
         object_reader two(*pool);
         int checked = 0;
-        sim::spawn(on, "task", [&]() -> asio::awaitable<void> {
+        const auto task = [&]() -> asio::awaitable<void> {
             std::array<std::byte, 8> memory{};
             CHECK(co_await one.async_read_some(std::span(memory)) == 8);
             CHECK(co_await two.async_read_some(std::span(memory)) == 8);
@@ -509,7 +509,8 @@ TEST_CASE("object_reader: readers of one pool leave it open, and end with it") {
             co_await two.async_read_some(std::span(memory), redirect_error_value(why));
             CHECK(why.code() == errc::pool_closed);
             ++checked;
-        }());
+        };
+        sim::spawn(on, "task", task());
         w.run();
         CHECK(checked == 1);
     });
@@ -527,7 +528,7 @@ TEST_CASE("object_reader: an empty handle fails every operation") {
         int failed = 0;
         std::array<std::byte, 8> memory{};
         const auto on = io.make_executor("reader");
-        sim::spawn(on, "task", [&]() -> asio::awaitable<void> {
+        const auto task = [&]() -> asio::awaitable<void> {
             error_value why;
             co_await none.async_read_some(std::span(memory), redirect_error_value(why));
             failed += why.code() == errc::invalid_argument;
@@ -535,7 +536,8 @@ TEST_CASE("object_reader: an empty handle fails every operation") {
             failed += why.code() == errc::invalid_argument;
             co_await none.async_close(redirect_error_value(why));
             failed += why.code() == errc::invalid_argument;
-        }());
+        };
+        sim::spawn(on, "task", task());
         w.run();
         CHECK(failed == 3);
     });
