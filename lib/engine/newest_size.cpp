@@ -97,9 +97,7 @@ private:
     }
     void ask_tail(read_round& round, std::uint64_t room) {
         memory_ = allocate(room);
-        round.parts.emplace_back().range = byte_range(0, room);
-        round.parts.back().tail = true;
-        round.parts.back().memory = memory_.data();
+        append_tail(round.parts, room, memory_.data());
     }
     error_value plan_known(read_round& round) {
         offset_ = object()->size - std::min(length_, object()->size);

@@ -75,9 +75,7 @@ private:
         const std::uint64_t wanted = reader_->advised_footer();
         if (wanted != 0 && pool()->shares_streams()) {
             footer_ = allocate(wanted);
-            round.parts.emplace_back().range = byte_range(0, wanted);
-            round.parts.back().tail = true;
-            round.parts.back().memory = footer_.data();
+            append_tail(round.parts, wanted, footer_.data());
             round.own_memory = ranges_.empty();
         }
         return {};
@@ -121,7 +119,7 @@ private:
         if (!known.finalized || received(part) != length || offset(part) != known.size - length) return;
         // Without memory it is not kept: it is a hint.
         (void)guarded([&] {
-            auto kept = std::make_shared<kept_footer>();
+            auto kept = std::make_shared<object_tail>();
             kept->offset = offset(part);
             kept->bytes = shrink(std::move(footer_), length);
             reader_->keep_footer(std::move(kept));
@@ -164,7 +162,7 @@ private:
     std::size_t done_ = 0;   // bytes that came with the open
     std::size_t total_ = 0;  // bytes that came after it
     byte_block footer_;      // the one that rides in the opening message
-    std::shared_ptr<const kept_footer> kept_;
+    std::shared_ptr<const object_tail> kept_;
 };
 
 /// Into the caller's memory.

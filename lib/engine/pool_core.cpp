@@ -80,7 +80,6 @@ pool_core::pool_core(
       observer_(options.observed_by() != nullptr ? options.observed_by() : factory_->observed_by()),
       deadline_(std::make_shared<close_deadline>(executor_, core_)),
       by_load_(options.sharing() == sharing_policy::least_outstanding),
-      shares_streams_(factory_->supports_multi_request()),
       machine_(machine_options(options, *factory_)) {}
 
 pool_core::~pool_core() {

@@ -62,7 +62,7 @@ public:
     void update(const multi_range_downloader& from) noexcept;
     const object_ref& object() const noexcept { return factory_->object(); }
     /// Whether a stream takes several ranges at once.
-    bool shares_streams() const noexcept { return shares_streams_; }
+    bool shares_streams() const noexcept { return factory_->supports_multi_request(); }
     const asio::any_io_executor& executor() const noexcept { return executor_; }
     /// Whether close() was called, or close_now().
     bool closing() const noexcept { return closing_; }
@@ -95,7 +95,6 @@ private:
     std::atomic<bool> closing_ = false;
     std::atomic<bool> closed_ = false;
     const bool by_load_;
-    const bool shares_streams_;
     runtime::machine_host<fsm::pool_fsm, fsm::pool_action> machine_;
 };
 

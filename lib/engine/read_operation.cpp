@@ -45,22 +45,11 @@ void read_operation::use(
 }
 
 void read_operation::start() noexcept {
-    error_value why;
-    try {
-        why = check();
-    } catch (...) {
-        why = current_error();
-    }
-    if (why) return refuse(why);
+    if (const error_value why = guarded([this] { return check(); })) return refuse(why);
     if (stream_ == nullptr && pool_ == nullptr) return refuse(no_pool());
     if (pool_ != nullptr) object_ = pool_->info();
     if (stream_ != nullptr || object_ != nullptr) return next_round();
-    try {
-        why = plan_opening(round_);
-    } catch (...) {
-        why = current_error();
-    }
-    if (why) return refuse(why);
+    if (const error_value why = guarded([this] { return plan_opening(round_); })) return refuse(why);
     if (round_.parts.size() > 1 && !pool_->shares_streams()) round_.parts.clear();
     round_.opening = !round_.parts.empty();
     wait_for_pool([this](std::shared_ptr<pool_waiter> who) {
@@ -100,13 +89,10 @@ void read_operation::granted(lease granted) noexcept {
 }
 
 void read_operation::next_round() noexcept {
-    error_value why;
-    try {
+    const error_value why = guarded([this] {
         round_ = read_round();
-        why = plan(round_);
-    } catch (...) {
-        why = current_error();
-    }
+        return plan(round_);
+    });
     if (why || round_.parts.empty()) return refuse(why);
     if (round_.after > std::chrono::nanoseconds::zero()) return wait_for_round();
     begin_round();
@@ -198,13 +184,7 @@ void read_operation::opening_over() noexcept {
 }
 
 void read_operation::next_if_valid() noexcept {
-    error_value why;
-    try {
-        why = validate();
-    } catch (...) {
-        why = current_error();
-    }
-    if (why) return refuse(why);
+    if (const error_value why = guarded([this] { return validate(); })) return refuse(why);
     if (round_.opening) ended_.reset();  // its parts are not those of the next plan
     if (pool_ != nullptr) object_ = pool_->info();
     next_round();
@@ -302,11 +282,7 @@ error_value read_operation::how_it_ended() noexcept {
     if (ended_ != nullptr && ended_->why()) return ended_->why();
     if (dropped_) return make_error_code(asio::error::operation_aborted);
     if (!round_.last || ended_ == nullptr) return {};
-    try {
-        return validate();
-    } catch (...) {
-        return current_error();
-    }
+    return guarded([this] { return validate(); });
 }
 
 error_value read_operation::end() noexcept {

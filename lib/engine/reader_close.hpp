@@ -25,7 +25,7 @@ public:
 private:
     void start() noexcept override;
     void stop(const error_value& why) noexcept override;
-    bool untouched() noexcept override { return false; }  // the reader is closed, whoever waits
+    bool untouched() noexcept override { return false; }  // the reader closes in any case
     void reject(const error_value& why) noexcept override { why_ = why; }
     void granted(lease) noexcept override {}
     void answered(const error_value& why) noexcept override { ended(why); }

@@ -155,12 +155,12 @@ std::uint64_t reader_core::advised_footer() const noexcept {
     return advised_footer_;
 }
 
-void reader_core::keep_footer(std::shared_ptr<const kept_footer> bytes) noexcept {
+void reader_core::keep_footer(std::shared_ptr<const object_tail> bytes) noexcept {
     const std::lock_guard lock(mutex_);
     footer_ = std::move(bytes);
 }
 
-std::shared_ptr<const kept_footer> reader_core::footer_kept() const noexcept {
+std::shared_ptr<const object_tail> reader_core::footer_kept() const noexcept {
     const std::lock_guard lock(mutex_);
     return footer_;
 }

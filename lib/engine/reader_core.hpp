@@ -1,7 +1,7 @@
 #pragma once
 
-#include <rangeio/byte_block.hpp>
 #include <rangeio/error.hpp>
+#include <rangeio/fetch_options.hpp>
 #include <rangeio/object_reader.hpp>
 
 #include "engine/pool_core.hpp"
@@ -10,7 +10,6 @@
 #include <boost/intrusive/list.hpp>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -40,12 +39,6 @@ public:
 
 protected:
     ~reader_closer() = default;
-};
-
-/// The end of an object, which is kept for reads. Immutable.
-struct kept_footer {
-    std::uint64_t offset = 0;
-    byte_block bytes;
 };
 
 /// Shared by the handle of a reader and its operations: the position, the reads under way, the end.
@@ -79,9 +72,10 @@ public:
 
     void advise(footer hint) noexcept;
     std::uint64_t advised_footer() const noexcept;
-    void keep_footer(std::shared_ptr<const kept_footer> bytes) noexcept;
+    /// The end of the object, for reads to come.
+    void keep_footer(std::shared_ptr<const object_tail> bytes) noexcept;
     /// Null if none is kept.
-    std::shared_ptr<const kept_footer> footer_kept() const noexcept;
+    std::shared_ptr<const object_tail> footer_kept() const noexcept;
 
 private:
     using entries = boost::intrusive::list<
@@ -101,7 +95,7 @@ private:
     bool closed_ = false;
     std::vector<std::shared_ptr<reader_closer>> closers_;
     std::uint64_t advised_footer_ = 0;
-    std::shared_ptr<const kept_footer> footer_;
+    std::shared_ptr<const object_tail> footer_;
 };
 
 /// The failure of every operation on a handle without a reader.

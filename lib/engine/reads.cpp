@@ -33,6 +33,12 @@ void append_parts(transfer_parts& parts, const range_list& ranges, std::uint64_t
     }
 }
 
+void append_tail(transfer_parts& parts, std::uint64_t length, std::byte* memory) {
+    parts.emplace_back().range = byte_range(0, length);
+    parts.back().tail = true;
+    parts.back().memory = memory;
+}
+
 byte_block allocate(std::uint64_t size) {
     auto* const memory = size > byte_range::max_end ? nullptr : new (std::nothrow) std::byte[size];
     if (memory == nullptr) {

@@ -33,6 +33,9 @@ void append_parts(
 );
 void append_parts(transfer_parts& parts, const range_list& ranges, std::uint64_t origin, std::byte* memory);
 
+/// Appends a part for the last `length` bytes of the object.
+void append_tail(transfer_parts& parts, std::uint64_t length, std::byte* memory);
+
 /// Memory that is not zeroed, because it is about to be written.
 ///
 /// Throws: boost::system::errc::not_enough_memory; the text has the size.

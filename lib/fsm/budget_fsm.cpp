@@ -7,7 +7,7 @@
 namespace rangeio::fsm {
 namespace {
 
-bool may_displace(budget_lane lane, const budget_fsm::reservation& r) {
+bool may_displace(request_class lane, const budget_fsm::reservation& r) {
     if (r.use == budget_use::held) return false;
     return r.use != budget_use::ahead || lane < r.lane;
 }
@@ -15,7 +15,7 @@ bool may_displace(budget_lane lane, const budget_fsm::reservation& r) {
 /// The least goes first.
 auto reclaim_order(const budget_fsm::reservation& r) {
     const bool ahead = r.use == budget_use::ahead;
-    const bool hinted = ahead && r.lane == budget_lane::hinted;
+    const bool hinted = ahead && r.lane == request_class::hinted;
     return std::tuple(r.use, hinted, ahead ? ~r.rank : r.rank, r.id);
 }
 
@@ -27,7 +27,7 @@ budget_fsm::budget_fsm(options o) : options_(o) {
 
 // The other events also occur in destructors, so there is room for each waiter among the reservations.
 void budget_fsm::request(
-    reservation_id id, reader_id reader, budget_lane lane, std::uint64_t bytes, budget_actions& out
+    reservation_id id, reader_id reader, request_class lane, std::uint64_t bytes, budget_actions& out
 ) {
     assert(bytes > 0 && bytes <= options_.unit_bytes);
     const std::size_t room = waiters_.size() + reservations_.size() + 1;
@@ -40,14 +40,14 @@ void budget_fsm::request(
 void budget_fsm::promote(reservation_id id, budget_actions& out) {
     if (reservation* r = find(id)) {
         r->use = budget_use::held;
-        if (r->lane == budget_lane::demand) return;
-        r->lane = budget_lane::demand;
+        if (r->lane == request_class::demand) return;
+        r->lane = request_class::demand;
     } else {
         const auto it = std::ranges::find(waiters_, id, &waiter::id);
-        if (it == waiters_.end() || it->lane == budget_lane::demand) return;
+        if (it == waiters_.end() || it->lane == request_class::demand) return;
         waiter w = *it;
         waiters_.erase(it);
-        w.lane = budget_lane::demand;
+        w.lane = request_class::demand;
         enqueue(w);
     }
     ++promotions_;
@@ -70,7 +70,7 @@ void budget_fsm::mark(reservation_id id, budget_use use, std::uint64_t rank, bud
     if (r == nullptr) return;
     r->use = use;
     r->rank = rank;
-    if (r->lane == budget_lane::demand) r->lane = budget_lane::speculative;
+    if (r->lane == request_class::demand) r->lane = request_class::speculative;
     pump(out);
 }
 
@@ -127,9 +127,9 @@ bool budget_fsm::has_room(std::uint64_t bytes) const {
 // B4. A reservation above the limit counts even when its reader does not wait for it any more: or a reader that reads
 // on and keeps what it has read would exceed the limit by more than one unit.
 bool budget_fsm::guaranteed(const waiter& w) const {
-    if (w.lane != budget_lane::demand) return false;
+    if (w.lane != request_class::demand) return false;
     return std::ranges::none_of(reservations_, [&w](const reservation& r) {
-        return r.reader == w.reader && (r.lane == budget_lane::demand || r.above);
+        return r.reader == w.reader && (r.lane == request_class::demand || r.above);
     });
 }
 
@@ -151,11 +151,11 @@ void budget_fsm::pump(budget_actions& out) {
         out.push_back({budget_action_kind::grant, w.id});
     }
     // What demand has taken above the limit is reclaimed, even if nobody waits for it.
-    reclaim_for(budget_lane::demand, 0, out);
+    reclaim_for(request_class::demand, 0, out);
     if (!waiters_.empty()) reclaim_for(waiters_.front().lane, waiters_.front().bytes, out);
 }
 
-void budget_fsm::reclaim_for(budget_lane lane, std::uint64_t bytes, budget_actions& out) {
+void budget_fsm::reclaim_for(request_class lane, std::uint64_t bytes, budget_actions& out) {
     std::uint64_t coming = 0;
     for (const reservation& r : reservations_) {
         if (r.asked && r.use != budget_use::held) coming += r.bytes;
@@ -170,7 +170,7 @@ void budget_fsm::reclaim_for(budget_lane lane, std::uint64_t bytes, budget_actio
     }
 }
 
-budget_fsm::reservation* budget_fsm::next_to_reclaim(budget_lane lane) {
+budget_fsm::reservation* budget_fsm::next_to_reclaim(request_class lane) {
     reservation* best = nullptr;
     for (reservation& r : reservations_) {
         if (r.asked || !may_displace(lane, r)) continue;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "fsm/request_class.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +13,7 @@
 // clang-format off
 // | request     | is                                 | leaves by                                             |
 // |-------------|------------------------------------|-------------------------------------------------------|
-// | waiting     | in a lane                          | promote -> demand; room, B4 -> held; cancel, leave    |
+// | waiting     | in the lane of its class           | promote -> demand; room, B4 -> held; cancel, leave    |
 // | held        | waited for, lent or new            | mark -> reclaimable; release                          |
 // | reclaimable | parked, kept or ahead              | promote, mark -> held; reclaim -> asked; release      |
 // | asked       | the same, its holder has to answer | promote, mark -> busy; keep -> held; release          |
@@ -32,8 +34,6 @@ namespace rangeio::fsm {
 
 using reservation_id = std::uint64_t;
 using reader_id = std::uint64_t;
-
-enum class budget_lane : std::uint8_t { demand, hinted, speculative };
 
 /// What the holder of a reservation does with it, in the order in which they are reclaimed.
 enum class budget_use : std::uint8_t {
@@ -58,7 +58,7 @@ struct budget_stats {
     std::uint64_t limit_bytes = 0;
     std::uint64_t reserved_bytes = 0;
     std::uint64_t peak_bytes = 0;
-    std::array<std::size_t, 3> waiting{};  // by lane
+    std::array<std::size_t, request_classes> waiting{};  // by lane
     std::uint64_t promotions = 0;
     std::uint64_t reclaims = 0;
     std::uint64_t above_limit = 0;  // grants by B4 for which there was no room
@@ -76,7 +76,7 @@ public:
     // Events. Ids are the caller's, each used once.
     /// The only event that allocates.
     void request(
-        reservation_id id, reader_id reader, budget_lane lane, std::uint64_t bytes, budget_actions& out
+        reservation_id id, reader_id reader, request_class lane, std::uint64_t bytes, budget_actions& out
     );
     /// A reader has come to wait for it, whether it waits itself or is granted: B3.
     void promote(reservation_id id, budget_actions& out);
@@ -100,13 +100,13 @@ public:
     struct waiter {
         reservation_id id = 0;
         reader_id reader = 0;
-        budget_lane lane = budget_lane::demand;
+        request_class lane = request_class::demand;
         std::uint64_t bytes = 0;
     };
     struct reservation {
         reservation_id id = 0;
         reader_id reader = 0;
-        budget_lane lane = budget_lane::demand;  // demand: the reader waits for it, so it is held, too
+        request_class lane = request_class::demand;  // demand: the reader waits for it, so it is held, too
         std::uint64_t bytes = 0;
         budget_use use = budget_use::held;
         std::uint64_t rank = 0;
@@ -123,8 +123,8 @@ private:
     bool has_room(std::uint64_t bytes) const;
     bool guaranteed(const waiter& w) const;
     void pump(budget_actions& out);
-    void reclaim_for(budget_lane lane, std::uint64_t bytes, budget_actions& out);
-    reservation* next_to_reclaim(budget_lane lane);
+    void reclaim_for(request_class lane, std::uint64_t bytes, budget_actions& out);
+    reservation* next_to_reclaim(request_class lane);
 
     options options_;
     std::vector<waiter> waiters_;

@@ -1,8 +1,7 @@
-#include "emulator/engine_fixture.hpp"
+#include "emulator/growing_fixture.hpp"
 #include "support/event_recorder.hpp"
 
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <span>
@@ -23,24 +22,6 @@ using rangeio::pool_options;
 // of it.
 
 namespace {
-
-struct growing_fixture : engine_fixture {
-    explicit growing_fixture(std::shared_ptr<event_recorder> watch = nullptr)
-        : engine_fixture(
-              rangeio::emulator::server_options().unfinalized("b-1/log"), client_options().observe(watch)
-          ) {}
-
-    void append(std::string_view text) {
-        std::ofstream(files.path() / "b-1/log", std::ios::app | std::ios::binary) << text;
-    }
-    void finalize() {
-        using std::filesystem::perms;
-        const auto writers = perms::owner_write | perms::group_write | perms::others_write;
-        std::filesystem::permissions(
-            files.path() / "b-1/log", writers, std::filesystem::perm_options::remove
-        );
-    }
-};
 
 asio::awaitable<void> follow_it(growing_fixture& f, object_ref object) {
     mrd_pool pool = co_await f.client.async_open(object);
@@ -87,10 +68,10 @@ asio::awaitable<void> count_round_trips(growing_fixture& f, object_ref object) {
 }
 
 /// On a stream that is opened after the pool has learnt of them.
-asio::awaitable<void> read_appended_on_the_next_stream(engine_fixture& f, object_ref object) {
+asio::awaitable<void> read_appended_on_the_next_stream(growing_fixture& f, object_ref object) {
     const pool_options two = pool_options().size(2);
     mrd_pool pool = co_await f.client.async_open(object, two);
-    std::ofstream(f.files.path() / "b-1/log", std::ios::app | std::ios::binary) << "two";
+    f.append("two");
     CHECK(co_await pool.async_refresh_size() == 6);
     const lease first = co_await pool.async_acquire();
     lease next = co_await pool.async_acquire();
@@ -161,12 +142,7 @@ TEST_CASE("growing: refresh_size and fetch_tail follow an object until it is fin
 
 TEST_CASE("P14: over gRPC, appended bytes are read though the next stream's call reports the old size") {
     using rangeio::testing::fault_script;
-    engine_fixture f(
-        rangeio::emulator::server_options().unfinalized("b-1/log").faults(
-            fault_script::parse("old-size call=3 bytes=3")
-        ),
-        client_options()
-    );
+    growing_fixture f(client_options(), fault_script::parse("old-size call=3 bytes=3"));
     f.run(read_appended_on_the_next_stream(f, f.put("log", "one")));
     CHECK(f.server.stats().faults_struck.at(0) == 1);
 }
@@ -178,7 +154,7 @@ TEST_CASE("growing: refresh_size and fetch_tail take one round trip each") {
 
 TEST_CASE("growing: an object that was replaced or deleted during reads fails as generation_changed") {
     const auto watch = std::make_shared<event_recorder>();
-    growing_fixture f(watch);
+    growing_fixture f(client_options().observe(watch));
     const object_ref object = f.put("log", "one");
     std::function<void()> change;
     SUBCASE("replaced") {

@@ -1,6 +1,6 @@
 #include <rangeio/object_reader.hpp>
 
-#include "emulator/engine_fixture.hpp"
+#include "emulator/growing_fixture.hpp"
 #include "support/bytes_of.hpp"
 #include "support/mib.hpp"
 
@@ -23,7 +23,6 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -56,19 +55,7 @@ bool equals(std::span<const std::byte> bytes, std::string_view expected) {
     return std::ranges::equal(bytes, bytes_of(expected));
 }
 
-struct followed_fixture : engine_fixture {
-    followed_fixture() : engine_fixture(server_options().unfinalized("b-1/log"), rangeio::client_options()) {}
-
-    void append(std::string_view text) {
-        std::ofstream(files.path() / "b-1/log", std::ios::app | std::ios::binary) << text;
-    }
-    void finalize() {
-        using std::filesystem::perms;
-        const auto writers = perms::owner_write | perms::group_write | perms::others_write;
-        std::filesystem::permissions(
-            files.path() / "b-1/log", writers, std::filesystem::perm_options::remove
-        );
-    }
+struct followed_fixture : growing_fixture {
     std::uint64_t calls() const { return server.stats().bidi_read_object.calls; }
     /// Lets the context run until the server has had so many calls.
     asio::awaitable<void> wait_for_calls(std::uint64_t number) {

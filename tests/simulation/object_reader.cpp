@@ -1,12 +1,12 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/object_reader.hpp>
 #include <rangeio/sim/context.hpp>
-#include <rangeio/sim/explore.hpp>
 #include <rangeio/sim/world.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 
 #include "sim/run_once.hpp"
 #include "support/schedules.hpp"
+#include "support/service_scene.hpp"
 #include "testing/service/watched_memory.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -54,51 +54,37 @@ struct read_end {
 };
 
 /// A service, and a reader with a pool of its own.
-class reader_scene {
+class reader_scene : public support::service_scene {
 public:
     explicit reader_scene(
         sim::world& in, const scripted_service_options& how = object_of(), reader_options options = {}
     )
-        : world_(in),
-          service_(in, how),
-          io_(in, "io"),
-          on_(io_.make_executor("reader")),
+        : service_scene(in, how),
           reader_(std::make_unique<object_reader>(
-              mrd_pool(on_, service_.transport(on_), pool_options().size(2)), std::move(options)
+              mrd_pool(on(), service().transport(on()), pool_options().size(2)), std::move(options)
           )) {}
     ~reader_scene() {
         reader_.reset();
-        world_.run();
-        world_.check(service_.calls_open() == 0, "a call is open");
-        world_.check(memory_.intact(), "memory was written after the end of its read");
+        end();
     }
-    reader_scene(const reader_scene&) = delete;
-    reader_scene& operator=(const reader_scene&) = delete;
 
     object_reader& reader() { return *reader_; }
     void destroy_reader() { reader_.reset(); }
-    scripted_service& service() { return service_; }
-    sim::world& world() { return world_; }
-
-    void spawn(const char* name, asio::awaitable<void> task, asio::cancellation_slot cancel = {}) {
-        sim::spawn(on_, name, std::move(task), cancel);
-    }
-    void spawn_on_another_thread(const char* name, asio::awaitable<void> task) {
-        sim::spawn(io_.make_executor("another thread"), name, std::move(task));
-    }
 
     /// Reads from the position on, or at an offset, and compares the bytes with those of the object.
     asio::awaitable<read_end> read(std::size_t size, std::optional<std::uint64_t> at = {}) {
         const std::uint64_t from = at.value_or(reader_->tell());
-        watched_memory::guard memory(memory_, size);
+        watched_memory::guard destination(memory(), size);
         read_end out;
         if (at) {
             out.bytes =
-                co_await reader_->async_read_some_at(*at, memory.span(), redirect_error_value(out.why));
+                co_await reader_->async_read_some_at(*at, destination.span(), redirect_error_value(out.why));
         } else {
-            out.bytes = co_await reader_->async_read_some(memory.span(), redirect_error_value(out.why));
+            out.bytes = co_await reader_->async_read_some(destination.span(), redirect_error_value(out.why));
         }
-        world_.check(service_.holds(memory.span().first(out.bytes), from), "a read returns other bytes");
+        world().check(
+            service().holds(destination.span().first(out.bytes), from), "a read returns other bytes"
+        );
         co_return out;
     }
     asio::awaitable<read_end> read_block(std::size_t max) {
@@ -106,7 +92,7 @@ public:
         read_end out;
         const byte_slice block = co_await reader_->async_read_block(max, redirect_error_value(out.why));
         out.bytes = block.size();
-        world_.check(service_.holds(block.span(), from), "a block has other bytes");
+        world().check(service().holds(block.span(), from), "a block has other bytes");
         co_return out;
     }
     asio::awaitable<error_value> close() {
@@ -116,11 +102,6 @@ public:
     }
 
 private:
-    sim::world& world_;
-    watched_memory memory_;
-    scripted_service service_;
-    sim::context io_;
-    sim::executor on_;
     std::unique_ptr<object_reader> reader_;
 };
 
@@ -144,15 +125,7 @@ void run_task(
 }
 
 void explore_scene(const sim::program& program) {
-    for (const auto how : {sim::search::dfs, sim::search::pct, sim::search::random}) {
-        const auto options = sim::explore_options()
-                                 .by(how)
-                                 .schedules(how == sim::search::dfs ? 600 : 150)
-                                 .world(sim::world_options().at_locks(true).max_preempted(2));
-        const auto result = sim::explore(program, options);
-        INFO(result.text());
-        CHECK_FALSE(result.found);
-    }
+    support::explore_at_locks(program, 600, 150, 2);
 }
 
 asio::awaitable<void> close_twice(reader_scene& s) {

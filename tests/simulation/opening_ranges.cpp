@@ -1,23 +1,18 @@
 #include <rangeio/mrd_pool.hpp>
-#include <rangeio/sim/context.hpp>
-#include <rangeio/sim/explore.hpp>
 #include <rangeio/sim/world.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 
-#include "engine/pool_core.hpp"
-#include "support/await_operation.hpp"
+#include "support/service_scene.hpp"
 #include "testing/service/watched_memory.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/post.hpp>
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -36,61 +31,48 @@ using rangeio::testing::scripted_service_options;
 using rangeio::testing::watched_memory;
 namespace asio = boost::asio;
 
-enum class streams { shared, exclusive, transport };
-constexpr streams every_kind[] = {streams::shared, streams::exclusive, streams::transport};
+using streams = support::stream_kind;
+using support::every_stream_kind;
 
 constexpr std::uint64_t size = 16;
 
 /// An unopened pool on an object of 16 bytes in messages of 4, and reads of it.
-class opening_scene {
+class opening_scene : public support::service_scene {
 public:
     opening_scene(sim::world& in, streams kind, const char* faults, bool finalized = true)
-        : world_(in),
-          service_(in, options(faults, finalized)),
-          io_(in, "io"),
-          on_(io_.make_executor("reader")),
-          pool_(std::make_unique<mrd_pool>(on_, factory(kind), pool_options().size(2))) {}
-
+        : service_scene(in, options(faults, finalized)),
+          pool_(std::make_unique<mrd_pool>(
+              on(), support::factory_of(service(), kind, on()), pool_options().size(2)
+          )) {}
     ~opening_scene() {
         pool_.reset();
-        world_.run();
-        world_.check(service_.calls_open() == 0, "a call is open");
-        world_.check(memory_.intact(), "memory was written after the end");
+        end();
     }
-    opening_scene(const opening_scene&) = delete;
-    opening_scene& operator=(const opening_scene&) = delete;
 
     mrd_pool& pool() { return *pool_; }
-    scripted_service& service() { return service_; }
-    sim::world& world() { return world_; }
-
-    void spawn(const char* name, asio::awaitable<void> task, asio::cancellation_slot cancel = {}) {
-        sim::spawn(on_, name, std::move(task), cancel);
-    }
-    void spawn_on_another_thread(const char* name, asio::awaitable<void> task) {
-        sim::spawn(io_.make_executor("another thread"), name, std::move(task));
-    }
 
     /// The bytes of `range` that exist, or `expected`.
     asio::awaitable<void> read(byte_range range, bool allow_short = false, error_code expected = {}) {
-        watched_memory::guard memory(memory_, range.length());
+        watched_memory::guard destination(memory(), range.length());
         const fetch_options how = fetch_options().allow_short(allow_short);
         error_value why;
         const std::size_t got =
-            co_await pool_->async_fetch(range, memory.span(), how, redirect_error_value(why));
+            co_await pool_->async_fetch(range, destination.span(), how, redirect_error_value(why));
         ended(why, expected);
         if (why) co_return;
         const byte_range exists = range.clamp_to(size);
-        world_.check(got == exists.length(), "a read returns another number of bytes");
-        world_.check(service_.holds(memory.span().first(got), range.offset()), "a read returns other bytes");
+        world().check(got == exists.length(), "a read returns another number of bytes");
+        world().check(
+            service().holds(destination.span().first(got), range.offset()), "a read returns other bytes"
+        );
     }
 
     asio::awaitable<void> read_block(byte_range range, error_code expected = {}) {
         error_value why;
         const byte_block got = co_await pool_->async_fetch(range, fetch_options(), redirect_error_value(why));
         ended(why, expected);
-        if (!why) world_.check(service_.holds(got.span(), range.offset()), "a block has other bytes");
-        if (!why) world_.check(got.size() == range.length(), "a block has another size");
+        if (!why) world().check(service().holds(got.span(), range.offset()), "a block has other bytes");
+        if (!why) world().check(got.size() == range.length(), "a block has another size");
     }
 
     asio::awaitable<void> read_tail(std::uint64_t length) {
@@ -98,15 +80,15 @@ public:
         const object_tail got =
             co_await pool_->async_fetch_tail(length, fetch_options(), redirect_error_value(why));
         ended(why, {});
-        world_.check(got.bytes.size() == std::min(length, size), "a tail has another size");
-        world_.check(got.offset == size - got.bytes.size(), "a tail is elsewhere");
-        world_.check(service_.holds(got.bytes.span(), got.offset), "a tail has other bytes");
+        world().check(got.bytes.size() == std::min(length, size), "a tail has another size");
+        world().check(got.offset == size - got.bytes.size(), "a tail is elsewhere");
+        world().check(service().holds(got.bytes.span(), got.offset), "a tail has other bytes");
     }
 
     asio::awaitable<void> close() {
         error_value why;
         co_await pool_->async_close(redirect_error_value(why));
-        if (why) world_.violate("close ends with: " + why.message());
+        if (why) world().violate("close ends with: " + why.message());
     }
 
     int reads_ended() const noexcept { return reads_ended_; }
@@ -118,42 +100,24 @@ private:
         return out;
     }
 
-    std::shared_ptr<mrd_factory> factory(streams kind) {
-        if (kind == streams::transport) return service_.transport(on_);
-        return service_.streams(kind == streams::shared);
-    }
-
     void ended(const error_value& why, error_code expected) {
         ++reads_ended_;
-        if (why.code() != expected) world_.violate("a read ends with: " + why.message());
+        if (why.code() != expected) world().violate("a read ends with: " + why.message());
     }
 
-    sim::world& world_;
-    watched_memory memory_;
-    scripted_service service_;
-    sim::context io_;
-    sim::executor on_;
     std::unique_ptr<mrd_pool> pool_;
     int reads_ended_ = 0;
 };
 
-void explore_opening(const std::function<void(sim::world&)>& program) {
-    for (const auto how : {sim::search::dfs, sim::search::pct, sim::search::random}) {
-        const auto options = sim::explore_options()
-                                 .by(how)
-                                 .schedules(how == sim::search::dfs ? 600 : 150)
-                                 .world(sim::world_options().at_locks(true).max_preempted(2));
-        const auto result = sim::explore(program, options);
-        INFO(result.text());
-        CHECK_FALSE(result.found);
-    }
+void explore_opening(const sim::program& program) {
+    support::explore_at_locks(program, 600, 150, 2);
 }
 
 }  // namespace
 
 TEST_CASE("P12: a read, a block and a tail each take one call and no further message") {
     for (const bool finalized : {true, false}) {
-        for (const streams kind : every_kind) {
+        for (const streams kind : every_stream_kind) {
             explore_opening([=](sim::world& w) {
                 opening_scene s(w, kind, "", finalized);
                 s.spawn("reader", s.read({4, 8}));
@@ -184,7 +148,7 @@ TEST_CASE("P12: a tail on streams that have none is still the end of the object"
 }
 
 TEST_CASE("P12: a read that is cancelled by total counts no bytes that it has dropped") {
-    for (const streams kind : every_kind) {
+    for (const streams kind : every_stream_kind) {
         explore_opening([=](sim::world& w) {
             opening_scene s(w, kind, "");
             asio::cancellation_signal stop;
@@ -211,7 +175,7 @@ TEST_CASE("P12: a read that is cancelled by total counts no bytes that it has dr
 }
 
 TEST_CASE("P12: a bad range fails its own read, also on streams that end with it") {
-    for (const streams kind : every_kind) {
+    for (const streams kind : every_stream_kind) {
         explore_opening([=](sim::world& w) {
             opening_scene s(w, kind, "");
             s.spawn("bad", s.read({size + 5, 4}, false, errc::range_not_satisfiable));
@@ -224,7 +188,7 @@ TEST_CASE("P12: a bad range fails its own read, also on streams that end with it
 }
 
 TEST_CASE("P12: several reads that open a pool at once are all served") {
-    for (const streams kind : every_kind) {
+    for (const streams kind : every_stream_kind) {
         explore_opening([=](sim::world& w) {
             // Only the library's own streams resume.
             opening_scene s(w, kind, kind == streams::transport ? "reset call=1 byte=4" : "");
@@ -270,7 +234,7 @@ TEST_CASE("P12: a read that opens a pool and may be short gets what there is, al
 }
 
 TEST_CASE("P12: the failure of the open is the failure of the read, and the next read opens anew") {
-    for (const streams kind : every_kind) {
+    for (const streams kind : every_stream_kind) {
         explore_opening([=](sim::world& w) {
             opening_scene s(w, kind, "fail-open call=1 status=NOT_FOUND");
             s.spawn("reader", s.read({0, 4}, false, errc::not_found));
@@ -293,7 +257,7 @@ TEST_CASE("P12: a redirect of the open takes its ranges with it") {
 }
 
 TEST_CASE("P12, P9: a pool that is closed while it opens fails the read that opens it, with pool_closed") {
-    for (const streams kind : every_kind) {
+    for (const streams kind : every_stream_kind) {
         explore_opening([=](sim::world& w) {
             opening_scene s(w, kind, "slow-open delay=1000s times=0");
             const auto must_end = w.expect_end("the read", 0ns);
@@ -308,7 +272,7 @@ TEST_CASE("P12, P9: a pool that is closed while it opens fails the read that ope
 }
 
 TEST_CASE("P12: a read that is cancelled while it opens the pool ends at once, and the open continues") {
-    for (const streams kind : every_kind) {
+    for (const streams kind : every_stream_kind) {
         explore_opening([=](sim::world& w) {
             opening_scene s(w, kind, "slow-open delay=1s times=0");
             asio::cancellation_signal stop;

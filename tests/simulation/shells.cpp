@@ -2,7 +2,6 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/sim/context.hpp>
-#include <rangeio/sim/explore.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 
 #include "engine/cache_wait.hpp"
@@ -12,6 +11,7 @@
 #include "simulation/open_into.hpp"
 #include "support/await_operation.hpp"
 #include "support/awaited_transfer.hpp"
+#include "support/service_scene.hpp"
 #include "testing/service/watched_memory.hpp"
 
 #include <boost/asio/error.hpp>
@@ -53,24 +53,11 @@ namespace {
 const error_value aborted = make_error_code(asio::error::operation_aborted);
 
 void explore_all(const sim::program& p) {
-    using sim::search;
-    for (const search how : {search::dfs, search::pct, search::random}) {
-        const auto options = sim::explore_options()
-                                 .by(how)
-                                 .schedules(how == search::dfs ? 3000 : 600)
-                                 .world(sim::world_options().at_locks(true).max_preempted(3));
-        const auto result = sim::explore(p, options);
-        INFO(result.text());
-        CHECK_FALSE(result.found);
-    }
+    support::explore_at_locks(p, 3000, 600, 3);
 }
 
-enum class kind { shared, exclusive, transport };
-
-std::shared_ptr<mrd_factory> factory(const scripted_service& from, kind streams, const sim::executor& on) {
-    if (streams == kind::transport) return from.transport(on);
-    return from.streams(streams == kind::shared);
-}
+using kind = support::stream_kind;
+using support::factory_of;
 
 scripted_service_options options(const char* faults) {
     return scripted_service_options().object_bytes(16).max_chunk_bytes(4).faults(fault_script::parse(faults));
@@ -120,7 +107,7 @@ void cancelled_transfer(sim::world& w, kind streams, const char* faults, bool ma
     const scripted_service service(w, options(faults));
     sim::context io(w, "io");
     const auto on = io.make_executor("reader");
-    auto pool = std::make_unique<mrd_pool>(on, factory(service, streams, on), pool_options().size(1));
+    auto pool = std::make_unique<mrd_pool>(on, factory_of(service, streams, on), pool_options().size(1));
     const auto core = pool_access::core(*pool);
     canceller other(w, io);
     auto destination = std::make_unique<watched_memory::guard>(memory, 16);
@@ -148,7 +135,7 @@ void cancelled_transfer(sim::world& w, kind streams, const char* faults, bool ma
 }  // namespace
 
 TEST_CASE("shells: a transfer cancelled before it has a lease ends though no lease is ever granted") {
-    for (const kind streams : {kind::shared, kind::exclusive, kind::transport}) {
+    for (const kind streams : support::every_stream_kind) {
         explore_all([=](sim::world& w) {
             cancelled_transfer(w, streams, "slow-open delay=1000s times=0", false);
         });
@@ -156,14 +143,14 @@ TEST_CASE("shells: a transfer cancelled before it has a lease ends though no lea
 }
 
 TEST_CASE("shells: a transfer cancelled while its ranges get their ids ends though no byte arrives") {
-    for (const kind streams : {kind::shared, kind::exclusive, kind::transport}) {
+    for (const kind streams : support::every_stream_kind) {
         explore_all([=](sim::world& w) { cancelled_transfer(w, streams, "mute times=0", false); });
     }
 }
 
 TEST_CASE("shells: a transfer cancelled while bytes arrive ends, with or without success, and leaves nothing"
 ) {
-    for (const kind streams : {kind::shared, kind::exclusive, kind::transport}) {
+    for (const kind streams : support::every_stream_kind) {
         explore_all([=](sim::world& w) { cancelled_transfer(w, streams, "latency delay=1ms times=0", true); }
         );
         explore_all([=](sim::world& w) { cancelled_transfer(w, streams, "", true); });
@@ -439,7 +426,7 @@ TEST_CASE("shells: a stream with a range pending while its pool ends is not give
             sim::context io(w, "io");
             const auto on = io.make_executor("cache");
             mrd_pool_cache cache(on, [&](const object_ref&, const pool_options&) {
-                return factory(service, streams, on);
+                return factory_of(service, streams, on);
             });
             std::unique_ptr<mrd_pool> pool;
             lease held;
@@ -522,7 +509,7 @@ TEST_CASE("shells: a stream read, cancelled and closed by three threads ends eac
                 const scripted_service service(w, options(faults));
                 sim::context io(w, "io");
                 const auto on = io.make_executor("asker");
-                const auto stream = factory(service, streams, on)->create();
+                const auto stream = factory_of(service, streams, on)->create();
                 const auto owner = std::make_shared<strict_listener>(w);
                 stream->open(owner);
                 const auto first = std::make_shared<strict_read>(w);

@@ -12,12 +12,14 @@ using fsm::budget_action;
 using fsm::budget_action_kind;
 using fsm::budget_actions;
 using fsm::budget_fsm;
-using fsm::budget_lane;
 using fsm::budget_use;
+using fsm::request_class;
 
 namespace {
 
-constexpr budget_lane all_lanes[] = {budget_lane::demand, budget_lane::hinted, budget_lane::speculative};
+constexpr request_class all_lanes[] = {
+    request_class::demand, request_class::hinted, request_class::speculative
+};
 constexpr budget_use all_uses[] = {budget_use::parked, budget_use::kept, budget_use::ahead, budget_use::held};
 constexpr const char* lane_names[] = {"demand", "hinted", "speculative"};
 constexpr const char* use_names[] = {"parked", "kept", "ahead", "held"};
@@ -52,15 +54,15 @@ void budget_model::events(const state& s, std::vector<event>& out) const {
         });
         if (s.leaves > 0 && waits) out.push_back({kind::leave, reader});
         if (s.requests == 0) continue;
-        for (const budget_lane lane : all_lanes) {
-            if (lane == budget_lane::hinted && !hinted) continue;
+        for (const request_class lane : all_lanes) {
+            if (lane == request_class::hinted && !hinted) continue;
             for (std::uint64_t bytes = 1; bytes <= options.unit_bytes; ++bytes) {
                 out.push_back({kind::request, reader, lane, bytes});
             }
         }
     }
     for (const request& r : s.alive) {
-        if (s.promotes > 0 && r.lane != budget_lane::demand) out.push_back({kind::promote, r.id});
+        if (s.promotes > 0 && r.lane != request_class::demand) out.push_back({kind::promote, r.id});
         if (r.at != phase::granted) out.push_back({kind::cancel, r.id});
         if (r.at != phase::granted) continue;
         out.push_back({kind::release, r.id});
@@ -70,7 +72,7 @@ void budget_model::events(const state& s, std::vector<event>& out) const {
             const int different = use == budget_use::held ? 1 : ranks;
             for (int rank = 0; rank < different; ++rank) {
                 const event e{kind::mark, r.id, {}, 0, use, static_cast<std::uint64_t>(rank)};
-                const bool changes = use != r.use || e.rank != r.rank || r.lane == budget_lane::demand;
+                const bool changes = use != r.use || e.rank != r.rank || r.lane == request_class::demand;
                 if (changes) out.push_back(e);
             }
         }
@@ -90,7 +92,7 @@ void budget_model::feed(state& s, const event& e, budget_actions& out) const {
             break;
         case kind::promote:
             --s.promotes;
-            r->lane = budget_lane::demand;
+            r->lane = request_class::demand;
             r->turn = ++s.last;
             r->use = budget_use::held;
             m.promote(e.who, out);
@@ -113,7 +115,7 @@ void budget_model::feed(state& s, const event& e, budget_actions& out) const {
             --s.marks;
             r->use = e.use;
             r->rank = e.rank;
-            if (r->lane == budget_lane::demand) r->lane = budget_lane::speculative;
+            if (r->lane == request_class::demand) r->lane = request_class::speculative;
             m.mark(e.who, e.use, e.rank, out);
             break;
         case kind::keep:

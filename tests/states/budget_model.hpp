@@ -34,7 +34,7 @@ public:
     struct request {
         fsm::reservation_id id = 0;
         fsm::reader_id reader = 0;
-        fsm::budget_lane lane = fsm::budget_lane::demand;
+        fsm::request_class lane = fsm::request_class::demand;
         std::uint64_t bytes = 0;
         std::uint64_t turn = 0;  // in its lane
         phase at = phase::waiting;
@@ -60,7 +60,7 @@ public:
     struct event {
         kind what = kind::request;
         std::uint64_t who = 0;  // a request or, of request and leave, a reader
-        fsm::budget_lane lane = fsm::budget_lane::demand;
+        fsm::request_class lane = fsm::request_class::demand;
         std::uint64_t bytes = 0;
         fsm::budget_use use = fsm::budget_use::held;
         std::uint64_t rank = 0;

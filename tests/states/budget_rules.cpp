@@ -13,8 +13,8 @@ using fsm::budget_action;
 using fsm::budget_action_kind;
 using fsm::budget_actions;
 using fsm::budget_fsm;
-using fsm::budget_lane;
 using fsm::budget_use;
+using fsm::request_class;
 using kind = budget_model::kind;
 using phase = budget_model::phase;
 using question = budget_model::question;
@@ -51,19 +51,19 @@ const request* first_waiter(const requests& all) {
 
 /// B4: its reader waits, and has nothing to work on.
 bool guaranteed(const requests& all, const request& r) {
-    return r.lane == budget_lane::demand && std::ranges::none_of(all, [&r](const request& q) {
+    return r.lane == request_class::demand && std::ranges::none_of(all, [&r](const request& q) {
                return q.reader == r.reader && q.at != phase::waiting &&
-                      (q.lane == budget_lane::demand || q.above);
+                      (q.lane == request_class::demand || q.above);
            });
 }
 
-bool displaces(budget_lane lane, const request& r) {
+bool displaces(request_class lane, const request& r) {
     switch (r.use) {
         case budget_use::parked:
         case budget_use::kept: return true;
         case budget_use::ahead:
-            return lane == budget_lane::demand ||
-                   (lane == budget_lane::hinted && r.lane == budget_lane::speculative);
+            return lane == request_class::demand ||
+                   (lane == request_class::hinted && r.lane == request_class::speculative);
         case budget_use::held: break;
     }
     return false;
@@ -86,7 +86,7 @@ std::uint64_t excess(std::uint64_t bytes, std::uint64_t limit) {
 struct lack {
     std::uint64_t for_demand = 0;
     std::uint64_t for_waiter = 0;
-    budget_lane lane = budget_lane::demand;
+    request_class lane = request_class::demand;
 
     lack(const requests& all, std::uint64_t limit) {
         const std::uint64_t reserved = sum(all);
@@ -97,7 +97,7 @@ struct lack {
         lane = w->lane;
     }
     bool wants(const request& r) const {
-        return (for_demand > 0 && displaces(budget_lane::demand, r)) ||
+        return (for_demand > 0 && displaces(request_class::demand, r)) ||
                (for_waiter > 0 && displaces(lane, r));
     }
 };
@@ -164,7 +164,7 @@ std::uint32_t check_step(
             ++reclaims;
             const lack lacking(all, is.limit_bytes);
             require(r->at != phase::waiting && r->use != budget_use::held, budget_rule::b5_held);
-            require(r->lane != budget_lane::demand, budget_rule::b3_not_reclaimed);
+            require(r->lane != request_class::demand, budget_rule::b3_not_reclaimed);
             require(r->reclaim == question::none, budget_rule::b5_once);
             require(lacking.for_demand + lacking.for_waiter > 0, budget_rule::b5_no_more);
             require(r->use == budget_use::held || lacking.wants(*r), budget_rule::b5_displaces);

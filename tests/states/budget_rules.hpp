@@ -8,7 +8,7 @@
 namespace rangeio::states {
 
 /// The rules of the budget (architecture, "The budget") and what else is checked.
-/// B7 is about slices, which a machine does not see: it is told that a reservation is held.
+/// B7 concerns slices, which a machine does not see: the shell reports that a reservation is held.
 enum class budget_rule : std::uint8_t {
     b1_room,
     b2_order,

@@ -55,7 +55,7 @@ void count_passes(pool_model::state& s, const pool_fsm& before, const pool_actio
         const auto it = std::ranges::find(m.waiters(), id, &pool_fsm::waiter::id);
         return it != m.waiters().end() && it->what == fsm::request_class::speculative;
     };
-    // Whoever has a stream that opens for it is not passed by those that share another one.
+    // A caller for which a stream opens is not passed by callers that share another stream.
     const bool shares = s.machine.config().multi_request;
     const bool waits_on = std::ranges::any_of(s.machine.waiters(), [shares](const pool_fsm::waiter& w) {
         return w.what == fsm::request_class::speculative && (w.open == 0 || !shares);
@@ -300,10 +300,10 @@ void pool_model::apply(state& s, const event& e) const {
 std::string pool_model::name(const event& e) const {
     switch (e.what) {
         case kind::acquire: return "somebody acquires";
-        case kind::speculate: return "somebody acquires for what nobody has asked for";
+        case kind::speculate: return "a speculative caller acquires";
         case kind::promote: return fmt::format("caller {} is waited for", e.who);
         case kind::initialize: return "somebody initializes";
-        case kind::ride: return "somebody initializes, with a range for the opening message";
+        case kind::ride: return "a caller initializes, with a range for the opening message";
         case kind::close: return "somebody closes the pool";
         case kind::close_now: return "the deadline of close passes";
         case kind::cancel: return fmt::format("caller {} gives up", e.who);

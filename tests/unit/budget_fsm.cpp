@@ -13,9 +13,9 @@ using rangeio::fsm::budget_action;
 using rangeio::fsm::budget_action_kind;
 using rangeio::fsm::budget_actions;
 using rangeio::fsm::budget_fsm;
-using rangeio::fsm::budget_lane;
 using rangeio::fsm::budget_use;
 using rangeio::fsm::reader_id;
+using rangeio::fsm::request_class;
 using rangeio::fsm::reservation_id;
 
 /// A budget whose events return their actions as one line, and which checks after each that later ones have memory.
@@ -24,13 +24,13 @@ public:
     budget(std::uint64_t limit, std::uint64_t unit) : machine_({limit, unit}) {}
 
     std::string demand(reservation_id id, reader_id reader, std::uint64_t bytes) {
-        return request(id, reader, budget_lane::demand, bytes);
+        return request(id, reader, request_class::demand, bytes);
     }
     std::string hinted(reservation_id id, reader_id reader, std::uint64_t bytes) {
-        return request(id, reader, budget_lane::hinted, bytes);
+        return request(id, reader, request_class::hinted, bytes);
     }
     std::string speculative(reservation_id id, reader_id reader, std::uint64_t bytes) {
-        return request(id, reader, budget_lane::speculative, bytes);
+        return request(id, reader, request_class::speculative, bytes);
     }
     std::string promote(reservation_id id) {
         return feed([&](budget_actions& out) { machine_.promote(id, out); });
@@ -55,7 +55,7 @@ public:
     const budget_fsm& machine() const { return machine_; }
 
 private:
-    std::string request(reservation_id id, reader_id reader, budget_lane lane, std::uint64_t bytes) {
+    std::string request(reservation_id id, reader_id reader, request_class lane, std::uint64_t bytes) {
         return feed([&](budget_actions& out) { machine_.request(id, reader, lane, bytes, out); });
     }
     template <class Event>
@@ -234,7 +234,7 @@ TEST_CASE("budget_fsm: B5: after a refusal another is asked, and no more than ne
     CHECK(b.hinted(4, 2, 2) == "reclaim 1, reclaim 2");
     CHECK(b.keep(1) == "");  // 2 suffices
     CHECK(b.keep(2) == "reclaim 3");
-    CHECK(b.release(3) == "");  // for the rest, somebody has to release
+    CHECK(b.release(3) == "");  // the other requests need a release
     CHECK(b.mark(1, budget_use::kept) == "reclaim 1");
     CHECK(b.release(1) == "grant 4");
 }
