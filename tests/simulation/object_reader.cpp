@@ -371,19 +371,19 @@ TEST_CASE(
         explore_scene([how](sim::world& w) {
             reader_scene s(w, object_of().finalized(false), following());
             asio::cancellation_signal stop;
-            s.spawn(
-                "reader",
-                [](reader_scene& in) -> asio::awaitable<void> {
-                    co_await asio::this_coro::throw_if_cancelled(false);
-                    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-                    const read_end end = co_await in.read(8, object_bytes);
-                    in.world().check(end.why.code() == aborted, "the read ends with: " + end.why.message());
-                }(s),
-                stop.slot()
-            );
+            std::uint64_t must_end = 0;
+            const auto follow = [&]() -> asio::awaitable<void> {
+                co_await asio::this_coro::throw_if_cancelled(false);
+                co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+                const read_end end = co_await s.read(8, object_bytes);
+                w.check(end.why.code() == aborted, "the read ends with: " + end.why.message());
+                w.ended(must_end);
+            };
+            s.spawn("reader", follow(), stop.slot());
             const auto began = w.now();
             while (w.now() < began + 20s && w.step()) {
             }
+            must_end = w.expect_end("the read", 0ns);
             if (how == cancellation_type::none) {
                 s.spawn_on_another_thread("closer", close_twice(s));
             } else {
