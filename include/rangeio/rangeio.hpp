@@ -15,6 +15,8 @@
 #include <rangeio/fetch_options.hpp>
 #include <rangeio/fwd.hpp>
 #include <rangeio/grpc_log.hpp>
+#include <rangeio/memory_budget.hpp>
+#include <rangeio/memory_budget_stats.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/multi_range_downloader.hpp>

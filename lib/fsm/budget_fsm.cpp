@@ -2,103 +2,111 @@
 
 #include <algorithm>
 #include <cassert>
-#include <tuple>
+#include <utility>
 
 namespace rangeio::fsm {
-namespace {
-
-bool may_displace(request_class lane, const budget_fsm::reservation& r) {
-    if (r.use == budget_use::held) return false;
-    return r.use != budget_use::ahead || lane < r.lane;
-}
-
-/// The least goes first.
-auto reclaim_order(const budget_fsm::reservation& r) {
-    const bool ahead = r.use == budget_use::ahead;
-    const bool hinted = ahead && r.lane == request_class::hinted;
-    return std::tuple(r.use, hinted, ahead ? ~r.rank : r.rank, r.id);
-}
-
-}  // namespace
 
 budget_fsm::budget_fsm(options o) : options_(o) {
     options_.limit_bytes = std::max(o.limit_bytes, o.unit_bytes);
 }
 
-// The other events also occur in destructors, so there is room for each waiter among the reservations.
+// The nodes are made aside and then moved, so that a failure to make one changes nothing.
 void budget_fsm::request(
     reservation_id id, reader_id reader, request_class lane, std::uint64_t bytes, budget_actions& out
 ) {
-    assert(bytes > 0 && bytes <= options_.unit_bytes);
-    const std::size_t room = waiters_.size() + reservations_.size() + 1;
-    if (waiters_.capacity() < waiters_.size() + 1) waiters_.reserve(2 * room);
-    if (reservations_.capacity() < room) reservations_.reserve(2 * room);
-    enqueue({id, reader, lane, bytes});
+    assert(bytes > 0 && bytes <= options_.unit_bytes && !entries_.contains(id));
+    const entry e{reader, lane, bytes, turns_ + 1};
+    entries made{{id, e}};
+    std::set<place> its_place{place_of(id, e)};
+    std::set<share> its_share{share_of(id, e)};
+    if (!readers_.contains(reader)) {
+        std::set<need> none{need{need::of::nothing, 0, reader}};
+        readers_.try_emplace(reader).first->second.at = *none.begin();
+        needs_.merge(none);
+    }
+    ++turns_;
+    entries_.merge(made);
+    places_.merge(its_place);
+    shares_.merge(its_share);
+    count(e, 1);
+    review(reader);
     pump(out);
 }
 
 void budget_fsm::promote(reservation_id id, budget_actions& out) {
-    if (reservation* r = find(id)) {
-        r->use = budget_use::held;
-        if (r->lane == request_class::demand) return;
-        r->lane = request_class::demand;
-    } else {
-        const auto it = std::ranges::find(waiters_, id, &waiter::id);
-        if (it == waiters_.end() || it->lane == request_class::demand) return;
-        waiter w = *it;
-        waiters_.erase(it);
-        w.lane = request_class::demand;
-        enqueue(w);
-    }
+    const auto it = entries_.find(id);
+    if (it == entries_.end() || it->second.lane == request_class::demand) return;
+    change(it, [this](entry& e) {
+        e.lane = request_class::demand;
+        e.use = budget_use::held;
+        if (!e.granted) e.turn = ++turns_;
+    });
     ++promotions_;
     pump(out);
 }
 
 bool budget_fsm::cancel(reservation_id id, budget_actions& out) {
-    if (std::erase_if(waiters_, [id](const waiter& w) { return w.id == id; }) == 0) return false;
+    const auto it = entries_.find(id);
+    if (it == entries_.end() || it->second.granted) return false;
+    remove(it);
     pump(out);
     return true;
 }
 
 void budget_fsm::leave(reader_id reader, budget_actions& out) {
-    std::erase_if(waiters_, [reader](const waiter& w) { return w.reader == reader; });
-    pump(out);
-}
-
-void budget_fsm::mark(reservation_id id, budget_use use, std::uint64_t rank, budget_actions& out) {
-    reservation* r = find(id);
-    if (r == nullptr) return;
-    r->use = use;
-    r->rank = rank;
-    if (r->lane == request_class::demand) r->lane = request_class::speculative;
-    pump(out);
-}
-
-void budget_fsm::keep(reservation_id id, budget_actions& out) {
-    reservation* r = find(id);
-    if (r == nullptr) return;
-    r->use = budget_use::held;
-    r->asked = false;
-    pump(out);
-}
-
-void budget_fsm::release(reservation_id id, budget_actions& out) {
-    reservation* r = find(id);
-    if (r == nullptr) return;
-    reserved_ -= r->bytes;
-    reservations_.erase(reservations_.begin() + (r - reservations_.data()));
-    if (reserved_ <= options_.limit_bytes) {
-        for (reservation& other : reservations_) other.above = false;
+    for (;;) {
+        const auto first = shares_.lower_bound({reader, share::of::waiting_demand});
+        if (first == shares_.end() || first->reader != reader || first->what == share::of::granted) break;
+        remove(entries_.find(first->id));
     }
     pump(out);
 }
 
-budget_stats budget_fsm::stats() const noexcept {
-    budget_stats out;
+void budget_fsm::mark(reservation_id id, budget_use use, std::uint64_t rank, budget_actions& out) {
+    const auto it = entries_.find(id);
+    if (it == entries_.end() || !it->second.granted) return;
+    change(it, [use, rank](entry& e) {
+        e.use = use;
+        e.rank = rank;
+        if (e.lane == request_class::demand) e.lane = request_class::speculative;
+    });
+    pump(out);
+}
+
+void budget_fsm::keep(reservation_id id, budget_actions& out) {
+    const auto it = entries_.find(id);
+    if (it == entries_.end() || !it->second.asked) return;
+    change(it, [](entry& e) {
+        e.use = budget_use::held;
+        e.asked = false;
+    });
+    pump(out);
+}
+
+void budget_fsm::release(reservation_id id, budget_actions& out) {
+    const auto it = entries_.find(id);
+    if (it == entries_.end() || !it->second.granted) return;
+    reserved_ -= it->second.bytes;
+    if (is_above(id, it->second)) readers_.at(it->second.reader).above.reset();
+    remove(it);
+    while (has_room(0)) {
+        const auto above = needs_.lower_bound({need::of::room});
+        if (above == needs_.end() || above->what != need::of::room) break;
+        const reader_id who = above->reader;
+        readers_.at(who).above.reset();
+        review(who);
+    }
+    pump(out);
+}
+
+memory_budget_stats budget_fsm::stats() const noexcept {
+    memory_budget_stats out;
     out.limit_bytes = options_.limit_bytes;
     out.reserved_bytes = reserved_;
     out.peak_bytes = peak_;
-    for (const waiter& w : waiters_) ++out.waiting[static_cast<std::size_t>(w.lane)];
+    out.waiting_demand = waiting_[static_cast<std::size_t>(request_class::demand)];
+    out.waiting_hinted = waiting_[static_cast<std::size_t>(request_class::hinted)];
+    out.waiting_speculative = waiting_[static_cast<std::size_t>(request_class::speculative)];
     out.promotions = promotions_;
     out.reclaims = reclaims_;
     out.above_limit = above_limit_;
@@ -107,76 +115,160 @@ budget_stats budget_fsm::stats() const noexcept {
 
 std::size_t budget_fsm::action_bound() const noexcept {
     // Each waiter is granted, and asked for; each reservation is asked for, unless it has been.
-    const auto unasked = std::ranges::count(reservations_, false, &reservation::asked);
-    return 2 * waiters_.size() + static_cast<std::size_t>(unasked);
+    std::size_t out = unasked_;
+    for (const std::size_t waiting : waiting_) out += 2 * waiting;
+    return out;
 }
 
-budget_fsm::reservation* budget_fsm::find(reservation_id id) {
-    const auto it = std::ranges::find(reservations_, id, &reservation::id);
-    return it == reservations_.end() ? nullptr : &*it;
+std::vector<budget_fsm::waiter> budget_fsm::waiters() const {
+    std::vector<waiter> out;
+    for (const place& p : places_) {
+        if (p.in > line::speculative) break;
+        const entry& e = entries_.at(p.id);
+        out.push_back({p.id, e.reader, e.lane, e.bytes});
+    }
+    return out;
 }
 
-void budget_fsm::enqueue(const waiter& w) {
-    waiters_.insert(std::ranges::upper_bound(waiters_, w.lane, {}, &waiter::lane), w);
+std::vector<budget_fsm::reservation> budget_fsm::reservations() const {
+    std::map<std::uint64_t, reservation> by_turn;
+    for (const auto& [id, e] : entries_) {
+        if (!e.granted) continue;
+        by_turn[e.turn] = {id, e.reader, e.lane, e.bytes, e.use, e.rank, is_above(id, e), e.asked};
+    }
+    std::vector<reservation> out;
+    for (const auto& [turn, r] : by_turn) out.push_back(r);
+    return out;
 }
 
-bool budget_fsm::has_room(std::uint64_t bytes) const {
-    return reserved_ + bytes <= options_.limit_bytes;
+budget_fsm::place budget_fsm::place_of(reservation_id id, const entry& e) {
+    if (!e.granted) return {static_cast<line>(e.lane), e.turn, id};
+    if (e.asked) return {line::none, 0, id};
+    switch (e.use) {
+        case budget_use::parked: return {line::parked, e.rank, id};
+        case budget_use::kept: return {line::kept, e.rank, id};
+        case budget_use::ahead: {
+            const bool hinted = e.lane == request_class::hinted;
+            return {hinted ? line::ahead_hinted : line::ahead_speculative, ~e.rank, id};
+        }
+        case budget_use::held: break;
+    }
+    return {line::none, 0, id};
 }
 
-// B4. A reservation above the limit counts even when its reader does not wait for it any more: or a reader that reads
-// on and keeps what it has read would exceed the limit by more than one unit.
-bool budget_fsm::guaranteed(const waiter& w) const {
-    if (w.lane != request_class::demand) return false;
-    return std::ranges::none_of(reservations_, [&w](const reservation& r) {
-        return r.reader == w.reader && (r.lane == request_class::demand || r.above);
+budget_fsm::share budget_fsm::share_of(reservation_id id, const entry& e) {
+    if (e.granted) return {e.reader, share::of::granted, 0, id};
+    const bool demand = e.lane == request_class::demand;
+    return {e.reader, demand ? share::of::waiting_demand : share::of::waiting, e.turn, id};
+}
+
+void budget_fsm::count(const entry& e, int sign) {
+    const auto one = static_cast<std::size_t>(sign);
+    if (!e.granted) {
+        waiting_[static_cast<std::size_t>(e.lane)] += one;
+        return;
+    }
+    if (e.lane == request_class::demand) readers_.at(e.reader).demanded += one;
+    if (!e.asked) unasked_ += one;
+    if (e.asked && e.use != budget_use::held) coming_ += one * e.bytes;
+}
+
+/// Changes an entry by `f`, and with it all that is known of it elsewhere.
+template <class F>
+void budget_fsm::change(entries::iterator it, F f) {
+    auto& [id, e] = *it;
+    auto its_place = places_.extract(place_of(id, e));
+    auto its_share = shares_.extract(share_of(id, e));
+    count(e, -1);
+    f(e);
+    count(e, 1);
+    its_place.value() = place_of(id, e);
+    its_share.value() = share_of(id, e);
+    places_.insert(std::move(its_place));
+    shares_.insert(std::move(its_share));
+    review(e.reader);
+}
+
+void budget_fsm::remove(entries::iterator it) {
+    const auto& [id, e] = *it;
+    const reader_id reader = e.reader;
+    places_.erase(place_of(id, e));
+    shares_.erase(share_of(id, e));
+    count(e, -1);
+    entries_.erase(it);
+    review(reader);
+}
+
+/// After a change of its entries, or of `above`. A reader without entries is gone.
+///
+/// B4. A reservation above the limit counts even when its reader does not wait for it any more: or a reader that reads
+/// on and keeps what it has read would exceed the limit by more than one unit.
+void budget_fsm::review(reader_id id) {
+    const auto it = readers_.find(id);
+    reader_state& r = it->second;
+    const auto first = shares_.lower_bound({id, share::of::waiting_demand});
+    if (first == shares_.end() || first->reader != id) {
+        needs_.erase(r.at);
+        readers_.erase(it);
+        return;
+    }
+    auto node = needs_.extract(r.at);
+    if (r.above) {
+        r.at = {need::of::room, 0, id};
+    } else if (r.demanded == 0 && first->what == share::of::waiting_demand) {
+        r.at = {need::of::unit, first->turn, id};
+    } else {
+        r.at = {need::of::nothing, 0, id};
+    }
+    node.value() = r.at;
+    needs_.insert(std::move(node));
+}
+
+void budget_fsm::grant(reservation_id id, budget_actions& out) {
+    const auto it = entries_.find(id);
+    const entry& e = it->second;
+    if (!has_room(e.bytes)) {
+        ++above_limit_;
+        readers_.at(e.reader).above = id;
+    }
+    reserved_ += e.bytes;
+    peak_ = std::max(peak_, reserved_);
+    change(it, [this](entry& granted) {
+        granted.granted = true;
+        granted.turn = ++turns_;
     });
+    out.push_back({budget_action_kind::grant, id});
+}
+
+/// Null: nobody waits.
+const budget_fsm::entry* budget_fsm::head() const {
+    const auto first = places_.begin();
+    const bool waits = first != places_.end() && first->in <= line::speculative;
+    return waits ? &entries_.at(first->id) : nullptr;
 }
 
 void budget_fsm::pump(budget_actions& out) {
-    bool blocked = false;  // by a waiter that comes first, and lacks room
-    for (std::size_t i = 0; i < waiters_.size();) {
-        const waiter w = waiters_[i];
-        const bool fits = has_room(w.bytes);
-        if ((blocked || !fits) && !guaranteed(w)) {
-            blocked = true;
-            ++i;
-            continue;
-        }
-        waiters_.erase(waiters_.begin() + static_cast<std::ptrdiff_t>(i));
-        reservations_.push_back({w.id, w.reader, w.lane, w.bytes, budget_use::held, 0, !fits, false});
-        reserved_ += w.bytes;
-        peak_ = std::max(peak_, reserved_);
-        if (!fits) ++above_limit_;
-        out.push_back({budget_action_kind::grant, w.id});
+    while (head() != nullptr && has_room(head()->bytes)) grant(places_.begin()->id, out);
+    while (!needs_.empty() && needs_.begin()->what == need::of::unit) {
+        grant(shares_.lower_bound({needs_.begin()->reader, share::of::waiting_demand})->id, out);
     }
     // What demand has taken above the limit is reclaimed, even if nobody waits for it.
     reclaim_for(request_class::demand, 0, out);
-    if (!waiters_.empty()) reclaim_for(waiters_.front().lane, waiters_.front().bytes, out);
+    if (const entry* const first = head()) reclaim_for(first->lane, first->bytes, out);
 }
 
 void budget_fsm::reclaim_for(request_class lane, std::uint64_t bytes, budget_actions& out) {
-    std::uint64_t coming = 0;
-    for (const reservation& r : reservations_) {
-        if (r.asked && r.use != budget_use::held) coming += r.bytes;
-    }
-    while (!has_room(bytes) && reserved_ + bytes - options_.limit_bytes > coming) {
-        reservation* r = next_to_reclaim(lane);
-        if (r == nullptr) return;
-        r->asked = true;
-        coming += r->bytes;
+    const line last = lane == request_class::demand   ? line::ahead_hinted
+                      : lane == request_class::hinted ? line::ahead_speculative
+                                                      : line::kept;
+    while (!has_room(bytes) && reserved_ + bytes - options_.limit_bytes > coming_) {
+        const auto next = places_.lower_bound({line::parked});
+        if (next == places_.end() || next->in > last) return;
+        const reservation_id id = next->id;
+        change(entries_.find(id), [](entry& e) { e.asked = true; });
         ++reclaims_;
-        out.push_back({budget_action_kind::reclaim, r->id});
+        out.push_back({budget_action_kind::reclaim, id});
     }
-}
-
-budget_fsm::reservation* budget_fsm::next_to_reclaim(request_class lane) {
-    reservation* best = nullptr;
-    for (reservation& r : reservations_) {
-        if (r.asked || !may_displace(lane, r)) continue;
-        if (best == nullptr || reclaim_order(r) < reclaim_order(*best)) best = &r;
-    }
-    return best;
 }
 
 }  // namespace rangeio::fsm

@@ -1,10 +1,16 @@
 #pragma once
 
+#include <rangeio/memory_budget_stats.hpp>
+
 #include "fsm/request_class.hpp"
 
 #include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
 #include <vector>
 
 // The memory of prefetching readers as a machine: which request may reserve bytes next, and which holders have to give
@@ -29,6 +35,8 @@
 // A head that does not fit holds back its lane and all lower ones, whatever their size: otherwise large requests would
 // starve behind small ones. B4 lets others pass the head of the demand lane, and does not starve it: its reader has
 // bytes to work on, and B4 holds for itself once that reader is done with them.
+//
+// Each event takes a time of O(log n) in requests, reservations and readers, for each of its actions.
 
 namespace rangeio::fsm {
 
@@ -53,16 +61,6 @@ struct budget_action {
     reservation_id id = 0;
 };
 using budget_actions = std::vector<budget_action>;
-
-struct budget_stats {
-    std::uint64_t limit_bytes = 0;
-    std::uint64_t reserved_bytes = 0;
-    std::uint64_t peak_bytes = 0;
-    std::array<std::size_t, request_classes> waiting{};  // by lane
-    std::uint64_t promotions = 0;
-    std::uint64_t reclaims = 0;
-    std::uint64_t above_limit = 0;  // grants by B4 for which there was no room
-};
 
 class budget_fsm {
 public:
@@ -90,7 +88,7 @@ public:
     void keep(reservation_id id, budget_actions& out);
     void release(reservation_id id, budget_actions& out);
 
-    budget_stats stats() const noexcept;
+    memory_budget_stats stats() const noexcept;
     const options& config() const noexcept { return options_; }
     /// The number of actions that can still follow from the current state, if keep() is only called once the `reclaim`
     /// has been performed; with room for them, no event except request allocates.
@@ -114,21 +112,88 @@ public:
         bool asked = false;  // `reclaim` has no answer yet
     };
     /// By lane, first come first.
-    const std::vector<waiter>& waiters() const noexcept { return waiters_; }
-    const std::vector<reservation>& reservations() const noexcept { return reservations_; }
+    std::vector<waiter> waiters() const;
+    /// As they were granted.
+    std::vector<reservation> reservations() const;
 
 private:
-    reservation* find(reservation_id id);
-    void enqueue(const waiter& w);
-    bool has_room(std::uint64_t bytes) const;
-    bool guaranteed(const waiter& w) const;
+    struct entry {
+        reader_id reader = 0;
+        request_class lane = request_class::demand;
+        std::uint64_t bytes = 0;
+        std::uint64_t turn = 0;  // in its lane, and then among the grants
+        bool granted = false;
+        bool asked = false;
+        budget_use use = budget_use::held;
+        std::uint64_t rank = 0;
+    };
+    using entries = std::map<reservation_id, entry>;
+
+    // Orders in which entries and readers are looked up. Each entry has a node in the first two from request() to its
+    // end, and each reader one in the third; nodes only change their places, so that no other event needs memory.
+
+    /// Waiters, as they are served, and then reservations, as they are reclaimed.
+    enum class line : std::uint8_t {
+        demand,
+        hinted,
+        speculative,
+        parked,
+        kept,
+        ahead_speculative,
+        ahead_hinted,
+        none,
+    };
+    struct place {
+        line in = line::none;
+        std::uint64_t order = 0;
+        reservation_id id = 0;
+        auto operator<=>(const place&) const = default;
+    };
+    /// The entries of each reader, its demands that wait first.
+    struct share {
+        reader_id reader = 0;
+        enum class of : std::uint8_t { waiting_demand, waiting, granted } what = of::granted;
+        std::uint64_t turn = 0;
+        reservation_id id = 0;
+        auto operator<=>(const share&) const = default;
+    };
+    /// Readers to which B4 grants something, by the turn of their first demand; those above the limit; the others.
+    struct need {
+        enum class of : std::uint8_t { unit, room, nothing } what = of::nothing;
+        std::uint64_t turn = 0;
+        reader_id reader = 0;
+        auto operator<=>(const need&) const = default;
+    };
+    struct reader_state {
+        std::size_t demanded = 0;             // reservations that it waits for
+        std::optional<reservation_id> above;  // granted by B4 without room, and there has been none since
+        need at;
+    };
+
+    static place place_of(reservation_id id, const entry& e);
+    static share share_of(reservation_id id, const entry& e);
+    void count(const entry& e, int sign);
+    template <class F>
+    void change(entries::iterator it, F f);
+    void remove(entries::iterator it);
+    void review(reader_id id);
+    bool is_above(reservation_id id, const entry& e) const { return readers_.at(e.reader).above == id; }
+    bool has_room(std::uint64_t bytes) const { return reserved_ + bytes <= options_.limit_bytes; }
+    const entry* head() const;
+    void grant(reservation_id id, budget_actions& out);
     void pump(budget_actions& out);
     void reclaim_for(request_class lane, std::uint64_t bytes, budget_actions& out);
-    reservation* next_to_reclaim(request_class lane);
 
     options options_;
-    std::vector<waiter> waiters_;
-    std::vector<reservation> reservations_;
+    entries entries_;
+    std::map<reader_id, reader_state> readers_;
+    std::set<place> places_;
+    std::set<share> shares_;
+    std::set<need> needs_;
+    std::array<std::size_t, request_classes> waiting_{};
+    std::size_t unasked_ = 0;   // of those that were granted
+    std::uint64_t coming_ = 0;  // bytes that were asked for, and are not needed meanwhile
+    std::uint64_t turns_ = 0;
     std::uint64_t reserved_ = 0, peak_ = 0;
     std::uint64_t promotions_ = 0, reclaims_ = 0, above_limit_ = 0;
 };

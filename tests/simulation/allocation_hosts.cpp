@@ -1,5 +1,6 @@
 #include <rangeio/sim/allocation_failures.hpp>
 
+#include "fsm/budget_fsm.hpp"
 #include "fsm/mrd_fsm.hpp"
 #include "fsm/pool_cache_fsm.hpp"
 #include "fsm/pool_fsm.hpp"
@@ -26,6 +27,7 @@ using rangeio::sim::allocation_failures;
 using pool_host = runtime::machine_host<pool_fsm, pool_action>;
 using mrd_host = runtime::machine_host<mrd_fsm, mrd_action>;
 using cache_host = runtime::machine_host<pool_cache_fsm, cache_action>;
+using budget_host = runtime::machine_host<budget_fsm, budget_action>;
 
 const pool_cache_fsm::time_point start{1h};
 
@@ -61,6 +63,13 @@ std::string state_of(const pool_cache_fsm& m) {
     );
     for (const auto& s : m.streams())
         out += fmt::format(" {}/{}/{}", s.id, static_cast<int>(s.state), s.user);
+    return out;
+}
+
+std::string state_of(const budget_fsm& m) {
+    std::string out = fmt::format("{} {}:", m.stats().reserved_bytes, m.action_bound());
+    for (const auto& w : m.waiters()) out += fmt::format(" {}/{}", w.id, static_cast<int>(w.lane));
+    for (const auto& r : m.reservations()) out += fmt::format(" {}/{}", r.id, static_cast<int>(r.use));
     return out;
 }
 
@@ -215,4 +224,38 @@ TEST_CASE("machine_host, pool_cache_fsm: a new caller without memory leaves no t
         feed(host, [id](pool_cache_fsm& m, cache_actions& out) { m.ended(id, {}, out); });
     }
     CHECK(host.peek([](const pool_cache_fsm& m) { return m.state(); }) == cache_state::closed);
+}
+
+TEST_CASE("machine_host, budget_fsm: a request without memory leaves no trace, other events need none") {
+    budget_host host(budget_fsm::options{8, 2});
+    std::uint64_t failed = 0;
+    const std::size_t none = host.peek([](const budget_fsm& m) { return m.action_bound(); });
+    for (reservation_id id = 1; id <= 40; ++id) {
+        failed += feed_reserving(host, [id](budget_fsm& m, budget_actions& out) {
+            m.request(id, 1 + id % 5, static_cast<rangeio::fsm::request_class>(id % 3), 1 + id % 2, out);
+        });
+        if (id % 3 == 0) drain(host);
+    }
+    CHECK(failed > 100);
+    const auto event = [&host](auto change) { feed(host, change); };
+    for (reservation_id id = 1; id <= 40; id += 2) {
+        event([id](budget_fsm& m, budget_actions& out) { m.promote(id, out); });
+    }
+    for (reservation_id id = 1; id <= 40; ++id) {
+        const auto use = static_cast<budget_use>(id % 4);
+        event([id, use](budget_fsm& m, budget_actions& out) { m.mark(id, use, id, out); });
+    }
+    drain(host);
+    for (reservation_id id = 1; id <= 40; id += 3) {
+        event([id](budget_fsm& m, budget_actions& out) { m.keep(id, out); });
+    }
+    event([](budget_fsm& m, budget_actions& out) { m.leave(3, out); });
+    CHECK(host.peek([](const budget_fsm& m) { return m.stats().reclaims; }) > 0);
+    for (reservation_id id = 1; id <= 40; ++id) {
+        event([id](budget_fsm& m, budget_actions& out) {
+            if (!m.cancel(id, out)) m.release(id, out);
+        });
+    }
+    CHECK(host.peek([](const budget_fsm& m) { return m.stats().reserved_bytes; }) == 0);
+    CHECK(host.peek([](const budget_fsm& m) { return m.action_bound(); }) == none);
 }

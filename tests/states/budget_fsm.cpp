@@ -79,16 +79,16 @@ TEST_CASE("budget_fsm, every state: the shell performs the actions in order, but
 TEST_CASE("budget_fsm, every state: more of everything" * doctest::skip()) {
     budget_model model = model_of(2, 2, 2, 3);
     model.ranks = 2;
-    search(model);  // 211734 states, 2 s
+    search(model);  // 211734 states, 4 s
     model.ranks = 1;
     model.late = true;
-    search(model);  // 443203 states, 4 s
+    search(model);  // 443203 states, 9 s
     model = model_of(3, 2, 2, 4);
     model.marks = 3;
     model.ranks = 2;
     model.hinted = false;
     model.promotes = model.keeps = model.leaves = 0;
-    search(model);  // 1058878 states, 15 s
+    search(model);  // 1058878 states, 33 s
 }
 
 TEST_CASE("budget_fsm, every state: folding loses no state") {

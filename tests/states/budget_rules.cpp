@@ -138,8 +138,8 @@ std::uint32_t check_step(
     const auto require = [&broken](bool holds, budget_rule r) {
         if (!holds) broken |= bit(r);
     };
-    const fsm::budget_stats was = before.stats();
-    const fsm::budget_stats is = s.machine.stats();
+    const memory_budget_stats was = before.stats();
+    const memory_budget_stats is = s.machine.stats();
     requests& all = s.alive;
     std::uint64_t peak = was.peak_bytes, above = was.above_limit, reclaims = was.reclaims;
     if (sum(all) <= is.limit_bytes) {
@@ -187,11 +187,12 @@ std::uint32_t check_step(
 std::uint32_t check_state(const budget_model::state& s) {
     const budget_fsm& m = s.machine;
     const requests& all = s.alive;
+    const auto line = m.waiters();
     std::uint32_t broken = 0;
     const auto require = [&broken](bool holds, budget_rule r) {
         if (!holds) broken |= bit(r);
     };
-    const fsm::budget_stats stats = m.stats();
+    const memory_budget_stats stats = m.stats();
     const std::uint64_t limit = stats.limit_bytes;
     const std::uint64_t reserved = sum(all);
 
@@ -206,13 +207,13 @@ std::uint32_t check_state(const budget_model::state& s) {
         const auto place = std::ranges::count_if(all, [&r](const request& q) {
             return q.at == phase::waiting && std::tuple(q.lane, q.turn) < std::tuple(r.lane, r.turn);
         });
-        const auto& line = m.waiters();
         const auto index = static_cast<std::size_t>(place);
         require(
             index < line.size() && line[index].id == r.id && line[index].lane == r.lane, budget_rule::b3_lane
         );
     }
-    require(stats.waiting == waiting, budget_rule::stats);
+    const std::array reported{stats.waiting_demand, stats.waiting_hinted, stats.waiting_speculative};
+    require(reported == waiting, budget_rule::stats);
 
     std::set<fsm::reader_id> exceeding;
     for (const request& r : all) {

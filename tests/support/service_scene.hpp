@@ -23,7 +23,9 @@
 namespace support {
 
 enum class stream_kind { shared, exclusive, transport };
-constexpr std::array every_stream_kind{stream_kind::shared, stream_kind::exclusive, stream_kind::transport};
+inline constexpr std::array every_stream_kind{
+    stream_kind::shared, stream_kind::exclusive, stream_kind::transport
+};
 
 inline std::shared_ptr<rangeio::mrd_factory> factory_of(
     const rangeio::testing::scripted_service& service, stream_kind kind, const rangeio::sim::executor& on
