@@ -51,11 +51,19 @@ struct prefetch_unit {
 struct prefetch_plan {
     /// Nobody will read these bytes ahead of others: those in memory are freed, and those not requested yet never are.
     std::vector<byte_range> drop;
-    /// These bytes will not be read for a while: their memory is the first that is given up.
+    /// These bytes will not be read for a while: their memory is the first that is given up, and those not requested
+    /// yet never are. A unit of a later plan that overlaps them ends that.
     std::vector<byte_range> park;
     /// In the order in which to request them, after all that was planned before. A range that overlaps units that exist
     /// becomes units for the rest.
     std::vector<prefetch_unit> fetch;
+
+    bool empty() const noexcept { return drop.empty() && park.empty() && fetch.empty(); }
+    void clear() noexcept {
+        drop.clear();
+        park.clear();
+        fetch.clear();
+    }
 };
 
 class prefetch_policy {
