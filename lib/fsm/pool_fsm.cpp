@@ -27,7 +27,11 @@ void pool_fsm::initialize(waiter_id who, bool rides, pool_actions& out) {
 }
 
 void pool_fsm::acquire(
-    waiter_id who, std::chrono::steady_clock::time_point now, request_class what, pool_actions& out
+    waiter_id who,
+    std::chrono::steady_clock::time_point now,
+    request_class what,
+    pool_actions& out,
+    bool shares
 ) {
     if (state_ == pool_state::closing || state_ == pool_state::closed) {
         out.push_back({pool_action_kind::complete, 0, who, closed_failure()});
@@ -36,12 +40,21 @@ void pool_fsm::acquire(
     reserve_for_one_more();
     waiter added{who, now};
     added.what = what;
+    added.shares = shares && options_.multi_request;
     // From the back: most waiters are of one class, and there may be thousands.
     auto to = waiters_.end();
     while (to != waiters_.begin() && place_of((to - 1)->what) > place_of(what)) --to;
     waiters_.insert(to, added);
     pump(out);
-    if (waiter* const w = find_waiter(who)) w->waited = true;
+    if (waiter* const w = find_waiter(who)) {
+        w->waited = true;
+        return;
+    }
+    // The pool grows for those that come later; nobody waits for it.
+    const stream* const s = find(last_shared_);
+    if (shares && s != nullptr && s->leases > 1 && live() < options_.pool_size && !is_opening()) {
+        start_open(0, out);
+    }
 }
 
 void pool_fsm::promote(waiter_id who) noexcept {
@@ -347,7 +360,8 @@ void pool_fsm::pump(pool_actions& out) {
         waiter& w = waiters_[i];
         stream* s = most_recently_idle();
         if (s == nullptr) {
-            const bool can_open = !w.declined && live() < options_.pool_size;
+            const bool shares = w.shares && w.open == 0 && shared_by_policy() != nullptr;
+            const bool can_open = !w.declined && !shares && live() < options_.pool_size;
             stream* const busy = options_.multi_request && !can_open ? shared_by_policy() : nullptr;
             // Later waiters cannot be served either, unless they may open a stream and this one may not.
             if (!can_open && busy == nullptr && !w.declined) break;
@@ -407,6 +421,10 @@ bool pool_fsm::count_passes(request_class granted) noexcept {
         moved = move_to_place(what) || moved;
     }
     return moved;
+}
+
+bool pool_fsm::is_opening() const {
+    return std::ranges::count(streams_, stream_state::opening, &stream::state) > 0;
 }
 
 // A reconnecting stream counts, too: it reports its reconnection or its end, within its budget.

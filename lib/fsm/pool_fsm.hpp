@@ -88,8 +88,13 @@ public:
     // Events. The callers choose the waiter ids, each used once.
     /// `rides`: if this call causes the first open, made() grants a lease on the unopened stream (P12).
     void initialize(waiter_id who, bool rides, pool_actions& out);
+    /// `shares`: takes a busy stream rather than wait for a new one, which is opened all the same.
     void acquire(
-        waiter_id who, std::chrono::steady_clock::time_point now, request_class what, pool_actions& out
+        waiter_id who,
+        std::chrono::steady_clock::time_point now,
+        request_class what,
+        pool_actions& out,
+        bool shares = false
     );
     /// A caller has come to wait for what the waiter is for: it moves behind the other demands. No effect on one that
     /// has been answered.
@@ -159,6 +164,7 @@ public:
         error_value declined{
         };  // the failure of that open: the waiter may share other streams, as long as there are any
         bool waited = false;  // it was not served at once
+        bool shares = false;  // a busy stream, although the pool can grow
         request_class what = request_class::demand;
     };
     /// By their ids.
@@ -187,6 +193,7 @@ private:
     bool count_passes(request_class granted) noexcept;
     void fail_everybody(const error_value& why, pool_actions& out);
     void finish_close_if_over(pool_actions& out);
+    bool is_opening() const;
     bool any_serves() const;
     void tell_declined(pool_actions& out);
     void forget_if_over(stream_id id, pool_actions& out);

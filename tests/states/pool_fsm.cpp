@@ -118,6 +118,23 @@ TEST_CASE("pool_fsm, every state: P8: demands are served before speculative requ
     }
 }
 
+TEST_CASE("pool_fsm, every state: P2: callers that share do not wait for a new stream") {
+    for (const mode how : {mode::single, mode::round_robin}) {
+        for (const bool late : {false, true}) {
+            pool_model model = model_of(2, how, late ? demand{1, 0, 1} : demand{2, 1, 1}, late);
+            model.sharers = 2;
+            search_and_report(
+                fmt::format(
+                    "pool_fsm, 2 streams, {}two callers that share{}",
+                    how == mode::single ? "one request at a time, " : "",
+                    late ? ", actions performed late" : ""
+                ),
+                model
+            );
+        }
+    }
+}
+
 TEST_CASE("pool_fsm, every state: P12: ranges ride in the opening message of the first stream") {
     for (const mode how : {mode::single, mode::round_robin}) {
         for (const bool late : {false, true}) {

@@ -77,6 +77,7 @@ pool_model::state pool_model::initial() const {
     s.initializes = initializes;
     s.speculations = speculations;
     s.rides = rides;
+    s.sharers = sharers;
     s.closes = closes;
     s.close_now = close_now;
     s.growths = growths;
@@ -86,6 +87,7 @@ pool_model::state pool_model::initial() const {
 void pool_model::events(const state& s, std::vector<event>& out) const {
     if (!s.queue.empty()) out.push_back({kind::perform});
     if (s.acquires > 0) out.push_back({kind::acquire});
+    if (s.sharers > 0) out.push_back({kind::share});
     if (s.speculations > 0) out.push_back({kind::speculate});
     for (const pool_fsm::waiter& w : s.machine.waiters()) {
         if (w.what != fsm::request_class::demand) out.push_back({kind::promote, w.id});
@@ -139,6 +141,11 @@ void pool_model::feed(state& s, const event& e, pool_actions& out) const {
             --s.acquires;
             s.callers.push_back({++s.last_id, false, ++s.last_rank});
             m.acquire(s.last_id, {}, fsm::request_class::demand, out);
+            break;
+        case kind::share:
+            --s.sharers;
+            s.callers.push_back({++s.last_id, false, ++s.last_rank});
+            m.acquire(s.last_id, {}, fsm::request_class::demand, out, true);
             break;
         case kind::speculate:
             --s.speculations;
@@ -300,6 +307,7 @@ void pool_model::apply(state& s, const event& e) const {
 std::string pool_model::name(const event& e) const {
     switch (e.what) {
         case kind::acquire: return "somebody acquires";
+        case kind::share: return "somebody acquires, and shares if need be";
         case kind::speculate: return "a speculative caller acquires";
         case kind::promote: return fmt::format("caller {} is waited for", e.who);
         case kind::initialize: return "somebody initializes";
@@ -333,6 +341,7 @@ std::string pool_model::key(const state& s) const {
     };
     put(m.state());
     put(s.acquires);
+    put(s.sharers);
     put(s.speculations);
     put(s.passed);
     put(m.passes(fsm::request_class::speculative));
@@ -345,7 +354,7 @@ std::string pool_model::key(const state& s) const {
     for (const pool_fsm::waiter& w : m.waiters()) {
         const auto it = std::ranges::find(m.streams(), w.open, &pool_fsm::stream::id);
         put(it - m.streams().begin());
-        put(static_cast<bool>(w.declined) * 8 + static_cast<int>(w.what));
+        put(static_cast<bool>(w.declined) * 8 + w.shares * 16 + static_cast<int>(w.what));
     }
     put('/');
     for (const stream& t : s.streams) {

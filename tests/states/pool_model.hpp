@@ -23,6 +23,7 @@ public:
     int initializes = 2;
     int speculations = 0;  // callers that acquire for what nobody has asked for; one may come to be asked for
     int rides = 0;         // callers that initialize and have ranges for the opening message
+    int sharers = 0;       // callers that share a busy stream rather than wait for a new one
     int closes = 2;
     bool close_now = true;
     bool faults = true;  // streams reconnect and die once they are up
@@ -57,6 +58,7 @@ public:
         int initializes = 0;
         int speculations = 0;
         int rides = 0;
+        int sharers = 0;
         int closes = 0;
         int growths = 0;
         bool close_now = false;
@@ -72,6 +74,7 @@ public:
 
     enum class kind : std::uint8_t {
         acquire,
+        share,
         speculate,
         promote,
         initialize,

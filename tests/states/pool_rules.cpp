@@ -63,8 +63,8 @@ std::size_t actions_to_come(const pool_fsm& m) {
     return out;
 }
 
-/// P2 for a caller without waiters before it.
-bool follows_p2(const pool_fsm& before, const pool_actions& out) {
+/// P2 for a caller without waiters before it. `shares`: rather than wait for a new stream.
+bool follows_p2(const pool_fsm& before, bool shares, const pool_actions& out) {
     const pool_fsm::stream* idle = nullptr;
     for (const auto& t : before.streams()) {
         if (is_idle(t) && (idle == nullptr || t.idle_since > idle->idle_since)) idle = &t;
@@ -72,7 +72,15 @@ bool follows_p2(const pool_fsm& before, const pool_actions& out) {
     if (idle != nullptr) {
         return out.size() == 1 && out[0].kind == pool_action_kind::grant && out[0].stream == idle->id;
     }
-    if (live(before) < before.config().pool_size) {
+    const bool can_grow = live(before) < before.config().pool_size;
+    if (shares && before.config().multi_request && std::ranges::any_of(before.streams(), is_ready)) {
+        const bool opens = can_grow && std::ranges::none_of(before.streams(), [](const auto& t) {
+                               return t.state == stream_state::opening;
+                           });
+        return out.size() == (opens ? 2U : 1U) && out[0].kind == pool_action_kind::grant &&
+               (!opens || out[1].kind == pool_action_kind::open_stream);
+    }
+    if (can_grow) {
         return out.size() == 1 && out[0].kind == pool_action_kind::open_stream;
     }
     if (before.config().multi_request && std::ranges::any_of(before.streams(), is_ready)) {
@@ -159,6 +167,7 @@ std::uint32_t check_step(
     const bool passed_on = std::ranges::any_of(before.waiters(), [&out](const auto& w) {
         return w.declined && std::ranges::count(out, w.id, &pool_action::waiter) != 0;
     });
+    const bool acquires = e.what == kind::acquire || e.what == kind::share || e.what == kind::speculate;
     const bool end =
         e.what == kind::failed || e.what == kind::hung_up || e.what == kind::ended || e.what == kind::refused;
 
@@ -188,7 +197,7 @@ std::uint32_t check_step(
                     });
                     const bool shared = t->leases > static_cast<std::uint32_t>(later);
                     // The shell refreshes loads before these events, and before no other.
-                    const bool loads_are_new = e.what == kind::acquire || e.what == kind::speculate || end;
+                    const bool loads_are_new = acquires || end;
                     const bool choice = shared && std::ranges::count_if(after.streams(), is_ready) > 1;
                     require(!choice || loads_are_new, rule::p4_choice);
                     for (const auto& w : before.waiters()) {
@@ -259,15 +268,15 @@ std::uint32_t check_step(
         require(failed_waiters == static_cast<std::size_t>(served ? 0 : told), rule::p7_failure);
         require(served || !asked || !has_waiter(after, old->asker), rule::p7_failure);
     }
-    if (e.what == kind::acquire && was_open && before.waiters().empty()) {
-        require(follows_p2(before, out), rule::p2_order);
+    if ((e.what == kind::acquire || e.what == kind::share) && was_open && before.waiters().empty()) {
+        require(follows_p2(before, e.what == kind::share, out), rule::p2_order);
         for (const pool_action& a : out) {
             if (a.kind != pool_action_kind::grant || is_idle(*find(before, a.stream))) continue;
             require(follows_policy(before, a.stream), rule::p4_policy);
         }
     }
     const bool initializes = e.what == kind::initialize || e.what == kind::ride;
-    if ((e.what == kind::acquire || e.what == kind::speculate || initializes) && was_closing) {
+    if ((acquires || initializes) && was_closing) {
         const bool refused = out.size() == 1 && out[0].kind == pool_action_kind::complete &&
                              out[0].why.code() == errc::pool_closed;
         require(refused, rule::p9_nobody_waits);
@@ -287,8 +296,7 @@ std::uint32_t check_step(
     require(!was_closing || after.state() >= before.state(), rule::p9_end);
     require(!was_open || after.state() != pool_state::fresh, rule::p1_one_first_open);
 
-    const bool newcomer =
-        e.what == kind::acquire || e.what == kind::speculate || initializes || e.what == kind::close;
+    const bool newcomer = acquires || initializes || e.what == kind::close;
     require(
         actions_to_come(after) + out.size() <= actions_to_come(before) + (e.what == kind::ride ? 7
                                                                           : newcomer           ? 4
@@ -327,6 +335,7 @@ std::uint32_t check_state(const pool_model::state& s) {
         require(!is_open || w.open != 0 || !shareable, rule::p3_idle_beside_waiter);
         const bool could_share = w.declined && options.multi_request && any_ready;
         require(!is_open || !could_share, rule::p3_idle_beside_waiter);
+        require(!is_open || !w.shares || w.open != 0 || !any_ready, rule::p3_idle_beside_waiter);
         require(!w.declined || (w.open == 0 && any_serves), rule::p7_failure);
         require(!is_open || w.open != 0 || w.declined || !can_grow, rule::p3_grows);
         const auto* const t = find(m, w.open);
