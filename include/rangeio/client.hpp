@@ -8,6 +8,7 @@
 #include <rangeio/detail/visibility.hpp>
 #include <rangeio/error.hpp>
 #include <rangeio/fetch_options.hpp>
+#include <rangeio/memory_budget.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/object.hpp>
@@ -22,6 +23,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -128,6 +130,15 @@ public:
     }
     std::size_t max_connections() const noexcept { return max_connections_; }
 
+    /// The memory for what the readers of this client fetch ahead.
+    ///
+    /// Default:  a budget of the client's own, of memory_budget::default_limit_bytes.
+    client_options& memory(memory_budget budget) {
+        memory_ = std::move(budget);
+        return *this;
+    }
+    const std::optional<memory_budget>& memory() const noexcept { return memory_; }
+
     /// The project that is billed (requester pays).
     ///
     /// Default:  none.
@@ -197,6 +208,7 @@ private:
     credentials auth_;
     std::size_t channels_ = 4;
     std::size_t streams_per_connection_ = 100;
+    std::optional<memory_budget> memory_;
     std::size_t max_connections_ = 64;
     std::string user_project_;
     std::chrono::nanoseconds rpc_timeout_ = std::chrono::seconds(60);
@@ -341,6 +353,11 @@ public:
     /// Returns an unopened pool on the object; its first operation opens it. A read opens it and reads in one round
     /// trip.
     mrd_pool pool(object_ref object, pool_options options = {});
+
+    /// The budget of the readers that are made without one.
+    ///
+    /// Throws:  errc::invalid_argument if the client was moved from.
+    memory_budget memory() const;
 
     /// Returns a reader of the object, with a pool of its own, which its first read opens.
     object_reader reader(object_ref object, reader_options options = {}, pool_options pool = {});

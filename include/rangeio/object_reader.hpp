@@ -7,7 +7,9 @@
 #include <rangeio/detail/visibility.hpp>
 #include <rangeio/error.hpp>
 #include <rangeio/fetch_options.hpp>
+#include <rangeio/memory_budget.hpp>
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/reader_stats.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/buffer.hpp>
@@ -25,7 +27,30 @@ namespace rangeio {
 
 namespace engine {
 class reader_core;
-}
+struct reader_access;
+}  // namespace engine
+
+/// What a reader requests ahead of its reads.
+enum class prefetching {
+    /// Nothing, not even what will_need() announces: each read is one round trip.
+    off,
+    /// Blocks whose number grows with the number of sequential reads, as fsspec's prefetcher does: for comparison, and
+    /// for programs that are tuned to it.
+    linear_ramp,
+    /// What up to four scans of the object have earned by the bytes they used, up to what bandwidth and latency of the
+    /// connection require. Random reads cost nothing.
+    adaptive,
+};
+
+/// A hint: the order of the reads that will follow.
+enum class access_pattern {
+    /// The reader finds out.
+    unknown,
+    /// A scan: the reader fetches ahead from its first read on.
+    sequential,
+    /// Nothing is to be fetched ahead.
+    random,
+};
 
 /// The behavior of a reader. The constructor of the reader checks the options.
 class reader_options {
@@ -61,8 +86,36 @@ public:
     }
     std::chrono::nanoseconds follow_interval() const noexcept { return follow_interval_; }
 
+    /// Default:  adaptive.
+    reader_options& prefetch(prefetching how) {
+        prefetch_ = how;
+        return *this;
+    }
+    prefetching prefetch() const noexcept { return prefetch_; }
+
+    /// The number of bytes that are fetched ahead of a read, at least 1. Empty: as many as the budget has.
+    ///
+    /// Default:  empty.
+    reader_options& max_prefetch_bytes(std::optional<std::uint64_t> bytes) {
+        max_prefetch_bytes_ = bytes;
+        return *this;
+    }
+    std::optional<std::uint64_t> max_prefetch_bytes() const noexcept { return max_prefetch_bytes_; }
+
+    /// The memory for what is fetched ahead, shared with the other readers of the same budget.
+    ///
+    /// Default:  a budget of the reader's own; a reader made by a client has that of the client.
+    reader_options& memory(memory_budget budget) {
+        memory_ = std::move(budget);
+        return *this;
+    }
+    const std::optional<memory_budget>& memory() const noexcept { return memory_; }
+
 private:
     fetch_options fetching_;
+    prefetching prefetch_ = prefetching::adaptive;
+    std::optional<std::uint64_t> max_prefetch_bytes_;
+    std::optional<memory_budget> memory_;
     bool follow_ = false;
     std::chrono::nanoseconds follow_interval_ = std::chrono::seconds(1);
 };
@@ -87,8 +140,11 @@ enum class seek_basis {
 ///
 /// Models Asio's AsyncReadStream and AsyncRandomAccessReadDevice: asio::async_read(), async_read_at() and
 /// async_read_until() accept it. Nothing is sent before the first read, which opens the pool if it is unopened and
-/// reads in the same round trip. The first response pins the generation, as for every pool. Each read is one round
-/// trip. asio::async_read() reads at most 64 KiB at a time unless its completion condition asks for more.
+/// reads in the same round trip. The first response pins the generation, as for every pool. What the reads that follow
+/// are expected to want is requested ahead of them, into memory of a budget, and no byte twice; see `prefetching`.
+///
+/// A request ahead that fails is an error for the read that asks for its bytes, and for no other one; the next read
+/// starts clean.
 ///
 /// Threads:    all members may be called by several threads at once. At most one of async_read_some(),
 ///             async_read_block() and seek() may be under way: another one fails with asio::error::in_progress and has
@@ -163,7 +219,7 @@ public:
     ///
     /// Completes:  `void(error_code, byte_slice)`, 1 to `max` bytes; empty if `max` is zero, or after a failure. The
     ///             bytes live as long as the slice.
-    /// Units:      bytes; of one call at most 4 MiB.
+    /// Units:      bytes; of one call at most 4 MiB; with prefetching at most one unit, and fewer at its end.
     /// Cancels:    terminal, partial, total.
     template <detail::token_for<byte_slice> Token = default_token>
     auto async_read_block(std::size_t max, Token&& token = Token()) {
@@ -198,6 +254,18 @@ public:
     ///
     /// Throws:  errc::invalid_argument for more than 4 MiB.
     void advise(footer hint);
+    /// Announces the order of the reads that follow. No effect without prefetching.
+    void advise(access_pattern hint);
+    /// Announces ranges that will be read, in this order: they are requested in it as memory allows, and kept until
+    /// they have been read. Before the first read has opened the object they are remembered; what lies past its end is
+    /// ignored. No effect without prefetching, nor without memory for the list.
+    void will_need(std::span<const byte_range> ranges);
+    void will_need(byte_range range) { will_need({&range, 1}); }
+    /// Announces that a range will not be read: what was fetched of it is dropped.
+    void dont_need(byte_range range);
+
+    /// What was fetched ahead, and how well it served.
+    reader_stats stats() const;
 
     /// The offset of the byte that async_read_some() reads next.
     std::uint64_t tell() const noexcept;
@@ -211,6 +279,8 @@ public:
     const object_ref& object() const noexcept;
 
 private:
+    friend engine::reader_access;
+
     detail::initiation<std::size_t> read_some(detail::destination destination);
     detail::initiation<std::size_t> read_some_at(std::uint64_t offset, detail::destination destination);
     detail::initiation<byte_slice> read_block(std::size_t max);

@@ -1,6 +1,8 @@
 #include <rangeio/object_reader.hpp>
 
 #include "engine/fetch_plan.hpp"
+#include "engine/prefetch_unit.hpp"
+#include "engine/prefetcher.hpp"
 #include "engine/read_operation.hpp"
 #include "engine/reader_close.hpp"
 #include "engine/reader_core.hpp"
@@ -9,6 +11,7 @@
 #include "option_range.hpp"
 
 #include <boost/asio/error.hpp>
+#include <boost/container/small_vector.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -22,6 +25,15 @@ using reader_ptr = std::shared_ptr<reader_core>;
 
 std::shared_ptr<pool_core> pool_of(const reader_ptr& reader) {
     return reader == nullptr ? nullptr : reader->pool();
+}
+
+fsm::access_pattern pattern_of(access_pattern hint) noexcept {
+    switch (hint) {
+        case access_pattern::unknown: break;
+        case access_pattern::sequential: return fsm::access_pattern::sequential;
+        case access_pattern::random: return fsm::access_pattern::random;
+    }
+    return fsm::access_pattern::unknown;
 }
 
 /// A read from the position, or from `at` on: of the bytes that exist, at most `length`.
@@ -39,17 +51,34 @@ protected:
         if (reader_ != nullptr) limit(reader_->options().fetching().timeout());
     }
 
+    const reader_ptr& reader() const noexcept { return reader_; }
     /// The memory for all bytes. May throw.
     virtual const detail::destination& memory(std::uint64_t length) = 0;
 
+    /// What of `range` one read shall return.
+    virtual byte_range narrow(byte_range range) { return range; }
+    /// Whether the bytes of a unit need no other memory.
+    virtual bool lends() const noexcept { return false; }
+
     /// The end of the read; `bytes` have been read.
     error_value finish(std::size_t& bytes) noexcept {
-        error_value why = end();
+        error_value why = over_ ? result_ : end();
         bytes = done_ + (why ? prefix(ranges_) : total_ + copied_.length());
         if (!why) copy_footer();
+        // Bytes of units count as read only if they may be written.
+        if (why && bytes != 0 && !used_.empty() && !touch()) bytes = 0;
+        copy_units(bytes);
         if (!why && bytes == 0 && length_ != 0) why = make_error_code(asio::error::eof);
         give_position_back(why ? std::nullopt : std::optional(range_.offset() + bytes));
         return why;
+    }
+
+    byte_range read_range(std::size_t bytes) const noexcept { return byte_range(range_.offset(), bytes); }
+
+    /// The unit that has all bytes of a successful read, or null.
+    std::shared_ptr<prefetch_unit> sole_unit() const noexcept {
+        const bool sole = used_.size() == 1 && done_ == 0 && used_.front().range.length() == total_;
+        return sole && copied_.empty() ? used_.front().unit : nullptr;
     }
 
 private:
@@ -96,12 +125,62 @@ private:
         const std::uint64_t kept_from = kept_ == nullptr ? rest.end() : kept_->offset;
         planned_ = rest.clamp_to(std::max(rest.offset(), kept_from));
         copied_ = byte_range::from_to(planned_.end(), rest.end());
+        if (auto* const ahead = reader_->prefetch()) return plan_pieces(round, *ahead, known);
         if (rest.empty()) return {};
         const detail::destination& into = memory(done_ + rest.length());
         if (const error_value why = plan_fetch(planned_, known, reader_->options().fetching(), ranges_))
             return why;
         append_parts(round.parts, ranges_, range_.offset(), into);
         return {};
+    }
+
+    error_value plan_pieces(read_round& round, prefetcher& ahead, const object_info& known) {
+        if (done_ == 0 && copied_.empty()) planned_ = narrow(planned_);
+        reading_.range = byte_range::from_to(range_.offset(), planned_.end());
+        if (reading_.range.empty()) {
+            (void)memory(copied_.length());
+            return {};
+        }
+        reading_.lent = lends() && done_ == 0 && copied_.empty();
+        ahead.begin(reading_, planned_, known.size);
+        // Without the bytes of this read, which are requested now.
+        reader_->use_announced(known.size);
+        uses_units_ = true;
+        const auto& pieces = reading_.pieces;
+        const auto ready = [](const fsm::read_piece& p) { return p.state == fsm::unit_state::ready; };
+        const auto missing = [](const fsm::read_piece& p) { return p.state == fsm::unit_state::direct; };
+        if (!lends() || done_ != 0 || !copied_.empty() || pieces.size() != 1 || missing(pieces.front())) {
+            into_ = &memory(done_ + planned_.length() + copied_.length());
+        }
+        if (planned_.empty() || std::ranges::all_of(pieces, ready)) {
+            for (const fsm::read_piece& piece : pieces) {
+                const byte_range part = piece.range.intersect(planned_);
+                if (!part.empty()) used_.push_back({part, piece.bytes});
+            }
+            total_ = planned_.length();
+            ahead.requested(reading_);
+            return {};
+        }
+        for (const fsm::read_piece& piece : pieces) {
+            const byte_range part = piece.range.intersect(planned_);
+            if (part.empty()) continue;  // it has arrived with the open
+            if (missing(piece)) {
+                range_list parts;
+                if (const error_value why = plan_fetch(part, known, reader_->options().fetching(), parts))
+                    return why;
+                append_parts(round.parts, parts, range_.offset(), *into_);
+                ranges_.insert(ranges_.end(), parts.begin(), parts.end());
+            } else {
+                append_unit(round.parts, part, piece.unit, piece.bytes);
+                ranges_.push_back(part);
+            }
+        }
+        return {};
+    }
+
+    unit_source* units() noexcept override { return uses_units_ ? reader_->prefetch() : nullptr; }
+    void requested() noexcept override {
+        if (auto* const ahead = reader_->prefetch()) ahead->requested(reading_);
     }
 
     error_value validate() override {
@@ -137,10 +216,39 @@ private:
         );
     }
 
+    // Of a read that fails, as far as its front is complete.
+    void copy_units(std::uint64_t bytes) noexcept {
+        if (into_ == nullptr) return;
+        for (const used_unit& used : used_) {
+            const byte_range part = used.range.clamp_to(range_.offset() + bytes);
+            const byte_slice slice = used.unit->slice(part);
+            into_->for_each_piece(
+                part.offset() - range_.offset(),
+                part.length(),
+                [from = slice.data()](std::byte* to, std::uint64_t at, std::uint64_t n) {
+                    std::memcpy(to, from + at, n);
+                }
+            );
+        }
+    }
+
     std::string doing() const override { return entered_ ? naming(range_) : std::string(); }
 
     void over() noexcept override {
-        if (reader_ != nullptr) reader_->leave(*this);
+        if (reader_ == nullptr) return;
+        result_ = end();
+        over_ = true;
+        if (used_.empty() && has_begun()) {
+            for (std::size_t i = 0; i < ranges_.size(); ++i) {
+                if (auto unit = fetched(i)) used_.push_back({ranges_[i], std::move(unit)});
+            }
+        }
+        if (auto* const ahead = reader_->prefetch()) ahead->end(reading_, ending());
+        reader_->leave(*this);
+    }
+    fsm::read_ending ending() const noexcept {
+        if (!result_) return fsm::read_ending::delivered;
+        return stopped() ? fsm::read_ending::cancelled : fsm::read_ending::failed;
     }
     void abandon() noexcept override { cancel(make_error_code(asio::error::operation_aborted)); }
     std::shared_ptr<void> keep() noexcept override { return weak_from_this().lock(); }
@@ -161,7 +269,17 @@ private:
     range_list ranges_;      // of the last round
     std::size_t done_ = 0;   // bytes that came with the open
     std::size_t total_ = 0;  // bytes that came after it
-    byte_block footer_;      // the one that rides in the opening message
+    struct used_unit {
+        byte_range range;
+        std::shared_ptr<prefetch_unit> unit;
+    };
+    fsm::reading reading_;
+    bool uses_units_ = false;
+    boost::container::small_vector<used_unit, 2> used_;
+    const detail::destination* into_ = nullptr;
+    bool over_ = false;
+    error_value result_;  // valid when the work is over
+    byte_block footer_;   // the one that rides in the opening message
     std::shared_ptr<const object_tail> kept_;
 };
 
@@ -189,6 +307,10 @@ public:
         std::size_t bytes = 0;
         const error_value why = finish(bytes);
         if (why) return why;
+        if (const auto unit = sole_unit()) {
+            block = unit->slice(read_range(bytes));
+            return why;
+        }
         // The memory was for more: a slice must not keep much more than it has.
         if (bytes < destination_.size() / 2) (void)guarded([&] { return copy(bytes); });
         block = byte_slice(block_, {block_.get(), bytes});
@@ -203,6 +325,8 @@ private:
         }
         return destination_;
     }
+    byte_range narrow(byte_range range) override { return reader()->prefetch()->first_piece(range); }
+    bool lends() const noexcept override { return true; }
     bool writes_to_caller() const noexcept override { return false; }
     error_value copy(std::size_t bytes) {
         auto exact = std::make_shared_for_overwrite<std::byte[]>(bytes);
@@ -261,6 +385,26 @@ void object_reader::advise(footer hint) {
     throw_if(core_ == nullptr ? engine::no_reader() : error_value());
     throw_if(check_range("footer", hint.bytes, 0, engine::max_opening_memory));
     core_->advise(hint);
+}
+
+void object_reader::advise(access_pattern hint) {
+    throw_if(core_ == nullptr ? engine::no_reader() : error_value());
+    if (auto* prefetch = core_->prefetch()) prefetch->advise(engine::pattern_of(hint));
+}
+
+void object_reader::will_need(std::span<const byte_range> ranges) {
+    throw_if(core_ == nullptr ? engine::no_reader() : error_value());
+    core_->will_need(ranges);
+}
+
+void object_reader::dont_need(byte_range range) {
+    throw_if(core_ == nullptr ? engine::no_reader() : error_value());
+    if (auto* prefetch = core_->prefetch()) prefetch->dont_need(range);
+}
+
+reader_stats object_reader::stats() const {
+    auto* prefetch = core_ == nullptr ? nullptr : core_->prefetch();
+    return prefetch == nullptr ? reader_stats() : prefetch->stats();
 }
 
 std::uint64_t object_reader::tell() const noexcept {

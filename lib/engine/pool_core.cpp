@@ -80,6 +80,7 @@ pool_core::pool_core(
       observer_(options.observed_by() != nullptr ? options.observed_by() : factory_->observed_by()),
       deadline_(std::make_shared<close_deadline>(executor_, core_)),
       by_load_(options.sharing() == sharing_policy::least_outstanding),
+      max_streams_(options.size()),
       machine_(machine_options(options, *factory_)) {}
 
 pool_core::~pool_core() {
@@ -101,8 +102,10 @@ void pool_core::ride(std::shared_ptr<pool_waiter> who) {
 void pool_core::acquire(std::shared_ptr<pool_waiter> who) {
     refresh_loads();
     const fsm::request_class what = who->what;
-    enter(std::move(who), [now = core_->now(), what](pool_fsm& m, fsm::waiter_id id, pool_actions& out) {
-        m.acquire(id, now, what, out);
+    const bool shares = who->shares;
+    const auto now = core_->now();
+    enter(std::move(who), [now, what, shares](pool_fsm& m, fsm::waiter_id id, pool_actions& out) {
+        m.acquire(id, now, what, out, shares);
     });
 }
 
@@ -131,6 +134,10 @@ void pool_core::enter(std::shared_ptr<pool_waiter> who, Event event) {
         throw;
     }
     if (closing_) note_if_closed();
+}
+
+void pool_core::promote(pool_waiter& who) noexcept {
+    machine_.feed([&](pool_fsm& m, pool_actions&) { m.promote(id_of(who)); });
 }
 
 void pool_core::cancel(pool_waiter& who, const error_value& why) noexcept {

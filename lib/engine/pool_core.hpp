@@ -26,6 +26,8 @@ public:
     std::shared_ptr<pool_waiter> under_way;
     /// For acquire(): what the lease is for.
     fsm::request_class what = fsm::request_class::demand;
+    /// For acquire(): to take a busy stream rather than wait for a new one.
+    bool shares = false;
     /// For close(): the time after which leased streams are ended; zero: no limit.
     std::chrono::nanoseconds deadline_after{0};
 
@@ -49,6 +51,8 @@ public:
     void acquire(std::shared_ptr<pool_waiter> who);
     void close(std::shared_ptr<pool_waiter> who);
 
+    /// A caller has come to wait for the lease of the waiter. No effect on one that has its answer.
+    void promote(pool_waiter& who) noexcept;
     /// Answers the waiter with `why`, unless it has its answer already.
     void cancel(pool_waiter& who, const error_value& why) noexcept;
     void close_now() noexcept;
@@ -63,6 +67,8 @@ public:
     const object_ref& object() const noexcept { return factory_->object(); }
     /// Whether a stream takes several ranges at once.
     bool shares_streams() const noexcept { return factory_->supports_multi_request(); }
+    /// The largest number of streams.
+    std::size_t max_streams() const noexcept { return max_streams_; }
     const asio::any_io_executor& executor() const noexcept { return executor_; }
     /// Whether close() was called, or close_now().
     bool closing() const noexcept { return closing_; }
@@ -95,6 +101,7 @@ private:
     std::atomic<bool> closing_ = false;
     std::atomic<bool> closed_ = false;
     const bool by_load_;
+    const std::size_t max_streams_;
     runtime::machine_host<fsm::pool_fsm, fsm::pool_action> machine_;
 };
 

@@ -16,6 +16,7 @@ public:
     using transfer::abort;
     using transfer::prepare;
     using transfer::run;
+    using transfer::use_units;
 
 private:
     void transferred() noexcept override {
@@ -91,6 +92,7 @@ void read_operation::granted(lease granted) noexcept {
 void read_operation::next_round() noexcept {
     const error_value why = guarded([this] {
         round_ = read_round();
+        begun_ = false;
         return plan(round_);
     });
     if (why || round_.parts.empty()) return refuse(why);
@@ -129,11 +131,12 @@ bool read_operation::end_wait() noexcept {
 }
 
 void read_operation::run(const std::shared_ptr<multi_range_downloader>& stream) noexcept {
+    const auto self = std::static_pointer_cast<read_operation>(shared_from_this());
     std::shared_ptr<running_round> round;
     error_value why;
     try {
-        const auto self = std::static_pointer_cast<read_operation>(shared_from_this());
         round = std::make_shared<running_round>(self);
+        if (auto* const source = units()) round->use_units(*source);
         if (stream != nullptr) {
             round->prepare(stream, owner_, std::move(round_.parts));
         } else {
@@ -146,9 +149,11 @@ void read_operation::run(const std::shared_ptr<multi_range_downloader>& stream) 
         const std::lock_guard lock(mutex_);
         why = stop_;
         if (!why) running_ = round;
+        begun_ = !why;
     }
     if (why) return refuse(why);
     round->run();
+    requested();
 }
 
 void read_operation::round_over() noexcept {
@@ -245,6 +250,15 @@ std::uint64_t read_operation::offset(std::size_t index) const noexcept {
     return ended_->offset(index);
 }
 
+bool read_operation::stopped() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return static_cast<bool>(stop_);
+}
+
+std::shared_ptr<prefetch_unit> read_operation::fetched(std::size_t index) const noexcept {
+    return ended_ == nullptr ? nullptr : ended_->fetched(index);
+}
+
 void read_operation::ask_size(read_round& round) {
     round.parts.emplace_back().range = byte_range(0, 1);
     round.parts.back().memory = &probe_;
@@ -264,7 +278,7 @@ error_value read_operation::validate_parts(
 }
 
 std::uint64_t read_operation::prefix(const range_list& parts) const noexcept {
-    if (ended_ == nullptr || dropped_) return 0;
+    if (ended_ == nullptr || !begun_ || dropped_) return 0;
     std::uint64_t out = 0;
     for (std::size_t i = 0; i < parts.size(); ++i) {
         out += received(i);

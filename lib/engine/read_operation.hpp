@@ -64,6 +64,10 @@ protected:
     virtual std::string doing() const = 0;
     /// Whether the parts are memory of the caller. Must always return the same.
     virtual bool writes_to_caller() const noexcept { return true; }
+    /// The units that parts of the next round may be of; their owner hears when bytes arrive.
+    virtual unit_source* units() noexcept { return nullptr; }
+    /// The parts of a round have been requested; the read may be over by now, but not destroyed.
+    virtual void requested() noexcept {}
     /// Nothing of the read is under way any more: the last call before its completion, on any thread.
     virtual void over() noexcept {}
     /// The object's name; to be overridden by reads without a pool.
@@ -100,6 +104,15 @@ protected:
     /// After a failure: the number of contiguous right bytes at the front of the last round's parts.
     std::uint64_t prefix(const range_list& parts) const noexcept;
 
+    /// Whether the round that was planned last has begun.
+    bool has_begun() const noexcept { return begun_; }
+    /// Whether the read was cancelled, or its time is over.
+    bool stopped() const noexcept;
+    /// Of the last round: the unit of a part that was not requested, or null.
+    std::shared_ptr<prefetch_unit> fetched(std::size_t index) const noexcept;
+    /// Whether the caller's memory may be written. To be asked before each write.
+    bool touch() noexcept;
+
     /// Plans a round for the object's size only, by a read of the first byte: that request is valid for every size.
     void ask_size(read_round& round);
 
@@ -122,7 +135,6 @@ private:
     void round_over() noexcept;
     void opening_over() noexcept;
     void next_if_valid() noexcept;
-    bool touch() noexcept;
     error_value how_it_ended() noexcept;
 
     const std::shared_ptr<pool_core> pool_;
@@ -134,12 +146,13 @@ private:
     error_value refused_;  // why there was no further round
     std::shared_ptr<running_round> ended_;
     std::byte probe_{};
+    bool begun_ = false;
 
     enum class memory_state : unsigned char { untouched, touched, forgone };
     std::atomic<memory_state> memory_ = memory_state::untouched;
     std::atomic<bool> dropped_ = false;  // bytes have arrived since the memory was forgone
 
-    runtime::mutex mutex_;
+    mutable runtime::mutex mutex_;
     error_value stop_;  // the reason of the cancellation
     std::shared_ptr<running_round> running_;
     std::shared_ptr<runtime::timer> timer_;  // of a round that waits

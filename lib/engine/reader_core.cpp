@@ -1,7 +1,10 @@
 #include "engine/reader_core.hpp"
 
 #include "engine/fetch_plan.hpp"
+#include "engine/prefetch_unit.hpp"
 #include "error_text.hpp"
+#include "fsm/adaptive.hpp"
+#include "fsm/linear_ramp.hpp"
 #include "option_range.hpp"
 
 #include <boost/asio/error.hpp>
@@ -19,6 +22,30 @@ error_value position_in_use() noexcept {
     return described(code, "reader: another read from the position is under way");
 }
 
+std::unique_ptr<fsm::prefetch_policy> make_policy(
+    const reader_options& options, const std::shared_ptr<budget_core>& budget, std::size_t streams
+) {
+    switch (options.prefetch()) {
+        case prefetching::off: break;
+        case prefetching::linear_ramp: {
+            fsm::linear_ramp::options how;
+            how.concurrency = static_cast<std::uint32_t>(options.fetching().concurrency());
+            how.max_prefetch_bytes = options.max_prefetch_bytes();
+            return std::make_unique<fsm::linear_ramp>(how);
+        }
+        case prefetching::adaptive: {
+            fsm::adaptive::options how;
+            how.max_window_bytes =
+                std::min(options.max_prefetch_bytes().value_or(budget->limit_bytes()), budget->limit_bytes());
+            how.streams = streams;
+            return std::make_unique<fsm::adaptive>(
+                how, std::shared_ptr<fsm::waste_account>(budget, &budget->waste())
+            );
+        }
+    }
+    return nullptr;
+}
+
 error_value position_out_of_range() noexcept {
     return described(errc::invalid_argument, "reader: seek to a position that no object has");
 }
@@ -33,11 +60,21 @@ reader_core::reader_core(std::shared_ptr<pool_core> pool, mrd_pool owned, reader
     : pool_(std::move(pool)),
       options_(std::move(options)),
       owns_pool_(static_cast<bool>(owned)),
+      budget_(budget_access::core(options_.memory() ? *options_.memory() : memory_budget())),
+      id_(budget_->new_id()),
       owned_(std::move(owned)) {
     using namespace std::chrono_literals;
     throw_if(pool_ == nullptr ? no_pool() : error_value());
+    throw_if(check_least("max_prefetch_bytes", options_.max_prefetch_bytes().value_or(1), 1));
     throw_if(check_range("follow_interval", options_.follow_interval(), 1ms, 1h));
     throw_if(check_division(options_.fetching()));
+    auto policy = make_policy(options_, budget_, pool_->max_streams());
+    if (policy == nullptr) return;
+    // The machine acts for reads and units, which keep the reader alive.
+    const auto make_unit = [this](const fsm::unit_action& what) {
+        return std::make_shared<prefetch_unit>(shared_from_this(), what);
+    };
+    prefetch_.emplace(runtime::core_of(pool_->executor()), std::move(policy), make_unit);
 }
 
 error_value reader_core::enter(
@@ -51,6 +88,14 @@ error_value reader_core::enter(
     offset = at.value_or(position_);
     inside_.push_back(read);
     read.inside_ = true;
+    return {};
+}
+
+error_value reader_core::enter_unit(reader_entry& unit) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return errc::pool_closed;
+    inside_.push_back(unit);
+    unit.inside_ = true;
     return {};
 }
 
@@ -98,12 +143,17 @@ std::uint64_t reader_core::tell() const noexcept {
 }
 
 void reader_core::close() noexcept {
+    {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+    }
+    budget_->leave(id_);
+    if (prefetch_) prefetch_->close();
     for (;;) {
         std::shared_ptr<void> alive;
         reader_entry* read = nullptr;
         {
             const std::lock_guard lock(mutex_);
-            closed_ = true;
             const auto it =
                 std::ranges::find_if(inside_, [](const reader_entry& r) { return !r.abandoned_; });
             if (it == inside_.end()) return;
@@ -153,6 +203,27 @@ void reader_core::advise(footer hint) noexcept {
 std::uint64_t reader_core::advised_footer() const noexcept {
     const std::lock_guard lock(mutex_);
     return advised_footer_;
+}
+
+void reader_core::will_need(std::span<const byte_range> ranges) {
+    if (!prefetch_) return;
+    const auto known = pool_->info();
+    if (known == nullptr) {
+        const std::lock_guard lock(mutex_);
+        announced_.insert(announced_.end(), ranges.begin(), ranges.end());
+        // The object may have become known meanwhile: the next read looks.
+        return;
+    }
+    for (const byte_range& range : ranges) prefetch_->will_need(range.clamp_to(known->size));
+}
+
+void reader_core::use_announced(std::uint64_t size) noexcept {
+    std::vector<byte_range> ranges;
+    {
+        const std::lock_guard lock(mutex_);
+        ranges.swap(announced_);
+    }
+    for (const byte_range& range : ranges) prefetch_->will_need(range.clamp_to(size));
 }
 
 void reader_core::keep_footer(std::shared_ptr<const object_tail> bytes) noexcept {

@@ -39,6 +39,14 @@ void append_tail(transfer_parts& parts, std::uint64_t length, std::byte* memory)
     parts.back().memory = memory;
 }
 
+void append_unit(
+    transfer_parts& parts, byte_range range, fsm::unit_id unit, std::shared_ptr<prefetch_unit> fetched
+) {
+    parts.emplace_back().range = range;
+    parts.back().unit = unit;
+    parts.back().fetched = std::move(fetched);
+}
+
 byte_block allocate(std::uint64_t size) {
     auto* const memory = size > byte_range::max_end ? nullptr : new (std::nothrow) std::byte[size];
     if (memory == nullptr) {

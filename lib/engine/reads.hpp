@@ -36,6 +36,12 @@ void append_parts(transfer_parts& parts, const range_list& ranges, std::uint64_t
 /// Appends a part for the last `length` bytes of the object.
 void append_tail(transfer_parts& parts, std::uint64_t length, std::byte* memory);
 
+/// Appends a part that is not requested: a unit that a reader fetches ahead. It has its bytes already unless `fetched`
+/// is null.
+void append_unit(
+    transfer_parts& parts, byte_range range, fsm::unit_id unit, std::shared_ptr<prefetch_unit> fetched
+);
+
 /// Memory that is not zeroed, because it is about to be written.
 ///
 /// Throws: boost::system::errc::not_enough_memory; the text has the size.

@@ -17,6 +17,7 @@ using fsm::transfer_step_kind;
 std::uint32_t transfer::part::take(
     std::uint64_t position, std::span<const std::byte> bytes, std::uint32_t crc
 ) noexcept {
+    if (owner->units_ != nullptr && first == fsm::prefetch_time()) first = owner->units_->now();
     if (!owner->touch()) return crc32c_extend(crc, bytes);
     if (what.memory != nullptr)
         return crc32c_copy(std::span(what.memory + position, bytes.size()), bytes, crc);
@@ -47,6 +48,7 @@ std::span<std::byte> transfer::part::prepare(std::uint64_t position, std::size_t
 }
 
 void transfer::part::done(const range_outcome& outcome) noexcept {
+    if (owner->units_ != nullptr && !outcome.why) owner->report_arrival(*this);
     owner->end(*this, outcome);
 }
 
@@ -61,6 +63,11 @@ void transfer::part::granted(lease granted) noexcept {
 
 void transfer::part::answered(const error_value& why) noexcept {
     owner->end(*this, {why});
+}
+
+void transfer::part::fetched(std::shared_ptr<prefetch_unit> unit, const error_value& why) noexcept {
+    if (!why) what.fetched = std::move(unit);
+    owner->end(*this, {why, why ? 0 : what.range.length()});
 }
 
 transfer::transfer() noexcept = default;
@@ -118,7 +125,7 @@ void transfer::perform(part& p, const transfer_step& step) noexcept {
         case transfer_step_kind::read: read(p); break;
         case transfer_step_kind::end: end(p, {feed([](transfer_fsm& m) { return m.why(); })}); break;
         case transfer_step_kind::cancel_wait:
-            pool_->cancel(p, feed([](transfer_fsm& m) { return m.why(); }));
+            cancel_wait(p, feed([](transfer_fsm& m) { return m.why(); }));
             break;
         case transfer_step_kind::cancel_read: {
             std::shared_ptr<multi_range_downloader> stream;
@@ -133,8 +140,19 @@ void transfer::perform(part& p, const transfer_step& step) noexcept {
 }
 
 void transfer::acquire(part& p) noexcept {
+    if (p.what.fetched != nullptr) return end(p, {error_value(), p.what.range.length()});
+    const fsm::request_class what = what_;
     try {
-        pool_->acquire(std::shared_ptr<pool_waiter>(self(), &p));
+        if (p.what.unit != 0) {
+            units_->wait(p.what.unit, std::shared_ptr<unit_waiter>(self(), &p));
+        } else {
+            p.pool_waiter::what = what;
+            // What is fetched ahead occupies streams: a read must not wait for another one because of that.
+            p.shares = units_ != nullptr;
+            pool_->acquire(std::shared_ptr<pool_waiter>(self(), &p));
+            // It may have been promoted before the pool knew it.
+            if (what_ == fsm::request_class::demand && what != fsm::request_class::demand) pool_->promote(p);
+        }
     } catch (...) {
         end(p, {current_error()});
         return;
@@ -142,8 +160,20 @@ void transfer::acquire(part& p) noexcept {
     perform(p, feed([&p](transfer_fsm& m) { return m.asked(p.index); }));
 }
 
+void transfer::cancel_wait(part& p, const error_value& why) noexcept {
+    if (p.what.unit != 0) return units_->cancel_wait(p.what.unit, p, why);
+    pool_->cancel(p, why);
+}
+
+void transfer::report_arrival(const part& p) noexcept {
+    const auto stream = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(p.stream.get()));
+    const auto now = units_->now();
+    units_->arrived({p.what.range, stream, p.sent, p.first, now});
+}
+
 void transfer::read(part& p) noexcept {
     const auto stream = p.stream;
+    if (units_ != nullptr) p.sent = units_->now();
     std::int64_t id = 0;
     try {
         id = stream->read(std::shared_ptr<range_sink>(self(), &p));
@@ -170,6 +200,12 @@ void transfer::end(part& p, const range_outcome& how) noexcept {
 
 void transfer::abort(const error_value& why) noexcept {
     if (feed([&why](transfer_fsm& m) { return m.cancel(why); })) cancel_parts();
+}
+
+void transfer::promote() noexcept {
+    what_ = fsm::request_class::demand;
+    if (pool_ == nullptr) return;
+    for (std::size_t i = 0; i < machine_.size(); ++i) pool_->promote(parts_[i]);
 }
 
 void transfer::cancel_parts() noexcept {

@@ -5,11 +5,13 @@
 
 #include "engine/pool_core.hpp"
 #include "engine/scatter.hpp"
+#include "engine/unit_wait.hpp"
 #include "fsm/transfer_fsm.hpp"
 #include "runtime/mutex.hpp"
 
 #include <boost/container/small_vector.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,8 +27,10 @@ struct transfer_part {
     std::byte* memory = nullptr;                  // contiguous memory for all bytes
     const detail::destination* pieces = nullptr;  // or: several buffers, from `position` on
     std::uint64_t position = 0;
-    std::shared_ptr<const scatter> into;  // or: the memory of joined ranges; bytes of gaps are dropped
-    bool tail = false;                    // see range_sink
+    std::shared_ptr<const scatter> into;       // or: the memory of joined ranges; bytes of gaps are dropped
+    bool tail = false;                         // see range_sink
+    fsm::unit_id unit = 0;                     // not to be requested: a unit that is in memory, or under way
+    std::shared_ptr<prefetch_unit> fetched{};  // that unit, once it has the bytes
 };
 
 /// Most reads have one part.
@@ -44,6 +48,10 @@ public:
     std::uint64_t received(std::size_t index) const noexcept { return machine_.received(index); }
     /// The offset of part `index` in the object; 0 for a tail of which no byte has arrived.
     std::uint64_t offset(std::size_t index) const noexcept { return machine_.offset(index); }
+    /// The unit of a part that was not requested; null if it has failed, and for other parts.
+    const std::shared_ptr<prefetch_unit>& fetched(std::size_t index) const noexcept {
+        return parts_[index].what.fetched;
+    }
 
 protected:
     transfer() noexcept;
@@ -58,6 +66,15 @@ protected:
         transfer_parts parts
     );
 
+    /// Parts may be units of `source`, which also hears when bytes arrive. To be called before run(); the source must
+    /// outlive the transfer.
+    void use_units(unit_source& source) noexcept { units_ = &source; }
+
+    /// What the parts are for, to be called before run(): by default a caller waits for them.
+    void use_class(fsm::request_class what) noexcept { what_ = what; }
+    /// A caller has come to wait for them. At any time.
+    void promote() noexcept;
+
     /// Begins all parts. To be called once.
     void run() noexcept;
     /// Ends the transfer early, with `why` as its result, unless all parts have ended. On any thread, any number of
@@ -65,7 +82,7 @@ protected:
     void abort(const error_value& why) noexcept;
 
 private:
-    struct part final : public range_sink, public pool_waiter {
+    struct part final : public range_sink, public pool_waiter, public unit_waiter {
         // Not defaulted: the initializers below are not complete yet where std::optional requires a constructor.
         part() noexcept {}
 
@@ -75,6 +92,8 @@ private:
         // Guarded by the transfer's lock: a cancellation may read the stream while the part ends.
         lease held;
         std::shared_ptr<multi_range_downloader> stream;
+        // Of the request and of its first bytes, if the reader wants to know.
+        fsm::prefetch_time sent{}, first{};
 
         byte_range range() const noexcept override { return what.range; }
         bool tail() const noexcept override { return what.tail; }
@@ -85,6 +104,7 @@ private:
         void done(const range_outcome& outcome) noexcept override;
         void granted(lease granted) noexcept override;
         void answered(const error_value& why) noexcept override;
+        void fetched(std::shared_ptr<prefetch_unit> unit, const error_value& why) noexcept override;
     };
 
     void set_parts(transfer_parts parts);
@@ -102,7 +122,9 @@ private:
     }
     void perform(part& p, const fsm::transfer_step& step) noexcept;
     void acquire(part& p) noexcept;
+    void cancel_wait(part& p, const error_value& why) noexcept;
     void read(part& p) noexcept;
+    void report_arrival(const part& p) noexcept;
     void end(part& p, const range_outcome& how) noexcept;
     void cancel_parts() noexcept;
     void finish() noexcept;
@@ -110,6 +132,8 @@ private:
     std::shared_ptr<pool_core> pool_;
     std::shared_ptr<multi_range_downloader> stream_;
     std::shared_ptr<stream_listener> owner_;
+    unit_source* units_ = nullptr;
+    std::atomic<fsm::request_class> what_ = fsm::request_class::demand;
     std::optional<part> single_;
     std::unique_ptr<part[]> several_;
     part* parts_ = nullptr;  // in single_ or several_

@@ -102,7 +102,11 @@ asio::any_io_executor executor_of(const std::shared_ptr<client_core>& core) {
 }  // namespace gcs
 
 client::client(asio::any_io_executor executor, client_options options)
-    : core_(std::make_shared<gcs::client_core>(executor, gcs::make_grpc_service(executor, options))) {}
+    : core_(std::make_shared<gcs::client_core>(
+          executor,
+          gcs::make_grpc_service(executor, options),
+          options.memory() ? *options.memory() : memory_budget()
+      )) {}
 
 client::executor_type client::get_executor() const noexcept {
     return core_ == nullptr ? executor_type() : core_->executor();
@@ -118,7 +122,14 @@ mrd_pool client::pool(object_ref object, pool_options options) {
     return {core_->executor(), core_->service().streams(std::move(object), options), options};
 }
 
+memory_budget client::memory() const {
+    gcs::require_client(core_);
+    return core_->memory();
+}
+
 object_reader client::reader(object_ref object, reader_options options, pool_options pool_options) {
+    gcs::require_client(core_);
+    if (!options.memory()) options.memory(core_->memory());
     return object_reader(pool(std::move(object), std::move(pool_options)), std::move(options));
 }
 

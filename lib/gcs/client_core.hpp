@@ -12,15 +12,17 @@ namespace rangeio::gcs {
 /// The state that a client and its operations share.
 class client_core {
 public:
-    client_core(asio::any_io_executor executor, std::shared_ptr<gcs::service> service)
-        : executor_(std::move(executor)), service_(std::move(service)) {}
+    client_core(asio::any_io_executor executor, std::shared_ptr<gcs::service> service, memory_budget memory)
+        : executor_(std::move(executor)), service_(std::move(service)), memory_(std::move(memory)) {}
 
     const asio::any_io_executor& executor() const noexcept { return executor_; }
     gcs::service& service() const noexcept { return *service_; }
+    const memory_budget& memory() const noexcept { return memory_; }
 
 private:
     const asio::any_io_executor executor_;
     const std::shared_ptr<gcs::service> service_;
+    const memory_budget memory_;
 };
 
 /// Throws the failure of every operation on a client that was moved from, if `core` is null.

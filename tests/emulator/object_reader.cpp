@@ -48,6 +48,7 @@ using rangeio::fetch_options;
 using rangeio::footer;
 using rangeio::object_reader;
 using rangeio::object_ref;
+using rangeio::prefetching;
 using rangeio::reader_options;
 using rangeio::seek_basis;
 using rangeio::emulator::server_options;
@@ -126,7 +127,8 @@ asio::awaitable<void> read_with_asio(engine_fixture& f, object_ref object, const
 }
 
 asio::awaitable<void> read_in_one_request(engine_fixture& f, object_ref object, const std::string& content) {
-    const reader_options whole = reader_options().fetching(fetch_options().concurrency(1));
+    const reader_options whole =
+        reader_options().fetching(fetch_options().concurrency(1)).prefetch(prefetching::off);
     object_reader reader = f.client.reader(std::move(object), whole);
     std::vector<std::byte> memory(content.size());
     const auto as_much_as_fits = [](const error_code& why, std::size_t) {
@@ -537,7 +539,7 @@ asio::awaitable<void> seek_everywhere(engine_fixture& f, object_ref object) {
 }
 
 asio::awaitable<void> read_blocks(engine_fixture& f, object_ref object, const std::string& content) {
-    object_reader reader = f.client.reader(std::move(object));
+    object_reader reader = f.client.reader(std::move(object), reader_options().prefetch(prefetching::off));
     const auto first = co_await reader.async_read_block(std::numeric_limits<std::size_t>::max());
     CHECK(first.size() == 4 * mib);
     CHECK(has_bytes(first.span(), content.substr(0, 4 * mib)));
@@ -563,8 +565,37 @@ TEST_CASE("object_reader: a seek cannot leave the range of positions") {
     f.run(seek_everywhere(f, f.put("o", pattern(10))));
 }
 
-TEST_CASE("object_reader: a block has at most 4 MiB, and outlives the reader") {
+TEST_CASE("object_reader: without prefetching a block has at most 4 MiB; it outlives the reader") {
     engine_fixture f;
     const std::string content = pattern(5 * mib);
     f.run(read_blocks(f, f.put("o", content), content));
+}
+
+namespace {
+
+asio::awaitable<void> hold_a_block(engine_fixture& f, object_ref object, rangeio::memory_budget budget) {
+    object_reader reader = f.client.reader(object);
+    object_reader other = f.client.reader(std::move(object), reader_options().memory(budget));
+    reader.advise(rangeio::access_pattern::random);
+    other.advise(rangeio::access_pattern::random);
+    CHECK(budget.limit_bytes() != f.client.memory().limit_bytes());
+    (void)co_await reader.async_read_block(10);  // comes with the open
+    (void)co_await other.async_read_block(10);
+    const rangeio::byte_slice one = co_await reader.async_read_block(100);
+    const rangeio::byte_slice two = co_await other.async_read_block(200);
+    CHECK(f.client.memory().stats().reserved_bytes == 100);
+    CHECK(budget.stats().reserved_bytes == 200);
+    co_await reader.async_close();
+    co_await other.async_close();
+}
+
+}  // namespace
+
+TEST_CASE("object_reader: the readers of a client have its memory, unless they are given another one") {
+    engine_fixture f(rangeio::client_options().memory(rangeio::memory_budget(5 << 20)));
+    CHECK(f.client.memory().limit_bytes() == 5 << 20);
+    const rangeio::memory_budget budget;
+    f.run(hold_a_block(f, f.put("o", std::string(1000, 'x')), budget));
+    CHECK(f.client.memory().stats().reserved_bytes == 0);
+    CHECK(budget.stats().reserved_bytes == 0);
 }

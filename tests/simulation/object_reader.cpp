@@ -117,11 +117,14 @@ void run_scene(Program program) {
 void run_task(
     const scripted_service_options& how, const std::function<asio::awaitable<void>(reader_scene&)>& task
 ) {
-    run_scene([&](sim::world& w) {
-        reader_scene s(w, how);
-        s.spawn("task", task(s));
-        w.run();
-    });
+    for (const prefetching ahead : {prefetching::off, prefetching::linear_ramp, prefetching::adaptive}) {
+        CAPTURE(ahead);
+        run_scene([&](sim::world& w) {
+            reader_scene s(w, how, reader_options().prefetch(ahead));
+            s.spawn("task", task(s));
+            w.run();
+        });
+    }
 }
 
 void explore_scene(const sim::program& program) {
@@ -135,7 +138,7 @@ asio::awaitable<void> close_twice(reader_scene& s) {
 }
 
 const error_code eof = make_error_code(asio::error::eof);
-const error_code aborted = make_error_code(asio::error::operation_aborted);
+const error_code read_aborted = make_error_code(asio::error::operation_aborted);
 const error_code in_progress = make_error_code(asio::error::in_progress);
 
 asio::awaitable<void> read_through(reader_scene& s) {
@@ -166,7 +169,7 @@ asio::awaitable<void> read_through(reader_scene& s) {
     CHECK((co_await s.read_block(0)).bytes == 0);
     CHECK((co_await s.read_block(20)).bytes == 20);
     CHECK(r.tell() == 24);
-    CHECK(s.service().calls() == 1);
+    CHECK(s.service().calls() <= 2);  // the second one of what is fetched ahead
 }
 
 asio::awaitable<void> seek_wrongly(reader_scene& s) {
@@ -376,7 +379,7 @@ TEST_CASE(
                 co_await asio::this_coro::throw_if_cancelled(false);
                 co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
                 const read_end end = co_await s.read(8, object_bytes);
-                w.check(end.why.code() == aborted, "the read ends with: " + end.why.message());
+                w.check(end.why.code() == read_aborted, "the read ends with: " + end.why.message());
                 w.ended(must_end);
             };
             s.spawn("reader", follow(), stop.slot());
@@ -403,7 +406,7 @@ TEST_CASE("object_reader: a cancelled read leaves the position, and the reader u
             [](reader_scene& in) -> asio::awaitable<void> {
                 co_await asio::this_coro::throw_if_cancelled(false);
                 const read_end end = co_await in.read(40);
-                const bool cancelled = end.why.code() == aborted;
+                const bool cancelled = end.why.code() == read_aborted;
                 in.world().check(cancelled || end.bytes == 40, "a cancelled read ends otherwise");
                 in.world().check(
                     in.reader().tell() == (cancelled ? 0 : 40), "a cancelled read moves the position"
@@ -428,7 +431,7 @@ asio::awaitable<void> read_until_closed(reader_scene& s, std::uint64_t at) {
         const read_end end = co_await s.read(8, at);
         if (end.why.code() == errc::pool_closed) co_return;
         s.world().check(
-            end.bytes == 8 || end.why.code() == aborted, "a read ends with: " + end.why.message()
+            end.bytes == 8 || end.why.code() == read_aborted, "a read ends with: " + end.why.message()
         );
     }
 }
@@ -457,7 +460,7 @@ TEST_CASE("object_reader: the end of the handle ends its reads") {
         }
         s.destroy_reader();
         w.run();
-        w.check(end == aborted, "the read does not end as cancelled");
+        w.check(end == read_aborted, "the read does not end as cancelled");
     });
 }
 
@@ -561,10 +564,14 @@ asio::awaitable<void> random_operations(reader_scene& s, std::uint64_t seed) {
                 check(co_await s.read(n), position);
                 position += expected(position);
                 break;
-            case 1:
-                check(co_await s.read_block(n), position);
-                position += expected(position);
+            case 1: {
+                // A block may be shorter than what exists.
+                const read_end end = co_await s.read_block(n);
+                const std::uint64_t most = expected(position);
+                s.world().check(end.bytes <= most && (end.bytes == 0) == (most == 0), "a block has no byte");
+                position += end.bytes;
                 break;
+            }
             case 2: check(co_await s.read(n, at), at); break;
             default: position = r.seek(static_cast<std::int64_t>(at)); break;
         }

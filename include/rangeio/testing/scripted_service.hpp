@@ -138,6 +138,9 @@ public:
     /// Calls, or scripted streams, that have reached the service; and those that were begun and have not ended.
     std::uint64_t calls() const noexcept;
     std::uint64_t calls_open() const noexcept;
+    /// The ranges that calls have requested, and the bytes of objects that they have sent.
+    std::uint64_t ranges_requested() const noexcept;
+    std::uint64_t bytes_sent() const noexcept;
     /// The number of connections that were made.
     std::uint64_t connections() const noexcept;
     /// How often each fault of the script has struck, in the order of the script.

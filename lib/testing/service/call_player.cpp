@@ -54,6 +54,7 @@ void call_player::lost(const call_script::ending& how) {
 }
 
 void call_player::ask(std::int64_t read_id, std::uint64_t offset, std::uint64_t length) {
+    ++service_->ranges_requested;
     if (opening_due_ && connection_->silent()) return;
     requests_.push_back({read_id, offset, length, sim::later(in().now(), service_->link.latency())});
     if (opening_due_) take_due();
@@ -163,6 +164,7 @@ void call_player::put_on_link(const call_script::response& response) {
     const std::uint64_t slow_rate = state.link_bytes_per_second;
     std::uint64_t bytes = 0;
     for (const call_script::chunk& c : response.chunks) bytes += c.size;
+    service_->bytes_sent += bytes;
     const auto now = in().now();
     const auto passed = slow_rate != 0 ? now : state.reserve_link(now, bytes, service_->link.bandwidth());
     if (passed == now && (slow_rate == 0 || bytes == 0)) {

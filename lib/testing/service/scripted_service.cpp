@@ -81,6 +81,14 @@ std::uint64_t scripted_service::calls_open() const noexcept {
     return shared_->calls_open;
 }
 
+std::uint64_t scripted_service::ranges_requested() const noexcept {
+    return shared_->ranges_requested;
+}
+
+std::uint64_t scripted_service::bytes_sent() const noexcept {
+    return shared_->bytes_sent;
+}
+
 std::uint64_t scripted_service::connections() const noexcept {
     return shared_->network->connected();
 }

@@ -35,6 +35,8 @@ public:
     std::uint64_t calls_made = 0;  // by clients
     std::uint64_t calls = 0;       // those of them that have reached the service
     std::uint64_t calls_open = 0;  // made, and not ended
+    std::uint64_t ranges_requested = 0;
+    std::uint64_t bytes_sent = 0;
 
     /// Selects the bytes of a generation, for `object_content`. No other object has these: generations remain far
     /// below.
