@@ -26,6 +26,7 @@
 #include <rangeio/pool_cache_stats.hpp>
 #include <rangeio/pool_stats.hpp>
 #include <rangeio/range_spec.hpp>
+#include <rangeio/readahead_cache.hpp>
 #include <rangeio/retry_policy.hpp>
 #include <rangeio/split_range.hpp>
 #include <rangeio/stream_stats.hpp>

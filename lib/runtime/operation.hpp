@@ -52,6 +52,9 @@ protected:
     /// then cancellation of the type `total` is honored. On any thread.
     virtual bool untouched() noexcept { return true; }
 
+    /// That of the handler, from start() to complete().
+    const asio::any_io_executor& executor() const noexcept { return executor_; }
+
 private:
     friend class completion_batch;
 

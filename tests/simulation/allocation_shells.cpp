@@ -1,11 +1,13 @@
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 #include <rangeio/object_reader.hpp>
+#include <rangeio/readahead_cache.hpp>
 #include <rangeio/sim/allocation_failures.hpp>
 #include <rangeio/sim/allocation_sweep.hpp>
 #include <rangeio/sim/context.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 
+#include "support/budget_unit.hpp"
 #include "support/run.hpp"
 #include "testing/service/watched_memory.hpp"
 
@@ -67,6 +69,7 @@ struct stage {
         pool.reset();
         cache.reset();
         reader.reset();
+        ahead.reset();
         w.run();
         w.check(service.calls_open() == 0, "calls of the service are open though nobody is there");
         w.check(memory.intact(), "a destination was written after its operation had ended");
@@ -81,6 +84,7 @@ struct stage {
     std::optional<mrd_pool> pool;
     std::optional<mrd_pool_cache> cache;
     std::optional<object_reader> reader;
+    std::optional<readahead_cache> ahead;
     sim::context io;
 };
 
@@ -237,6 +241,39 @@ asio::awaitable<void> use_reader(stage& s, object_reader& reader) {
     co_await insist(s.w, close);
 }
 
+asio::awaitable<void> use_readahead_cache(stage& s, readahead_cache& cache) {
+    const auto miss = [&]() -> asio::awaitable<void> {
+        watched_memory::guard memory(s.memory, 8);
+        s.w.check(co_await cache.async_read_some_at(4, memory.span()) == 8, "a short read");
+        s.check_bytes(memory.span(), 4);
+    };
+    const auto front_is_kept = [&]() -> asio::awaitable<void> {
+        const readahead_stats before = cache.stats();
+        watched_memory::guard memory(s.memory, 20);
+        s.w.check(co_await cache.async_read_some_at(10, memory.span()) == 20, "a short read");
+        s.check_bytes(memory.span(), 10);
+        s.w.check(cache.stats().requested_bytes == before.requested_bytes + 18, "the window was lost");
+    };
+    const auto block = [&]() -> asio::awaitable<void> {
+        const byte_slice got = co_await cache.async_read_block_at(30, 4);
+        s.w.check(got.size() == 4, "a short block");
+        s.check_bytes(got.span(), 30);
+    };
+    const auto at_end = [&]() -> asio::awaitable<void> {
+        const byte_slice got = co_await cache.async_read_block_at(60, 4);
+        s.w.check(got.size() == 4, "a short block");
+        error_value why;
+        (void)co_await cache.async_read_block_at(64, 1, redirect_error_value(why));
+        s.w.check(code_unless_memory(why) == asio::error::eof, "another end: " + why.message());
+    };
+    const auto close = [&]() -> asio::awaitable<void> { co_await cache.async_close(); };
+    co_await insist(s.w, miss);
+    co_await insist(s.w, front_is_kept);
+    co_await insist(s.w, block);
+    co_await insist(s.w, at_end);
+    co_await insist(s.w, close);
+}
+
 void make_cache(stage& s) {
     s.cache.emplace(s.io.get_executor(), [&s](const object_ref&, const pool_options&) {
         return s.service.transport(s.io.get_executor(), 30s);
@@ -299,6 +336,24 @@ TEST_CASE("allocations: a reader survives any failure, and stays usable") {
     }
 }
 
+TEST_CASE("allocations: a read-ahead cache survives any failure, and keeps its window") {
+    for (const prefetching ahead : {prefetching::off, prefetching::adaptive}) {
+        sweep_it(
+            [ahead](world& w) {
+                stage s(w);
+                const auto on = s.io.get_executor();
+                object_reader reader(
+                    mrd_pool(on, s.service.transport(on, 30s)), reader_options().prefetch(ahead)
+                );
+                s.ahead.emplace(std::move(reader), readahead_options().block_bytes(8));
+                sim::spawn(on, "reader", use_readahead_cache(s, *s.ahead));
+                s.finish();
+            },
+            50
+        );
+    }
+}
+
 TEST_CASE("allocations: a cache of pools survives any failure") {
     sweep_it(
         [](world& w) {
@@ -327,4 +382,57 @@ TEST_CASE("allocations: handles and contexts can be destroyed at any failure") {
             3
         );
     }
+}
+
+namespace {
+
+/// Of three readers on one unit, two wait for bytes, and the third comes to wait.
+asio::awaitable<void> reserve_and_release(world& w) {
+    const memory_budget budget(memory_budget::min_limit_bytes);
+    const auto core = engine::budget_access::core(budget);
+    int granted = 0;
+    std::vector<std::shared_ptr<support::budget_unit>> units;
+    const auto request = [&](fsm::reader_id reader, fsm::request_class lane) {
+        const auto unit = std::make_shared<support::budget_unit>(
+            core,
+            [&granted](support::budget_unit&) { ++granted; },
+            [](support::budget_unit& self) { self.room.release(); }
+        );
+        units.push_back(unit);
+        const auto before = core->stats();
+        try {
+            unit->request(reader, lane, budget.limit_bytes());
+        } catch (const std::bad_alloc&) {
+            w.check(core->stats() == before, "a request without memory has had an effect");
+            unit->request(reader, lane, budget.limit_bytes());
+        }
+    };
+    request(1, fsm::request_class::demand);
+    request(2, fsm::request_class::demand);
+    request(3, fsm::request_class::speculative);
+    w.check(granted == 2, "two readers wait, and are granted a unit each");
+    {
+        const sim::allocation_failures all(1, 1'000'000);
+        units[0]->room.mark(fsm::budget_use::kept);
+        units[1]->room.mark(fsm::budget_use::parked);
+        units[2]->room.promote();
+        w.check(granted == 3, "the third is granted only if there is memory");
+        core->leave(2);
+        units.clear();
+    }
+    w.check(core->stats().reserved_bytes == 0, "bytes were lost");
+    co_return;
+}
+
+}  // namespace
+
+TEST_CASE("allocations: a request for bytes of a budget survives any failure, and all else needs no memory") {
+    sweep_it(
+        [](world& w) {
+            sim::context io(w, "io");
+            sim::spawn(io.get_executor(), "reader", reserve_and_release(w));
+            w.run();
+        },
+        15
+    );
 }

@@ -244,6 +244,8 @@ public:
     initiation(std::shared_ptr<operation_base> op, outcome_of<T>& from, executor_type executor)
         : op_(std::move(op)), from_(&from), executor_(std::move(executor)) {}
     executor_type get_executor() const noexcept { return executor_; }
+    /// Null after the start.
+    const std::shared_ptr<operation_base>& operation() const noexcept { return op_; }
 
     template <class Handler>
     void operator()(Handler&& handler) {

@@ -1,0 +1,74 @@
+#include "engine/readahead_core.hpp"
+
+#include "error_text.hpp"
+#include "option_range.hpp"
+
+#include <boost/asio/error.hpp>
+
+namespace rangeio::engine {
+namespace {
+
+/// Finds out whether a reader is closed, without a read.
+class closed_question final : public reader_entry {
+public:
+    void abandon() noexcept override {}
+    std::shared_ptr<void> keep() noexcept override { return nullptr; }
+};
+
+}  // namespace
+
+readahead_core::readahead_core(object_reader reader, readahead_options options)
+    : reader_(std::move(reader)), options_(options) {
+    throw_if(reader_ ? error_value() : no_reader());
+    throw_if(check_range("block_bytes", options.block_bytes(), 1, readahead_options::max_block_bytes));
+}
+
+error_value readahead_core::closed() noexcept {
+    closed_question entry;
+    std::uint64_t offset = 0;
+    const error_value why = state().enter(entry, 0, offset);
+    state().leave(entry);
+    return !why && pool()->closing() ? error_value(errc::pool_closed) : why;
+}
+
+error_value readahead_core::enter() noexcept {
+    if (const error_value why = closed()) return why;
+    const std::lock_guard lock(mutex_);
+    if (!std::exchange(in_use_, true)) return {};
+    const auto code = make_error_code(asio::error::in_progress);
+    return described(code, "readahead cache: another read is under way");
+}
+
+void readahead_core::leave() noexcept {
+    const std::lock_guard lock(mutex_);
+    in_use_ = false;
+}
+
+readahead_window readahead_core::window() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return window_;
+}
+
+void readahead_core::count_hit() noexcept {
+    const std::lock_guard lock(mutex_);
+    ++stats_.hits;
+}
+
+void readahead_core::count_miss() noexcept {
+    const std::lock_guard lock(mutex_);
+    ++stats_.misses;
+}
+
+void readahead_core::replace(readahead_window window, std::uint64_t bytes) noexcept {
+    const std::lock_guard lock(mutex_);
+    std::swap(window_, window);  // the old one is freed without the lock
+    ++stats_.misses;
+    stats_.requested_bytes += bytes;
+}
+
+readahead_stats readahead_core::stats() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return stats_;
+}
+
+}  // namespace rangeio::engine
