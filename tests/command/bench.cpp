@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 
 namespace support {
 namespace {
@@ -111,6 +112,53 @@ TEST_CASE("bench --think-time: it passes before each read and is no part of the 
     // At least half of the reads took the median, which is shown as up to 1.6 % more.
     const double read_seconds = reads / 2 * json.at("latency_us").at("p50").to_number<double>() / 1.016e6;
     CHECK(reads * 0.3 + read_seconds <= all.count());
+}
+
+TEST_CASE("bench --prefetch: reads go through a reader, whose counts during the measurement are reported") {
+    const fixture here;
+    here.put("object", pattern(16 * mib));
+    const auto report = [&here](words further) {
+        further.insert(further.end(), {"--json", "--io-size", "64KiB", "--depth", "2"});
+        const outcome got = bench(here, further);
+        CAPTURE(got.err);
+        REQUIRE(got.code == 0);
+        return boost::json::parse(got.out).as_object();
+    };
+    CHECK(report({}).if_contains("prefetch") == nullptr);
+    CHECK(report({"--prefetch", "off"}).if_contains("prefetch") == nullptr);
+    const auto json = report({"--prefetch", "linear", "--budget", "3MiB"});
+    const auto& ahead = json.at("prefetch").as_object();
+    CHECK(ahead.at("how").as_string() == "linear");
+    CHECK(ahead.at("budget_bytes").as_int64() == static_cast<std::int64_t>(3 * mib));
+    CHECK(ahead.at("peak_budget_bytes").as_int64() > 0);
+    const std::int64_t counted =
+        ahead.at("hits").as_int64() + ahead.at("partial_hits").as_int64() + ahead.at("misses").as_int64();
+    // Reads that began before the measurement, or ended after it.
+    CHECK(std::abs(counted - json.at("operations").as_int64()) <= 2);
+}
+
+TEST_CASE("bench --plan: what is announced of a pass is read from memory") {
+    const fixture here;
+    here.put("object", pattern(16 * mib));
+    // Two blocks in sequence have nothing fetched ahead by this policy.
+    const auto hit_rate = [&here](words further) {
+        further.insert(
+            further.end(), {"--json", "--io-size", "64KiB", "--pattern", "parquet", "--prefetch", "linear"}
+        );
+        const outcome got = bench(here, further);
+        CAPTURE(got.err);
+        REQUIRE(got.code == 0);
+        const auto json = boost::json::parse(got.out).at("prefetch").as_object();
+        const auto hits = json.at("hits").to_number<double>() + json.at("partial_hits").to_number<double>();
+        return hits / (hits + json.at("misses").to_number<double>());
+    };
+    CHECK(hit_rate({}) < 0.2);
+    CHECK(hit_rate({"--plan"}) > 0.5);
+    const outcome got =
+        bench(here, {"--io-size", "1", "--pattern", "parquet", "--prefetch", "linear", "--plan"});
+    CHECK(got.code == 1);
+    CHECK(got.one_line());
+    CHECK(got.err.find("--plan") != std::string::npos);
 }
 
 TEST_CASE("bench: an empty object is an error") {

@@ -53,6 +53,19 @@ TEST_CASE("bench patterns: zigzag reads 16 blocks and goes back by 8") {
     CHECK((blocks_read("zigzag", 3) == numbers{0, 1, 2}));
 }
 
+TEST_CASE("bench patterns: parquet reads the last block, then three column chunks of each row group") {
+    numbers expected{50};
+    for (const std::uint64_t group : {0U, 24U}) {
+        for (const std::uint64_t chunk : {2U, 8U, 18U}) {
+            expected.insert(expected.end(), {group + chunk, group + chunk + 1});
+        }
+    }
+    CHECK((blocks_read("parquet", 51) == expected));
+    // Neither has a second row group.
+    CHECK(blocks_read("parquet", 48).size() == 7);
+    CHECK((blocks_read("parquet", 24) == numbers{23}));
+}
+
 TEST_CASE("bench patterns: each reads the only block of a small object") {
     for (const std::string_view name : regular_patterns()) {
         CAPTURE(name);

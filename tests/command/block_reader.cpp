@@ -17,7 +17,10 @@
 #include <cstddef>
 #include <future>
 #include <memory>
+#include <span>
 #include <stdexcept>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace rangeio::tool {
@@ -27,52 +30,49 @@ using namespace std::chrono_literals;
 using testing::threaded_service;
 using testing::threaded_service_options;
 
-constexpr std::uint64_t object_bytes = 100'000;
+constexpr std::uint64_t object_bytes = 5'000'000;
 constexpr std::int64_t generation = 7;
 
-read_ahead blocks_of(std::uint64_t bytes) {
-    read_ahead ahead;
-    ahead.block_bytes = bytes;
-    return ahead;
+mrd_pool pool_of(
+    threaded_service& service, asio::io_context& loop, const retry_policy& retry = retry_policy()
+) {
+    return mrd_pool(loop.get_executor(), service.transport(loop.get_executor(), 20s, retry), pool_options());
 }
 
-/// Reads the whole object into a sink.
+/// Reads the whole object into a sink, after its size has become known.
 asio::awaitable<void> read_all(
-    threaded_service& service,
-    asio::io_context& loop,
-    blocking_thread& writer,
-    read_ahead ahead,
-    block_sink sink
+    mrd_pool& pool, object_reader& reader, blocking_thread& writer, block_sink sink
 ) {
-    mrd_pool pool(loop.get_executor(), service.transport(loop.get_executor(), 20s), pool_options());
+    co_await pool.async_refresh_size();
     std::vector<byte_range> all;
     all.emplace_back(0, object_bytes);
-    co_await read_in_order(pool, all, ahead, fetch_options(), writer, sink);
+    co_await read_in_order(reader, all, writer, sink);
 }
 
 /// The same, for as long as it takes.
-void read_with(const read_ahead& ahead, asio::io_context& loop, const block_sink& sink) {
-    threaded_service service(threaded_service_options().object_bytes(object_bytes).max_chunk_bytes(3000));
+void read_with(prefetching how, asio::io_context& loop, const block_sink& sink) {
+    threaded_service service(threaded_service_options().object_bytes(object_bytes));
     blocking_thread writer;
-    run(loop, read_all(service, loop, writer, ahead, sink));
+    mrd_pool pool = pool_of(service, loop);
+    object_reader reader(pool, reader_options().prefetch(how));
+    run(loop, read_all(pool, reader, writer, sink));
 }
 
 TEST_SUITE_BEGIN("block reader");
 
-TEST_CASE("read_in_order: the bytes arrive in order when the ring of blocks is reused many times") {
-    std::uint64_t block = 0;
-    SUBCASE("the last block is full") {
-        block = 1000;
+TEST_CASE("read_in_order: the bytes arrive in order, whatever is fetched ahead") {
+    prefetching how = prefetching::off;
+    SUBCASE("off") {}
+    SUBCASE("linear") {
+        how = prefetching::linear_ramp;
     }
-    SUBCASE("the last block is partial") {
-        block = 999;
-    }
-    SUBCASE("one block holds the whole object") {
-        block = object_bytes;
+    SUBCASE("adaptive") {
+        how = prefetching::adaptive;
     }
     std::vector<std::byte> got;
     asio::io_context loop(1);
-    read_with(blocks_of(block), loop, [&got](std::span<const std::byte> bytes) {
+    read_with(how, loop, [&got](std::span<const std::byte> bytes) {
+        CHECK(bytes.size() <= max_block_bytes);
         got.insert(got.end(), bytes.begin(), bytes.end());
     });
     REQUIRE(got.size() == object_bytes);
@@ -81,10 +81,32 @@ TEST_CASE("read_in_order: the bytes arrive in order when the ring of blocks is r
     }
 }
 
+TEST_CASE("read_in_order: the next block is read during a write, even if nothing is fetched ahead") {
+    threaded_service service(threaded_service_options().object_bytes(object_bytes));
+    asio::io_context loop(1);
+    blocking_thread writer;
+    mrd_pool pool = pool_of(service, loop);
+    object_reader reader(pool, reader_options().prefetch(prefetching::off));
+    std::uint64_t written = 0;
+    bool read_meanwhile = true;
+    const block_sink sink = [&](std::span<const std::byte> bytes) {
+        written += bytes.size();
+        const auto deadline = std::chrono::steady_clock::now() + 10s;
+        while (written < object_bytes && reader.tell() <= written) {
+            if (std::chrono::steady_clock::now() > deadline) read_meanwhile = false;
+            if (!read_meanwhile) break;
+            std::this_thread::yield();
+        }
+    };
+    run(loop, read_all(pool, reader, writer, sink));
+    CHECK(written == object_bytes);
+    CHECK(read_meanwhile);
+}
+
 TEST_CASE("read_in_order: the event loop runs during a write, however long the write takes") {
     asio::io_context loop(1);
     bool ran = true;
-    read_with(blocks_of(10'000), loop, [&loop, &ran](std::span<const std::byte>) {
+    read_with(prefetching::adaptive, loop, [&loop, &ran](std::span<const std::byte>) {
         // As a pipe that is not read until the loop has done something.
         const auto on_loop = std::make_shared<std::promise<void>>();
         asio::post(loop, [on_loop] { on_loop->set_value(); });
@@ -96,29 +118,27 @@ TEST_CASE("read_in_order: the event loop runs during a write, however long the w
 TEST_CASE(
     "read_in_order: a sink slower than the read timeout and the stall timeout causes no error and no stall"
 ) {
-    constexpr auto limit = 500ms;
-    threaded_service service(threaded_service_options().object_bytes(object_bytes).max_chunk_bytes(3000));
+    constexpr auto limit = 1500ms;
+    threaded_service service(threaded_service_options().object_bytes(object_bytes));
     asio::io_context loop(1);
     blocking_thread writer;
     std::uint64_t written = 0;
+    bool waited = false;
     const block_sink sink = [&](std::span<const std::byte> bytes) {
         written += bytes.size();
-        if (written != 10'000) return;
+        if (std::exchange(waited, true)) return;
         // Until a timer of the loop has seen the limits pass.
         const auto passed = std::make_shared<std::promise<void>>();
         const auto timer = std::make_shared<asio::steady_timer>(loop, 2 * limit);
         timer->async_wait([timer, passed](const error_code&) { passed->set_value(); });
         CHECK(passed->get_future().wait_for(10s) == std::future_status::ready);
     };
-    const auto read = [&]() -> asio::awaitable<void> {
-        const auto transport =
-            service.transport(loop.get_executor(), 20s, retry_policy().attempts(1).stall_timeout(limit));
-        mrd_pool pool(loop.get_executor(), transport, pool_options());
-        const std::vector<byte_range> all(1, byte_range(0, object_bytes));
-        const auto options = fetch_options().timeout(limit);
-        co_await read_in_order(pool, all, blocks_of(10'000), options, writer, sink);
-    };
-    run(loop, read());
+    mrd_pool pool = pool_of(service, loop, retry_policy().attempts(1).stall_timeout(limit));
+    // Most of the object has to be asked for after the wait.
+    const auto options =
+        reader_options().fetching(fetch_options().timeout(limit)).memory(memory_budget(2 << 20));
+    object_reader reader(pool, options);
+    run(loop, read_all(pool, reader, writer, sink));
     CHECK(written == object_bytes);
     CHECK(service.calls_resumed() == 0);
 }
@@ -126,17 +146,18 @@ TEST_CASE(
 TEST_CASE("read_in_order: an exception of the sink ends the read") {
     asio::io_context loop(1);
     std::uint64_t seen = 0;
-    const auto fail_later = [&seen](std::span<const std::byte> bytes) {
-        seen += bytes.size();
-        if (seen >= 50'000) throw std::runtime_error("full");
+    const auto fail_later = [&seen](std::span<const std::byte>) {
+        if (++seen == 3) throw std::runtime_error("full");
     };
-    CHECK_THROWS_WITH_AS(read_with(blocks_of(10'000), loop, fail_later), "full", std::runtime_error);
-    CHECK(seen == 50'000);
+    CHECK_THROWS_WITH_AS(read_with(prefetching::adaptive, loop, fail_later), "full", std::runtime_error);
+    CHECK(seen == 3);
 }
 
 TEST_CASE("read_in_order: a read cancelled during a write returns when the write has ended") {
-    threaded_service service(threaded_service_options().object_bytes(object_bytes).max_chunk_bytes(3000));
+    threaded_service service(threaded_service_options().object_bytes(object_bytes));
     asio::io_context loop(1);
+    mrd_pool pool = pool_of(service, loop);
+    object_reader reader(pool);
     asio::cancellation_signal stop;
     std::uint64_t writes = 0;
     bool writing = false;
@@ -159,9 +180,7 @@ TEST_CASE("read_in_order: a read cancelled during a write returns when the write
             CHECK_FALSE(writing);
         };
         asio::co_spawn(
-            loop,
-            read_all(service, loop, writer, blocks_of(10'000), sink),
-            asio::bind_cancellation_slot(stop.slot(), ended)
+            loop, read_all(pool, reader, writer, sink), asio::bind_cancellation_slot(stop.slot(), ended)
         );
         loop.run();
     }

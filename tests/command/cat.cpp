@@ -37,10 +37,10 @@ TEST_CASE("cat: objects of any size are written byte for byte") {
     SUBCASE("a block and a partial block") {
         size = block_bytes + 1;
     }
-    SUBCASE("a ring of blocks") {
+    SUBCASE("four blocks") {
         size = 4 * block_bytes;
     }
-    SUBCASE("three rings and a partial block") {
+    SUBCASE("twelve blocks and a partial one") {
         size = 12 * block_bytes + 7;
     }
     const fixture here;
@@ -55,8 +55,7 @@ TEST_CASE("cat: objects of any size are written byte for byte") {
 
 TEST_CASE("cat: the output does not depend on pool size and concurrency") {
     const fixture here;
-    // With one stream a block, seven streams have the largest ring.
-    const std::string content = beyond_a_ring_of(7 + 2);
+    const std::string content = many_blocks();
     here.put("object", content);
     for (const char* pool_size : {"1", "7"}) {
         for (const char* concurrency : {"1", "64"}) {
@@ -69,6 +68,76 @@ TEST_CASE("cat: the output does not depend on pool size and concurrency") {
             CHECK((got.out == content));
         }
     }
+}
+
+TEST_CASE("cat: the output does not depend on what is read ahead, and in how much memory") {
+    const fixture here;
+    const std::string content = many_blocks();
+    here.put("object", content);
+    for (const char* how : {"off", "linear", "adaptive"}) {
+        for (const char* budget : {"1MiB", "1GiB"}) {
+            CAPTURE(how);
+            CAPTURE(budget);
+            const outcome got =
+                here.run({"cat", "gs://bucket/object", "--prefetch", how, "--budget", budget});
+            CHECK(got.code == 0);
+            CHECK((got.out == content));
+        }
+    }
+}
+
+TEST_CASE("cat: long and short ranges, overlapping ones too, are written with little memory") {
+    const fixture here;
+    const std::string content = many_blocks();
+    here.put("object", content);
+    const std::size_t end = content.size() - 5;
+    const outcome got = here.run(
+        {"cat",
+         "gs://bucket/object",
+         "--budget",
+         "1MiB",
+         "--range",
+         "1-" + std::to_string(end),
+         "--range",
+         "7-7",
+         "--range",
+         std::to_string(mib) + "-" + std::to_string(3 * mib),
+         "--range",
+         "-9"}
+    );
+    CHECK(got.code == 0);
+    CHECK(
+        (got.out ==
+         content.substr(1, end - 1) + content.substr(mib, 2 * mib) + content.substr(content.size() - 9))
+    );
+}
+
+TEST_CASE(
+    "cat --prefetch: a scan is fetched ahead, unless that is off: then each block is requested by itself"
+) {
+    fixture here({"--verbose"});
+    here.put("object", pattern(2 * block_bytes));
+    std::vector<std::string> words{"cat", "gs://bucket/object", "--concurrency", "1"};
+    SUBCASE("off") {
+        words.insert(words.end(), {"--prefetch", "off"});
+        CHECK(here.run(words).code == 0);
+        CHECK(here.ranges() == 2);
+    }
+    SUBCASE("adaptive") {
+        CHECK(here.run(words).code == 0);
+        CHECK(here.ranges() > 2);
+    }
+}
+
+TEST_CASE("cat --range: of a range with an end, nothing past it is requested") {
+    fixture here({"--verbose"});
+    const std::string content = pattern(16 * mib);
+    here.put("object", content);
+    const outcome got = here.run({"cat", "gs://bucket/object", "--range", "0-" + std::to_string(8 * mib)});
+    CHECK(got.code == 0);
+    CHECK((got.out == content.substr(0, 8 * mib)));
+    // A range that is announced is requested in units of 1 MiB.
+    CHECK(here.ranges() == 8);
 }
 
 TEST_CASE("cat: several objects are written one after the other") {
@@ -141,13 +210,15 @@ TEST_CASE("cat: a closed output pipe ends the command without a message") {
 TEST_CASE("cat: a reader that pauses for longer than the time limit causes no timeout, stall or lost byte") {
     // Meanwhile the stream breaks, and its next call is refused: a wait, for which the event loop has to run.
     const fixture here({"--faults", "reset call=1 byte=4194304; fail-open call=2 status=UNAVAILABLE"});
-    // Blocks beyond the ring are asked for after the pause.
-    const std::string content = beyond_a_ring_of(4 + 1);
+    // The budget leaves most blocks to be asked for after the pause.
+    const std::string content = many_blocks();
     here.put("object", content);
     const std::string limit = "3s";
     const std::size_t more_than_a_pipe = 1'000'000;
     std::vector<std::string> words{"cat", "-v", "--timeout", limit, "--pool-size", "1", "gs://bucket/object"};
-    words.insert(words.end(), {"--range", "0-" + std::to_string(more_than_a_pipe), "--range", "0-"});
+    words.insert(
+        words.end(), {"--budget", "1MiB", "--range", "0-" + std::to_string(more_than_a_pipe), "--range", "0-"}
+    );
     process cat(words, here.here());
     const std::string first = cat.read(1);
     // The pipe is not read while another process waits until the same limit has passed.

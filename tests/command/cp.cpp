@@ -47,7 +47,7 @@ TEST_CASE("cp: objects of any size are copied byte for byte") {
     SUBCASE("a block and a partial block") {
         size = block_bytes + 1;
     }
-    SUBCASE("three rings of blocks and a partial block") {
+    SUBCASE("twelve blocks and a partial one") {
         size = 12 * block_bytes + 7;
     }
     const fixture here;
@@ -60,6 +60,27 @@ TEST_CASE("cp: objects of any size are copied byte for byte") {
     CHECK(got.err.empty());
     CHECK((out.read("file") == content));
     CHECK(out.names() == names{"file"});
+}
+
+TEST_CASE(
+    "cp --prefetch: an object is fetched ahead, unless that is off: then each block is requested by itself"
+) {
+    fixture here({"--verbose"});
+    const scratch out;
+    const std::string content = pattern(2 * block_bytes);
+    here.put("object", content);
+    std::vector<std::string> words{"cp", "gs://bucket/object", out / "file", "--concurrency", "1"};
+    words.insert(words.end(), {"--budget", "2MiB"});
+    SUBCASE("off") {
+        words.insert(words.end(), {"--prefetch", "off"});
+        CHECK(here.run(words).code == 0);
+        CHECK(here.ranges() == 2);
+    }
+    SUBCASE("adaptive") {
+        CHECK(here.run(words).code == 0);
+        CHECK(here.ranges() > 2);
+    }
+    CHECK((out.read("file") == content));
 }
 
 TEST_CASE("cp: a response without metadata or generation is an error and leaves no file") {
@@ -283,7 +304,7 @@ TEST_CASE("cp: a missing object leaves no new file, and an old file unchanged") 
 TEST_CASE("cp: a write that fails midway leaves no new file, and an old file unchanged") {
     const fixture here;
     const scratch out;
-    here.put("object", beyond_a_ring_of(4));
+    here.put("object", many_blocks());
     names before;
     SUBCASE("a new file") {}
     SUBCASE("a file that would be replaced") {
@@ -336,8 +357,8 @@ TEST_CASE("cp: a checksum mismatch leaves no new file, and an old file unchanged
     SUBCASE("the checksum of the whole object, of one block and one byte") {
         damage_whole(beyond_one_block());
     }
-    SUBCASE("the checksum of the whole object, of more blocks than the ring has") {
-        damage_whole(beyond_a_ring_of(4));
+    SUBCASE("the checksum of the whole object, of many blocks") {
+        damage_whole(many_blocks());
     }
     const proxy between(here.address, damage);
     const outcome got = run({"cp", "--endpoint", between.address(), "gs://bucket/object", out / "file"});

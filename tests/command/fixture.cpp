@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -69,14 +71,14 @@ std::string pattern(std::size_t size) {
     return text;
 }
 
-const std::size_t block_bytes = rangeio::tool::read_ahead().block_bytes;
+const std::size_t block_bytes = rangeio::tool::max_block_bytes;
 
 std::string beyond_one_block() {
     return pattern(block_bytes + 1);
 }
 
-std::string beyond_a_ring_of(std::size_t blocks) {
-    return pattern(blocks * block_bytes + 3);
+std::string many_blocks() {
+    return pattern(10 * block_bytes + 3);
 }
 
 fixture::fixture(const std::vector<std::string>& arguments)
@@ -89,6 +91,19 @@ process::settings fixture::here(process::settings how) const {
 
 outcome fixture::run(const std::vector<std::string>& arguments, process::settings how) const {
     return support::run(arguments, here(std::move(how)));
+}
+
+std::uint64_t fixture::ranges() {
+    server.signal(SIGTERM);
+    std::istringstream log(server.wait().err);
+    const std::string before = " BidiReadObject gs://bucket/object: ";
+    std::uint64_t out = 0;
+    for (std::string line; std::getline(log, line);) {
+        const auto at = line.find(before);
+        if (at != std::string::npos && line.ends_with(" ranges"))
+            out += std::stoull(line.substr(at + before.size()));
+    }
+    return out;
 }
 
 }  // namespace support

@@ -2,6 +2,8 @@
 
 #include "command/process.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -31,11 +33,11 @@ private:
 /// `size` bytes that differ from those at any other offset nearby.
 std::string pattern(std::size_t size);
 
-/// Bytes that `cat` and `cp` read and write at once.
+/// The most bytes that `cat` and `cp` read and write at once.
 extern const std::size_t block_bytes;
-/// More than one block; more than `blocks` of them, which are used again and again.
+/// More than one block, and more than ten.
 std::string beyond_one_block();
-std::string beyond_a_ring_of(std::size_t blocks = 4);
+std::string many_blocks();
 
 /// `rangeio emulate` on a directory with a bucket `bucket`, and the command as its client.
 struct fixture {
@@ -52,6 +54,8 @@ struct fixture {
     /// Runs the command against the emulator.
     outcome run(const std::vector<std::string>& arguments, process::settings how = {}) const;
     process::settings here(process::settings how = {}) const;
+    /// The number of ranges that the emulator, started with --verbose, was asked for. Ends it.
+    std::uint64_t ranges();
 };
 
 }  // namespace support

@@ -106,6 +106,38 @@ TEST_CASE("bench report: a think time and the name of a regular pattern are show
     CHECK(bench_json(slow).find(R"("think_seconds":1.500000,)") != std::string::npos);
 }
 
+TEST_CASE("reports: what was read ahead is shown by bench and trace") {
+    prefetch_result ahead;
+    ahead.how = "linear";
+    ahead.counts.hits = 7;
+    ahead.counts.partial_hits = 5;
+    ahead.counts.misses = 3;
+    ahead.counts.stalls = 8;
+    ahead.counts.stall_time = 1500us;
+    ahead.counts.prefetched_bytes = 3 << 20;
+    ahead.counts.wasted_bytes = 1 << 20;
+    ahead.budget_bytes = 8 << 20;
+    ahead.peak_bytes = 2 << 20;
+    const std::string table =
+        "  read ahead     linear: 7 hits, 5 partial hits, 3 misses\n"
+        "  stalls         8 (1.50 ms)\n"
+        "  prefetched     3 MiB, wasted 1 MiB\n"
+        "  budget         at most 2 MiB of 8 MiB used\n"
+        "  client CPU";
+    const std::string json =
+        R"("prefetch":{"how":"linear","hits":7,"partial_hits":5,"misses":3,"stalls":8,"stall_us":1500.000,)"
+        R"("prefetched_bytes":3145728,"wasted_bytes":1048576,"budget_bytes":8388608,)"
+        R"("peak_budget_bytes":2097152},"cpu_seconds")";
+    bench_result benched = measured();
+    benched.prefetch = ahead;
+    CHECK(bench_table(benched).find(table) != std::string::npos);
+    CHECK(bench_json(benched).find(json) != std::string::npos);
+    trace_result replayed;
+    static_cast<measurement&>(replayed) = benched;
+    CHECK(trace_table(replayed).find(table) != std::string::npos);
+    CHECK(trace_json(replayed).find(json) != std::string::npos);
+}
+
 TEST_CASE("trace report: the table and the JSON form show the measurement") {
     trace_result replayed;
     static_cast<measurement&>(replayed) = measured();

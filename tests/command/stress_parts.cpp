@@ -232,7 +232,8 @@ TEST_CASE("stress report: each number is printed at its place") {
         "  operations     300 (75/s): 250 done, 20 cancelled, 10 timed out, 9 closed, 8 faulted, 3 violated\n"
         "  done           60 fetch, 62 try-fetch, 64 fetch-block, 66 fetch-view, 68 fetch-split, 70 "
         "fetch-ranges, "
-        "72 read-leased, 74 read-once, 76 read-cached, 78 initialize, 80 close, 82 destroy, 84 close-cache\n"
+        "72 read-leased, 74 read-once, 76 read-cached, 78 read-file, 80 initialize, 82 close, 84 destroy, 86 "
+        "close-cache\n"
         "  faulted        15 both, 7 the first, 14 the second\n"
         "  bytes checked  8.79 KiB\n"
         "  latency        p50 0.01 us  p99 0.02 us  max 0.04 us\n"
@@ -249,7 +250,7 @@ TEST_CASE("stress report: each number is printed at its place") {
     CHECK(number("resumed") == 33);
     CHECK(number("bytes_checked") == 9000);
     CHECK(json.at("outcomes").at("timed_out").as_int64() == 10);
-    CHECK(json.at("done").at("close-cache").as_int64() == 84);
+    CHECK(json.at("done").at("close-cache").as_int64() == 86);
     CHECK(json.at("faulted").at("the second").as_int64() == 14);
     CHECK(json.at("calls").at("begun").as_int64() == 77);
     CHECK(json.at("memory_bytes").at("peak").as_int64() == 3 << 20);

@@ -8,8 +8,8 @@
 
 #include <csignal>
 #include <cstdint>
-#include <sstream>
 #include <string>
+#include <vector>
 
 namespace support {
 namespace {
@@ -23,18 +23,12 @@ struct traced : fixture {
         further.insert(further.begin(), {"trace", files / "trace", "gs://bucket/object"});
         return run(further);
     }
-    /// The number of ranges that the emulator was asked for. Ends it.
-    std::uint64_t ranges() {
-        server.signal(SIGTERM);
-        std::istringstream log(server.wait().err);
-        const std::string before = " BidiReadObject gs://bucket/object: ";
-        std::uint64_t out = 0;
-        for (std::string line; std::getline(log, line);) {
-            const auto at = line.find(before);
-            if (at != std::string::npos && line.ends_with(" ranges"))
-                out += std::stoull(line.substr(at + before.size()));
-        }
-        return out;
+    boost::json::object report(const std::string& trace, std::vector<std::string> further = {}) const {
+        further.emplace_back("--json");
+        const outcome got = replay(trace, further);
+        CAPTURE(got.err);
+        REQUIRE(got.code == 0);
+        return boost::json::parse(got.out).as_object();
     }
 
     scratch files;
@@ -44,11 +38,10 @@ TEST_SUITE_BEGIN("trace");
 
 TEST_CASE("trace --json: each read of the trace is made, and the numbers are consistent") {
     traced here;
-    const outcome got =
-        here.replay("object 1000KiB\nread 1000000 8\nloop count=3 step=64KiB\nrun 0 4KiB count=5\nend\n");
-    CAPTURE(got.err);
-    REQUIRE(got.code == 0);
-    const auto json = boost::json::parse(got.out).as_object();
+    const auto json = here.report(
+        "object 1000KiB\nread 1000000 8\nloop count=3 step=64KiB\nrun 0 4KiB count=5\nend\n",
+        {"--prefetch", "off"}
+    );
     const auto number = [&json](const char* name) { return json.at(name).to_number<double>(); };
     CHECK(json.at("object").as_string() == "gs://bucket/object");
     CHECK(json.at("trace").as_string() == here.files / "trace");
@@ -67,7 +60,104 @@ TEST_CASE("trace --json: each read of the trace is made, and the numbers are con
     CHECK(number("cpu_seconds_per_gib") > 0);
     CHECK(number("peak_memory_bytes") > 0);
     CHECK(json.at("streams").at("failed").as_int64() == 0);
+    CHECK(json.find("prefetch") == json.end());
     CHECK(here.ranges() == 16);
+}
+
+TEST_CASE("trace: a scan is fetched ahead, by the policy of --prefetch") {
+    const traced here;
+    here.put("object", pattern(16 * mib));
+    std::vector<std::string> further;
+    std::string how = "adaptive";
+    SUBCASE("by default") {}
+    SUBCASE("linear") {
+        how = "linear";
+        further = {"--prefetch", how};
+    }
+    const auto json = here.report("object 16MiB\nrun 0 64KiB count=256\n", further);
+    const auto& ahead = json.at("prefetch").as_object();
+    const auto number = [&ahead](const char* name) { return ahead.at(name).as_int64(); };
+    CHECK(ahead.at("how").as_string() == how);
+    CHECK(number("hits") + number("partial_hits") + number("misses") == 256);
+    CHECK(number("misses") < 128);
+    CHECK(number("stalls") >= number("partial_hits") + number("misses"));
+    CHECK(number("stalls") <= 256);
+    CHECK(ahead.at("stall_us").to_number<double>() > 0);
+    CHECK(number("prefetched_bytes") > static_cast<std::int64_t>(8 * mib));
+    CHECK(number("prefetched_bytes") <= static_cast<std::int64_t>(16 * mib));
+}
+
+TEST_CASE("trace --prefetch: of the policies, only the adaptive one detects scans in turn") {
+    const traced here;
+    here.put("object", pattern(16 * mib));
+    const auto prefetched = [&here](const char* how) {
+        const std::string scans =
+            "object 16MiB\nloop count=64 step=64KiB\nread 0 64KiB\nread 8MiB 64KiB\nend\n";
+        return here.report(scans, {"--prefetch", how}).at("prefetch").at("prefetched_bytes").as_int64();
+    };
+    CHECK(prefetched("linear") < static_cast<std::int64_t>(mib));
+    CHECK(prefetched("adaptive") > static_cast<std::int64_t>(2 * mib));
+}
+
+TEST_CASE("trace --budget: what is fetched ahead has no more memory than the budget, and a unit") {
+    const traced here;
+    here.put("object", pattern(16 * mib));
+    const auto peak = [&here](std::vector<std::string> further, std::int64_t& limit) {
+        further.insert(further.end(), {"--prefetch", "linear"});
+        const auto json = here.report("object 16MiB\nrun 0 64KiB count=256\n", further);
+        limit = json.at("prefetch").at("budget_bytes").as_int64();
+        return json.at("prefetch").at("peak_budget_bytes").as_int64();
+    };
+    std::int64_t limit = 0;
+    CHECK(peak({"--budget", "1MiB"}, limit) <= static_cast<std::int64_t>(2 * mib));
+    CHECK(limit == static_cast<std::int64_t>(mib));
+    CHECK(peak({}, limit) > static_cast<std::int64_t>(2 * mib));
+    CHECK(limit == static_cast<std::int64_t>(128 * mib));
+}
+
+TEST_CASE("trace --svg: the replay is drawn into a file, which is complete or not there") {
+    traced here;
+    here.put("object", pattern(16 * mib));
+    here.files.write("trace", "object 16MiB\nrun 0 64KiB count=256\n");
+    const auto draw = [&here](const std::string& file, std::vector<std::string> further = {}) {
+        further.insert(further.begin(), {"trace", here.files / "trace", "gs://bucket/object", "--svg", file});
+        return here.run(further);
+    };
+    SUBCASE("a file") {
+        CHECK(draw(here.files / "out.svg").code == 0);
+        const std::string svg = here.files.read("out.svg");
+        CHECK(svg.starts_with("<svg xmlns="));
+        CHECK(svg.ends_with("</svg>\n"));
+        CHECK(svg.find(here.files / "trace") != std::string::npos);
+        CHECK(svg.find("adaptive: ") != std::string::npos);
+        CHECK(here.files.names() == std::vector<std::string>{"out.svg", "trace"});
+    }
+    SUBCASE("a directory") {
+        CHECK(draw(here.files.path()).code == 0);
+        CHECK(here.files.read("replay.svg").ends_with("</svg>\n"));
+    }
+    SUBCASE("standard output") {
+        const outcome got = draw("-", {"--prefetch", "off"});
+        CHECK(got.out.find("throughput") < got.out.find("<svg "));
+        CHECK(got.out.ends_with("</svg>\n"));
+        CHECK(got.out.find("nothing read ahead") != std::string::npos);
+    }
+    SUBCASE("a place that does not exist, which is detected before any read") {
+        const outcome got = draw(here.files / "missing/out.svg");
+        CHECK(got.code == 1);
+        CHECK(got.out.empty());
+        CHECK(got.one_line());
+        CHECK(got.err.find("missing/out.svg") != std::string::npos);
+        CHECK(here.ranges() == 0);
+    }
+    SUBCASE("more reads than a picture has room for") {
+        here.files.write("trace", "object 16MiB\nrun 0 1 count=1000001\n");
+        const outcome got = draw(here.files / "out.svg");
+        CHECK(got.code == 1);
+        CHECK(got.one_line());
+        CHECK(got.err.find("1000001 reads") != std::string::npos);
+        CHECK(here.files.names() == std::vector<std::string>{"trace"});
+    }
 }
 
 TEST_CASE("trace: think time passes before a read and is no part of the wait for it") {
@@ -99,7 +189,8 @@ TEST_CASE("trace: the options of a pool and of reads have their effect") {
     traced here;
     here.put("object", pattern(8 * mib));
     const outcome got = here.replay(
-        "object 8MiB\nread 0 8MiB\n", {"--json", "--pool-size", "2", "--concurrency", "2", "--timeout", "9s"}
+        "object 8MiB\nread 0 8MiB\n",
+        {"--json", "--prefetch", "off", "--pool-size", "2", "--concurrency", "2", "--timeout", "9s"}
     );
     REQUIRE(got.code == 0);
     const auto json = boost::json::parse(got.out).as_object();

@@ -127,10 +127,18 @@ TEST_CASE("wrong input: an invalid limit is a usage error that gives the valid v
     check({"--generation", "0"}, {"between 1 and 9223372036854775807"});
     check({"--generation", "-7"}, {"between 1 and 9223372036854775807"});
     check({"--timeout", "-1s"}, {"between 0 and 24h"});
-    check({"--pattern", "random"}, {"rand", "seq", "strided", "interleaved", "zigzag"});
+    check({"--pattern", "random"}, {"rand", "seq", "strided", "interleaved", "zigzag", "parquet"});
     check({"--think-time", "-1s"}, {"between 0 and 24h"});
     check({"--think-time", "5"}, {"between 0 and 24h"});
     check({"--seed", "-1"}, {"between 0"});
+    check({"--prefetch", "on"}, {"'on'", "off, linear, adaptive"});
+    for (const char* size : {"0", "1048575", "2TiB", "x"}) {
+        CAPTURE(size);
+        check({"--budget", size, "--prefetch", "adaptive"}, {"between 1MiB and 1TiB"});
+    }
+    check({"--budget", "2MiB"}, {"--prefetch"});
+    check({"--plan", "--pattern", "parquet"}, {"--prefetch"});
+    check({"--plan", "--prefetch", "adaptive"}, {"--pattern parquet"});
     check({"--io-size", "4GiB", "--depth", "1024"}, {"--depth", "16 GiB"});
 }
 

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <optional>
 
@@ -17,8 +18,19 @@ namespace {
 constexpr std::uint64_t max_streams = 1024;  // pool_options, fetch_options
 constexpr std::uint64_t max_channels = 64;   // client_options
 constexpr std::size_t max_token_bytes = 65536;
+constexpr std::uint64_t max_budget_bytes = std::uint64_t{1} << 40;
 constexpr const char* connection_group = "Connection";
 constexpr const char* reading_group = "Reading";
+
+struct prefetch_name {
+    std::string_view text;
+    prefetching how;
+};
+constexpr std::array<prefetch_name, 3> prefetch_names{{
+    {"off", prefetching::off},
+    {"linear", prefetching::linear_ramp},
+    {"adaptive", prefetching::adaptive},
+}};
 
 // An option whose text `parse` turns into a value from `least` to `most`; `show` turns a value into text.
 template <class T, class Parse, class Show>
@@ -233,6 +245,50 @@ pool_options reading::pool() const {
 
 fetch_options reading::fetching() const {
     return fetch_options().concurrency(concurrency_).timeout(connection_.timeout());
+}
+
+void read_ahead::add_to(CLI::App& app) {
+    const auto take = [this](const std::string& text) {
+        const auto* const named = std::ranges::find(prefetch_names, text, &prefetch_name::text);
+        if (named == prefetch_names.end()) {
+            throw CLI::ValidationError(
+                "--prefetch", fmt::format("'{}' is not one of off, linear, adaptive", printable(text))
+            );
+        }
+        how_ = named->how;
+    };
+    std::string what =
+        "what is fetched ahead of reads: off: nothing; linear: blocks whose number grows with each "
+        "sequential read; "
+        "adaptive: what the reads so far have earned, up to what latency and bandwidth require";
+    if (!how_) what += " (default: no reader, each read is requested by itself)";
+    CLI::Option* const how = app.add_option_function<std::string>("--prefetch", take, what)
+                                 ->option_text("HOW")
+                                 ->type_name("HOW")
+                                 ->default_str(std::string(name()))
+                                 ->group(reading_group);
+    CLI::Option* const budget = add_size(
+        app,
+        "--budget",
+        budget_bytes_,
+        memory_budget::min_limit_bytes,
+        max_budget_bytes,
+        "memory for bytes that have not been used yet"
+    );
+    budget->group(reading_group);
+    if (!how_) budget->needs(how);
+}
+
+std::string_view read_ahead::name() const noexcept {
+    if (!how_) return {};
+    return std::ranges::find(prefetch_names, *how_, &prefetch_name::how)->text;
+}
+
+reader_options read_ahead::reader(const reading& with, const memory_budget& memory) const {
+    return reader_options()
+        .fetching(with.fetching())
+        .prefetch(how_.value_or(prefetching::off))
+        .memory(memory);
 }
 
 }  // namespace rangeio::tool

@@ -3,6 +3,7 @@
 #include <rangeio/client.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/object.hpp>
+#include <rangeio/object_reader.hpp>
 
 #include "common/event_log.hpp"
 
@@ -13,7 +14,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace rangeio::tool {
 
@@ -99,6 +102,26 @@ private:
     std::uint64_t concurrency_ = 4;
     std::uint64_t generation_ = 0;
     std::shared_ptr<event_log> log_;
+};
+
+/// The options of every command that reads through an `object_reader`.
+class read_ahead {
+public:
+    /// `how`: the default of --prefetch. Empty: without the option, the command uses no reader.
+    explicit read_ahead(std::optional<prefetching> how = prefetching::adaptive) : how_(how) {}
+
+    void add_to(CLI::App& app);
+
+    const std::optional<prefetching>& how() const noexcept { return how_; }
+    /// The option's word for it, such as `linear`; empty if the command uses no reader.
+    std::string_view name() const noexcept;
+    /// The budget of the command's readers, made anew by each call.
+    memory_budget memory() const { return memory_budget(budget_bytes_); }
+    reader_options reader(const reading& with, const memory_budget& memory) const;
+
+private:
+    std::optional<prefetching> how_;
+    std::uint64_t budget_bytes_ = memory_budget::default_limit_bytes;
 };
 
 /// Finishes the log of a command when its work is over, after success and failure alike.

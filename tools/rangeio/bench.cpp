@@ -24,6 +24,7 @@
 #include <random>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace rangeio::tool {
 namespace {
@@ -31,6 +32,7 @@ namespace {
 constexpr std::uint64_t max_io_bytes = std::uint64_t{4} << 30;
 constexpr std::uint64_t max_memory = std::uint64_t{16} << 30;
 constexpr auto max_time = std::chrono::hours(24);
+constexpr std::uint64_t max_planned = 100'000;
 constexpr std::string_view random_pattern = "rand";
 
 class bench_arguments {
@@ -46,7 +48,9 @@ public:
     std::uint64_t seed = 1;
     std::chrono::milliseconds think{0};
     bool json = false;
+    bool plan = false;
     reading how;
+    read_ahead ahead{std::nullopt};
 };
 
 /// Reads of one size, at multiples of that size: a shorter tail of the object is not read.
@@ -61,8 +65,12 @@ public:
           blocks_(opened_object(pool).size / io_bytes_),
           pass_(pattern_pass(args.pattern, io_bytes_, blocks_)),
           cursor_(pass_),
+          memory_(args.ahead.memory()),
           tasks_(executor),
-          timer_(executor) {}
+          timer_(executor) {
+        if (args.ahead.how()) reader_.emplace(pool, args.ahead.reader(args.how, memory_));
+        if (args.plan) make_plan();
+    }
 
     asio::awaitable<void> run(bench_result& result) {
         for (std::uint64_t i = 0; i < args_.depth; ++i) tasks_.spawn(read_on(args_.seed + i));
@@ -70,6 +78,7 @@ public:
         try {
             co_await wait(args_.warmup);
             measured_.emplace();
+            if (prefetches()) prefetch_measured_.emplace(*reader_);
             co_await wait(args_.duration);
             // A result needs at least one read; the first one ends this wait.
             overdue_ = result_.times.count() == 0;
@@ -89,6 +98,25 @@ public:
     }
 
 private:
+    bool prefetches() const noexcept {
+        return args_.ahead.how().value_or(prefetching::off) != prefetching::off;
+    }
+
+    // What a pass reads after the footer.
+    void make_plan() {
+        if (pass_.reads() > max_planned) {
+            throw failed(fmt::format(
+                "--plan: {} reads of {} are more than {}",
+                pass_.reads(),
+                size_option_text(io_bytes_),
+                max_planned
+            ));
+        }
+        trace_cursor reads(pass_);
+        reads.next();
+        while (const std::optional<traced_read> next = reads.next()) plan_.push_back(next->range);
+    }
+
     // Waits until the time is over, or a read has failed.
     asio::awaitable<void> wait(std::chrono::milliseconds time) {
         timer_.expires_after(time);
@@ -103,6 +131,9 @@ private:
         if (!measured_) return;
         measured_->stop(result_, pool_);
         measured_.reset();
+        if (prefetch_measured_) {
+            result_.prefetch = prefetch_measured_->stop(args_.ahead.name(), *reader_, memory_);
+        }
         result_.io_bytes = io_bytes_;
     }
 
@@ -114,6 +145,16 @@ private:
             next = cursor_.next();
         }
         return next->range;
+    }
+
+    asio::awaitable<void> read(byte_range range, std::span<std::byte> destination) {
+        if (!reader_) {
+            co_await pool_.async_fetch(range, destination, args_.how.fetching());
+            co_return;
+        }
+        co_await reader_->async_read_some_at(range.offset(), destination);
+        // The footer is where a program learns what it will read.
+        if (!plan_.empty() && range.end() == pass_.object_bytes()) reader_->will_need(plan_);
     }
 
     asio::awaitable<void> read_on(std::uint64_t seed) {
@@ -137,7 +178,7 @@ private:
             }
             const byte_range range = next_range(random);
             const auto asked = clock::now();
-            co_await pool_.async_fetch(range, destination, args_.how.fetching());
+            co_await read(range, destination);
             if (!measured_) continue;
             result_.times.add(clock::now() - asked);
             result_.bytes += io_bytes_;
@@ -151,9 +192,13 @@ private:
     const std::uint64_t blocks_;
     const read_trace pass_;
     trace_cursor cursor_;
+    const memory_budget memory_;
+    std::optional<object_reader> reader_;
+    std::vector<byte_range> plan_;
     task_group tasks_;
     asio::steady_timer timer_;
     std::optional<meter> measured_;
+    std::optional<prefetch_meter> prefetch_measured_;
     bool overdue_ = false;
     bool ended_ = false;
     std::exception_ptr failure_;
@@ -181,6 +226,9 @@ void run_bench(const std::shared_ptr<bench_arguments>& args) {
             size_text(static_cast<double>(args->depth * args->io_bytes)),
             size_text(static_cast<double>(max_memory))
         ));
+    }
+    if (args->plan && (args->pattern != parquet_pattern || !args->ahead.how())) {
+        throw usage_failed("--plan: it requires --pattern parquet and --prefetch");
     }
     if (args->how.generation() != 0) args->object.generation(args->how.generation());
     const log_scope log(args->how);
@@ -239,7 +287,8 @@ void add_bench(CLI::App& app, command& chosen) {
             "seq: one block after the other; rand: random blocks, by --seed; strided: every 16th block; "
             "interleaved: four scans, each of a quarter of the object, in turn; zigzag: 16 blocks, then back "
             "by 8, "
-            "and so on. All but rand start again after their last block"
+            "and so on; parquet: the last block, then three of twelve columns, in row groups of 24 blocks. "
+            "All but rand start again after their last block"
         )
         ->option_text("NAME")
         ->default_str(args->pattern);
@@ -263,15 +312,23 @@ void add_bench(CLI::App& app, command& chosen) {
         max_time,
         "a pause before each read, which is not part of its latency"
     );
+    bench.add_flag(
+        "--plan",
+        args->plan,
+        "with --pattern parquet and --prefetch, announce what each pass reads after its first block"
+    );
     bench.add_flag("--json", args->json, "one JSON object on one line: bytes, seconds, microseconds");
     args->how.add_to(bench);
+    args->ahead.add_to(bench);
     bench.footer(
         "SIZE is a number of bytes, or one with KiB, MiB or GiB. TIME is a number with ms, s, m or h.\n"
         "CPU time is this process's, user and system. Every byte is checked against its CRC32C.\n\n"
         "Examples:\n"
         "  rangeio bench gs://data/big --pool-size 1 --concurrency 1\n"
         "  rangeio bench gs://data/big --pattern rand --io-size 64KiB --depth 64\n"
-        "  rangeio bench gs://data/big --pattern zigzag --io-size 512KiB --think-time 5ms"
+        "  rangeio bench gs://data/big --pattern zigzag --io-size 512KiB --think-time 5ms "
+        "--prefetch adaptive\n"
+        "  rangeio bench gs://data/big --pattern parquet --io-size 1MiB --prefetch adaptive --plan"
     );
     bench.callback([args, &chosen] { chosen = [args] { run_bench(args); }; });
 }

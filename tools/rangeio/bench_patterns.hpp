@@ -8,6 +8,9 @@
 
 namespace rangeio::tool {
 
+/// The footer, which is the last block, then three of twelve columns.
+constexpr std::string_view parquet_pattern = "parquet";
+
 /// The names of the patterns that repeat themselves.
 std::span<const std::string_view> regular_patterns() noexcept;
 

@@ -68,6 +68,37 @@ public:
             )
         );
     }
+    void prefetch(const std::optional<prefetch_result>& result) {
+        if (!result) return;
+        const reader_stats& counts = result->counts;
+        line(
+            "read ahead",
+            fmt::format(
+                "{}: {} hits, {} partial hits, {} misses",
+                result->how,
+                counts.hits,
+                counts.partial_hits,
+                counts.misses
+            )
+        );
+        line("stalls", fmt::format("{} ({})", counts.stalls, latency_text(counts.stall_time)));
+        line(
+            "prefetched",
+            fmt::format(
+                "{}, wasted {}",
+                size_text(static_cast<double>(counts.prefetched_bytes)),
+                size_text(static_cast<double>(counts.wasted_bytes))
+            )
+        );
+        line(
+            "budget",
+            fmt::format(
+                "at most {} of {} used",
+                size_text(static_cast<double>(result->peak_bytes)),
+                size_text(static_cast<double>(result->budget_bytes))
+            )
+        );
+    }
     std::string text() && { return std::move(out_); }
 
 private:
@@ -99,6 +130,25 @@ public:
                 pool.reconnecting,
                 pool.closed,
                 pool.failed
+            ));
+    }
+    void prefetch(const std::optional<prefetch_result>& result) {
+        if (!result) return;
+        const reader_stats& counts = result->counts;
+        add("prefetch",
+            fmt::format(
+                R"({{"how":"{}","hits":{},"partial_hits":{},"misses":{},"stalls":{},"stall_us":{:.3f},)"
+                R"("prefetched_bytes":{},"wasted_bytes":{},"budget_bytes":{},"peak_budget_bytes":{}}})",
+                result->how,
+                counts.hits,
+                counts.partial_hits,
+                counts.misses,
+                counts.stalls,
+                microseconds(counts.stall_time),
+                counts.prefetched_bytes,
+                counts.wasted_bytes,
+                result->budget_bytes,
+                result->peak_bytes
             ));
     }
     std::string end() && { return std::move(out_) + "}\n"; }
@@ -145,6 +195,7 @@ std::string bench_table(const bench_result& result) {
             latency_text(times.max())
         )
     );
+    out.prefetch(result.prefetch);
     out.costs(result);
     return std::move(out).text();
 }
@@ -176,6 +227,7 @@ std::string trace_table(const trace_result& result) {
         )
     );
     if (result.thought.count() != 0) out.line("think time", latency_text(result.thought));
+    out.prefetch(result.prefetch);
     out.costs(result);
     return std::move(out).text();
 }
@@ -206,6 +258,7 @@ std::string bench_json(const bench_result& result) {
             microseconds(times.max())
         )
     );
+    out.prefetch(result.prefetch);
     out.costs(result);
     return std::move(out).end();
 }
@@ -233,6 +286,7 @@ std::string trace_json(const trace_result& result) {
             microseconds(times.max())
         )
     );
+    out.prefetch(result.prefetch);
     out.costs(result);
     return std::move(out).end();
 }

@@ -1,14 +1,29 @@
 #pragma once
 
 #include <rangeio/pool_stats.hpp>
+#include <rangeio/reader_stats.hpp>
 
 #include "common/latencies.hpp"
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace rangeio::tool {
+
+/// What a reader fetched ahead during a measurement.
+class prefetch_result {
+public:
+    prefetch_result() = default;
+
+    /// The word of --prefetch.
+    std::string how;
+    reader_stats counts;
+    std::uint64_t budget_bytes = 0;
+    /// The most memory of the budget that was in use at once.
+    std::uint64_t peak_bytes = 0;
+};
 
 /// What every measurement of reads has.
 class measurement {
@@ -26,6 +41,8 @@ public:
     double cpu_seconds = 0;
     std::uint64_t peak_memory_bytes = 0;
     pool_stats pool;
+    /// Empty for reads that nothing is fetched ahead of.
+    std::optional<prefetch_result> prefetch;
 };
 
 /// The parameters and the results of `rangeio bench`.

@@ -6,108 +6,85 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <exception>
-#include <memory>
 #include <optional>
 #include <utility>
 
 namespace rangeio::tool {
 namespace {
 
-constexpr std::uint64_t min_blocks = 4;
-constexpr std::uint64_t max_blocks = 32;
+// What is announced beyond the position: more than the requests that a reader has under way for announced ranges.
+constexpr std::uint64_t announced_ahead = std::uint64_t{64} << 20;
 
-/// Cuts ranges into blocks, one after the other.
-class block_cutter {
+/// The blocks of ranges, one after the other.
+class block_source {
 public:
-    block_cutter(std::vector<byte_range> ranges, std::uint64_t block_bytes)
-        : ranges_(std::move(ranges)), block_bytes_(block_bytes) {}
-
-    std::optional<byte_range> next() {
-        while (at_ < ranges_.size() && done_ == ranges_[at_].length()) {
-            ++at_;
-            done_ = 0;
-        }
-        if (at_ == ranges_.size()) return std::nullopt;
-        const byte_range& range = ranges_[at_];
-        const byte_range block(range.offset() + done_, std::min(block_bytes_, range.length() - done_));
-        done_ += block.length();
-        return block;
-    }
-
-private:
-    std::vector<byte_range> ranges_;
-    std::uint64_t block_bytes_;
-    std::size_t at_ = 0;
-    std::uint64_t done_ = 0;  // of ranges_[at_]
-};
-
-struct slot {
-    std::unique_ptr<std::byte[]> memory;
-    std::size_t capacity = 0;
-    std::size_t size = 0;
-    bool filled = false;
-};
-
-/// Slots are filled in a circle, and emptied in the same order.
-class ring {
-public:
-    ring(
-        const mrd_pool& pool, block_cutter blocks, read_ahead ahead, fetch_options options, task_group& tasks
-    )
-        : pool_(pool), blocks_(std::move(blocks)), slots_(ahead.blocks), options_(options), tasks_(tasks) {}
-
-    /// Starts a read into each free slot.
-    void start_reads() {
-        while (started_ - emptied_ < slots_.size()) {
-            const auto block = blocks_.next();
-            if (!block) return;
-            slot& into = slots_[started_++ % slots_.size()];
-            into.filled = false;
-            into.size = block->length();
-            if (into.capacity < into.size) {
-                into.memory = std::make_unique_for_overwrite<std::byte[]>(into.size);
-                into.capacity = into.size;
-            }
-            tasks_.spawn(fill(*block, into));
+    block_source(object_reader& reader, std::vector<byte_range> ranges)
+        : reader_(reader), ranges_(std::move(ranges)) {
+        // A scan to the end cannot fetch too much. Otherwise the reader gets the ranges and must not guess.
+        if (ranges_.size() == 1 && ranges_.front().end() == reader_.size()) {
+            reader_.advise(access_pattern::sequential);
+            announcing_ = ranges_.size();
+        } else {
+            reader_.advise(access_pattern::random);
         }
     }
-    bool empty() const noexcept { return started_ == emptied_; }
-    bool front_filled() const noexcept { return slots_[emptied_ % slots_.size()].filled; }
-    std::span<const std::byte> front() const noexcept {
-        const slot& first = slots_[emptied_ % slots_.size()];
-        return {first.memory.get(), first.size};
+
+    /// Reads the next block, for take().
+    asio::awaitable<void> next() {
+        while (reading_ < ranges_.size() && read_ == ranges_[reading_].length()) {
+            ++reading_;
+            read_ = 0;
+        }
+        if (reading_ == ranges_.size()) co_return;
+        announce();
+        const byte_range& range = ranges_[reading_];
+        reader_.seek(static_cast<std::int64_t>(range.offset() + read_));
+        const std::uint64_t most = std::min<std::uint64_t>(range.length() - read_, max_block_bytes);
+        block_ = co_await reader_.async_read_block(most);
+        read_ += block_.size();
+        ahead_ -= std::min<std::uint64_t>(ahead_, block_.size());
     }
-    void pop() noexcept { ++emptied_; }
+    /// The block that was read; empty after the last one.
+    byte_slice take() noexcept { return std::exchange(block_, {}); }
 
 private:
-    asio::awaitable<void> fill(byte_range block, slot& into) {
-        const std::span<std::byte> memory(into.memory.get(), into.size);
-        co_await pool_.async_fetch(block, memory, options_);
-        into.filled = true;
+    void announce() {
+        while (announcing_ < ranges_.size() && ahead_ < announced_ahead) {
+            const byte_range& range = ranges_[announcing_];
+            const std::uint64_t length = std::min(range.length() - announced_, announced_ahead - ahead_);
+            if (length != 0) reader_.will_need(byte_range(range.offset() + announced_, length));
+            announced_ += length;
+            ahead_ += length;
+            if (announced_ < range.length()) continue;
+            ++announcing_;
+            announced_ = 0;
+        }
     }
 
-    const mrd_pool& pool_;
-    block_cutter blocks_;
-    std::vector<slot> slots_;
-    fetch_options options_;
-    task_group& tasks_;
-    std::uint64_t started_ = 0;
-    std::uint64_t emptied_ = 0;
+    object_reader& reader_;
+    const std::vector<byte_range> ranges_;
+    byte_slice block_;
+    std::size_t reading_ = 0;
+    std::uint64_t read_ = 0;  // of ranges_[reading_]
+    std::size_t announcing_ = 0;
+    std::uint64_t announced_ = 0;  // of ranges_[announcing_]
+    std::uint64_t ahead_ = 0;      // announced and not read
 };
 
 asio::awaitable<void> move_blocks(
-    ring& blocks, task_group& tasks, blocking_thread& writer, const block_sink& sink
+    block_source& source, task_group& tasks, blocking_thread& writer, const block_sink& sink
 ) {
-    for (blocks.start_reads(); !blocks.empty(); blocks.start_reads()) {
-        while (!blocks.front_filled()) {
-            if (tasks.failure()) std::rethrow_exception(tasks.failure());
-            co_await tasks.changed();
-        }
-        const auto write = [&sink, &blocks] { sink(blocks.front()); };
-        co_await writer.run(write);
-        blocks.pop();
-    }
+    byte_slice block;
+    do {
+        tasks.spawn(source.next());
+        const auto write = [&sink, &block] { sink(block.span()); };
+        if (!block.empty()) co_await writer.run(write);
+        while (tasks.running() != 0) co_await tasks.changed();
+        if (tasks.failure()) std::rethrow_exception(tasks.failure());
+        block = source.take();
+    } while (!block.empty());
 }
 
 }  // namespace
@@ -118,23 +95,14 @@ object_info opened_object(const mrd_pool& pool) {
     return *info;
 }
 
-read_ahead::read_ahead(std::uint64_t pool_size, std::uint64_t concurrency)
-    : blocks(std::clamp(pool_size / concurrency + 2, min_blocks, max_blocks)) {}
-
 asio::awaitable<void> read_in_order(
-    const mrd_pool& pool,
-    std::vector<byte_range> ranges,
-    read_ahead ahead,
-    fetch_options options,
-    blocking_thread& writer,
-    block_sink sink
+    object_reader& reader, std::vector<byte_range> ranges, blocking_thread& writer, block_sink sink
 ) {
     task_group tasks(co_await asio::this_coro::executor);
-    block_cutter cutter(std::move(ranges), ahead.block_bytes);
-    ring blocks(pool, std::move(cutter), ahead, options, tasks);
+    block_source source(reader, std::move(ranges));
     std::exception_ptr thrown;
     try {
-        co_await move_blocks(blocks, tasks, writer, sink);
+        co_await move_blocks(source, tasks, writer, sink);
     } catch (...) {
         thrown = std::current_exception();
     }

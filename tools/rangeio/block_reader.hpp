@@ -2,11 +2,11 @@
 
 #include <rangeio/byte_range.hpp>
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/object_reader.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <span>
 #include <vector>
@@ -17,16 +17,8 @@ namespace asio = boost::asio;
 
 class blocking_thread;
 
-/// The read-ahead of a sequential read: `blocks` blocks of `block_bytes` are all the memory that it uses.
-class read_ahead {
-public:
-    read_ahead() = default;
-    /// Enough blocks to keep every stream of the pool busy while one of them is written.
-    read_ahead(std::uint64_t pool_size, std::uint64_t concurrency);
-
-    std::uint64_t block_bytes = std::uint64_t{8} << 20;
-    std::size_t blocks = 4;
-};
+/// The length of the longest block: what a reader lends at once.
+constexpr std::size_t max_block_bytes = std::size_t{4} << 20;
 
 /// The object as the first stream of an open pool reported it.
 object_info opened_object(const mrd_pool& pool);
@@ -34,18 +26,14 @@ object_info opened_object(const mrd_pool& pool);
 /// Consumes the next bytes; may block. An exception of the sink ends the read.
 using block_sink = std::function<void(std::span<const std::byte> bytes)>;
 
-/// Reads `ranges` in order, each byte once, and passes them to `sink` in that order, on `writer`. Blocks are fetched
-/// ahead into memory that is reused: hot in the cache and paged in. `options` apply to each block.
+/// Reads `ranges` in order and passes them to `sink` in that order, on `writer`, from the memory of the reader. The
+/// next block is read while one is written, and the reader is told what follows.
 ///
-/// Lifetimes: `pool` and `writer` until completion.
+/// Requires:  the size of the object is known, and nothing else reads from the position of the reader.
+/// Lifetimes: `reader` and `writer` until completion.
 /// Cancels:   terminal; nothing is left running when it returns.
 asio::awaitable<void> read_in_order(
-    const mrd_pool& pool,
-    std::vector<byte_range> ranges,
-    read_ahead ahead,
-    fetch_options options,
-    blocking_thread& writer,
-    block_sink sink
+    object_reader& reader, std::vector<byte_range> ranges, blocking_thread& writer, block_sink sink
 );
 
 }  // namespace rangeio::tool

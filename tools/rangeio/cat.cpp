@@ -27,6 +27,7 @@ public:
     bool follow = false;
     std::chrono::milliseconds poll = std::chrono::seconds(1);
     reading how;
+    read_ahead ahead;
 };
 
 range_spec parse_range(const std::string& text) {
@@ -50,12 +51,12 @@ std::vector<byte_range> resolve(const std::vector<range_spec>& specs, const obje
 /// Writes the bytes that are appended to the object from `from` on, until it is finalized.
 asio::awaitable<void> follow(
     mrd_pool& pool,
+    object_reader& reader,
     std::uint64_t from,
     std::shared_ptr<const cat_arguments> args,
     blocking_thread& writer,
     const block_sink& sink
 ) {
-    const read_ahead ahead(args->how.pool_size(), args->how.concurrency());
     asio::steady_timer timer(co_await asio::this_coro::executor);
     while (!opened_object(pool).finalized) {
         timer.expires_after(args->poll);
@@ -64,7 +65,7 @@ asio::awaitable<void> follow(
             co_await pool.async_refresh_size(rangeio::read_options().timeout(args->how.timeout()));
         if (size <= from) continue;
         const std::vector<byte_range> appended(1, byte_range::from_to(from, size));
-        co_await read_in_order(pool, appended, ahead, args->how.fetching(), writer, sink);
+        co_await read_in_order(reader, appended, writer, sink);
         from = size;
     }
 }
@@ -72,13 +73,14 @@ asio::awaitable<void> follow(
 asio::awaitable<void> cat(asio::io_context& loop, std::shared_ptr<const cat_arguments> args) {
     blocking_thread writer;
     client service(loop.get_executor(), args->how.client());
-    const read_ahead ahead(args->how.pool_size(), args->how.concurrency());
+    const memory_budget memory = args->ahead.memory();
     const block_sink sink = [](std::span<const std::byte> bytes) { write_out(bytes); };
     for (const object_ref& object : args->objects) {
         mrd_pool pool = co_await open_object(service, object, args->how.pool());
         const std::vector<byte_range> ranges = resolve(args->ranges, opened_object(pool));
-        co_await read_in_order(pool, ranges, ahead, args->how.fetching(), writer, sink);
-        if (args->follow) co_await follow(pool, ranges.front().end(), args, writer, sink);
+        object_reader reader(pool, args->ahead.reader(args->how, memory));
+        co_await read_in_order(reader, ranges, writer, sink);
+        if (args->follow) co_await follow(pool, reader, ranges.front().end(), args, writer, sink);
     }
 }
 
@@ -138,6 +140,7 @@ void add_cat(CLI::App& app, command& chosen) {
         "with --follow, interval of the checks for more bytes"
     );
     args->how.add_to(cat);
+    args->ahead.add_to(cat);
     cat.footer(
         "Examples:\n"
         "  rangeio cat gs://logs/2024/today.txt | grep ERROR\n"

@@ -32,6 +32,7 @@ public:
     object_ref object;
     std::string target;
     reading how;
+    read_ahead ahead;
 };
 
 // A stream may open before the service knows the checksum of the whole object; then the metadata is requested again.
@@ -64,12 +65,12 @@ void check_whole(const object_info& info, std::optional<std::uint32_t> expected,
 }
 
 asio::awaitable<void> read_whole(
-    client& service, const mrd_pool& pool, const reading& how, blocking_thread& writer, block_sink sink
+    client& service, const mrd_pool& pool, const cp_arguments& args, blocking_thread& writer, block_sink sink
 ) {
     const object_info info = opened_object(pool);
     std::vector<byte_range> all;
     all.emplace_back(0, info.size);
-    const read_ahead ahead(how.pool_size(), how.concurrency());
+    object_reader reader(pool, args.ahead.reader(args.how, args.ahead.memory()));
     std::uint32_t crc = 0;
     progress bar(pool.object().to_string(), info.size);
     const block_sink checked = [&](std::span<const std::byte> bytes) {
@@ -77,7 +78,7 @@ asio::awaitable<void> read_whole(
         sink(bytes);
         bar.advance(bytes.size());
     };
-    co_await read_in_order(pool, all, ahead, how.fetching(), writer, checked);
+    co_await read_in_order(reader, all, writer, checked);
     const std::optional<std::uint32_t> expected = co_await checksum_of(service, info);
     check_whole(info, expected, crc);
     bar.finish();
@@ -95,7 +96,7 @@ asio::awaitable<void> cp_to_stream(
     const auto open = [&out, &target] { out.emplace(target); };
     co_await writer.run(open);
     const block_sink sink = [&out](std::span<const std::byte> bytes) { out->append(bytes); };
-    co_await read_whole(service, pool, args->how, writer, sink);
+    co_await read_whole(service, pool, *args, writer, sink);
     const auto finish = [&out] { out->finish(); };
     co_await writer.run(finish);
 }
@@ -116,7 +117,7 @@ asio::awaitable<void> cp_to_file(
     const auto create = [&file, &path, size] { file.emplace(path, size); };
     co_await writer.run(create);
     const block_sink sink = [&file](std::span<const std::byte> bytes) { file->append(bytes); };
-    co_await read_whole(service, pool, args->how, writer, sink);
+    co_await read_whole(service, pool, *args, writer, sink);
     const auto publish = [&file] { file->publish(); };
     co_await writer.run(publish);
     *published = true;
@@ -167,6 +168,7 @@ void add_cp(CLI::App& app, command& chosen) {
     )
         ->required();
     args->how.add_to(cp);
+    args->ahead.add_to(cp);
     cp.footer(
         "The file has a temporary name, .rangeio-*, in the same directory until all bytes are written,\n"
         "their CRC32C is that of the object, and they are on disk. After a failure or a signal no file\n"

@@ -32,4 +32,22 @@ void meter::stop(measurement& into, const mrd_pool& pool) const {
     into.pool = pool.stats();
 }
 
+prefetch_result prefetch_meter::stop(
+    std::string_view how, const object_reader& reader, const memory_budget& memory
+) const {
+    prefetch_result out;
+    out.how = how;
+    out.counts = reader.stats();
+    out.counts.hits -= before_.hits;
+    out.counts.partial_hits -= before_.partial_hits;
+    out.counts.misses -= before_.misses;
+    out.counts.stalls -= before_.stalls;
+    out.counts.stall_time -= before_.stall_time;
+    out.counts.prefetched_bytes -= before_.prefetched_bytes;
+    out.counts.wasted_bytes -= before_.wasted_bytes;
+    out.budget_bytes = memory.limit_bytes();
+    out.peak_bytes = memory.stats().peak_bytes;
+    return out;
+}
+
 }  // namespace rangeio::tool
