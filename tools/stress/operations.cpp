@@ -1,4 +1,5 @@
 #include <rangeio/mrd_pool.hpp>
+#include <rangeio/object_reader.hpp>
 
 #include "stress/worker.hpp"
 
@@ -180,6 +181,49 @@ asio::awaitable<void> stress_worker::read_cached() {
     tally_.step();
     co_await pool.async_close();
     pools_.check_closed(pool.stats());
+}
+
+// Reads, blocks, seeks and hints of one reader on a shared pool, which may be closed or destroyed meanwhile.
+asio::awaitable<void> stress_worker::read_file() {
+    auto box = draw_pool();
+    const std::weak_ptr<pool_box> pool = box;
+    const std::size_t object = box->object;
+    constexpr std::array kinds{prefetching::off, prefetching::linear_ramp, prefetching::adaptive};
+    const auto options = reader_options()
+                             .prefetch(kinds[below(kinds.size())])
+                             .memory(pools_.memory())
+                             .fetching(draw_options());
+    object_reader reader(box->shared, options);
+    box.reset();
+    for (std::uint64_t steps = 1 + below(12); steps != 0; --steps) {
+        tally_.step();
+        const byte_range range = draw_range(object, stress_memory::max_bytes);
+        switch (below(8)) {
+            case 0: reader.will_need(range); break;
+            case 1: reader.dont_need(range); break;
+            case 2: {
+                const stress_memory::loan memory(memory_, range.length());
+                const std::size_t got = co_await reader.async_read_some_at(range.offset(), memory.bytes());
+                check(object, generation_of(pool), range.offset(), memory.bytes().first(got), got);
+                break;
+            }
+            case 3: {
+                reader.seek(static_cast<std::int64_t>(range.offset()));
+                const byte_slice got = co_await reader.async_read_block(range.length());
+                check(object, generation_of(pool), range.offset(), got.span(), got.size());
+                break;
+            }
+            default: {
+                if (reader.tell() == reader.size()) reader.seek(0);
+                const std::uint64_t at = reader.tell();
+                const stress_memory::loan memory(memory_, range.length());
+                const std::size_t got = co_await reader.async_read_some(memory.bytes());
+                check(object, generation_of(pool), at, memory.bytes().first(got), got);
+                break;
+            }
+        }
+    }
+    if (one_in(2)) co_await reader.async_close();
 }
 
 asio::awaitable<void> stress_worker::initialize() {

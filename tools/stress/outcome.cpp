@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, stress_operations> operation_names{
     "read-leased",
     "read-once",
     "read-cached",
+    "read-file",
     "initialize",
     "close",
     "destroy",

@@ -19,12 +19,13 @@ enum class stress_operation {
     read_leased,
     read_once,
     read_cached,
+    read_file,
     initialize,
     close,
     destroy,
     close_cache,
 };
-constexpr std::size_t stress_operations = 13;
+constexpr std::size_t stress_operations = 14;
 std::string_view to_string(stress_operation what) noexcept;
 
 /// The outcome of an operation.

@@ -111,6 +111,15 @@ asio::awaitable<void> stress_pools::close_all() {
         slot.replace(box, nullptr);
     }
     asio::steady_timer timer(co_await asio::this_coro::executor);
+    const auto while_true = [&timer](auto condition) -> asio::awaitable<void> {
+        while (condition()) {
+            timer.expires_after(std::chrono::milliseconds(1));
+            co_await timer.async_wait(asio::use_awaitable);
+        }
+    };
+    // The last unit of a reader may still be ending, on a delivering thread. If memory remains reserved, the watcher
+    // reports that the run makes no progress.
+    co_await while_true([this] { return memory_.stats().reserved_bytes != 0; });
     for (auto& slot : caches_) {
         const auto box = slot.get();
         box->fate->store(true);
@@ -121,10 +130,7 @@ asio::awaitable<void> stress_pools::close_all() {
         }
         // The last stream of a pool may still be ending, on a delivering thread. If it never does, the watcher reports
         // that the run makes no progress.
-        while (box->shared.stats().keys_in_use != 0) {
-            timer.expires_after(std::chrono::milliseconds(1));
-            co_await timer.async_wait(asio::use_awaitable);
-        }
+        co_await while_true([&box] { return box->shared.stats().keys_in_use != 0; });
         const pool_cache_stats now = box->shared.stats();
         check(now);
         if (now.idle_streams + now.idle_keys != 0) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <rangeio/memory_budget.hpp>
 #include <rangeio/mrd_pool.hpp>
 #include <rangeio/mrd_pool_cache.hpp>
 
@@ -68,6 +69,8 @@ public:
 
     std::shared_ptr<pool_box> pool(std::size_t slot) const { return pools_[slot].get(); }
     std::shared_ptr<cache_box> cache(std::size_t slot) const { return caches_[slot].get(); }
+    /// Of the readers: so small that they take bytes from each other.
+    const memory_budget& memory() const noexcept { return memory_; }
     /// The time limit of an open: as short as possible where an open may never be answered, otherwise as long as a slow
     /// machine needs.
     std::chrono::seconds patience() const noexcept { return patience_; }
@@ -90,6 +93,7 @@ private:
     const std::size_t contexts_;
     const std::chrono::seconds patience_;
     stress_violations& violations_;
+    const memory_budget memory_{2 * memory_budget::min_limit_bytes};
     std::vector<stress_slot<pool_box>> pools_;
     std::vector<stress_slot<cache_box>> caches_;
 };

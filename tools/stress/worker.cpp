@@ -25,7 +25,7 @@ using op = stress_operation;
 // The frequency of each operation, of a thousand; operations that end pools are rare, so that the pools do some work in
 // between.
 constexpr std::array<std::pair<op, unsigned>, stress_operations> weights{{
-    {op::fetch, 250},
+    {op::fetch, 200},
     {op::try_fetch, 150},
     {op::fetch_block, 80},
     {op::fetch_view, 60},
@@ -34,6 +34,7 @@ constexpr std::array<std::pair<op, unsigned>, stress_operations> weights{{
     {op::read_leased, 130},
     {op::read_once, 30},
     {op::read_cached, 60},
+    {op::read_file, 50},
     {op::initialize, 24},
     {op::close, 7},
     {op::destroy, 7},
@@ -139,6 +140,7 @@ asio::awaitable<void> stress_worker::perform(stress_operation what) {
         case op::read_leased: co_await read_leased(); break;
         case op::read_once: co_await read_once(); break;
         case op::read_cached: co_await read_cached(); break;
+        case op::read_file: co_await read_file(); break;
         case op::initialize: co_await initialize(); break;
         case op::close: co_await close(); break;
         case op::destroy: destroy(); break;

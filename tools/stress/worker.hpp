@@ -50,6 +50,7 @@ private:
     asio::awaitable<void> read_leased();
     asio::awaitable<void> read_once();
     asio::awaitable<void> read_cached();
+    asio::awaitable<void> read_file();
     asio::awaitable<void> initialize();
     asio::awaitable<void> close();
     void destroy();
