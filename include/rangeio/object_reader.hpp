@@ -1,5 +1,6 @@
 #pragma once
 
+#include <rangeio/access_pattern.hpp>
 #include <rangeio/byte_slice.hpp>
 #include <rangeio/completion_token.hpp>
 #include <rangeio/detail/destination.hpp>
@@ -40,16 +41,6 @@ enum class prefetching {
     /// What up to four scans of the object have earned by the bytes they used, up to what bandwidth and latency of the
     /// connection require. Random reads cost nothing.
     adaptive,
-};
-
-/// A hint: the order of the reads that will follow.
-enum class access_pattern {
-    /// The reader finds out.
-    unknown,
-    /// A scan: the reader fetches ahead from its first read on.
-    sequential,
-    /// Nothing is to be fetched ahead.
-    random,
 };
 
 /// The behavior of a reader. The constructor of the reader checks the options.

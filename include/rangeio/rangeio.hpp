@@ -4,6 +4,7 @@
 // (rangeio/sim/), the scripted services (rangeio/testing/) and the emulator (rangeio/emulator.hpp) are separate
 // libraries.
 
+#include <rangeio/access_pattern.hpp>
 #include <rangeio/byte_block.hpp>
 #include <rangeio/byte_range.hpp>
 #include <rangeio/byte_slice.hpp>

@@ -18,7 +18,7 @@ public:
     std::chrono::nanoseconds stall_time{0};
     /// Bytes that were requested ahead of reads, and those of them that were dropped without having been read.
     std::uint64_t prefetched_bytes = 0, wasted_bytes = 0;
-    /// Units that the budget took back, and units that a read began to wait for before they had been requested.
+    /// Units that the budget took back, and units under way that a read began to wait for.
     std::uint64_t reclaims = 0, promotions = 0;
     /// The number of bytes that are to be ahead of the reader at present.
     std::uint64_t window_bytes = 0;

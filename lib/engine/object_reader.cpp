@@ -27,13 +27,8 @@ std::shared_ptr<pool_core> pool_of(const reader_ptr& reader) {
     return reader == nullptr ? nullptr : reader->pool();
 }
 
-fsm::access_pattern pattern_of(access_pattern hint) noexcept {
-    switch (hint) {
-        case access_pattern::unknown: break;
-        case access_pattern::sequential: return fsm::access_pattern::sequential;
-        case access_pattern::random: return fsm::access_pattern::random;
-    }
-    return fsm::access_pattern::unknown;
+void require_reader(const reader_ptr& reader) {
+    throw_if(reader == nullptr ? no_reader() : error_value());
 }
 
 /// A read from the position, or from `at` on: of the bytes that exist, at most `length`.
@@ -208,12 +203,8 @@ private:
 
     void copy_footer() noexcept {
         if (copied_.empty()) return;
-        const std::byte* from = kept_->bytes.data() + (copied_.offset() - kept_->offset);
-        memory(0).for_each_piece(
-            copied_.offset() - range_.offset(),
-            copied_.length(),
-            [from](std::byte* to, std::uint64_t at, std::uint64_t n) { std::memcpy(to, from + at, n); }
-        );
+        const auto bytes = kept_->bytes.span().subspan(copied_.offset() - kept_->offset, copied_.length());
+        copy_into(memory(0), copied_.offset() - range_.offset(), bytes);
     }
 
     // Of a read that fails, as far as its front is complete.
@@ -221,14 +212,7 @@ private:
         if (into_ == nullptr) return;
         for (const used_unit& used : used_) {
             const byte_range part = used.range.clamp_to(range_.offset() + bytes);
-            const byte_slice slice = used.unit->slice(part);
-            into_->for_each_piece(
-                part.offset() - range_.offset(),
-                part.length(),
-                [from = slice.data()](std::byte* to, std::uint64_t at, std::uint64_t n) {
-                    std::memcpy(to, from + at, n);
-                }
-            );
+            copy_into(*into_, part.offset() - range_.offset(), used.unit->slice(part).span());
         }
     }
 
@@ -382,23 +366,23 @@ std::uint64_t object_reader::seek(std::int64_t offset, seek_basis from) {
 }
 
 void object_reader::advise(footer hint) {
-    throw_if(core_ == nullptr ? engine::no_reader() : error_value());
+    engine::require_reader(core_);
     throw_if(check_range("footer", hint.bytes, 0, engine::max_opening_memory));
     core_->advise(hint);
 }
 
 void object_reader::advise(access_pattern hint) {
-    throw_if(core_ == nullptr ? engine::no_reader() : error_value());
-    if (auto* prefetch = core_->prefetch()) prefetch->advise(engine::pattern_of(hint));
+    engine::require_reader(core_);
+    if (auto* prefetch = core_->prefetch()) prefetch->advise(hint);
 }
 
 void object_reader::will_need(std::span<const byte_range> ranges) {
-    throw_if(core_ == nullptr ? engine::no_reader() : error_value());
+    engine::require_reader(core_);
     core_->will_need(ranges);
 }
 
 void object_reader::dont_need(byte_range range) {
-    throw_if(core_ == nullptr ? engine::no_reader() : error_value());
+    engine::require_reader(core_);
     if (auto* prefetch = core_->prefetch()) prefetch->dont_need(range);
 }
 

@@ -46,12 +46,13 @@ void prefetch_unit::start() {
     } catch (...) {
         return end(current_error());
     }
-    bool over = false;
+    // Then its request was made after its end.
+    bool failed = false;
     {
         const std::lock_guard lock(mutex_);
-        over = phase_ == phase::over && memory_ == nullptr;
+        failed = failed_;
     }
-    if (over) room_.release();
+    if (failed) room_.release();
 }
 
 void prefetch_unit::granted() noexcept {
@@ -70,8 +71,11 @@ void prefetch_unit::granted() noexcept {
     }
     if (!why) {
         const std::lock_guard lock(mutex_);
-        why = stop_;
-        if (!why) phase_ = phase::running;
+        if (stopped_) {
+            why = abandoned();
+        } else {
+            phase_ = phase::running;
+        }
         if (promoted_) use_class(fsm::request_class::demand);
     }
     if (why) return end(why);
@@ -104,6 +108,7 @@ void prefetch_unit::end(error_value why) noexcept {
     {
         const std::lock_guard lock(mutex_);
         phase_ = phase::over;
+        failed_ = failed_ || why;
         reader = std::move(reader_);
     }
     if (reader == nullptr) return;
@@ -116,16 +121,16 @@ void prefetch_unit::end(error_value why) noexcept {
     core_->leave(*this);
 }
 
-void prefetch_unit::stop(const error_value& why) noexcept {
+void prefetch_unit::cancel() noexcept {
     phase was;
     {
         const std::lock_guard lock(mutex_);
         was = phase_;
-        if (!stop_) stop_ = why;
+        stopped_ = true;
         if (was == phase::reserving) phase_ = phase::over;
     }
-    if (was == phase::reserving) end(why);
-    if (was == phase::running) abort(why);
+    if (was == phase::reserving) end(abandoned());
+    if (was == phase::running) abort(abandoned());
 }
 
 void prefetch_unit::promote() noexcept {
@@ -137,10 +142,6 @@ void prefetch_unit::promote() noexcept {
         running = phase_ == phase::running;
     }
     if (running) transfer::promote();
-}
-
-void prefetch_unit::cancel() noexcept {
-    stop(abandoned());
 }
 
 void prefetch_unit::mark(fsm::budget_use use, std::uint64_t rank) noexcept {
@@ -159,14 +160,6 @@ byte_slice prefetch_unit::slice(byte_range range) noexcept {
 
 std::shared_ptr<transfer> prefetch_unit::self() noexcept {
     return std::static_pointer_cast<prefetch_unit>(shared_from_this());
-}
-
-void prefetch_unit::abandon() noexcept {
-    stop(abandoned());
-}
-
-void prefetch_unit::on_shutdown() noexcept {
-    stop(abandoned());
 }
 
 }  // namespace rangeio::engine

@@ -50,12 +50,11 @@ private:
     void begin_to_fetch();
     void transferred() noexcept override;
     void end(error_value why) noexcept;
-    void stop(const error_value& why) noexcept;
 
     std::shared_ptr<transfer> self() noexcept override;
-    void abandon() noexcept override;
+    void abandon() noexcept override { cancel(); }
     std::shared_ptr<void> keep() noexcept override { return weak_from_this().lock(); }
-    void on_shutdown() noexcept override;
+    void on_shutdown() noexcept override { cancel(); }
 
     const std::weak_ptr<reader_core> owner_;
     const std::shared_ptr<runtime::context_core> core_;
@@ -68,8 +67,9 @@ private:
     runtime::mutex mutex_;
     std::shared_ptr<reader_core> reader_;  // until the end
     phase phase_ = phase::reserving;
-    error_value stop_;
+    bool stopped_ = false;
     bool promoted_ = false;
+    bool failed_ = false;
 };
 
 }  // namespace rangeio::engine

@@ -21,6 +21,10 @@ unit_waiter& unit_waiter_of(fsm::unit_waiter id) noexcept {
     return *reinterpret_cast<unit_waiter*>(id);
 }
 
+void after_loss(fsm::prefetch_fsm& m, unit_actions& out) {
+    m.after_loss(out);
+}
+
 }  // namespace
 
 prefetcher::prefetcher(
@@ -32,16 +36,16 @@ prefetcher::prefetcher(
       make_(std::move(maker)),
       machine_(fsm::prefetch_fsm::options(), std::move(policy)) {}
 
-/// Feeds the event, then the policy: without memory for the second, less is fetched ahead.
-template <class Event, class Then>
-void prefetcher::act(Event event, Then then) noexcept {
+/// Feeds an event that must not fail, and then the policy.
+template <class Event, class Decision>
+void prefetcher::act(Event event, Decision decision) noexcept {
     const runtime::completion_batch batch;
     bool fed = false;
     const auto both = [&](machine& m, unit_actions& out) {
         event(m, out);
         fed = true;
         (void)guarded([&] {
-            then(m, out);
+            decision(m, out);
             return error_value();
         });
     };
@@ -53,6 +57,18 @@ void prefetcher::act(Event event, Then then) noexcept {
     if (why && !fed) machine_.act([&](machine& m, unit_actions& out) { event(m, out); }, perform_one);
 }
 
+/// For the policy alone: without memory for its decision, less is fetched ahead.
+template <class Decision>
+void prefetcher::decide(Decision decision) noexcept {
+    act([](machine&, unit_actions&) {}, decision);
+}
+
+/// An event that includes what the policy decides on it, or leaves nothing to decide.
+template <class Event>
+void prefetcher::act(Event event) noexcept {
+    act(event, [](machine&, unit_actions&) {});
+}
+
 void prefetcher::begin(fsm::reading& read, byte_range rest, std::uint64_t size) {
     machine_.act_reserving(
         [&, now = core_->now()](machine& m, unit_actions& out) { m.begin(read, rest, size, now, out); },
@@ -61,12 +77,12 @@ void prefetcher::begin(fsm::reading& read, byte_range rest, std::uint64_t size) 
 }
 
 void prefetcher::requested(fsm::reading& read) noexcept {
-    act([](machine&, unit_actions&) {}, [&](machine& m, unit_actions& out) { m.after_begin(read, out); });
+    decide([&](machine& m, unit_actions& out) { m.after_begin(read, out); });
 }
 
 void prefetcher::end(fsm::reading& read, fsm::read_ending how) noexcept {
     const auto now = core_->now();
-    act([&](machine& m, unit_actions& out) { m.end(read, how, now, out); }, [](machine&, unit_actions&) {});
+    act([&](machine& m, unit_actions& out) { m.end(read, how, now, out); });
 }
 
 byte_range prefetcher::first_piece(byte_range range) const {
@@ -96,7 +112,7 @@ void prefetcher::cancel_wait(fsm::unit_id unit, unit_waiter& who, const error_va
 }
 
 void prefetcher::arrived(const fsm::prefetch_arrival& arrival) noexcept {
-    act([](machine&, unit_actions&) {}, [&](machine& m, unit_actions& out) { m.arrived(arrival, out); });
+    decide([&](machine& m, unit_actions& out) { m.arrived(arrival, out); });
 }
 
 bool prefetcher::granted(fsm::unit_id unit) noexcept {
@@ -104,36 +120,33 @@ bool prefetcher::granted(fsm::unit_id unit) noexcept {
 }
 
 void prefetcher::done(fsm::unit_id unit, const error_value& why) noexcept {
-    act([&](machine& m, unit_actions& out) { m.done(unit, why, out); },
-        [](machine& m, unit_actions& out) { m.after_loss(out); });
+    act([&](machine& m, unit_actions& out) { m.done(unit, why, out); }, after_loss);
 }
 
 void prefetcher::refused(fsm::unit_id unit, const error_value& why) noexcept {
-    act([&](machine& m, unit_actions& out) { m.refused(unit, why, out); },
-        [](machine& m, unit_actions& out) { m.after_loss(out); });
+    act([&](machine& m, unit_actions& out) { m.refused(unit, why, out); }, after_loss);
 }
 
 bool prefetcher::reclaim(fsm::unit_id unit) noexcept {
     bool known = false;
-    act([&](machine& m, unit_actions& out) { known = m.reclaim(unit, out); },
-        [](machine& m, unit_actions& out) { m.after_loss(out); });
+    act([&](machine& m, unit_actions& out) { known = m.reclaim(unit, out); }, after_loss);
     return known;
 }
 
-void prefetcher::advise(fsm::access_pattern pattern) noexcept {
-    act([](machine&, unit_actions&) {}, [&](machine& m, unit_actions& out) { m.advise(pattern, out); });
+void prefetcher::advise(access_pattern pattern) noexcept {
+    decide([&](machine& m, unit_actions& out) { m.advise(pattern, out); });
 }
 
 void prefetcher::will_need(byte_range range) noexcept {
-    act([](machine&, unit_actions&) {}, [&](machine& m, unit_actions& out) { m.will_need(range, out); });
+    decide([&](machine& m, unit_actions& out) { m.will_need(range, out); });
 }
 
 void prefetcher::dont_need(byte_range range) noexcept {
-    act([](machine&, unit_actions&) {}, [&](machine& m, unit_actions& out) { m.dont_need(range, out); });
+    decide([&](machine& m, unit_actions& out) { m.dont_need(range, out); });
 }
 
 void prefetcher::close() noexcept {
-    act([](machine& m, unit_actions& out) { m.close(out); }, [](machine&, unit_actions&) {});
+    act([](machine& m, unit_actions& out) { m.close(out); });
 }
 
 reader_stats prefetcher::stats() const {

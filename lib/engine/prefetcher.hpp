@@ -52,7 +52,7 @@ public:
     /// False: the unit is gone.
     bool reclaim(fsm::unit_id unit) noexcept;
 
-    void advise(fsm::access_pattern pattern) noexcept;
+    void advise(access_pattern pattern) noexcept;
     void will_need(byte_range range) noexcept;
     void dont_need(byte_range range) noexcept;
 
@@ -63,8 +63,12 @@ public:
 private:
     using machine = fsm::prefetch_fsm;
 
-    template <class Event, class Then>
-    void act(Event event, Then then) noexcept;
+    template <class Event, class Decision>
+    void act(Event event, Decision decision) noexcept;
+    template <class Event>
+    void act(Event event) noexcept;
+    template <class Decision>
+    void decide(Decision decision) noexcept;
     void perform(fsm::unit_action& action) noexcept;
     void fetch(const fsm::unit_action& action) noexcept;
 

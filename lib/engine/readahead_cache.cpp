@@ -234,13 +234,7 @@ public:
         const error_value why = finish();
         if (why) return why;
         for (const byte_slice& slice : slices()) {
-            destination_.for_each_piece(
-                bytes,
-                slice.size(),
-                [from = slice.data()](std::byte* to, std::uint64_t at, std::uint64_t n) {
-                    std::memcpy(to, from + at, n);
-                }
-            );
+            copy_into(destination_, bytes, slice.span());
             bytes += slice.size();
         }
         return why;

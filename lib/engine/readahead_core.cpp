@@ -6,16 +6,6 @@
 #include <boost/asio/error.hpp>
 
 namespace rangeio::engine {
-namespace {
-
-/// Finds out whether a reader is closed, without a read.
-class closed_question final : public reader_entry {
-public:
-    void abandon() noexcept override {}
-    std::shared_ptr<void> keep() noexcept override { return nullptr; }
-};
-
-}  // namespace
 
 readahead_core::readahead_core(object_reader reader, readahead_options options)
     : reader_(std::move(reader)), options_(options) {
@@ -23,16 +13,8 @@ readahead_core::readahead_core(object_reader reader, readahead_options options)
     throw_if(check_range("block_bytes", options.block_bytes(), 1, readahead_options::max_block_bytes));
 }
 
-error_value readahead_core::closed() noexcept {
-    closed_question entry;
-    std::uint64_t offset = 0;
-    const error_value why = state().enter(entry, 0, offset);
-    state().leave(entry);
-    return !why && pool()->closing() ? error_value(errc::pool_closed) : why;
-}
-
 error_value readahead_core::enter() noexcept {
-    if (const error_value why = closed()) return why;
+    if (state().closed() || pool()->closing()) return errc::pool_closed;
     const std::lock_guard lock(mutex_);
     if (!std::exchange(in_use_, true)) return {};
     const auto code = make_error_code(asio::error::in_progress);

@@ -56,7 +56,6 @@ public:
 
 private:
     reader_core& state() const noexcept { return *reader_access::core(reader_); }
-    error_value closed() noexcept;
 
     object_reader reader_;
     const readahead_options options_;

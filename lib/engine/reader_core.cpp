@@ -91,14 +91,6 @@ error_value reader_core::enter(
     return {};
 }
 
-error_value reader_core::enter_unit(reader_entry& unit) noexcept {
-    const std::lock_guard lock(mutex_);
-    if (closed_) return errc::pool_closed;
-    inside_.push_back(unit);
-    unit.inside_ = true;
-    return {};
-}
-
 void reader_core::leave(reader_entry& read) noexcept {
     std::vector<std::shared_ptr<reader_closer>> closers;
     {
@@ -165,6 +157,11 @@ void reader_core::close() noexcept {
     }
 }
 
+bool reader_core::closed() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return closed_;
+}
+
 void reader_core::when_reads_end(std::shared_ptr<reader_closer> who) {
     {
         const std::lock_guard lock(mutex_);
@@ -211,6 +208,7 @@ void reader_core::will_need(std::span<const byte_range> ranges) {
     if (known == nullptr) {
         const std::lock_guard lock(mutex_);
         announced_.insert(announced_.end(), ranges.begin(), ranges.end());
+        has_announced_ = !announced_.empty();
         // The object may have become known meanwhile: the next read looks.
         return;
     }
@@ -218,10 +216,12 @@ void reader_core::will_need(std::span<const byte_range> ranges) {
 }
 
 void reader_core::use_announced(std::uint64_t size) noexcept {
+    if (!has_announced_) return;
     std::vector<byte_range> ranges;
     {
         const std::lock_guard lock(mutex_);
         ranges.swap(announced_);
+        has_announced_ = false;
     }
     for (const byte_range& range : ranges) prefetch_->will_need(range.clamp_to(size));
 }

@@ -11,6 +11,7 @@
 
 #include <boost/intrusive/list.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -62,7 +63,10 @@ public:
     /// A read begins. Without `at` it begins at the position, which no other read has until release().
     error_value enter(reader_entry& read, std::optional<std::uint64_t> at, std::uint64_t& offset) noexcept;
     /// A fetch of a unit begins.
-    error_value enter_unit(reader_entry& unit) noexcept;
+    error_value enter_unit(reader_entry& unit) noexcept {
+        std::uint64_t nowhere = 0;
+        return enter(unit, 0, nowhere);
+    }
     /// Nothing of the read, or unit, is under way any more. No effect on one that is not inside.
     void leave(reader_entry& read) noexcept;
     /// A read from the position has completed, at `position` if it succeeded.
@@ -73,6 +77,7 @@ public:
 
     /// Ends the reads and units, and refuses others.
     void close() noexcept;
+    bool closed() const noexcept;
     /// Reports the end of the reads of a closed reader, at once or later.
     void when_reads_end(std::shared_ptr<reader_closer> who);
     /// Reports `why` instead, unless the report was made.
@@ -83,7 +88,7 @@ public:
     void advise(footer hint) noexcept;
     std::uint64_t advised_footer() const noexcept;
     void will_need(std::span<const byte_range> ranges);
-    /// The object is known: fetches what was announced before.
+    /// The object is known: fetches what was announced before. Costs nothing if that is nothing.
     void use_announced(std::uint64_t size) noexcept;
     /// The end of the object, for reads to come.
     void keep_footer(std::shared_ptr<const object_tail> bytes) noexcept;
@@ -112,6 +117,7 @@ private:
     std::vector<std::shared_ptr<reader_closer>> closers_;
     std::uint64_t advised_footer_ = 0;
     std::vector<byte_range> announced_;  // before the object was known
+    std::atomic<bool> has_announced_ = false;
     std::shared_ptr<const object_tail> footer_;
 };
 

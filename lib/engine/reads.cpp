@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -45,6 +46,18 @@ void append_unit(
     parts.emplace_back().range = range;
     parts.back().unit = unit;
     parts.back().fetched = std::move(fetched);
+}
+
+void copy_into(
+    const detail::destination& into, std::uint64_t position, std::span<const std::byte> bytes
+) noexcept {
+    into.for_each_piece(
+        position,
+        bytes.size(),
+        [from = bytes.data()](std::byte* to, std::uint64_t at, std::uint64_t n) {
+            std::memcpy(to, from + at, n);
+        }
+    );
 }
 
 byte_block allocate(std::uint64_t size) {

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 // Functions that all read operations use.
@@ -41,6 +42,11 @@ void append_tail(transfer_parts& parts, std::uint64_t length, std::byte* memory)
 void append_unit(
     transfer_parts& parts, byte_range range, fsm::unit_id unit, std::shared_ptr<prefetch_unit> fetched
 );
+
+/// Copies `bytes` to `into`, from `position` on.
+void copy_into(
+    const detail::destination& into, std::uint64_t position, std::span<const std::byte> bytes
+) noexcept;
 
 /// Memory that is not zeroed, because it is about to be written.
 ///

@@ -12,9 +12,11 @@ void prefetch_fsm::begin(
     reading& read, byte_range rest, std::uint64_t size, prefetch_time now, unit_actions& out
 ) {
     read.pieces.clear();
-    const std::size_t fetches_before = out.size();
+    const std::size_t before = out.size();
     units_.begin(read.range, read.lent, read.pieces, out);
-    const bool fetches = out.size() != fetches_before && out.back().kind == unit_action_kind::fetch;
+    for (std::size_t i = before; i < out.size(); ++i) {
+        if (out[i].kind == unit_action_kind::promote) ++stats_.promotions;
+    }
     if (policy_ != nullptr && size > size_) policy_->resize(size);
     size_ = std::max(size_, size);
     forget_announced(read.range);
@@ -27,10 +29,10 @@ void prefetch_fsm::begin(
     if (!read.front.empty()) read.waits_at = read.front.offset();
     bool some_here = false;
     for (const read_piece& piece : read.pieces) {
-        const bool missing = piece.state == unit_state::direct || fetches;
+        // Only what a read is lent waits for memory.
+        const bool missing = piece.state == unit_state::direct || piece.state == unit_state::reserving;
         if (missing) read.missing += piece.range.length();
         some_here = some_here || !missing;
-        if (piece.state == unit_state::reserving && !fetches) ++stats_.promotions;
         if (piece.state != unit_state::ready && !read.waits_at) read.waits_at = piece.range.offset();
     }
     if (!read.waits_at) {
@@ -63,14 +65,6 @@ void prefetch_fsm::end(reading& read, read_ending how, prefetch_time now, unit_a
         announced_.clear();
     }
     without_memory_less([&] { carry_out(out); });
-}
-
-bool prefetch_fsm::made(unit_id unit, std::shared_ptr<engine::prefetch_unit> handle) noexcept {
-    return units_.made(unit, std::move(handle));
-}
-
-void prefetch_fsm::done(unit_id unit, const error_value& why, unit_actions& out) noexcept {
-    units_.done(unit, why, out);
 }
 
 void prefetch_fsm::refused(unit_id unit, const error_value& why, unit_actions& out) noexcept {

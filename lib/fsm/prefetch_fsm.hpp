@@ -13,6 +13,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 // A reader's prefetching as a machine: the units it has (`unit_table`), and the policy that decides which those are.
@@ -58,9 +59,13 @@ public:
     void end(reading& read, read_ending how, prefetch_time now, unit_actions& out) noexcept;
 
     // Fetches: as for unit_table.
-    bool made(unit_id unit, std::shared_ptr<engine::prefetch_unit> handle) noexcept;
+    bool made(unit_id unit, std::shared_ptr<engine::prefetch_unit> handle) noexcept {
+        return units_.made(unit, std::move(handle));
+    }
     bool granted(unit_id unit) noexcept { return units_.granted(unit); }
-    void done(unit_id unit, const error_value& why, unit_actions& out) noexcept;
+    void done(unit_id unit, const error_value& why, unit_actions& out) noexcept {
+        units_.done(unit, why, out);
+    }
     void refused(unit_id unit, const error_value& why, unit_actions& out) noexcept;
     /// False: the unit is gone.
     bool reclaim(unit_id unit, unit_actions& out) noexcept;

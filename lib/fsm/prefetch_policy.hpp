@@ -1,5 +1,6 @@
 #pragma once
 
+#include <rangeio/access_pattern.hpp>
 #include <rangeio/byte_range.hpp>
 
 #include <chrono>
@@ -17,8 +18,7 @@ namespace rangeio::fsm {
 
 using prefetch_time = std::chrono::steady_clock::time_point;
 
-/// What the caller has said about its reads.
-enum class access_pattern : std::uint8_t { unknown, sequential, random };
+using rangeio::access_pattern;
 
 /// A read that begins. Its range is not empty, and ends within the object.
 struct prefetch_read {

@@ -23,8 +23,8 @@ class prefetch_unit;
 }  // namespace rangeio::engine
 
 // What a reader has of an object, in memory or under way, as a machine: so that no byte is requested twice (R3), a read
-// finds what was fetched ahead, and a failure is reported to whoever asks for its bytes (R5). What to fetch ahead is a
-// policy's decision.
+// uses what was fetched ahead, and a failure is reported to the read that asks for its bytes (R5). A policy decides
+// which ranges are fetched ahead.
 //
 // clang-format off
 // | unit      | is                                           | leaves by                                          |
@@ -61,7 +61,7 @@ enum class unit_action_kind : std::uint8_t {
     promote,  // a read waits for `handle`, which has its room
     cancel,   // end the fetch of `handle`, whose unit is gone
     answer,   // answer `waiter`: `handle` has the bytes, unless `why` says otherwise
-    mark,     // tell the budget how `handle` is used
+    mark,     // report to the budget how `handle` is used
     keep,     // the answer to a reclaim of `handle`
     release,  // drop `handle`
 };
@@ -191,8 +191,8 @@ private:
     std::uint64_t orphaned_ = 0;   // bytes of orphans
     std::uint64_t requested_ = 0;
     std::uint64_t wasted_ = 0;
-    std::uint64_t read_until_ =
-        0;                    // the end of the last read: the rank of a unit ahead is its distance to it
+    // The end of the last read: the rank of a unit ahead is its distance to it.
+    std::uint64_t read_until_ = 0;
     std::uint64_t uses_ = 0;  // the ranks of what was read
 };
 

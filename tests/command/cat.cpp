@@ -117,16 +117,7 @@ TEST_CASE(
 ) {
     fixture here({"--verbose"});
     here.put("object", pattern(2 * block_bytes));
-    std::vector<std::string> words{"cat", "gs://bucket/object", "--concurrency", "1"};
-    SUBCASE("off") {
-        words.insert(words.end(), {"--prefetch", "off"});
-        CHECK(here.run(words).code == 0);
-        CHECK(here.ranges() == 2);
-    }
-    SUBCASE("adaptive") {
-        CHECK(here.run(words).code == 0);
-        CHECK(here.ranges() > 2);
-    }
+    check_prefetch_option(here, {"cat", "gs://bucket/object", "--concurrency", "1"});
 }
 
 TEST_CASE("cat --range: of a range with an end, nothing past it is requested") {

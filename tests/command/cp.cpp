@@ -69,17 +69,9 @@ TEST_CASE(
     const scratch out;
     const std::string content = pattern(2 * block_bytes);
     here.put("object", content);
-    std::vector<std::string> words{"cp", "gs://bucket/object", out / "file", "--concurrency", "1"};
-    words.insert(words.end(), {"--budget", "2MiB"});
-    SUBCASE("off") {
-        words.insert(words.end(), {"--prefetch", "off"});
-        CHECK(here.run(words).code == 0);
-        CHECK(here.ranges() == 2);
-    }
-    SUBCASE("adaptive") {
-        CHECK(here.run(words).code == 0);
-        CHECK(here.ranges() > 2);
-    }
+    check_prefetch_option(
+        here, {"cp", "gs://bucket/object", out / "file", "--concurrency", "1", "--budget", "2MiB"}
+    );
     CHECK((out.read("file") == content));
 }
 

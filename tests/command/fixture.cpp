@@ -106,4 +106,16 @@ std::uint64_t fixture::ranges() {
     return out;
 }
 
+void check_prefetch_option(fixture& here, std::vector<std::string> command) {
+    SUBCASE("off") {
+        command.insert(command.end(), {"--prefetch", "off"});
+        CHECK(here.run(command).code == 0);
+        CHECK(here.ranges() == 2);
+    }
+    SUBCASE("adaptive") {
+        CHECK(here.run(command).code == 0);
+        CHECK(here.ranges() > 2);
+    }
+}
+
 }  // namespace support

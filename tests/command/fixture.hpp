@@ -58,4 +58,8 @@ struct fixture {
     std::uint64_t ranges();
 };
 
+/// A command that reads an object of two blocks requests each by itself with --prefetch off, and otherwise more ranges.
+/// `here` was started with --verbose.
+void check_prefetch_option(fixture& here, std::vector<std::string> command);
+
 }  // namespace support

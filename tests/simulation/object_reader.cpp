@@ -4,7 +4,6 @@
 #include <rangeio/sim/world.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 
-#include "sim/run_once.hpp"
 #include "support/schedules.hpp"
 #include "support/service_scene.hpp"
 #include "testing/service/watched_memory.hpp"
@@ -39,6 +38,8 @@ using rangeio::testing::link_options;
 using rangeio::testing::scripted_service;
 using rangeio::testing::scripted_service_options;
 using rangeio::testing::watched_memory;
+using support::read_end;
+using support::run_in_one_schedule;
 namespace asio = boost::asio;
 
 constexpr std::uint64_t object_bytes = 64;
@@ -47,11 +48,6 @@ scripted_service_options object_of(const char* faults = "", std::uint64_t size =
     return scripted_service_options().object_bytes(size).max_chunk_bytes(8).faults(fault_script::parse(faults)
     );
 }
-
-struct read_end {
-    error_value why;
-    std::size_t bytes = 0;
-};
 
 /// A service, and a reader with a pool of its own.
 class reader_scene : public support::service_scene {
@@ -71,30 +67,10 @@ public:
     object_reader& reader() { return *reader_; }
     void destroy_reader() { reader_.reset(); }
 
-    /// Reads from the position on, or at an offset, and compares the bytes with those of the object.
     asio::awaitable<read_end> read(std::size_t size, std::optional<std::uint64_t> at = {}) {
-        const std::uint64_t from = at.value_or(reader_->tell());
-        watched_memory::guard destination(memory(), size);
-        read_end out;
-        if (at) {
-            out.bytes =
-                co_await reader_->async_read_some_at(*at, destination.span(), redirect_error_value(out.why));
-        } else {
-            out.bytes = co_await reader_->async_read_some(destination.span(), redirect_error_value(out.why));
-        }
-        world().check(
-            service().holds(destination.span().first(out.bytes), from), "a read returns other bytes"
-        );
-        co_return out;
+        return service_scene::read(*reader_, size, at);
     }
-    asio::awaitable<read_end> read_block(std::size_t max) {
-        const std::uint64_t from = reader_->tell();
-        read_end out;
-        const byte_slice block = co_await reader_->async_read_block(max, redirect_error_value(out.why));
-        out.bytes = block.size();
-        world().check(service().holds(block.span(), from), "a block has other bytes");
-        co_return out;
-    }
+    asio::awaitable<read_end> read_block(std::size_t max) { return service_scene::read_block(*reader_, max); }
     asio::awaitable<error_value> close() {
         error_value why;
         co_await reader_->async_close(redirect_error_value(why));
@@ -105,21 +81,12 @@ private:
     std::unique_ptr<object_reader> reader_;
 };
 
-/// Runs a program in its one schedule without deviations.
-template <class Program>
-void run_scene(Program program) {
-    const auto decides = sim::run_name::of({}).make_strategy();
-    sim::world w(*decides);
-    program(w);
-    CHECK(w.violation() == "");
-}
-
 void run_task(
     const scripted_service_options& how, const std::function<asio::awaitable<void>(reader_scene&)>& task
 ) {
     for (const prefetching ahead : {prefetching::off, prefetching::linear_ramp, prefetching::adaptive}) {
         CAPTURE(ahead);
-        run_scene([&](sim::world& w) {
+        run_in_one_schedule([&](sim::world& w) {
             reader_scene s(w, how, reader_options().prefetch(ahead));
             s.spawn("task", task(s));
             w.run();
@@ -252,7 +219,7 @@ TEST_CASE("object_reader: a footer that is larger than the object is all of it")
         CHECK((co_await s.read(100)).bytes == object_bytes - 4);
         CHECK(s.world().now() == now);
     });
-    run_scene([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         reader_scene s(w);
         CHECK_THROWS_WITH_AS(
             s.reader().advise(footer{5 << 20}), "footer: 5242880 is not in 0..4194304", error
@@ -340,7 +307,7 @@ asio::awaitable<void> read_to_the_end(reader_scene& s) {
 }  // namespace
 
 TEST_CASE("object_reader: with follow, a read at the end of a growing object waits for more bytes") {
-    run_scene([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         reader_scene s(w, growing_object(), following());
         s.spawn("task", [](reader_scene& in) -> asio::awaitable<void> {
             co_await read_to_the_end(in);
@@ -355,7 +322,7 @@ TEST_CASE("object_reader: with follow, a read at the end of a growing object wai
 }
 
 TEST_CASE("object_reader: without follow, a growing object ends at the size that is known") {
-    run_scene([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         reader_scene s(w, growing_object());
         s.spawn("task", [](reader_scene& in) -> asio::awaitable<void> {
             co_await read_to_the_end(in);
@@ -465,7 +432,7 @@ TEST_CASE("object_reader: the end of the handle ends its reads") {
 }
 
 TEST_CASE("object_reader: readers of one pool leave it open, and end with it") {
-    run_scene([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         const scripted_service service(w, object_of());
         sim::context io(w, "io");
         const auto on = io.make_executor("reader");
@@ -493,7 +460,7 @@ TEST_CASE("object_reader: readers of one pool leave it open, and end with it") {
 }
 
 TEST_CASE("object_reader: an empty handle fails every operation") {
-    run_scene([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         sim::context io(w, "io");
         object_reader none;
         CHECK_FALSE(none);
@@ -520,7 +487,7 @@ TEST_CASE("object_reader: an empty handle fails every operation") {
 }
 
 TEST_CASE("object_reader: options out of their range are errors of the constructor") {
-    run_scene([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         const scripted_service service(w, object_of());
         sim::context io(w, "io");
         const auto on = io.make_executor("reader");
@@ -585,7 +552,7 @@ TEST_CASE("object_reader: random reads and seeks, through faults, return the byt
     const std::uint64_t runs = support::schedule_budget() / 5;
     for (std::uint64_t seed = 1; seed <= runs; ++seed) {
         CAPTURE(seed);
-        run_scene([seed](sim::world& w) {
+        run_in_one_schedule([seed](sim::world& w) {
             const char* faults = seed % 3 == 0 ? "reset byte=8 times=2; slow-open delay=1ms" : "";
             reader_scene s(w, object_of(faults));
             s.spawn("reader", random_operations(s, seed));

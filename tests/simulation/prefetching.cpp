@@ -4,7 +4,6 @@
 #include <rangeio/sim/world.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 
-#include "sim/run_once.hpp"
 #include "support/schedules.hpp"
 #include "support/service_scene.hpp"
 
@@ -36,6 +35,8 @@ using rangeio::testing::fault_script;
 using rangeio::testing::link_options;
 using rangeio::testing::scripted_service_options;
 using rangeio::testing::watched_memory;
+using support::read_end;
+using support::run_in_one_schedule;
 
 constexpr std::uint64_t kib = 1 << 10, mib = 1 << 20;
 constexpr std::array every_prefetching{prefetching::off, prefetching::linear_ramp, prefetching::adaptive};
@@ -45,11 +46,6 @@ scripted_service_options large_object(std::uint64_t size, const char* faults = "
         fault_script::parse(faults)
     );
 }
-
-struct read_result {
-    error_value why;
-    std::size_t bytes = 0;
-};
 
 /// Readers of one object that share a pool and a budget.
 class ahead_scene : public support::service_scene {
@@ -81,32 +77,13 @@ public:
     const memory_budget& budget() const { return budget_; }
     void destroy_readers() { readers_.clear(); }
 
-    asio::awaitable<read_result> read(
+    asio::awaitable<read_end> read(
         std::size_t size, std::optional<std::uint64_t> at = {}, std::size_t who = 0
     ) {
-        const std::uint64_t from = at.value_or(reader(who).tell());
-        watched_memory::guard destination(memory(), size);
-        read_result out;
-        if (at) {
-            out.bytes = co_await reader(who).async_read_some_at(
-                *at, destination.span(), redirect_error_value(out.why)
-            );
-        } else {
-            out.bytes =
-                co_await reader(who).async_read_some(destination.span(), redirect_error_value(out.why));
-        }
-        world().check(
-            service().holds(destination.span().first(out.bytes), from), "a read returns other bytes"
-        );
-        co_return out;
+        return service_scene::read(reader(who), size, at);
     }
-    asio::awaitable<read_result> read_block(std::size_t max, std::size_t who = 0) {
-        const std::uint64_t from = reader(who).tell();
-        read_result out;
-        const byte_slice block = co_await reader(who).async_read_block(max, redirect_error_value(out.why));
-        out.bytes = block.size();
-        world().check(service().holds(block.span(), from), "a block has other bytes");
-        co_return out;
+    asio::awaitable<read_end> read_block(std::size_t max, std::size_t who = 0) {
+        return service_scene::read_block(reader(who), max);
     }
     asio::awaitable<void> close(std::size_t who = 0) {
         error_value why;
@@ -120,14 +97,6 @@ private:
     std::vector<std::unique_ptr<object_reader>> readers_;
 };
 
-template <class Program>
-void run_ahead(Program program) {
-    const auto decides = sim::run_name::of({}).make_strategy();
-    sim::world w(*decides);
-    program(w);
-    CHECK(w.violation() == "");
-}
-
 /// Runs one task in virtual time, and returns the time.
 std::chrono::nanoseconds time_of(
     const scripted_service_options& how,
@@ -135,7 +104,7 @@ std::chrono::nanoseconds time_of(
     const std::function<asio::awaitable<void>(ahead_scene&)>& task
 ) {
     std::chrono::nanoseconds out{};
-    run_ahead([&](sim::world& w) {
+    run_in_one_schedule([&](sim::world& w) {
         ahead_scene s(w, how, options);
         s.spawn("task", task(s));
         const auto began = w.now();
@@ -147,14 +116,14 @@ std::chrono::nanoseconds time_of(
 
 asio::awaitable<void> scan(ahead_scene& s, std::uint64_t bytes, std::size_t step) {
     for (std::uint64_t at = 0; at < bytes; at += step) {
-        const read_result got = co_await s.read(step);
+        const read_end got = co_await s.read(step);
         s.world().check(!got.why && got.bytes == step, "a read of a scan fails");
     }
 }
 
 asio::awaitable<void> scan_in_blocks(ahead_scene& s, std::uint64_t bytes, std::size_t step) {
     for (std::uint64_t at = 0; at < bytes;) {
-        const read_result got = co_await s.read_block(step);
+        const read_end got = co_await s.read_block(step);
         s.world().check(!got.why && got.bytes != 0, "a block of a scan fails");
         at += got.bytes;
     }
@@ -176,7 +145,7 @@ TEST_CASE("prefetching: a scan of small reads does not pay a round trip for each
 TEST_CASE("prefetching: a scan requests each byte once, and wastes none") {
     for (const prefetching ahead : every_prefetching) {
         CAPTURE(ahead);
-        run_ahead([ahead](sim::world& w) {
+        run_in_one_schedule([ahead](sim::world& w) {
             ahead_scene s(w, large_object(4 * mib), reader_options().prefetch(ahead));
             s.spawn("scan", scan(s, 4 * mib, 64 * kib));
             w.run();
@@ -190,7 +159,7 @@ TEST_CASE("prefetching: a scan requests each byte once, and wastes none") {
 }
 
 TEST_CASE("prefetching: random reads request nothing else") {
-    run_ahead([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         ahead_scene s(w, large_object(64 * mib));
         const auto task = [&s]() -> asio::awaitable<void> {
             std::minstd_rand random(7);
@@ -206,7 +175,7 @@ TEST_CASE("prefetching: random reads request nothing else") {
 TEST_CASE("prefetching: the request of a far seek leaves at once, and waits for nothing that is under way") {
     constexpr auto latency = 10ms;
     const auto how = large_object(64 * mib).link(link_options().latency(latency));
-    run_ahead([&](sim::world& w) {
+    run_in_one_schedule([&](sim::world& w) {
         ahead_scene s(w, how);
         const auto task = [&]() -> asio::awaitable<void> {
             co_await scan(s, 4 * mib, 256 * kib);
@@ -223,14 +192,14 @@ TEST_CASE("prefetching: the request of a far seek leaves at once, and waits for 
 
 TEST_CASE("prefetching: what is under way is not requested again by a seek back") {
     const auto how = large_object(16 * mib).link(link_options().latency(10ms));
-    run_ahead([&](sim::world& w) {
+    run_in_one_schedule([&](sim::world& w) {
         ahead_scene s(w, how);
         const auto task = [&]() -> asio::awaitable<void> {
             s.reader().will_need(byte_range(4 * mib, mib));
             (void)co_await s.read(64 * kib);  // opens, and begins to fetch what is announced
             s.reader().dont_need(byte_range(4 * mib, mib));
             CHECK(s.reader().stats().orphan_bytes == mib);
-            const read_result got = co_await s.read(mib, 4 * mib);
+            const read_end got = co_await s.read(mib, 4 * mib);
             CHECK(got.bytes == mib);
             CHECK(s.reader().stats().orphan_bytes == 0);
         };
@@ -242,7 +211,7 @@ TEST_CASE("prefetching: what is under way is not requested again by a seek back"
 
 TEST_CASE("prefetching: announced ranges are fetched in their order, before they are read") {
     const auto how = large_object(64 * mib).link(link_options().latency(10ms));
-    run_ahead([&](sim::world& w) {
+    run_in_one_schedule([&](sim::world& w) {
         ahead_scene s(w, how);
         const auto task = [&]() -> asio::awaitable<void> {
             const std::array wanted{
@@ -265,13 +234,13 @@ TEST_CASE("prefetching: announced ranges are fetched in their order, before they
 }
 
 TEST_CASE("prefetching: a failed unit is an error for the read that asks for it, and for no other") {
-    run_ahead([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         ahead_scene s(w, large_object(16 * mib, "range-error range=2 status=NOT_FOUND"));
         const auto task = [&]() -> asio::awaitable<void> {
             s.reader().will_need(byte_range(4 * mib, mib));
             CHECK_FALSE((co_await s.read(4 * kib)).why);
             CHECK_FALSE((co_await s.read(4 * kib, 8 * mib)).why);
-            const read_result failed = co_await s.read(4 * kib, 4 * mib);
+            const read_end failed = co_await s.read(4 * kib, 4 * mib);
             CHECK(failed.why);
             CHECK(failed.bytes == 0);
             CHECK((co_await s.read(4 * kib, 4 * mib)).bytes == 4 * kib);
@@ -285,7 +254,7 @@ TEST_CASE("prefetching: with one unit of budget, many readers finish, and memory
     constexpr std::size_t readers = 8;
     for (const prefetching ahead : {prefetching::linear_ramp, prefetching::adaptive}) {
         CAPTURE(ahead);
-        run_ahead([&](sim::world& w) {
+        run_in_one_schedule([&](sim::world& w) {
             const memory_budget budget(memory_budget::min_limit_bytes);
             ahead_scene s(
                 w,
@@ -297,7 +266,7 @@ TEST_CASE("prefetching: with one unit of budget, many readers finish, and memory
             std::size_t finished = 0;
             const auto task = [&](std::size_t who) -> asio::awaitable<void> {
                 for (std::uint64_t at = 0; at < 2 * mib; at += 256 * kib) {
-                    const read_result got = co_await s.read(256 * kib, std::nullopt, who);
+                    const read_end got = co_await s.read(256 * kib, std::nullopt, who);
                     w.check(got.bytes == 256 * kib, "a read fails");
                 }
                 ++finished;
@@ -311,7 +280,7 @@ TEST_CASE("prefetching: with one unit of budget, many readers finish, and memory
 }
 
 TEST_CASE("prefetching: a block counts in the budget for as long as it is held") {
-    run_ahead([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         ahead_scene s(w, large_object(4 * mib));
         const auto task = [&]() -> asio::awaitable<void> {
             s.reader().advise(access_pattern::random);
@@ -335,7 +304,7 @@ TEST_CASE("prefetching: no more than max_prefetch_bytes are fetched ahead, and a
     const auto how = large_object(32 * mib).link(link_options().latency(10ms).bandwidth(1 << 30));
     const auto most_ahead = [&](const reader_options& options, std::optional<access_pattern> advice) {
         std::uint64_t most = 0;
-        run_ahead([&](sim::world& w) {
+        run_in_one_schedule([&](sim::world& w) {
             ahead_scene s(w, how, options);
             const auto task = [&]() -> asio::awaitable<void> {
                 if (advice) s.reader().advise(*advice);
@@ -358,7 +327,7 @@ TEST_CASE("prefetching: no more than max_prefetch_bytes are fetched ahead, and a
     // A scan that is announced is fetched ahead from its first read on.
     const auto first_read_ahead = [&](access_pattern advice) {
         std::uint64_t ahead = 0;
-        run_ahead([&](sim::world& w) {
+        run_in_one_schedule([&](sim::world& w) {
             ahead_scene s(w, how);
             const auto task = [&]() -> asio::awaitable<void> {
                 s.reader().advise(advice);
@@ -375,7 +344,7 @@ TEST_CASE("prefetching: no more than max_prefetch_bytes are fetched ahead, and a
 }
 
 TEST_CASE("prefetching: a read waits for no memory, whatever is announced") {
-    run_ahead([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         const memory_budget budget(memory_budget::min_limit_bytes);
         ahead_scene s(w, large_object(8 * mib).link(link_options().latency(1ms)), {}, 1, budget);
         bool over = false;
@@ -392,7 +361,7 @@ TEST_CASE("prefetching: a read waits for no memory, whatever is announced") {
 }
 
 TEST_CASE("prefetching: a block that is held does not keep the next one waiting") {
-    run_ahead([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         const memory_budget budget(memory_budget::min_limit_bytes);
         ahead_scene s(w, large_object(8 * mib), {}, 1, budget);
         bool over = false;
@@ -413,7 +382,7 @@ TEST_CASE("prefetching: a block that is held does not keep the next one waiting"
 }
 
 TEST_CASE("prefetching: memory that a slice holds is not waited for") {
-    run_ahead([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         const memory_budget budget(2 * mib);
         ahead_scene s(w, large_object(8 * mib), {}, 2, budget);
         bool over = false;
@@ -440,7 +409,7 @@ TEST_CASE("prefetching: memory that a slice holds is not waited for") {
 }
 
 TEST_CASE("prefetching: announced bytes that come with the open are not requested again") {
-    run_ahead([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         ahead_scene s(w, large_object(8 * mib));
         const auto task = [&]() -> asio::awaitable<void> {
             s.reader().advise(access_pattern::random);
@@ -456,7 +425,7 @@ TEST_CASE("prefetching: announced bytes that come with the open are not requeste
 }
 
 TEST_CASE("prefetching: a long list of ranges becomes units as it is fetched") {
-    run_ahead([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         ahead_scene s(w, large_object(std::uint64_t{1} << 42), {}, 1, memory_budget(4 * mib));
         const auto task = [&]() -> asio::awaitable<void> {
             (void)co_await s.read(4 * kib);
@@ -471,7 +440,7 @@ TEST_CASE("prefetching: a long list of ranges becomes units as it is fetched") {
 }
 
 TEST_CASE("prefetching: a cancelled read counts no bytes that it has not written") {
-    run_ahead([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         ahead_scene s(w, large_object(8 * mib).link(link_options().latency(10ms)));
         asio::cancellation_signal cancel;
         watched_memory::guard destination(s.memory(), 2 * mib);
@@ -507,7 +476,7 @@ TEST_CASE("prefetching: close waits for what is under way, and the destructor do
     const auto how = large_object(16 * mib).link(link_options().latency(10ms));
     for (const bool closes : {true, false}) {
         CAPTURE(closes);
-        run_ahead([&](sim::world& w) {
+        run_in_one_schedule([&](sim::world& w) {
             ahead_scene s(w, how);
             const auto task = [&]() -> asio::awaitable<void> {
                 co_await scan(s, 2 * mib, 256 * kib);
@@ -535,7 +504,7 @@ asio::awaitable<void> random_use(ahead_scene& s, std::uint64_t seed, std::size_t
     for (int i = 0; i < 24; ++i) {
         const std::uint64_t at = below(size);
         const std::size_t n = 1 + below(size / 4);
-        const auto check = [&](const read_result& got, std::uint64_t from, bool whole) {
+        const auto check = [&](const read_end& got, std::uint64_t from, bool whole) {
             const std::uint64_t expected = from >= size ? 0 : std::min<std::uint64_t>(n, size - from);
             if (expected == 0) {
                 s.world().check(got.why.code() == make_error_code(asio::error::eof), "no end of the object");
@@ -553,13 +522,13 @@ asio::awaitable<void> random_use(ahead_scene& s, std::uint64_t seed, std::size_t
             case 3: r.advise(static_cast<access_pattern>(below(3))); break;
             case 4: check(co_await s.read(n, at, who), at, true); break;
             case 5: {
-                const read_result got = co_await s.read_block(n, who);
+                const read_end got = co_await s.read_block(n, who);
                 check(got, position, false);
                 position += got.bytes;
                 break;
             }
             default: {
-                const read_result got = co_await s.read(n, std::nullopt, who);
+                const read_end got = co_await s.read(n, std::nullopt, who);
                 check(got, position, true);
                 position += got.bytes;
                 break;
@@ -575,7 +544,7 @@ TEST_CASE("prefetching: any use of two readers, through faults, returns the byte
     const std::uint64_t runs = std::max<std::uint64_t>(8, support::schedule_budget() / 20);
     for (std::uint64_t seed = 1; seed <= runs; ++seed) {
         CAPTURE(seed);
-        run_ahead([seed](sim::world& w) {
+        run_in_one_schedule([seed](sim::world& w) {
             const char* faults = seed % 3 == 0 ? "reset byte=8 times=2; slow-open delay=1ms" : "";
             ahead_scene s(
                 w,

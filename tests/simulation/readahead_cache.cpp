@@ -5,7 +5,6 @@
 #include <rangeio/sim/world.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 
-#include "sim/run_once.hpp"
 #include "support/schedules.hpp"
 #include "support/service_scene.hpp"
 #include "testing/service/watched_memory.hpp"
@@ -40,6 +39,8 @@ using rangeio::testing::fault_script;
 using rangeio::testing::link_options;
 using rangeio::testing::scripted_service_options;
 using rangeio::testing::watched_memory;
+using support::read_end;
+using support::run_in_one_schedule;
 
 constexpr std::uint64_t cached_object_bytes = 256;
 constexpr std::uint64_t cache_block = 16;
@@ -58,11 +59,6 @@ constexpr std::array<cache_source, 4> every_cache_source{
 scripted_service_options cached_object(const char* faults = "", std::uint64_t size = cached_object_bytes) {
     return scripted_service_options().object_bytes(size).faults(fault_script::parse(faults));
 }
-
-struct cached_end {
-    error_value why;
-    std::size_t bytes = 0;
-};
 
 /// A service, a pool and a cache over it.
 class cached_scene : public support::service_scene {
@@ -93,9 +89,9 @@ public:
     readahead_cache& cache() { return *cache_; }
     void destroy_cache() { cache_.reset(); }
 
-    asio::awaitable<cached_end> read(std::uint64_t at, std::size_t size) {
+    asio::awaitable<read_end> read(std::uint64_t at, std::size_t size) {
         watched_memory::guard destination(memory(), size);
-        cached_end out;
+        read_end out;
         out.bytes =
             co_await cache_->async_read_some_at(at, destination.span(), redirect_error_value(out.why));
         const auto got = destination.span().first(out.bytes);
@@ -111,7 +107,7 @@ public:
         co_return out;
     }
     asio::awaitable<void> expect(std::uint64_t at, std::size_t size, std::size_t bytes) {
-        const cached_end end = co_await read(at, size);
+        const read_end end = co_await read(at, size);
         world().check(!end.why, "a read ends with: " + end.why.message());
         world().check(end.bytes == bytes, "a read returns another number of bytes");
     }
@@ -124,7 +120,7 @@ public:
         world().check(now.requested_bytes == before.requested_bytes, "a hit requests bytes");
     }
     asio::awaitable<error_code> failure(std::uint64_t at, std::size_t size) {
-        const cached_end end = co_await read(at, size);
+        const read_end end = co_await read(at, size);
         world().check(end.bytes == 0, "a failed read has bytes");
         co_return end.why.code();
     }
@@ -141,15 +137,6 @@ private:
     std::unique_ptr<readahead_cache> cache_;
 };
 
-/// Runs a program in its one schedule without deviations.
-template <class Program>
-void run_cached(Program program) {
-    const auto decides = sim::run_name::of({}).make_strategy();
-    sim::world w(*decides);
-    program(w);
-    CHECK(w.violation() == "");
-}
-
 template <class Sources>
 void run_cached_task(
     const Sources& sources,
@@ -158,7 +145,7 @@ void run_cached_task(
 ) {
     for (const cache_source source : sources) {
         CAPTURE(source.has_value());
-        run_cached([&](sim::world& w) {
+        run_in_one_schedule([&](sim::world& w) {
             cached_scene s(w, how, source);
             s.spawn("task", task(s));
             w.run();
@@ -259,7 +246,7 @@ TEST_CASE("readahead_cache: reads end with the object, and reads of nothing chan
 }
 
 TEST_CASE("readahead_cache: a block is lent without a copy, and outlives the window and the cache") {
-    run_cached([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         cached_scene s(w, cached_object());
         byte_slice first;
         const auto task = [&]() -> asio::awaitable<void> {
@@ -289,7 +276,7 @@ TEST_CASE("readahead_cache: a failed read leaves the window and the buffers, and
         [](cached_scene& s) -> asio::awaitable<void> {
             co_await s.expect(100, 8, 8);
             // Its front is in the window.
-            const cached_end failed = co_await s.read(120, 8);
+            const read_end failed = co_await s.read(120, 8);
             CHECK(failed.why.code() == errc::not_found);
             CHECK(failed.why.message().find("bucket") != std::string::npos);
             CHECK(failed.bytes == 0);
@@ -302,7 +289,7 @@ TEST_CASE("readahead_cache: a failed read leaves the window and the buffers, and
 }
 
 TEST_CASE("readahead_cache: a second read at once fails, and has no effect") {
-    run_cached([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         cached_scene s(w, cached_object("latency delay=1ms times=0"));
         std::array<std::byte, 8> memory{};
         std::optional<error_code> first;
@@ -353,7 +340,7 @@ TEST_CASE("readahead_cache: a growing object ends where it is known to end, and 
 }
 
 TEST_CASE("readahead_cache: through a reader that follows, a read at the end waits for more bytes") {
-    run_cached([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         const auto growing = cached_object("grow call=2 bytes=40").finalized(false);
         cached_scene s(
             w, growing, prefetching::off, cache_block, reader_options().follow(true).follow_interval(7s)
@@ -380,7 +367,7 @@ constexpr std::uint64_t chunk_64k = 64 << 10;
 /// The bytes that are sent for a scan of so many misses: each is of a chunk and a block ahead, which is the next chunk.
 std::uint64_t sent_for_misses(prefetching ahead, int misses) {
     std::uint64_t sent = 0;
-    run_cached([&](sim::world& w) {
+    run_in_one_schedule([&](sim::world& w) {
         const auto how =
             cached_object("", 64 << 20).max_chunk_bytes(256 << 10).link(link_options().latency(10ms));
         cached_scene s(w, how, ahead, chunk_64k);
@@ -410,7 +397,7 @@ TEST_CASE("readahead_cache: a chunk and its read-ahead are one step of a scan, a
 }
 
 TEST_CASE("readahead_cache: two reads of a reader at once are one step of a scan") {
-    run_cached([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         const auto how =
             cached_object("", 64 << 20).max_chunk_bytes(256 << 10).link(link_options().latency(10ms));
         cached_scene s(w, how);
@@ -436,7 +423,7 @@ namespace {
 asio::awaitable<void> read_and_be_cancelled(cached_scene& s, bool kept) {
     co_await asio::this_coro::throw_if_cancelled(false);
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    const cached_end end = co_await s.read(120, 8);
+    const read_end end = co_await s.read(120, 8);
     const bool cancelled = end.why.code() == cached_aborted;
     s.world().check(cancelled || (!end.why && end.bytes == 8), "it ends with: " + end.why.message());
     s.world().check(!cancelled || end.bytes == 0, "a cancelled read has bytes");
@@ -486,13 +473,13 @@ TEST_CASE("readahead_cache: a read that is cancelled at any step leaves the wind
 }
 
 TEST_CASE("readahead_cache: the request of a cancelled read ends with it, and its error names the range") {
-    run_cached([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         cached_scene s(w, cached_object("latency delay=1s times=0"));
         asio::cancellation_signal stop;
         std::string text;
         const auto task = [&]() -> asio::awaitable<void> {
             co_await asio::this_coro::throw_if_cancelled(false);
-            const cached_end end = co_await s.read(100, 8);
+            const read_end end = co_await s.read(100, 8);
             CHECK(end.why.code() == cached_aborted);
             text = end.why.message();
         };
@@ -509,7 +496,7 @@ TEST_CASE("readahead_cache: the request of a cancelled read ends with it, and it
 }
 
 TEST_CASE("readahead_cache: the time limit of the reader ends a read") {
-    run_cached([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         cached_scene s(
             w,
             cached_object("mute times=0"),
@@ -531,7 +518,7 @@ namespace {
 
 asio::awaitable<void> read_until_cache_closed(cached_scene& s) {
     for (int i = 0; i < 5; ++i) {
-        const cached_end end = co_await s.read(static_cast<std::uint64_t>(i % 2) * 8, 8);
+        const read_end end = co_await s.read(static_cast<std::uint64_t>(i % 2) * 8, 8);
         if (end.why.code() == errc::pool_closed) co_return;
         s.world().check(end.bytes == 8 || end.why.code() == cached_aborted, "ends: " + end.why.message());
     }
@@ -575,7 +562,7 @@ TEST_CASE("readahead_cache: reads on two threads, of which one at a time may, in
             int done = 0;
             const auto reads = [&](std::uint64_t at) -> asio::awaitable<void> {
                 for (int i = 0; i < 2; ++i) {
-                    const cached_end end = co_await s.read(at, 8);
+                    const read_end end = co_await s.read(at, 8);
                     const bool other = end.why.code() == cached_in_progress && end.bytes == 0;
                     w.check(other || (!end.why && end.bytes == 8), "ends: " + end.why.message());
                     done += other ? 0 : 1;
@@ -614,7 +601,7 @@ TEST_CASE("readahead_cache: the end of the handle ends its read, and closes the 
         50,
         2
     );
-    run_cached([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         const testing::scripted_service service(w, cached_object());
         sim::context io(w, "io");
         const auto on = io.make_executor("reader");
@@ -633,7 +620,7 @@ TEST_CASE("readahead_cache: the end of the handle ends its read, and closes the 
 }
 
 TEST_CASE("readahead_cache: a context that ends first destroys the read and its handler") {
-    run_cached([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         const testing::scripted_service service(w, cached_object("mute times=0"));
         std::optional<readahead_cache> cache;
         const auto held = std::make_shared<int>();
@@ -654,7 +641,7 @@ TEST_CASE("readahead_cache: a context that ends first destroys the read and its 
 }
 
 TEST_CASE("readahead_cache: an empty handle fails every operation, and options are checked") {
-    run_cached([](sim::world& w) {
+    run_in_one_schedule([](sim::world& w) {
         cached_scene s(w, cached_object());
         readahead_cache none;
         CHECK_FALSE(none);
@@ -729,7 +716,7 @@ asio::awaitable<void> random_cached_reads(cached_scene& s, std::uint64_t seed) {
         if (below(4) == 0) at -= std::min(at, below(40));
         const std::uint64_t n = below(below(2) == 0 ? 8 : 40);
         const bool lends = below(3) == 0;
-        cached_end end;
+        read_end end;
         if (lends) {
             const byte_slice got =
                 co_await s.cache().async_read_block_at(at, n, redirect_error_value(end.why));
@@ -753,7 +740,7 @@ TEST_CASE("readahead_cache: random reads, through faults, are those of an array 
     const std::uint64_t runs = support::schedule_budget() / 5;
     for (std::uint64_t seed = 1; seed <= runs; ++seed) {
         CAPTURE(seed);
-        run_cached([seed](sim::world& w) {
+        run_in_one_schedule([seed](sim::world& w) {
             const char* faults = seed % 3 == 0 ? "reset byte=8 times=2; slow-open delay=1ms" : "";
             cached_scene s(w, cached_object(faults), every_cache_source[seed % 4]);
             s.spawn("reader", random_cached_reads(s, seed));

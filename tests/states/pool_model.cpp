@@ -307,7 +307,7 @@ void pool_model::apply(state& s, const event& e) const {
 std::string pool_model::name(const event& e) const {
     switch (e.what) {
         case kind::acquire: return "somebody acquires";
-        case kind::share: return "somebody acquires, and shares if need be";
+        case kind::share: return "somebody acquires, and shares a busy stream rather than wait for a new one";
         case kind::speculate: return "a speculative caller acquires";
         case kind::promote: return fmt::format("caller {} is waited for", e.who);
         case kind::initialize: return "somebody initializes";

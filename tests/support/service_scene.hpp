@@ -1,11 +1,13 @@
 #pragma once
 
 #include <rangeio/multi_range_downloader.hpp>
+#include <rangeio/object_reader.hpp>
 #include <rangeio/sim/context.hpp>
 #include <rangeio/sim/explore.hpp>
 #include <rangeio/sim/world.hpp>
 #include <rangeio/testing/scripted_service.hpp>
 
+#include "sim/run_once.hpp"
 #include "testing/service/watched_memory.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -16,6 +18,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
 // Small programs over a scripted service, in which other actors act in place of other threads, before any lock.
@@ -51,6 +54,21 @@ inline void explore_at_locks(
     }
 }
 
+/// Runs a program in its one schedule without deviations.
+template <class Program>
+void run_in_one_schedule(Program program) {
+    const auto decides = rangeio::sim::run_name::of({}).make_strategy();
+    rangeio::sim::world w(*decides);
+    program(w);
+    CHECK(w.violation() == "");
+}
+
+/// How a read has ended.
+struct read_end {
+    rangeio::error_value why;
+    std::size_t bytes = 0;
+};
+
 /// A scripted service and a context with tasks.
 class service_scene {
 public:
@@ -64,6 +82,34 @@ public:
         const char* name, boost::asio::awaitable<void> task, boost::asio::cancellation_slot cancel = {}
     ) {
         rangeio::sim::spawn(on_, name, std::move(task), cancel);
+    }
+    /// Reads through a reader, from its position on or at an offset, and compares the bytes with those of the object.
+    boost::asio::awaitable<read_end> read(
+        rangeio::object_reader& reader, std::size_t size, std::optional<std::uint64_t> at = {}
+    ) {
+        const std::uint64_t from = at.value_or(reader.tell());
+        rangeio::testing::watched_memory::guard destination(memory_, size);
+        read_end out;
+        if (at) {
+            out.bytes = co_await reader.async_read_some_at(
+                *at, destination.span(), rangeio::redirect_error_value(out.why)
+            );
+        } else {
+            out.bytes =
+                co_await reader.async_read_some(destination.span(), rangeio::redirect_error_value(out.why));
+        }
+        const bool same = service_.holds(destination.span().first(out.bytes), from);
+        world_.check(same, "a read returns other bytes");
+        co_return out;
+    }
+    boost::asio::awaitable<read_end> read_block(rangeio::object_reader& reader, std::size_t max) {
+        const std::uint64_t from = reader.tell();
+        read_end out;
+        const rangeio::byte_slice block =
+            co_await reader.async_read_block(max, rangeio::redirect_error_value(out.why));
+        out.bytes = block.size();
+        world_.check(service_.holds(block.span(), from), "a block has other bytes");
+        co_return out;
     }
     void spawn_on_another_thread(const char* name, boost::asio::awaitable<void> task) {
         rangeio::sim::spawn(io_.make_executor("another thread"), name, std::move(task));

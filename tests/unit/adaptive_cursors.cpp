@@ -192,7 +192,7 @@ TEST_CASE("adaptive: what is behind the ring is dropped, in steps") {
     CHECK(plan.drop.size() <= 12);
 }
 
-TEST_CASE("adaptive: a scan that rests is parked, and goes on where it was when its reads come back") {
+TEST_CASE("adaptive: a scan that rests is parked, and continues from its position when it is read again") {
     planned p;
     const std::uint64_t front = whole(p.scan(far, far + 4 * one_mib)).end();
     p.read(one_gib, 64 * one_kib);

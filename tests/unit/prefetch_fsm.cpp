@@ -138,6 +138,22 @@ TEST_CASE("prefetch_fsm: what is lost and what is wasted is reported") {
     CHECK(m.machine.stats().reclaims == 1);
 }
 
+TEST_CASE("prefetch_fsm: a read that waits for a unit under way promotes it, and is counted once for it") {
+    machine_of_a_reader m;
+    m.next.fetch.push_back({byte_range(0, 10)});
+    m.machine.advise(fsm::access_pattern::unknown, m.out);
+    const fsm::unit_id unit = m.out.front().unit;
+    REQUIRE(m.machine.made(unit, nullptr));
+    REQUIRE(m.machine.granted(unit));
+    CHECK(m.machine.stats().promotions == 0);
+    auto first = m.begin(byte_range(0, 5));
+    auto second = m.begin(byte_range(5, 5));
+    CHECK(m.machine.stats().promotions == 1);
+    CHECK(m.machine.stats().partial_hits == 2);
+    m.machine.end(first, read_ending::cancelled, {}, m.out);
+    m.machine.end(second, read_ending::cancelled, {}, m.out);
+}
+
 TEST_CASE("prefetch_fsm: after a failed read everything planned is dropped, and the policy starts clean") {
     machine_of_a_reader m;
     m.next.fetch.push_back({byte_range(20, 10)});

@@ -27,7 +27,7 @@ object_info opened_object(const mrd_pool& pool);
 using block_sink = std::function<void(std::span<const std::byte> bytes)>;
 
 /// Reads `ranges` in order and passes them to `sink` in that order, on `writer`, from the memory of the reader. The
-/// next block is read while one is written, and the reader is told what follows.
+/// next block is read while one is written, and the ranges that follow are announced to the reader.
 ///
 /// Requires:  the size of the object is known, and nothing else reads from the position of the reader.
 /// Lifetimes: `reader` and `writer` until completion.
